@@ -1,0 +1,185 @@
+"""Fit: from a spec and its runs to a posterior DataTree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from numpyro import handlers
+from numpyro.infer import Predictive, log_likelihood
+from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
+
+from bayesmoe.errors import InputError
+from bayesmoe.inference.centring import degrees_of_centring
+from bayesmoe.inference.model import Data, Structure, scaling_law
+from bayesmoe.inference.sample import Progress, Samples, nuts
+from bayesmoe.inference.spec import FitSpec, coordinates_of, law_of, load_table
+from bayesmoe.inference.start import overdispersed_starts
+from bayesmoe.inference.store import as_data_tree
+from bayesmoe.laws import Law, reference_run, require_covariates
+from bayesmoe.laws.base import Coordinate
+from bayesmoe.runs import RunTable
+
+PRIOR_DRAWS = 1000
+_SHAPE_NEEDS = 3
+
+
+def fit(spec: FitSpec, *, table: RunTable | None = None, report: Callable[[Progress], None] = lambda progress: None) -> Any:
+    """Fit a law to a run table.
+
+    Parameters
+    ----------
+    spec : FitSpec
+        Data, law, priors, groups and sampler.
+    table : RunTable, optional
+        Validated runs; read from ``spec.data`` when absent.
+    report : callable
+        Called with :class:`~bayesmoe.inference.sample.Progress` while sampling.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups ``posterior``, ``sample_stats``, ``prior``, ``prior_predictive``, ``posterior_predictive``,
+        ``log_likelihood``, ``observed_data`` and ``constant_data``; the spec and its provenance in ``attrs``. Losses are in
+        nats per token.
+
+    Raises
+    ------
+    InputError
+        A covariate of the law is missing, or the groups cannot be formed.
+    """
+    table = table if table is not None else load_table(spec.data, spec.groups)
+    law = law_of(spec.law)
+    require_covariates(table.frame, law, file=table.origin)
+    coordinates = coordinates_of(law, spec.law.priors)
+    frame, structure, data = arrange(table, law, coordinates, spec)
+    loss = jnp.asarray(frame["loss"].to_numpy(float))
+
+    def model(data: Data, loss: Any) -> None:
+        scaling_law(structure, data, loss)
+
+    def log_density(position: Any, data: Data, loss: Any) -> Any:
+        return -potential_energy(model, (data, loss), {}, position)
+
+    key = jax.random.key(spec.sampler.seed)
+    prior_key, sample_key, predictive_key = jax.random.split(key, 3)
+    prior = Predictive(model, num_samples=PRIOR_DRAWS)(prior_key, data, None)
+    free = _free_sites(model, data, loss)
+    start = overdispersed_starts(
+        log_density,
+        (data, loss),
+        _unconstrained(model, data, loss, {k: v[: spec.sampler.chains] for k, v in prior.items()}, free),
+        spreads=tuple(name for name in free if name.endswith("_spread")),
+        seed=spec.sampler.seed,
+    )
+    samples = nuts(
+        log_density,
+        (data, loss),
+        start,
+        sample_key,
+        warmup=spec.sampler.warmup,
+        draws=spec.sampler.draws,
+        target_accept=spec.sampler.target_accept,
+        report=report,
+    )
+    posterior = _constrained(model, data, loss, samples)
+    flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in posterior.items()}
+    sampled = {name: flat[name] for name in flat if name in free}
+    predictive = Predictive(model, sampled, return_sites=["loss"], batch_ndims=1)(predictive_key, data, None)["loss"]
+    pointwise = log_likelihood(model, sampled, data, loss)["loss"]
+    shape = posterior["noise_scale"].shape
+    return as_data_tree(
+        spec,
+        table,
+        frame,
+        structure,
+        data,
+        posterior=posterior,
+        sample_stats=samples.stats,
+        prior=prior,
+        posterior_predictive=np.asarray(predictive).reshape(*shape, -1),
+        log_likelihood=np.asarray(pointwise).reshape(*shape, -1),
+    )
+
+
+def arrange(
+    table: RunTable, law: Law, coordinates: tuple[Coordinate, ...], spec: FitSpec
+) -> tuple[pd.DataFrame, Structure, Data]:
+    """Runs in model order (shared dense runs last), the model's structure and its arrays."""
+    frame = table.frame
+    groups: tuple[str, ...] = ()
+    shared_dense = np.zeros(len(frame), dtype=bool)
+    if spec.groups is not None:
+        shared_dense = (frame["group"] == spec.groups.dense).to_numpy()
+        _check_dense(frame, spec.groups.dense, table.origin)
+        groups = tuple(sorted(frame.loc[~shared_dense, "group"].unique()))
+        frame = pd.concat([frame[~shared_dense], frame[shared_dense]]).reset_index(drop=True)
+    routed, dense = frame.iloc[: (~shared_dense).sum()], frame.iloc[(~shared_dense).sum() :]
+    membership = np.array([[float(group == g) for g in groups] for group in routed.get("group", [])])
+    pooled = _pooled(coordinates, frame, groups, spec) if groups else ()
+    reference = reference_run(frame, law)
+    data = Data(
+        covariates={name: jnp.asarray(routed[name].to_numpy(float)) for name in law.covariates},
+        membership=jnp.asarray(membership.reshape(len(routed), len(groups))),
+        dense_covariates={name: jnp.asarray(dense[name].to_numpy(float)) for name in law.covariates},
+        reference=type(reference)(*(jnp.asarray(float(value)) for value in reference)),
+        centring={},
+    )
+    structure = Structure(law, coordinates, pooled, groups)
+    return frame, structure, data._replace(centring=degrees_of_centring(structure, data))
+
+
+def _pooled(coordinates: tuple[Coordinate, ...], frame: pd.DataFrame, groups: tuple[str, ...], spec: FitSpec) -> tuple[str, ...]:
+    """Coordinates that differ between groups.
+
+    Shared dense runs make the dense model common. The shape of the expert curve differs only where every group has enough
+    expert counts to show one: a group trained at a single count says nothing about saturation.
+    """
+    assert spec.groups is not None
+    if spec.groups.shared is not None:
+        known = [c.name for c in coordinates]
+        for name in spec.groups.shared:
+            if name not in known:
+                raise InputError("is not a coordinate of the law", column="groups.shared", value=name, cure=f"known: {', '.join(known)}")
+        return tuple(name for name in known if name not in spec.groups.shared)
+    dense = spec.groups.dense is not None
+    counts = [frame.loc[frame["group"] == g, "num_experts"].nunique() + dense for g in groups]
+    shapes = min(counts) >= _SHAPE_NEEDS
+    return tuple(c.name for c in coordinates if not (c.of == "dense" and dense) and not (c.of == "shape" and not shapes))
+
+
+def _check_dense(frame: pd.DataFrame, dense: str | None, origin: str) -> None:
+    if dense is None:
+        return
+    rows = frame["group"] == dense
+    if not rows.any():
+        raise InputError("names no group of the table", file=origin, column="groups.dense", value=dense)
+    if (frame.loc[rows, "num_experts"] != 1).any() or rows.all():
+        raise InputError(
+            "must be the group of the dense runs (num_experts 1), beside at least one other group",
+            file=origin,
+            column="groups.dense",
+            value=dense,
+        )
+
+
+def _free_sites(model: Callable[..., None], data: Data, loss: Any) -> list[str]:
+    trace = handlers.trace(handlers.seed(model, 0)).get_trace(data, loss)
+    return [name for name, site in trace.items() if site["type"] == "sample" and not site["is_observed"]]
+
+
+def _unconstrained(model: Callable[..., None], data: Data, loss: Any, draws: dict[str, Any], free: list[str]) -> Any:
+    constrained = {name: draws[name] for name in free}
+    return jax.jit(jax.vmap(lambda values: unconstrain_fn(model, (data, loss), {}, values)))(constrained)
+
+
+def _constrained(model: Callable[..., None], data: Data, loss: Any, samples: Samples) -> dict[str, np.ndarray]:
+    def one(position: Any, data: Data, loss: Any) -> Any:
+        return constrain_fn(model, (data, loss), {}, position, return_deterministic=True)
+
+    batched = jax.jit(jax.vmap(jax.vmap(one, in_axes=(0, None, None)), in_axes=(0, None, None)))
+    return jax.tree.map(np.asarray, batched(samples.position, data, loss))

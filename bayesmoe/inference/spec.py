@@ -1,0 +1,148 @@
+"""A model spec: data, law, priors, groups and sampler, as read from one TOML file in ``models/``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from bayesmoe.errors import InputError, nearest
+from bayesmoe.laws import Coordinate, Law, law_named
+from bayesmoe.runs import RunTable, as_run_table, load_source, read_runs
+from bayesmoe.specs import read_toml, spec
+
+
+@spec
+class DataSpec:
+    """Where the runs come from: a registered ``source`` or a ``file``, and which rows and columns are read."""
+
+    source: str | None = None
+    file: str | None = None
+    select: str | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> DataSpec:
+        if (self.source is None) == (self.file is None):
+            raise ValueError("give either source (a registered data set) or file (a CSV or Parquet of your own)")
+        return self
+
+
+@spec
+class GroupSpec:
+    """Which column groups the runs, which group holds the dense runs all groups share, and what the groups have in common."""
+
+    column: str = "group"
+    dense: str | None = None
+    shared: tuple[str, ...] | None = None
+
+
+@spec
+class PriorSpec:
+    """Prior of a coordinate: a median and a spread on its own link scale (log, log above one, logit or none)."""
+
+    median: float
+    sd: Annotated[float, Field(gt=0)]
+    group_spread: Annotated[float, Field(gt=0)] | None = None
+
+
+@spec
+class LawSpec:
+    """Which law, which column is its size, other options of it, and priors that differ from its defaults."""
+
+    name: str = "yun"
+    size: Literal["n_dense", "n_active", "n_total"] = "n_dense"
+    options: dict[str, str | float | bool] = Field(default_factory=dict)
+    priors: dict[str, PriorSpec] = Field(default_factory=dict)
+
+
+@spec
+class SamplerSpec:
+    """MCMC settings; the same seed gives the same draws."""
+
+    chains: Annotated[int, Field(ge=1, le=64)] = 4
+    warmup: Annotated[int, Field(ge=100)] = 1000
+    draws: Annotated[int, Field(ge=1)] = 1000
+    target_accept: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+@spec
+class FitSpec:
+    """Everything a posterior follows from."""
+
+    data: DataSpec
+    name: str = "unnamed"
+    law: LawSpec = Field(default_factory=LawSpec)
+    groups: GroupSpec | None = None
+    sampler: SamplerSpec = Field(default_factory=SamplerSpec)
+
+
+def read_fit_spec(path: str | Path) -> FitSpec:
+    """Read a model spec; a relative ``data.file`` is taken from the spec's own folder."""
+    found = read_toml(path, FitSpec)
+    file = found.data.file
+    if file is not None and not Path(file).is_absolute():
+        data = dataclasses.replace(found.data, file=str(Path(path).parent / file))
+        found = dataclasses.replace(found, data=data)
+    return found
+
+
+def load_table(data: DataSpec, groups: GroupSpec | None) -> RunTable:
+    """Run table a spec asks for.
+
+    Raises
+    ------
+    InputError
+        The source is unknown, a checksum differs, or a row breaks a rule.
+    """
+    group = groups.column if groups else None
+    if data.file is not None:
+        return read_runs(data.file, columns=data.columns, select=data.select, group=group)
+    assert data.source is not None
+    source = load_source(data.source)
+    return as_run_table(
+        source.frame,
+        origin=data.source,
+        sha256=source.sha256,
+        columns=data.columns,
+        select=data.select,
+        group=group,
+        simulated=source.simulated,
+    )
+
+
+def law_of(law: LawSpec) -> Law:
+    """The law object of a spec."""
+    options: dict[str, Any] = {"size": law.size, **law.options}
+    return law_named(law.name, **options)
+
+
+def coordinates_of(law: Law, priors: dict[str, PriorSpec]) -> tuple[Coordinate, ...]:
+    """Coordinates of a law with the spec's priors in force.
+
+    Raises
+    ------
+    InputError
+        A prior names no coordinate of the law, or its median lies outside the coordinate's support.
+    """
+    known = [coordinate.name for coordinate in law.coordinates]
+    for name in priors:
+        if name not in known:
+            raise InputError(f"is not a coordinate of the law {law.name!r}", column=f"law.priors.{name}", cure=nearest(name, known))
+    return tuple(_with_prior(c, priors[c.name]) if c.name in priors else c for c in law.coordinates)
+
+
+def _with_prior(coordinate: Coordinate, prior: PriorSpec) -> Coordinate:
+    mean = float(coordinate.to_real(prior.median))
+    if not math.isfinite(mean):
+        raise InputError(
+            f"must lie inside the support ({coordinate.support})",
+            column=f"law.priors.{coordinate.name}.median",
+            value=prior.median,
+        )
+    spread = coordinate.spread if prior.group_spread is None else prior.group_spread
+    return dataclasses.replace(coordinate, mean=mean, sd=prior.sd, spread=spread)

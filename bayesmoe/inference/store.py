@@ -1,0 +1,135 @@
+"""The posterior as an ArviZ DataTree, its netCDF file, and what a reader may rely on."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any
+
+import arviz_base
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+import bayesmoe
+from bayesmoe.errors import InputError
+from bayesmoe.files import written_whole
+from bayesmoe.inference.model import Data, Structure
+from bayesmoe.inference.spec import FitSpec, law_of
+from bayesmoe.laws import Law, Reference
+from bayesmoe.runs import RunTable
+from bayesmoe.specs import from_json, to_json
+
+FORMAT = 1
+"""Version of the layout written below; a reader refuses a newer one."""
+
+_EXTRA_COLUMNS = ("n_dense", "n_active", "n_total", "tokens", "num_experts", "top_k", "train_flop")
+_STATS = {"diverging", "energy", "lp", "acceptance_rate", "n_steps", "step_size"}
+
+
+def as_data_tree(
+    spec: FitSpec,
+    table: RunTable,
+    frame: pd.DataFrame,
+    structure: Structure,
+    data: Data,
+    *,
+    posterior: dict[str, np.ndarray],
+    sample_stats: dict[str, np.ndarray],
+    prior: dict[str, Any],
+    posterior_predictive: np.ndarray,
+    log_likelihood: np.ndarray,
+) -> xr.DataTree:
+    """Assemble the DataTree of a fit; see :func:`bayesmoe.inference.fit.fit` for its groups."""
+    prior = {name: np.asarray(value)[None] for name, value in prior.items()}
+    prior_loss = prior.pop("loss")
+    constant = {name: frame[name].to_numpy(float) for name in _EXTRA_COLUMNS if name in frame and frame[name].notna().all()}
+    reference = {f"reference_{name}": float(value) for name, value in data.reference._asdict().items()}
+    group_of_run = frame["group"].astype(str).to_numpy() if "group" in frame else np.full(len(frame), "all")
+    tree = arviz_base.from_dict(
+        {
+            "posterior": posterior,
+            "sample_stats": {name: value for name, value in sample_stats.items() if name in _STATS},
+            "prior": prior,
+            "prior_predictive": {"loss": prior_loss},
+            "posterior_predictive": {"loss": posterior_predictive},
+            "log_likelihood": {"loss": log_likelihood},
+            "observed_data": {"loss": frame["loss"].to_numpy(float)},
+            "constant_data": {**constant, **reference, "group_of_run": group_of_run},
+        },
+        coords={"run": frame["run_id"].astype(str).to_numpy(), "group": list(structure.groups)},
+        dims={
+            "loss": ["run"],
+            **{name: ["run"] for name in (*constant, "group_of_run")},
+            **{name: ["group"] for name, value in posterior.items() if value.ndim == 3},
+            **{name: [] for name in reference},
+        },
+    )
+    tree["observed_data"]["loss"].attrs["units"] = "nats/token"
+    tree.attrs = {
+        "format": FORMAT,
+        "bayesmoe_version": bayesmoe.__version__,
+        "spec": to_json(spec),
+        "law": law_of(spec.law).name,
+        "data_origin": table.origin,
+        "data_sha256": table.sha256,
+        "data_simulated": int(table.simulated),
+        "data_notes": json.dumps([*table.derived, *table.missing]),
+        "pooled": json.dumps(structure.pooled),
+        "versions": json.dumps({name: importlib.metadata.version(name) for name in ("jax", "numpyro", "blackjax", "arviz")}),
+    }
+    return tree
+
+
+def save_fit(tree: xr.DataTree, path: str | Path) -> None:
+    """Write a fit as netCDF (HDF5), whole or not at all."""
+    with written_whole(path) as temporary:
+        tree.to_netcdf(temporary, engine="h5netcdf")
+
+
+def load_fit(path: str | Path) -> xr.DataTree:
+    """Read a fit into memory and close its file.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is not a fit of this package, or was written by a newer version of it.
+    """
+    tree = _load_netcdf(path, "a fit made by `bayesmoe fit`")
+    missing = {"posterior", "sample_stats", "constant_data"} - set(tree.children)
+    if missing or "spec" not in tree.attrs:
+        raise InputError("is not a fit of bayesmoe", file=path, cure="make one with `bayesmoe fit`")
+    if int(tree.attrs["format"]) > FORMAT:
+        raise InputError(
+            f"was written by bayesmoe {tree.attrs['bayesmoe_version']}, in a newer layout than this version reads",
+            file=path,
+            cure=f"install bayesmoe >= {tree.attrs['bayesmoe_version']}",
+        )
+    return tree
+
+
+def _load_netcdf(path: str | Path, what: str) -> xr.DataTree:
+    if not Path(path).is_file():
+        raise InputError("no such file", file=path, cure=f"give {what}")
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as opened:
+            return opened.load()
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path, cure=f"give {what}") from error
+
+
+def spec_of(tree: xr.DataTree) -> FitSpec:
+    """The spec a fit was made from."""
+    return from_json(tree.attrs["spec"], FitSpec)
+
+
+def law_of_fit(tree: xr.DataTree) -> Law:
+    """The law a fit is of."""
+    return law_of(spec_of(tree).law)
+
+
+def reference_of_fit(tree: xr.DataTree) -> Reference:
+    """The reference run of a fit's coordinates."""
+    constant = tree["constant_data"]
+    return Reference(*(float(constant[f"reference_{name}"]) for name in Reference._fields))

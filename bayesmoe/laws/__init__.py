@@ -1,0 +1,76 @@
+"""Scaling laws: one file per law; a new law is one file and one line here.
+
+A law of your own needs no line: name it ``package.module:MyLaw`` wherever a law's name is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import fields
+from typing import Any
+
+from bayesmoe.errors import InputError, nearest
+from bayesmoe.laws.base import Coordinate, Law, Published, Reference, reference_run, require_covariates
+from bayesmoe.laws.chinchilla import Chinchilla
+from bayesmoe.laws.clark import Clark
+from bayesmoe.laws.ludziejewski import Ludziejewski
+from bayesmoe.laws.saturation import effective_experts
+from bayesmoe.laws.yun import Yun
+
+all_laws: tuple[type[Law], ...] = (Yun, Clark, Chinchilla, Ludziejewski)
+
+__all__ = [
+    "Chinchilla",
+    "Clark",
+    "Coordinate",
+    "Law",
+    "Ludziejewski",
+    "Published",
+    "Reference",
+    "Yun",
+    "all_laws",
+    "effective_experts",
+    "law_named",
+    "reference_run",
+    "require_covariates",
+]
+
+
+def law_named(name: str, **options: Any) -> Law:
+    """Return the law of that name.
+
+    Parameters
+    ----------
+    name : str
+        A name of ``all_laws``, or ``package.module:MyLaw`` for a law of your own.
+    **options
+        Fields of the law, such as ``size="n_active"``.
+
+    Raises
+    ------
+    InputError
+        The name is unknown, the module cannot be imported, or what it names is not a law.
+    """
+    known = {law.name: law for law in all_laws}
+    kind = _imported(name) if ":" in name else known.get(name)
+    if kind is None:
+        cure = nearest(name, list(known)) + ", or package.module:MyLaw for your own"
+        raise InputError("is not a known law", column="law", value=name, cure=cure)
+    allowed = {field.name for field in fields(kind)}
+    for option in options:
+        if option not in allowed:
+            raise InputError(f"is not an option of the law {name!r}", column=option, cure=nearest(option, list(allowed)))
+    return kind(**options)
+
+
+def _imported(name: str) -> type[Law]:
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"cannot be imported ({error})", column="law", value=name, cure="write package.module:MyLaw and check PYTHONPATH"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Law)):
+        raise InputError("is not a subclass of bayesmoe.laws.Law", column="law", value=name, cure="subclass it")
+    return found

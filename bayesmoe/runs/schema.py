@@ -1,0 +1,219 @@
+"""The schema of a run table: columns, units, rules, and the cure for each broken rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+from bayesmoe.errors import InputError, nearest
+from bayesmoe.units import perplexity_to_loss
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the run table: unit, meaning, and whether every table must have it."""
+
+    unit: str
+    meaning: str
+    required: bool = False
+
+
+COLUMNS: dict[str, Column] = {
+    "run_id": Column("text", "unique key; made from the row number when absent"),
+    "group": Column("text", "router, corpus, recipe or lab: runs that share one recipe"),
+    "loss": Column("nats/token", "final loss", required=True),
+    "tokens": Column("tokens", "training tokens"),
+    "num_experts": Column("count", "routed experts; 1 for dense", required=True),
+    "top_k": Column("count", "routed experts per token"),
+    "n_dense": Column("parameters", "backbone before expert expansion, without embeddings"),
+    "n_active": Column("parameters", "used per token, without embeddings"),
+    "n_total": Column("parameters", "all, without embeddings"),
+    "granularity": Column("ratio", "4 d_model / d_expert"),
+    "shared_experts": Column("count", "always-on experts"),
+    "train_flop": Column("FLOP", "training compute as the source counts it"),
+    "seed": Column("integer", "seed of the run"),
+}
+
+SIZES = ("n_dense", "n_active", "n_total")
+
+_MOST_LOSS = 20.0
+_LEAST_TOKENS = 1e6
+_LEAST_SIZE = 1e4
+
+
+@dataclass(frozen=True)
+class _Rule:
+    says: str
+    holds: Callable[[pd.Series], Any]
+    cure: Callable[[float], str]
+
+
+def _positive(cure: str) -> _Rule:
+    return _Rule("must be positive", lambda column: column > 0, lambda value: cure)
+
+
+_FINITE = _Rule(
+    "must be a finite number",
+    lambda column: column.abs() < float("inf"),
+    lambda value: "remove the run (diverged or unfinished) or fill in its value",
+)
+_WHOLE = _Rule("must be a whole number", lambda column: column % 1 == 0, lambda value: "count routed experts only")
+
+_RULES: dict[str, tuple[_Rule, ...]] = {
+    "loss": (
+        _FINITE,
+        _positive("losses are nats per token; remove the run or correct it"),
+        _Rule(
+            f"must be at most {_MOST_LOSS:g} nats per token",
+            lambda column: column <= _MOST_LOSS,
+            lambda value: f"it looks like a perplexity: give its logarithm, {perplexity_to_loss(value):.3f}",
+        ),
+    ),
+    "tokens": (
+        _FINITE,
+        _positive("give training tokens"),
+        _Rule(
+            f"must be at least {_LEAST_TOKENS:.0e}",
+            lambda column: column >= _LEAST_TOKENS,
+            lambda value: f"it looks like billions of tokens: multiply the column by 1e9 ({value * 1e9:.3g} tokens)",
+        ),
+    ),
+    "num_experts": (
+        _FINITE,
+        _Rule("must be at least 1", lambda column: column >= 1, lambda value: "write 1 for a dense model"),
+        _WHOLE,
+    ),
+    "top_k": (_FINITE, _Rule("must be at least 1", lambda column: column >= 1, lambda value: "write 1 for a dense model"), _WHOLE),
+}
+for _size in SIZES:
+    _RULES[_size] = (
+        _positive("give parameters"),
+        _Rule(
+            f"must be at least {_LEAST_SIZE:.0e} parameters",
+            lambda column: column >= _LEAST_SIZE,
+            lambda value: f"it looks like millions or billions: multiply the column ({value * 1e6:.3g} or {value * 1e9:.3g} parameters)",
+        ),
+    )
+
+_MAY_BE_BLANK = {*SIZES, "top_k"}
+
+
+def run_schema() -> pa.DataFrameSchema:
+    """The pandera schema of a run table, for users who validate their own frames."""
+    columns = {
+        name: pa.Column(
+            float,
+            [pa.Check(rule.holds, name=rule.says, error=rule.says) for rule in rules],
+            nullable=name in _MAY_BE_BLANK,
+            required=COLUMNS[name].required,
+            coerce=True,
+            description=f"{COLUMNS[name].meaning} [{COLUMNS[name].unit}]",
+        )
+        for name, rules in _RULES.items()
+    }
+    return pa.DataFrameSchema({**columns, "run_id": pa.Column(str, unique=True, coerce=True)}, strict=False)
+
+
+def checked(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
+    """Return the frame with canonical types, or raise :class:`InputError` for the first broken rule.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Indexed by the row numbers of the file.
+    origin : str
+        File name for the message.
+    """
+    if frame.empty:
+        raise InputError("has no runs", file=origin, cure="add one row a trained model")
+    present = list(map(str, frame.columns))
+    for name, column in COLUMNS.items():
+        if column.required and name not in frame:
+            close = nearest(name, present)
+            cure = f"map your own name with --map {name}=YOUR_COLUMN ({close})"
+            raise InputError(f"is missing ({column.meaning}, {column.unit})", file=origin, column=name, cure=cure)
+    frame = _numeric(frame, origin)
+    try:
+        frame = run_schema().validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        raise _first_failure(error.failure_cases, frame, origin) from error
+    _cross_checks(frame, origin)
+    return frame
+
+
+def _numeric(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
+    frame = frame.copy()
+    for name in (*_RULES, "granularity", "shared_experts", "train_flop"):
+        if name not in frame:
+            continue
+        numbers = pd.to_numeric(frame[name], errors="coerce")
+        broken = numbers.isna() & frame[name].notna() & (frame[name].astype(str).str.strip().str.lower() != "nan")
+        if broken.any():
+            row = frame.index[broken][0]
+            raise InputError(
+                "must be a number",
+                file=origin,
+                row=int(row),
+                column=name,
+                value=str(frame.loc[row, name]),
+                cure="write plain numbers such as 2.5e9, without units or separators",
+            )
+        frame[name] = numbers.astype(float)
+    if "run_id" in frame:
+        frame["run_id"] = frame["run_id"].astype(str)
+    return frame
+
+
+def _first_failure(failures: pd.DataFrame, frame: pd.DataFrame, origin: str) -> InputError:
+    failures = failures.dropna(subset=["index"])
+    first = failures.sort_values("index", kind="stable").iloc[0]
+    row, name = int(first["index"]), str(first["column"])
+    if name == "run_id":
+        value = frame.loc[row, "run_id"]
+        twins = [int(i) for i in frame.index[frame["run_id"] == value]]
+        return InputError(
+            "must be unique",
+            file=origin,
+            row=twins[-1],
+            column="run_id",
+            value=value,
+            cure=f"it stands in rows {', '.join(map(str, twins[:4]))}: drop the copy, or give repeats their own run_id and a seed",
+        )
+    value = float(frame.loc[row, name])
+    if np.isnan(value):
+        return InputError(_FINITE.says, file=origin, row=row, column=name, value=value, cure=_FINITE.cure(value))
+    rule = next(rule for rule in _RULES[name] if rule.says == first["check"])
+    return InputError(rule.says, file=origin, row=row, column=name, value=value, cure=rule.cure(value))
+
+
+def _cross_checks(frame: pd.DataFrame, origin: str) -> None:
+    if "top_k" in frame:
+        wrong = frame["top_k"] > frame["num_experts"]
+        if wrong.any():
+            row = int(frame.index[wrong][0])
+            raise InputError(
+                f"must be at most num_experts ({frame.loc[row, 'num_experts']:g})",
+                file=origin,
+                row=row,
+                column="top_k",
+                value=float(frame.loc[row, "top_k"]),
+                cure="swap the columns, or write num_experts 1 and top_k 1 for a dense model",
+            )
+    if "n_active" in frame and "n_total" in frame:
+        # Half a per cent of slack: sources round the two counts separately.
+        wrong = frame["n_active"] > frame["n_total"] * 1.005
+        if wrong.any():
+            row = int(frame.index[wrong][0])
+            raise InputError(
+                f"must be at most n_total ({frame.loc[row, 'n_total']:.4g})",
+                file=origin,
+                row=row,
+                column="n_active",
+                value=float(frame.loc[row, "n_active"]),
+                cure="swap the columns or correct the counts",
+            )

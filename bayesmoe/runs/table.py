@@ -1,0 +1,206 @@
+"""Run tables: one row is one trained model. Reading, checking, and deriving what can be derived."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bayesmoe.architecture import parameters_from_shape
+from bayesmoe.errors import InputError, nearest
+from bayesmoe.runs.schema import COLUMNS, checked
+
+READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".pq": pd.read_parquet}
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """A validated run table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a run, canonical column names (:data:`bayesmoe.runs.schema.COLUMNS`), other columns kept.
+    origin : str
+        File or data set the runs came from.
+    sha256 : str
+        Checksum of the file read, or of the table's CSV text when it came from memory.
+    derived : tuple of str
+        Sentences that say which columns were derived, and how.
+    missing : tuple of str
+        Sentences that say which columns could not be derived, and what they would need.
+    simulated : bool
+        Whether the losses come from a law, not from training; every output says so.
+    """
+
+    frame: pd.DataFrame
+    origin: str
+    sha256: str
+    derived: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    simulated: bool = False
+
+
+def read_runs(
+    path: str | Path, *, columns: dict[str, str] | None = None, select: str | None = None, group: str | None = None
+) -> RunTable:
+    """Read a CSV or Parquet file of runs.
+
+    Parameters
+    ----------
+    path : path
+        ``.csv`` (also gzipped) or ``.parquet``.
+    columns : dict, optional
+        Canonical name to the file's own name: ``{"loss": "val_loss"}``.
+    select : str, optional
+        Expression over the columns that keeps the rows where it holds, such as ``"n_dense > 1e8 and seed == 1"``.
+    group : str, optional
+        Column whose values group the runs (router, corpus, recipe, lab).
+
+    Raises
+    ------
+    InputError
+        The file is unreadable or a row breaks a rule; the message names file, row, column, rule, value and cure.
+    """
+    path = Path(path)
+    suffix = path.name.removesuffix(".gz").rpartition(".")[2]
+    reader = READERS.get(f".{suffix}")
+    if not path.is_file():
+        raise InputError("no such file", file=path, cure="check the path")
+    if reader is None:
+        raise InputError("is neither CSV nor Parquet", file=path, cure="export the runs as .csv or .parquet")
+    try:
+        frame = reader(path)
+    except (OSError, ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read ({str(error).splitlines()[0]})", file=path, cure="export the runs again") from error
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return as_run_table(frame, origin=str(path), sha256=sha256, columns=columns, select=select, group=group)
+
+
+def as_run_table(
+    frame: pd.DataFrame,
+    *,
+    origin: str = "a DataFrame",
+    sha256: str | None = None,
+    columns: dict[str, str] | None = None,
+    select: str | None = None,
+    group: str | None = None,
+    simulated: bool = False,
+) -> RunTable:
+    """Validate a DataFrame of runs; parameters and errors as in :func:`read_runs`."""
+    frame = _renamed(frame, columns or {}, origin)
+    if group is not None:
+        if group not in frame:
+            raise InputError(
+                "is named as the group column but is not in the table",
+                file=origin,
+                column=group,
+                cure=nearest(group, list(map(str, frame.columns))),
+            )
+        frame = frame.assign(group=frame[group].astype(str))
+    frame = _selected(frame, select, origin)
+    frame, derived, missing = _derive(checked(frame, origin))
+    sha256 = sha256 or hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
+    return RunTable(frame.reset_index(drop=True), origin, sha256, tuple(derived), tuple(missing), simulated)
+
+
+def _renamed(frame: pd.DataFrame, columns: dict[str, str], origin: str) -> pd.DataFrame:
+    present = list(map(str, frame.columns))
+    for canonical, own in columns.items():
+        if own not in frame:
+            raise InputError(f"is mapped to {canonical!r} but is not in the table", file=origin, column=own, cure=nearest(own, present))
+        if canonical in frame and canonical != own:
+            frame = frame.drop(columns=canonical)
+    frame = frame.rename(columns={own: canonical for canonical, own in columns.items()})
+    if "run_id" not in frame:
+        frame = frame.assign(run_id=[f"row-{i + 2}" for i in range(len(frame))])
+    # Row numbers of the file (the header is line 1) survive selection, so that errors can name them.
+    return frame.set_axis(pd.RangeIndex(2, len(frame) + 2), axis=0)
+
+
+def _selected(frame: pd.DataFrame, select: str | None, origin: str) -> pd.DataFrame:
+    if select is None:
+        return frame
+    try:
+        kept = frame.query(select)
+    except Exception as error:  # pandas raises many kinds here, from SyntaxError to UndefinedVariableError
+        raise InputError(
+            f"cannot be evaluated ({str(error).splitlines()[0]})",
+            file=origin,
+            column="select",
+            value=select,
+            cure="write it over column names, such as \"n_dense > 1e8 and group == 'Hash'\"",
+        ) from error
+    if kept.empty:
+        raise InputError("keeps no run", file=origin, column="select", value=select, cure="loosen it")
+    return kept
+
+
+_SHAPE = ("d_model", "num_layers", "d_ff", "num_moe_layers", "d_expert")
+
+
+def _derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
+    derived: list[str] = []
+    missing: list[str] = []
+    known = frame.copy()
+
+    def give(column: str, values: pd.Series, how: str) -> None:
+        if column not in known:
+            known[column] = values
+        elif known[column].isna().any() and values.notna().any():
+            known[column] = known[column].fillna(values)
+        else:
+            return
+        derived.append(f"{column} = {how}")
+
+    experts = known["num_experts"]
+    if "top_k" in known:
+        top_k = known["top_k"]
+    else:
+        top_k = pd.Series(float("nan"), index=known.index).where(experts > 1, 1.0)
+        if (experts == 1).all():
+            give("top_k", top_k, "1 for dense runs")
+
+    if all(column in known for column in _SHAPE) and "top_k" in known:
+        d_shared = known["d_shared"] if "d_shared" in known else 0.0
+        shapes = parameters_from_shape(
+            **{column: known[column] for column in _SHAPE}, num_experts=experts, top_k=top_k, d_shared=d_shared
+        )
+        for column, values in shapes.items():
+            give(column, values, "from the shape columns, gated feed-forward parts, 4 d_model^2 attention")
+    if "n_dense" in known:
+        dense = experts == 1
+        give("n_active", known["n_dense"].where(dense), "n_dense for dense runs")
+        give("n_total", known["n_dense"].where(dense), "n_dense for dense runs")
+        if known["n_total"].notna().any() and "top_k" in known:
+            per_expert = (known["n_total"] - known["n_dense"]) / (experts - 1).where(experts > 1)
+            give("n_active", known["n_dense"] + (top_k - 1) * per_expert, "n_dense + (top_k - 1)(n_total - n_dense)/(num_experts - 1)")
+        for column in ("n_active", "n_total"):
+            if known[column].isna().all():
+                known = known.drop(columns=column)
+    if "d_model" in known and "d_expert" in known:
+        width = known["d_expert"].where(experts > 1)
+        give("granularity", (4.0 * known["d_model"] / width).fillna(1.0), "4 d_model / d_expert, 1 for dense runs")
+    elif "d_ff" in known and "d_expert" in known:
+        give("granularity", (known["d_ff"] / known["d_expert"].where(experts > 1)).fillna(1.0), "d_ff / d_expert")
+    if "top_k" in known:
+        shared = known["shared_experts"] if "shared_experts" in known else 0
+        give("activation_ratio", (top_k + shared) / (experts + shared), "(top_k + shared_experts) / (num_experts + shared_experts)")
+
+    for column, needs in _NEEDS.items():
+        if column not in known or known[column].isna().any():
+            missing.append(f"{column}: give it, or {needs}")
+    return known, derived, missing
+
+
+_NEEDS = {
+    "n_dense": "shape columns d_model, num_layers, d_ff, num_moe_layers, d_expert",
+    "n_active": "n_dense, n_total, num_experts and top_k",
+    "n_total": "shape columns d_model, num_layers, d_ff, num_moe_layers, d_expert",
+    "granularity": "d_model and d_expert",
+    "activation_ratio": "top_k",
+}
+
+__all__ = ["COLUMNS", "RunTable", "as_run_table", "read_runs"]

@@ -1,0 +1,98 @@
+"""Specs in: frozen pydantic dataclasses read from TOML, with unknown keys and bad values told in one sentence."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+from bayesmoe.errors import InputError, nearest
+
+T = TypeVar("T")
+
+CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=False)
+
+
+def spec(cls: type[T]) -> type[T]:
+    """Class decorator: a frozen, keyword-only dataclass whose fields pydantic validates and whose unknown keys it refuses."""
+    return pydantic_dataclass(frozen=True, kw_only=True, config=CONFIG)(cls)
+
+
+def read_toml(path: str | Path, kind: type[T]) -> T:
+    """Read a TOML file into a spec.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    kind : type
+        A class made by :func:`spec`.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is not TOML, has an unknown key or a value that breaks a rule.
+    """
+    path = Path(path)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError("no such file", file=path, cure="check the path") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read ({error})", file=path) from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"is not TOML ({error})", file=path, cure="see the examples in models/") from error
+    return from_mapping(raw, kind, file=path)
+
+
+def from_mapping(raw: dict[str, Any], kind: type[T], *, file: str | Path | None = None) -> T:
+    """Build a spec from a plain mapping; see :func:`read_toml` for the errors."""
+    try:
+        return TypeAdapter(kind).validate_python(raw)
+    except ValidationError as error:
+        raise _as_input_error(error, kind, file) from error
+
+
+def to_json(value: Any) -> str:
+    """JSON text of a spec, for netCDF attributes."""
+    return TypeAdapter(type(value)).dump_json(value).decode()
+
+
+def from_json(text: str, kind: type[T]) -> T:
+    """Inverse of :func:`to_json`."""
+    return TypeAdapter(kind).validate_json(text)
+
+
+def _as_input_error(error: ValidationError, kind: type, file: str | Path | None) -> InputError:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = _known_keys(kind, first["loc"][:-1])
+        return InputError("is not a known key", file=file, column=key, cure=nearest(str(first["loc"][-1]), known))
+    if first["type"] in ("missing", "missing_argument"):
+        return InputError("is required", file=file, column=key, cure="add it")
+    value = first["input"]
+    return InputError(_rule(first["msg"]), file=file, column=key or None, value=_brief(value))
+
+
+def _rule(message: str) -> str:
+    message = message.removeprefix("Value error, ").removeprefix("Input ")
+    return message[0].lower() + message[1:]
+
+
+def _brief(value: Any) -> Any:
+    return value if isinstance(value, (int, float, str, bool)) else str(value)[:60]
+
+
+def _known_keys(kind: Any, path: tuple[Any, ...]) -> list[str]:
+    fields = getattr(kind, "__pydantic_fields__", {})
+    for part in path:
+        if part not in fields:
+            return list(fields)
+        annotation = fields[part].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        fields = next((c.__pydantic_fields__ for c in candidates if hasattr(c, "__pydantic_fields__")), {})
+    return list(fields)

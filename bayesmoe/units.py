@@ -1,0 +1,54 @@
+"""Canonical units: nats per token, parameters, tokens, FLOP, bytes, seconds, USD.
+
+Column names, TOML keys and flags carry the unit as a suffix (``_flop``, ``_flop_per_s``, ``_usd``, ``_bytes``, ``_s``);
+this module holds the factors between the units people write and the ones the package computes in.
+"""
+
+from __future__ import annotations
+
+import math
+
+LN10 = math.log(10.0)
+SECONDS_PER_HOUR = 3600.0
+TOKENS_PER_MILLION = 1e6
+BYTES_PER_GB = 1e9
+
+BAND = (0.05, 0.95)
+"""Quantiles of the 90% band, the band quoted everywhere."""
+
+
+def perplexity_to_loss(perplexity: float) -> float:
+    """Loss in nats per token of a per-token perplexity: ``ln(perplexity)``."""
+    return math.log(perplexity)
+
+
+_PREFIXES = ((1e15, "Q"), (1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+
+
+def short(value: float, digits: int = 2) -> str:
+    """Write a count the way planners say it: ``7.1B``, ``320M``; non-finite values as a dash.
+
+    Parameters
+    ----------
+    value : float
+        Parameters, tokens or another dimensionless count.
+    digits : int
+        Significant digits kept.
+    """
+    if not math.isfinite(value):
+        return "–"
+    for factor, letter in _PREFIXES:
+        if abs(value) >= factor * (1 - 0.5 * 10.0**-digits):
+            return f"{significant(value / factor, digits)}{letter}"
+    return significant(value, digits)
+
+
+def significant(value: float, digits: int = 2) -> str:
+    """Round to ``digits`` significant digits without an exponent; non-finite values as a dash."""
+    if not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    rounded = round(value, decimals)
+    return f"{rounded:.{max(decimals, 0)}f}"
