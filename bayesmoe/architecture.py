@@ -48,6 +48,10 @@ class Family:
         """n_active / n_dense for expert counts E (1 = dense)."""
         return 1.0 + self.moe_share * (num_experts > 1) * ((self.top_k + self.shared_experts) / self.granularity - 1.0)
 
+    def routed_ratio(self, num_experts: Any) -> Any:
+        """Parameters in routed experts over n_dense, for expert counts E (0 for dense)."""
+        return self.moe_share * (num_experts > 1) * num_experts / self.granularity
+
     def run(self, n_dense: Any, tokens: Any, num_experts: Any) -> dict[str, Any]:
         """Covariates of a run of this family, under the run table's column names."""
         return {

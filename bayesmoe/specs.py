@@ -54,6 +54,9 @@ def from_mapping(raw: dict[str, Any], kind: type[T], *, file: str | Path | None 
         return TypeAdapter(kind).validate_python(raw)
     except ValidationError as error:
         raise _as_input_error(error, kind, file) from error
+    except InputError as error:
+        # A validator that knows the cure does not know the file.
+        raise InputError(error.rule, file=file, column=error.column, value=error.value, cure=error.cure) from error
 
 
 def to_json(value: Any) -> str:

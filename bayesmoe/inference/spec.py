@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.laws import Coordinate, Law, law_named
 from bayesmoe.runs import RunTable, as_run_table, load_source, read_runs
-from bayesmoe.specs import read_toml, spec
+from bayesmoe.specs import from_mapping, read_toml, spec
 
 
 @spec
@@ -89,6 +89,46 @@ def read_fit_spec(path: str | Path) -> FitSpec:
         data = dataclasses.replace(found.data, file=str(Path(path).parent / file))
         found = dataclasses.replace(found, data=data)
     return found
+
+
+def spec_from(
+    target: str | Path,
+    *,
+    law: dict[str, Any],
+    groups: dict[str, Any],
+    data: dict[str, Any],
+    columns: list[str],
+    sampler: dict[str, Any],
+) -> FitSpec:
+    """Spec of a command: a TOML file or a run table, with what the flags say on top.
+
+    Parameters
+    ----------
+    target : path
+        A model spec (.toml), or a run table.
+    law, groups, data, sampler : dict
+        Keys of these sections; None leaves a key as it is.
+    columns : list of str
+        ``ours=yours`` pairs.
+    """
+    if Path(target).suffix == ".toml":
+        base = dataclasses.asdict(read_fit_spec(target))
+    else:
+        base = {"name": Path(target).stem, "data": {"file": str(target)}}
+    given = {key: _given(values) for key, values in {"law": law, "groups": groups, "data": data, "sampler": sampler}.items()}
+    for section, values in given.items():
+        if values:
+            base[section] = {**(base.get(section) or {}), **values}
+    for pair in columns:
+        ours, separator, yours = pair.partition("=")
+        if not (separator and ours and yours):
+            raise InputError("must be ours=yours, such as loss=val_loss", column="--map", value=pair)
+        base["data"]["columns"] = {**base["data"].get("columns", {}), ours: yours}
+    return from_mapping(base, FitSpec)
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def load_table(data: DataSpec, groups: GroupSpec | None) -> RunTable:

@@ -77,9 +77,17 @@ def as_data_tree(
         "data_simulated": int(table.simulated),
         "data_notes": json.dumps([*table.derived, *table.missing]),
         "pooled": json.dumps(structure.pooled),
+        "paper_parameters": json.dumps(_paper_parameters(structure, posterior)),
         "versions": json.dumps({name: importlib.metadata.version(name) for name in ("jax", "numpyro", "blackjax", "arviz")}),
     }
     return tree
+
+
+def _paper_parameters(structure: Structure, posterior: dict[str, np.ndarray]) -> list[str]:
+    """Posterior variables that the law derives from its coordinates."""
+    own = {c.name for c in structure.coordinates}
+    own |= {f"{name}{suffix}" for name in own for suffix in ("_population", "_spread", "_base")} | {"noise_scale", "noise_df"}
+    return [name for name in posterior if name not in own]
 
 
 def save_fit(tree: xr.DataTree, path: str | Path) -> None:

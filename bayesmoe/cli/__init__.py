@@ -1,0 +1,37 @@
+"""The command line: one file per command, each a few lines around one public function."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from bayesmoe.cli import check, datasets, demo, figures, fit, plan, report
+from bayesmoe.errors import InputError
+
+app = typer.Typer(
+    name="bayesmoe",
+    help="Bayesian scaling laws for Mixture-of-Experts models: from a table of runs to a risk-aware plan.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(demo.demo)
+app.add_typer(datasets.app, name="datasets")
+app.command()(fit.fit)
+app.command()(check.check)
+app.command()(plan.plan)
+app.command()(report.report)
+app.command()(figures.figures)
+
+
+def main() -> None:
+    """Run a command; bad input ends with one sentence and exit code 2, an interrupt with 130."""
+    try:
+        app()
+    except InputError as error:
+        print(f"bayesmoe: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("bayesmoe: stopped; nothing was written.", file=sys.stderr)
+        sys.exit(130)

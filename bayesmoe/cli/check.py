@@ -1,0 +1,33 @@
+"""``bayesmoe check``: has the sampler converged?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def check(
+    fit: Annotated[Path, typer.Argument(metavar="FIT.nc")],
+    json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
+) -> None:
+    """Print the gate of a fit; exit with 1 on FAIL."""
+    import json
+
+    from bayesmoe.cli.settings import configure
+
+    configure()
+    from bayesmoe.criticism.checks import check as check_fit
+    from bayesmoe.inference.store import load_fit
+
+    gate = check_fit(load_fit(fit))
+    if json_:
+        typer.echo(json.dumps(gate.as_document(), indent=2))
+    else:
+        for found in gate.checks:
+            cure = f"; {found.recommendation}" if found.recommendation else ""
+            typer.echo(f"{found.verdict:<6} {found.name:<12} {found.value:>10.4g} at {found.where} ({found.rule}){cure}")
+        typer.echo(f"gate: {gate.verdict}")
+    if gate.verdict == "FAIL":
+        raise typer.Exit(1)

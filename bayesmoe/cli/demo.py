@@ -1,0 +1,22 @@
+"""``bayesmoe demo``: the whole job on runs that come with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo")) -> None:
+    """Fit, check, plan and report on simulated runs that come with the package."""
+
+    from bayesmoe.cli.progress import sampling_progress
+    from bayesmoe.cli.settings import configure
+
+    configure()
+    from bayesmoe.demo import run_demo
+
+    with sampling_progress() as show:
+        lines = run_demo(out, report=show)
+    typer.echo("\n".join(lines))

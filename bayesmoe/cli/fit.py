@@ -1,0 +1,52 @@
+"""``bayesmoe fit``: a model spec or a table of runs in, a posterior out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def fit(
+    target: Annotated[Path, typer.Argument(metavar="SPEC.toml|RUNS.csv", help="A model spec, or a CSV or Parquet of runs.")],
+    out: Annotated[Path, typer.Option(help="Where the posterior goes (netCDF).")],
+    law: Annotated[str | None, typer.Option(help="Law: yun, clark, chinchilla, ... or package.module:MyLaw.")] = None,
+    size: Annotated[str | None, typer.Option(help="Size column the law reads: n_dense, n_active or n_total.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column that groups the runs (router, corpus, recipe, lab).")] = None,
+    dense_group: Annotated[str | None, typer.Option(help="Group of the dense runs that all groups share.")] = None,
+    map_: Annotated[list[str] | None, typer.Option("--map", help="Your column for ours: loss=val_loss. Repeatable.")] = None,
+    select: Annotated[str | None, typer.Option(help="Keep the runs where this holds: \"n_dense > 1e8\".")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same draws.")] = None,
+    chains: Annotated[int | None, typer.Option(help="Chains.")] = None,
+    warmup: Annotated[int | None, typer.Option(help="Warm-up transitions per chain.")] = None,
+    draws: Annotated[int | None, typer.Option(help="Draws per chain.")] = None,
+    target_accept: Annotated[float | None, typer.Option(help="Target acceptance of the step size.")] = None,
+) -> None:
+    """Fit a scaling law to a table of runs by MCMC."""
+    from bayesmoe.cli.progress import sampling_progress
+    from bayesmoe.cli.settings import configure
+    from bayesmoe.inference.spec import spec_from
+
+    spec = spec_from(
+        target,
+        law={"name": law, "size": size},
+        groups={"column": group, "dense": dense_group},
+        data={"select": select},
+        columns=map_ or [],
+        sampler={"seed": seed, "chains": chains, "warmup": warmup, "draws": draws, "target_accept": target_accept},
+    )
+    configure()
+    from bayesmoe.criticism.checks import check
+    from bayesmoe.inference.fit import fit as fit_spec
+    from bayesmoe.inference.store import save_fit
+
+    with sampling_progress() as show:
+        tree = fit_spec(spec, report=show)
+    save_fit(tree, out)
+    gate = check(tree) if spec.sampler.chains > 1 else None
+    runs = tree["observed_data"].sizes["run"]
+    typer.echo(f"{out}: law {tree.attrs['law']}, {runs} runs, gate {gate.verdict if gate else 'not checked (one chain)'}")
+    for found in gate.checks if gate else ():
+        if found.verdict != "PASS":
+            typer.echo(f"  {found.name} {found.verdict}: {found.value:.4g} at {found.where}; {found.recommendation}")

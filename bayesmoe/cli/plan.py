@@ -1,0 +1,46 @@
+"""``bayesmoe plan``: a posterior and a scenario in, a plan out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def plan(
+    fit: Annotated[Path, typer.Argument(metavar="FIT.nc")],
+    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO.toml")],
+    out: Annotated[Path, typer.Option(help="Where the plan goes (netCDF).")],
+    group: Annotated[str | None, typer.Option(help="Group of runs whose law is meant, or 'new'; overrides the scenario.")] = None,
+    despite_fail: Annotated[bool, typer.Option(help="Plan on a fit that failed its gate; every page says so.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
+) -> None:
+    """Choose the expert count, size and tokens under every posterior draw."""
+    import json
+
+    from bayesmoe.planning.scenario import in_group, read_scenario
+
+    asked = in_group(read_scenario(scenario), group)
+    from bayesmoe.cli.settings import configure
+
+    configure()
+    from bayesmoe.criticism.checks import gate_for_plan
+    from bayesmoe.inference.store import load_fit
+    from bayesmoe.planning.plan import plan as plan_fit
+    from bayesmoe.planning.plan import save_plan
+    from bayesmoe.planning.risk import as_document, risk
+    from bayesmoe.report import text
+
+    posterior = load_fit(fit)
+    gate = gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
+    found = plan_fit(posterior, asked, verdict=gate.verdict)
+    summary = risk(found)
+    save_plan(found, out)
+    if json_:
+        typer.echo(json.dumps(as_document(found, summary), indent=2))
+        return
+    typer.echo(f"gate {gate.verdict}. {text.gate(gate.verdict)}")
+    for problem in summary["problem"].values:
+        typer.echo(f"{text.TITLES[str(problem)]}: {text.decision(str(problem), summary.sel(problem=problem), asked.choices.base_num_experts)}")
+    typer.echo(f"plan in {out}; bayesmoe report {fit} {out} --out report.html makes the page")

@@ -1,0 +1,30 @@
+"""``bayesmoe report``: a fit, and a plan when there is one, as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    fit: Annotated[Path, typer.Argument(metavar="FIT.nc")],
+    plan: Annotated[Path | None, typer.Argument(metavar="[PLAN.nc]")] = None,
+    out: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("report.html"),
+) -> None:
+    """Write one self-contained HTML page."""
+    from bayesmoe.cli.settings import configure
+
+    configure()
+    from bayesmoe.criticism.checks import check
+    from bayesmoe.inference.store import load_fit
+    from bayesmoe.planning.plan import load_plan
+    from bayesmoe.planning.risk import risk
+    from bayesmoe.report.build import build_report, save_report
+
+    posterior = load_fit(fit)
+    found = load_plan(plan, of=posterior) if plan is not None else None
+    summary = risk(found) if found is not None else None
+    save_report(build_report(posterior, check(posterior), plan=found, risk=summary), out)
+    typer.echo(str(out))

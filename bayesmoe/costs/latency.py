@@ -1,0 +1,162 @@
+"""How long one serving iteration takes: an analytic roofline, or a table of the user's own measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jax.scipy.interpolate import RegularGridInterpolator
+
+from bayesmoe.costs.hardware import Accelerator
+from bayesmoe.errors import InputError
+
+
+class Served(NamedTuple):
+    """A model as its server sees it; arrays of one broadcast shape.
+
+    Attributes
+    ----------
+    n_dense, n_active, n_total, n_routed : array
+        Parameters: backbone, per token, all, and in routed experts.
+    num_experts, top_k : array
+        Routed experts and routed experts per token (1 and 1 for dense).
+    num_layers : array
+        Transformer layers.
+    kv_bytes_per_token : array
+        Bytes cached per token of context.
+    """
+
+    n_dense: Any
+    n_active: Any
+    n_total: Any
+    n_routed: Any
+    num_experts: Any
+    top_k: Any
+    num_layers: Any
+    kv_bytes_per_token: Any
+
+
+Latency = Callable[[Served, Any, Any], tuple[Any, Any]]
+"""``(model, batch, n_gpus) -> (prefill_s, decode_s)`` of one iteration that decodes a batch and prefills its share."""
+
+
+def expert_hit_share(batch: Any, num_experts: Any, top_k: Any) -> Any:
+    """Share of routed experts that a batch touches: ``1 - (1 - k/E)^B``; 1 for a dense model.
+
+    Routing is taken as independent and uniform, so this is an upper bound on average (Erdil 2025, arXiv:2506.04645, Eq. 22).
+    """
+    return -jnp.expm1(batch * jnp.log1p(-jnp.minimum(top_k / num_experts, 1.0 - 1e-12)))
+
+
+@dataclass(frozen=True)
+class AnalyticLatency:
+    """Additive roofline with distinct experts, calibrated to public measurements.
+
+    ``t_step = L (c0 + c1 [g > 1]) + c2 t_mem + c3 t_flop + c4 t_pre``
+
+    with ``t_mem = (weights touched + KV read) / (g bandwidth)``, ``t_flop = 2 n_active B / (g peak)`` and ``t_pre = 2 n_active
+    B (p/n) / (g peak)``; the last is the prefill of the ``B/n`` requests that arrive per iteration.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+        Peaks and bandwidth.
+    prompt_tokens, output_tokens : float
+        Means p and n.
+    bytes_per_weight : float
+        Bytes of one weight.
+    layer_s, layer_multi_gpu_s, memory, flop, prefill : float
+        c0 and c1 in seconds, c2, c3 and c4 without unit. The defaults are a least-squares fit to 2,913 public measurements
+        on H100, H200 and B200 (aiconfigurator-core 0.12.0, silicon_sample.csv), residual log-sd 0.35; c3 came out as 0,
+        collinear with the others, which is no evidence of free compute.
+    """
+
+    accelerator: Accelerator
+    prompt_tokens: float
+    output_tokens: float
+    bytes_per_weight: float = 2.0
+    layer_s: float = 72.07e-6
+    layer_multi_gpu_s: float = 28.96e-6
+    memory: float = 1.12
+    flop: float = 0.0
+    prefill: float = 1.11
+
+    def __call__(self, model: Served, batch: Any, n_gpus: Any) -> tuple[Any, Any]:
+        """Seconds of prefill and of decode in one iteration."""
+        hit = expert_hit_share(batch, model.num_experts, model.top_k)
+        weights = self.bytes_per_weight * (model.n_total - model.n_routed * (1.0 - hit))
+        context = self.prompt_tokens + 0.5 * self.output_tokens
+        t_mem = (weights + model.kv_bytes_per_token * batch * context) / (n_gpus * self.accelerator.bandwidth_bytes_per_s)
+        t_flop = 2.0 * model.n_active * batch / (n_gpus * self.accelerator.peak_flop_per_s)
+        layers = model.num_layers * (self.layer_s + self.layer_multi_gpu_s * (n_gpus > 1))
+        prefill = self.prefill * t_flop * self.prompt_tokens / self.output_tokens
+        return prefill, layers + self.memory * t_mem + self.flop * t_flop
+
+
+_COLUMNS = ("num_experts", "n_gpus", "n_dense", "batch", "prefill_s", "decode_s")
+
+
+@dataclass(frozen=True)
+class TableLatency:
+    """Measured latencies, linear in backbone size and batch between the points (Yun 2024, appendix C).
+
+    For each measured pair of expert count and GPU count the points form a full grid of sizes and batches. Outside the grid,
+    or for a pair that was not measured, the latency is not known: NaN, which a plan counts as infeasible.
+    """
+
+    grids: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+
+    def __call__(self, model: Served, batch: Any, n_gpus: Any) -> tuple[Any, Any]:
+        """Seconds of prefill and of decode in one iteration."""
+        experts, gpus, size, batch = jnp.broadcast_arrays(model.num_experts, n_gpus, model.n_dense, batch)
+        prefill = jnp.full(size.shape, jnp.nan)
+        decode = prefill
+        at = jnp.stack([size, batch], axis=-1)
+        for (e, g), (sizes, batches, prefill_s, decode_s) in self.grids.items():
+            here = (experts == e) & (gpus == g)
+            prefill = jnp.where(here, RegularGridInterpolator((sizes, batches), prefill_s, fill_value=jnp.nan)(at), prefill)
+            decode = jnp.where(here, RegularGridInterpolator((sizes, batches), decode_s, fill_value=jnp.nan)(at), decode)
+        return prefill, decode
+
+
+def read_latency_table(path: str | Path) -> TableLatency:
+    """Read measured latencies from a CSV with columns ``num_experts, n_gpus, n_dense, batch, prefill_s, decode_s``.
+
+    ``prefill_s`` is the time to prefill ``batch`` divided by the mean output length requests, ``decode_s`` the time of one
+    decode iteration of ``batch`` requests, both in seconds.
+
+    Raises
+    ------
+    InputError
+        The file is unreadable, a column is missing, a time is not positive, or a grid has holes.
+    """
+    try:
+        frame = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError("cannot be read", file=path, cure="give a CSV of measured latencies") from error
+    for column in _COLUMNS:
+        if column not in frame:
+            raise InputError("is missing from the latency table", file=path, column=column, cure=f"it needs {', '.join(_COLUMNS)}")
+    for column in _COLUMNS:
+        broken = ~(pd.to_numeric(frame[column], errors="coerce") > 0)
+        if broken.any():
+            row = int(np.flatnonzero(broken)[0])
+            raise InputError("must be a positive number", file=path, row=row + 2, column=column, value=str(frame[column].iloc[row]))
+    grids = {}
+    for (experts, gpus), points in frame.groupby(["num_experts", "n_gpus"]):
+        grid = points.pivot_table(index="n_dense", columns="batch", values=["prefill_s", "decode_s"], aggfunc="mean")
+        if grid.isna().any(axis=None) or min(grid["decode_s"].shape) < 2:
+            raise InputError(
+                f"must give every size with every batch, at least two of each, for num_experts {experts:g} on {gpus:g} GPUs",
+                file=path,
+                column="n_dense, batch",
+                cure="measure the missing points or drop that pair",
+            )
+        sizes, batches = grid.index.to_numpy(float), grid["decode_s"].columns.to_numpy(float)
+        grids[int(experts), int(gpus)] = (sizes, batches, grid["prefill_s"].to_numpy(), grid["decode_s"].to_numpy())
+    return TableLatency(grids)

@@ -1,0 +1,1 @@
+"""Is the posterior fit to be used?"""

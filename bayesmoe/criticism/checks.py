@@ -1,0 +1,145 @@
+"""The gate: has the sampler converged, and what to do when it has not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import arviz_stats
+import numpy as np
+import xarray as xr
+
+from bayesmoe.errors import InputError
+
+Verdict = Literal["PASS", "REVIEW", "FAIL"]
+VERDICTS: tuple[Verdict, ...] = ("PASS", "REVIEW", "FAIL")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One diagnostic: its worst value, where it was found, the bounds, the verdict and what to do."""
+
+    name: str
+    verdict: Verdict
+    value: float
+    where: str
+    rule: str
+    recommendation: str
+
+
+@dataclass(frozen=True)
+class Gate:
+    """All checks of a fit; its verdict is the worst of theirs."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """PASS, REVIEW or FAIL."""
+        return max((check.verdict for check in self.checks), key=VERDICTS.index)
+
+    def as_document(self) -> dict[str, Any]:
+        """The gate as plain data for JSON."""
+        return {
+            "schema": "bayesmoe.check",
+            "schema_version": 1,
+            "verdict": self.verdict,
+            "checks": [
+                {**vars(check), "value": check.value if np.isfinite(check.value) else None} for check in self.checks
+            ],
+        }
+
+
+_BETTER_START = "run more warm-up (--warmup), and look at the rank plots: a chain that disagrees has found another mode"
+_MORE_DRAWS = "draw more (--draws): the bands are noisier than they look"
+_GEOMETRY = "raise --target-accept to 0.95 or 0.99; if it persists, share more coordinates between groups or tighten a prior"
+
+
+def check(fit: xr.DataTree) -> Gate:
+    """Check the convergence of a fit.
+
+    R-hat (rank-normalised, split), bulk and tail effective sample size, divergent transitions and E-BFMI, each worst over all
+    sampled parameters and chains.
+
+    Parameters
+    ----------
+    fit : DataTree
+        Groups ``posterior`` and ``sample_stats``.
+
+    Returns
+    -------
+    Gate
+        PASS needs R-hat <= 1.01, both sizes >= 400, no divergence and E-BFMI >= 0.3. FAIL is R-hat > 1.05, a size < 100, more
+        than 1 % divergent transitions, E-BFMI < 0.2 or anything that cannot be computed. REVIEW lies between.
+
+    References
+    ----------
+    Vehtari et al. 2021, arXiv:1903.08008 (R-hat and effective sample size); Betancourt 2016, arXiv:1604.00695 (E-BFMI).
+    """
+    posterior = _sampled(fit)
+    if posterior.sizes["chain"] < 2:
+        raise InputError("needs at least 2 chains", column="chains", value=posterior.sizes["chain"], cure="refit with --chains 4")
+    stats = fit["sample_stats"].to_dataset()
+    rhat, rhat_at = _worst(arviz_stats.rhat(posterior), np.max)
+    bulk, bulk_at = _worst(arviz_stats.ess(posterior, method="bulk"), np.min)
+    tail, tail_at = _worst(arviz_stats.ess(posterior, method="tail"), np.min)
+    diverging = int(stats["diverging"].sum())
+    bfmi = float(np.min(np.asarray(arviz_stats.bfmi(stats["energy"].values))))
+    return Gate(
+        (
+            _check("R-hat", rhat, rhat_at, "at most 1.01", rhat <= 1.01, rhat <= 1.05, _BETTER_START),
+            _check("bulk ESS", bulk, bulk_at, "at least 400", bulk >= 400, bulk >= 100, _MORE_DRAWS),
+            _check("tail ESS", tail, tail_at, "at least 400", tail >= 400, tail >= 100, _MORE_DRAWS),
+            _check(
+                "divergences", float(diverging), "all chains", "none", diverging == 0, diverging <= 0.01 * stats["diverging"].size, _GEOMETRY
+            ),
+            _check("E-BFMI", bfmi, "worst chain", "at least 0.3", bfmi >= 0.3, bfmi >= 0.2, _GEOMETRY),
+        )
+    )
+
+
+def gate_for_plan(fit: xr.DataTree, *, despite_fail: bool, file: Any = None) -> Gate:
+    """Gate of a fit that is about to be planned on.
+
+    Raises
+    ------
+    InputError
+        The gate is FAIL and nobody asked to go on by name.
+    """
+    gate = check(fit)
+    if gate.verdict == "FAIL" and not despite_fail:
+        failed = next(found for found in gate.checks if found.verdict == "FAIL")
+        raise InputError(
+            f"failed its gate ({failed.name} {failed.value:.4g} at {failed.where}, must be {failed.rule})",
+            file=file,
+            cure=f"{failed.recommendation}; or plan all the same with --despite-fail",
+        )
+    return gate
+
+
+def _sampled(fit: xr.DataTree) -> xr.Dataset:
+    """What the sampler moved: coordinates, their populations, spreads and bases, and the noise.
+
+    The paper's own parameters are functions of these; an amplitude such as A = w L N^alpha has no usable moments where its
+    exponent is not identified.
+    """
+    posterior = fit["posterior"].to_dataset()
+    return posterior[[name for name in posterior.data_vars if name not in json.loads(fit.attrs["paper_parameters"])]]
+
+
+def _check(name: str, value: float, where: str, rule: str, passes: bool, reviews: bool, cure: str) -> Check:
+    verdict: Verdict = "PASS" if passes else "REVIEW" if reviews else "FAIL"
+    return Check(name, verdict, value, where, rule, "" if passes else cure)
+
+
+def _worst(values: Any, pick: Any) -> tuple[float, str]:
+    """Worst value over all parameters and where it is; NaN, which is worst of all, when any cannot be computed."""
+    dataset = values.to_dataset() if isinstance(values, xr.DataTree) else values
+    flat = {name: np.asarray(dataset[name]) for name in dataset.data_vars}
+    broken = [name for name, value in flat.items() if not np.isfinite(value).all()]
+    if broken:
+        return float("nan"), str(broken[0])
+    worst = {name: float(pick(value)) for name, value in flat.items()}
+    value = pick(list(worst.values()))
+    return float(value), next(str(name) for name in worst if worst[name] == value)

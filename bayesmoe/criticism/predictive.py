@@ -1,0 +1,81 @@
+"""How the posterior predictive meets the runs it was fitted to, and how strongly the data moved the priors."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import xarray as xr
+
+from bayesmoe.units import BAND
+
+
+def predictive_check(fit: xr.DataTree) -> xr.Dataset:
+    """Residuals of the runs and the posterior predictive band.
+
+    Returns
+    -------
+    Dataset
+        By ``run``: ``loss`` (nats per token), ``residual = loss / median prediction - 1``, ``band_low`` and ``band_high`` of
+        the 90% predictive band on the same scale, ``covered``, and ``num_experts``.
+    """
+    draws = fit["posterior_predictive"]["loss"]
+    low, middle, high = draws.quantile([BAND[0], 0.5, BAND[1]], ["chain", "draw"]).values
+    observed = fit["observed_data"]["loss"]
+    return xr.Dataset(
+        {
+            "loss": observed,
+            "residual": observed / middle - 1.0,
+            "band_low": ("run", low / middle - 1.0),
+            "band_high": ("run", high / middle - 1.0),
+            "covered": (observed >= low) & (observed <= high),
+            "num_experts": fit["constant_data"].get("num_experts", xr.ones_like(observed)),
+        }
+    )
+
+
+def prior_overlap(fit: xr.DataTree, names: list[str]) -> dict[str, float]:
+    """Overlap of prior and posterior densities in [0, 1]: near 1 means that the data said nothing.
+
+    Parameters
+    ----------
+    fit : DataTree
+        Groups ``prior`` and ``posterior``.
+    names : list of str
+        Scalar variables present in both.
+    """
+    overlaps = {}
+    for name in names:
+        prior = np.asarray(fit["prior"][name]).ravel()
+        posterior = np.asarray(fit["posterior"][name]).ravel()
+        edges = np.quantile(np.concatenate([prior, posterior]), np.linspace(0, 1, 41))
+        edges = np.unique(edges)
+        p, q = (np.histogram(values, edges)[0] / len(values) for values in (prior, posterior))
+        overlaps[name] = float(np.minimum(p, q).sum())
+    return overlaps
+
+
+def headline_names(fit: xr.DataTree) -> list[str]:
+    """Scalar coordinates of a fit, or their populations where groups differ, and the noise: what a page has room for."""
+    pooled = set(json.loads(fit.attrs["pooled"]))
+    derived = set(json.loads(fit.attrs["paper_parameters"]))
+    names = []
+    for name in map(str, fit["posterior"].data_vars):
+        if name in derived or name.endswith(("_base", "_spread", "_population")):
+            continue
+        names.append(f"{name}_population" if name in pooled else name)
+    return names
+
+
+def extrapolation(fit: xr.DataTree, target: dict[str, float]) -> dict[str, float]:
+    """How many times beyond the largest trained value each quantity of a plan lies.
+
+    Parameters
+    ----------
+    fit : DataTree
+        Its ``constant_data`` holds the covariates of the runs.
+    target : dict of float
+        Planned values under the run table's column names.
+    """
+    runs = fit["constant_data"]
+    return {name: value / float(runs[name].max()) for name, value in target.items() if name in runs}

@@ -1,0 +1,59 @@
+"""The whole job in one place: fit, gate, plan, report, on the simulated runs that come with the package."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import xarray as xr
+
+from bayesmoe.criticism.checks import Gate, check
+from bayesmoe.files import write_text
+from bayesmoe.inference.fit import fit
+from bayesmoe.inference.spec import read_fit_spec
+from bayesmoe.inference.store import save_fit
+from bayesmoe.packaged import packaged_folder
+from bayesmoe.planning.plan import plan, save_plan
+from bayesmoe.planning.risk import as_document, risk
+from bayesmoe.planning.scenario import read_scenario
+from bayesmoe.report import text
+from bayesmoe.report.build import build_report, figures, notes, save_figures, save_report
+
+
+@dataclass(frozen=True)
+class DemoResults:
+    """What the demo computes."""
+
+    fit: xr.DataTree
+    gate: Gate
+    plan: xr.Dataset
+    risk: xr.Dataset
+
+
+def demo_results(*, report: Callable[[Any], None]) -> DemoResults:
+    """Fit Yun's law to the simulated grid and plan for Yun's fleet."""
+    models = packaged_folder("models")
+    posterior = fit(read_fit_spec(models / "simulated-yun-grid.toml"), report=report)
+    gate = check(posterior)
+    found = plan(posterior, read_scenario(models / "scenarios" / "yun-2024.toml"), verdict=gate.verdict)
+    return DemoResults(posterior, gate, found, risk(found))
+
+
+def run_demo(folder: Path, *, report: Callable[[Any], None]) -> list[str]:
+    """Run the demo into a folder and return the ten lines to print."""
+    results = demo_results(report=report)
+    document = as_document(results.plan, results.risk)
+    save_fit(results.fit, folder / "fit.nc")
+    save_plan(results.plan, folder / "plan.nc")
+    write_text(folder / "plan.json", json.dumps(document, indent=2) + "\n")
+    made = figures(results.fit, results.risk)
+    save_figures(made, folder / "figures")
+    for figure in made.values():
+        plt.close(figure)
+    page = folder / "report.html"
+    save_report(build_report(results.fit, results.gate, plan=results.plan, risk=results.risk), page)
+    return text.ten_lines(results.risk, document, notes(results.fit, results.risk), str(page))

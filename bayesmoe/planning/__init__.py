@@ -1,0 +1,1 @@
+"""From a posterior and a scenario to a plan with its risk."""

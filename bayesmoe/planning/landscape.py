@@ -1,0 +1,225 @@
+"""Loss, tokens and serving cost of every candidate on the training budget, under every posterior draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from bayesmoe.architecture import Family, num_layers, width_times_layers
+from bayesmoe.costs.hardware import accelerator_named
+from bayesmoe.costs.latency import AnalyticLatency, Latency, Served, read_latency_table
+from bayesmoe.costs.serving import ServingCost, cheapest_replica
+from bayesmoe.errors import InputError, nearest
+from bayesmoe.inference.spec import coordinates_of
+from bayesmoe.inference.store import law_of_fit, reference_of_fit, spec_of
+from bayesmoe.laws import Law
+from bayesmoe.planning.optimum import minimise_unimodal
+from bayesmoe.planning.scenario import Scenario, drawn
+
+NEW_GROUP = "new"
+_SMALLEST, _LARGEST = 1e6, 1e14
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """Candidates of one plan: S draws by K expert counts, located by the logarithm of the backbone size.
+
+    Every method is elementwise over arrays of shape (S, K).
+
+    Parameters
+    ----------
+    law : Law
+        The law.
+    parameters : dict of array, shape (S,)
+        Its paper parameters, one value a draw.
+    num_experts : array, shape (K,)
+        Expert counts.
+    family : Family
+        Architecture family.
+    scenario : Scenario
+        Budget, fleet and prices.
+    fixed_tokens : float or None
+        Training tokens of every candidate when the law has no tokens term; the budget then bounds the size.
+    cost_draws : dict of array
+        Draws of the scenario's uncertain numbers: shape (S, 1), or (S, K) where candidates differ.
+    """
+
+    law: Law
+    parameters: dict[str, Any]
+    num_experts: Any
+    family: Family
+    scenario: Scenario
+    fixed_tokens: float | None
+    cost_draws: dict[str, Any]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(S, K)."""
+        return len(next(iter(self.parameters.values()))), len(self.num_experts)
+
+    def tokens(self, ln_size: Any) -> Any:
+        """Training tokens that the budget buys."""
+        if self.fixed_tokens is not None:
+            return jnp.full(self.shape, self.fixed_tokens)
+        return self.scenario.training.budget_flop / self._flop_per_token(ln_size)
+
+    def train_flop(self, ln_size: Any) -> Any:
+        """Training FLOP spent."""
+        return self._flop_per_token(ln_size) * self.tokens(ln_size)
+
+    def loss(self, ln_size: Any) -> Any:
+        """Loss on the budget, nats per token."""
+        return self._over_candidates(self._loss_of_one)(ln_size)
+
+    def loss_slope(self, ln_size: Any) -> Any:
+        """Derivative of the loss with respect to ln size along the budget."""
+        return self._over_candidates(jax.grad(self._loss_of_one))(ln_size)
+
+    def brackets(self) -> tuple[Any, Any]:
+        """Smallest and largest ln size considered."""
+        low, high = np.log(_SMALLEST), np.full(self.shape, np.log(_LARGEST))
+        if self.fixed_tokens is not None:
+            per_size = self.family.train_flop_per_token(1.0, self.num_experts, self.scenario.training.flop_rule)
+            high = high * 0 + np.log(self.scenario.training.budget_flop / self.fixed_tokens / per_size)
+        return jnp.full(self.shape, low), jnp.asarray(high)
+
+    def loss_optimal(self) -> Any:
+        """ln size of the lowest loss on the budget."""
+        return minimise_unimodal(self.loss_slope, *self.brackets())
+
+    def serving(self, ln_size: Any) -> ServingCost:
+        """Cost of serving, USD per million output tokens, with the cheapest number of GPUs."""
+        serving, draws = self.scenario.serving, self.cost_draws
+        size = jnp.exp(ln_size)
+        run = self.family.run(size, 0.0, self.num_experts)
+        mu = draws["width_times_layers"]
+        kv_bytes = 2.0 * width_times_layers(size, mu) * self.scenario.architecture.kv_share * serving.bytes_per_kv_element
+        model = Served(
+            n_dense=size,
+            n_active=run["n_active"],
+            n_total=run["n_total"],
+            n_routed=size * self.family.routed_ratio(self.num_experts),
+            num_experts=self.num_experts + 0.0 * size,
+            top_k=run["top_k"] + 0.0 * size,
+            num_layers=num_layers(size, mu),
+            kv_bytes_per_token=kv_bytes,
+        )
+        return cheapest_replica(
+            model,
+            _latency(self.scenario),
+            max_gpus=serving.max_gpus,
+            memory_bytes=accelerator_named(serving.accelerator).memory_bytes,
+            memory_fraction=serving.memory_fraction,
+            bytes_per_weight=serving.bytes_per_weight,
+            prompt_tokens=serving.prompt_tokens,
+            output_tokens=serving.output_tokens,
+            max_batch=serving.max_batch,
+            slowdown=draws["slowdown"],
+            utilisation=draws["utilisation"],
+            price_usd_per_gpu_hour=draws["serving_price_usd_per_gpu_hour"],
+        )
+
+    def _flop_per_token(self, ln_size: Any) -> Any:
+        return self.family.train_flop_per_token(jnp.exp(ln_size), self.num_experts, self.scenario.training.flop_rule)
+
+    def _loss_of_one(self, ln_size: Any, num_experts: Any, parameters: dict[str, Any]) -> Any:
+        size = jnp.exp(ln_size)
+        if self.fixed_tokens is None:
+            training = self.scenario.training
+            tokens = training.budget_flop / self.family.train_flop_per_token(size, num_experts, training.flop_rule)
+        else:
+            tokens = self.fixed_tokens
+        return self.law.loss(parameters, self.family.run(size, tokens, num_experts))
+
+    def _over_candidates(self, function: Any) -> Any:
+        over_experts = jax.vmap(function, in_axes=(0, 0, None))
+        over_draws = jax.vmap(over_experts, in_axes=(0, None, 0))
+        return lambda ln_size: over_draws(ln_size, self.num_experts, self.parameters)
+
+
+def landscape(fit: xr.DataTree, scenario: Scenario) -> Landscape:
+    """Candidates of a scenario under every draw of a fit.
+
+    Raises
+    ------
+    InputError
+        The scenario names no group of a grouped fit, or one it does not have; the law cannot tell the candidates apart.
+    """
+    law = law_of_fit(fit)
+    if "num_experts" not in law.covariates:
+        raise InputError(
+            f"the law {law.name!r} has no expert term, so it cannot choose an expert count",
+            column="choices.num_experts",
+            cure="fit a law with experts, such as yun",
+        )
+    coordinates = _group_coordinates(fit, scenario)
+    reference = reference_of_fit(fit)
+    parameters = jax.vmap(lambda q: law.paper(q, reference))(coordinates)
+    draws = len(next(iter(coordinates.values())))
+    parameters = {name: jnp.broadcast_to(jnp.asarray(value), (draws,)) for name, value in parameters.items()}
+    fixed = None if "tokens" in law.covariates else reference.tokens
+    if fixed is not None and not np.isfinite(fixed):
+        raise InputError(
+            f"the law {law.name!r} has no tokens term and its runs have no tokens column", cure="add tokens to the run table and refit"
+        )
+    counts = jnp.asarray(scenario.choices.num_experts, dtype=float)
+    return Landscape(
+        law, parameters, counts, scenario.architecture.family(), scenario, fixed, _cost_draws(scenario, draws, len(counts))
+    )
+
+
+def _group_coordinates(fit: xr.DataTree, scenario: Scenario) -> dict[str, Any]:
+    spec, law = spec_of(fit), law_of_fit(fit)
+    posterior = fit["posterior"].to_dataset().stack(sample=("chain", "draw")).transpose("sample", ...)
+    groups = [str(name) for name in posterior["group"].values] if "group" in posterior.dims else []
+    group = scenario.choices.group
+    if groups and group not in (*groups, NEW_GROUP):
+        cure = f"one of {', '.join(groups)}, or 'new' for a group not trained yet"
+        raise InputError("must name a group of the fit", column="choices.group", value=group or "nothing", cure=cure)
+    if not groups and group is not None:
+        raise InputError(
+            "the fit has no groups", column="choices.group", value=group, cure="leave it out, or refit with --group COLUMN"
+        )
+    rng = np.random.default_rng(scenario.seed)
+    values = {}
+    for coordinate in coordinates_of(law, spec.law.priors):
+        found = posterior[coordinate.name]
+        if "group" not in found.dims:
+            values[coordinate.name] = jnp.asarray(found.values)
+        elif group == NEW_GROUP:
+            mean = coordinate.to_real(jnp.asarray(posterior[f"{coordinate.name}_population"].values))
+            spread = posterior[f"{coordinate.name}_spread"].values
+            values[coordinate.name] = coordinate.to_support(mean + spread * rng.standard_normal(len(spread)))
+        else:
+            values[coordinate.name] = jnp.asarray(found.sel(group=group).values)
+    return values
+
+
+def _cost_draws(scenario: Scenario, draws: int, candidates: int) -> dict[str, Any]:
+    rng = np.random.default_rng((scenario.seed, 1))
+    serving, training = scenario.serving, scenario.training
+    between = serving.latency_log_sd_between_models if serving.latency_table is None else 0.0
+    within = np.sqrt(serving.latency_log_sd**2 - between**2) if serving.latency_table is None else 0.0
+    common, own = rng.standard_normal((draws, 1)), rng.standard_normal((draws, candidates))
+    return {
+        "slowdown": jnp.asarray(np.exp(within * common + between * own)),
+        "width_times_layers": jnp.asarray(drawn(scenario.architecture.width_times_layers, (draws, 1), rng)),
+        "utilisation": jnp.asarray(drawn(serving.utilisation, (draws, 1), rng, most=1.0)),
+        "serving_price_usd_per_gpu_hour": jnp.asarray(drawn(serving.price_usd_per_gpu_hour, (draws, 1), rng)),
+        "mfu": jnp.asarray(drawn(training.mfu, (draws, 1), rng, most=1.0)),
+        "training_price_usd_per_gpu_hour": jnp.asarray(drawn(training.price_usd_per_gpu_hour, (draws, 1), rng)),
+    }
+
+
+def _latency(scenario: Scenario) -> Latency:
+    serving = scenario.serving
+    if serving.latency_table is not None:
+        return read_latency_table(serving.latency_table)
+    return AnalyticLatency(
+        accelerator_named(serving.accelerator), serving.prompt_tokens, serving.output_tokens, serving.bytes_per_weight
+    )

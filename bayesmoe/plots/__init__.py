@@ -1,0 +1,19 @@
+"""Figures: each takes xarray and returns a matplotlib Figure; statistics are made elsewhere."""
+
+from bayesmoe.plots.best_experts import best_experts
+from bayesmoe.plots.cost_against_loss import cost_against_loss
+from bayesmoe.plots.diagnostics import prior_posterior, rank, trace
+from bayesmoe.plots.fit_to_runs import fit_to_runs
+from bayesmoe.plots.loss_by_experts import loss_by_experts
+from bayesmoe.plots.over_training import over_training
+
+__all__ = [
+    "best_experts",
+    "cost_against_loss",
+    "fit_to_runs",
+    "loss_by_experts",
+    "over_training",
+    "prior_posterior",
+    "rank",
+    "trace",
+]

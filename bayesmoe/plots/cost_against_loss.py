@@ -1,0 +1,44 @@
+"""Serving cost against loss."""
+
+from __future__ import annotations
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from bayesmoe.plots.style import PROBLEM_LABELS, PROBLEM_MARKERS, expert_colours, new_figure
+
+
+def cost_against_loss(risk: xr.Dataset) -> Figure:
+    """Median and 90% bands of loss and serving cost, one colour an expert count, one marker a solution.
+
+    Parameters
+    ----------
+    risk : Dataset
+        ``loss`` and ``serving_usd_per_million_tokens`` by ``problem``, ``num_experts`` and ``quantile``, and the same at the
+        loss optimum.
+    """
+    figure, axes = new_figure(height=4.4)
+    cost, loss = "serving_usd_per_million_tokens", "loss"
+    points = {"loss_optimal": (risk[f"loss_optimal_{cost}"], risk[f"loss_optimal_{loss}"])}
+    points |= {str(name): (risk[cost].sel(problem=name), risk[loss].sel(problem=name)) for name in risk["problem"].values}
+    colours = expert_colours(risk.sizes["num_experts"])
+    for name, (costs, losses) in points.items():
+        for i, experts in enumerate(risk["num_experts"].values):
+            x, y = costs.sel(num_experts=experts).values, losses.sel(num_experts=experts).values
+            axes.plot([x[0], x[2]], [y[1], y[1]], color=colours[i], alpha=0.35, linewidth=1.6)
+            axes.plot([x[1], x[1]], [y[0], y[2]], color=colours[i], alpha=0.35, linewidth=1.6)
+            axes.plot(x[1], y[1], marker=PROBLEM_MARKERS[name], color=colours[i], markersize=7, markeredgecolor="white", zorder=3)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if str(f"{value:e}")[0] in "25" else "")
+    axes.set_xlabel("serving cost, USD per million output tokens")
+    axes.set_ylabel("loss, nats per token")
+    experts = [
+        axes.plot([], [], color=colours[i], linewidth=4, label="dense" if e == 1 else f"{e} experts")[0]
+        for i, e in enumerate(risk["num_experts"].values)
+    ]
+    kinds = [
+        axes.plot([], [], marker=PROBLEM_MARKERS[n], color="#555555", linestyle="none", label=PROBLEM_LABELS[n])[0] for n in points
+    ]
+    figure.legend(handles=experts + kinds, frameon=False, fontsize=8, ncols=2, loc="outside lower center")
+    return figure

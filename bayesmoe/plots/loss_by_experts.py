@@ -1,0 +1,29 @@
+"""Loss on the training budget by expert count."""
+
+from __future__ import annotations
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from bayesmoe.plots.style import PROBLEM_COLOURS, PROBLEM_LABELS, PROBLEM_MARKERS, banded, expert_axis, new_figure
+
+
+def loss_by_experts(risk: xr.Dataset) -> Figure:
+    """Medians and 90% bands of the lowest loss on the budget and of each problem's loss.
+
+    Parameters
+    ----------
+    risk : Dataset
+        ``loss_optimal_loss`` and ``loss`` by ``quantile`` and ``num_experts``, nats per token.
+    """
+    figure, axes = new_figure()
+    positions = expert_axis(axes, risk["num_experts"].values)
+    series = {"loss_optimal": risk["loss_optimal_loss"]}
+    series |= {str(name): risk["loss"].sel(problem=name) for name in risk["problem"].values}
+    for i, (name, values) in enumerate(series.items()):
+        low, middle, high = (values.isel(quantile=q).values for q in range(3))
+        x = [p + 0.18 * (i - 1) for p in positions]
+        banded(axes, x, low, middle, high, color=PROBLEM_COLOURS[name], marker=PROBLEM_MARKERS[name], label=PROBLEM_LABELS[name])
+    axes.set_ylabel("loss, nats per token")
+    figure.legend(frameon=False, fontsize=9, ncols=3, loc="outside lower center")
+    return figure

@@ -1,0 +1,1 @@
+"""What people see: one page, and all its words."""

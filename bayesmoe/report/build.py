@@ -1,0 +1,187 @@
+"""One self-contained HTML page: the decision first, then the evidence, then where it all comes from."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import xarray as xr
+from jinja2 import Environment, PackageLoader, select_autoescape
+from matplotlib.figure import Figure
+
+from bayesmoe import plots
+from bayesmoe.criticism.checks import Gate
+from bayesmoe.criticism.predictive import extrapolation, headline_names, predictive_check, prior_overlap
+from bayesmoe.files import write_text, written_whole
+from bayesmoe.planning.plan import scenario_of
+from bayesmoe.report import text
+
+_DPI = 130
+
+
+def figures(fit: xr.DataTree, risk: xr.Dataset | None) -> dict[str, Figure]:
+    """All figures of a report by name; those of the plan only when there is one."""
+    names = headline_names(fit)
+    made: dict[str, Figure] = {}
+    if risk is not None:
+        for plot in (plots.best_experts, plots.over_training, plots.cost_against_loss, plots.loss_by_experts):
+            made[plot.__name__] = plot(risk)
+    made["fit_to_runs"] = plots.fit_to_runs(predictive_check(fit))
+    for plot in (plots.prior_posterior, plots.trace, plots.rank):
+        made[plot.__name__] = plot(fit, names)
+    return made
+
+
+def save_figures(made: dict[str, Figure], folder: str | Path) -> None:
+    """Write figures as PNG files, each whole or not at all."""
+    for name, figure in made.items():
+        with written_whole(Path(folder) / f"{name}.png") as path:
+            figure.savefig(path, dpi=_DPI, facecolor="white")
+
+
+def notes(fit: xr.DataTree, risk: xr.Dataset | None) -> list[str]:
+    """Sentences on extrapolation (with a plan) and identification."""
+    said = []
+    if risk is not None:
+        for problem in risk["problem"].values:
+            part = risk.sel(problem=problem, quantile=0.5)
+            if int(part["choice"]):
+                row = part.sel(num_experts=int(part["choice"]))
+                target = {name: float(row[name]) for name in ("n_dense", "n_active", "tokens")}
+                said.append(text.extrapolation(extrapolation(fit, {**target, "num_experts": float(part["choice"])})))
+                break
+    counts = fit["constant_data"].get("num_experts")
+    largest = float(counts.max()) if counts is not None else 1.0
+    posterior = fit["posterior"]
+    beyond = float((posterior["e_max"] > largest).mean()) if "e_max" in posterior else None
+    said.append(text.identification(prior_overlap(fit, headline_names(fit)), beyond, largest))
+    return said
+
+
+def build_report(fit: xr.DataTree, gate: Gate, *, plan: xr.Dataset | None = None, risk: xr.Dataset | None = None) -> str:
+    """Build the report.
+
+    Parameters
+    ----------
+    fit : DataTree
+        The posterior.
+    gate : Gate
+        Its checks.
+    plan, risk : Dataset, optional
+        A plan and its risk; without them the report is about the fit alone.
+
+    Returns
+    -------
+    str
+        HTML with inline styles and images; needs no network.
+    """
+    made = figures(fit, risk)
+    images = {name: {"src": _data_uri(figure), "caption": text.FIGURES[name]} for name, figure in made.items()}
+    for figure in made.values():
+        plt.close(figure)
+    environment = Environment(
+        loader=PackageLoader("bayesmoe.report"), autoescape=select_autoescape(["html", "jinja"]), trim_blocks=True, lstrip_blocks=True
+    )
+    style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+    return environment.get_template("report.html.jinja").render(
+        style=style,
+        text=text,
+        gate=gate,
+        images=images,
+        notes=notes(fit, risk),
+        decisions=_decisions(plan, risk) if plan is not None and risk is not None else [],
+        scenario=_scenario_rows(plan) if plan is not None else [],
+        scenario_name=scenario_of(plan).name if plan is not None else "",
+        law=fit.attrs["law"],
+        simulated=bool(fit.attrs["data_simulated"]),
+        parameters=_parameter_rows(fit),
+        data_notes=json.loads(fit.attrs["data_notes"]),
+        provenance={
+            "Runs": f"{fit['observed_data'].sizes['run']} from {fit.attrs['data_origin']}",
+            "Checksum of the runs (sha256)": fit.attrs["data_sha256"],
+            "bayesmoe": fit.attrs["bayesmoe_version"],
+            **json.loads(fit.attrs["versions"]),
+        },
+        spec=json.dumps(json.loads(fit.attrs["spec"]), indent=2),
+        scenario_spec=json.dumps(json.loads(plan.attrs["scenario"]), indent=2) if plan is not None else "",
+    )
+
+
+def save_report(html: str, path: str | Path) -> None:
+    """Write a report, whole or not at all."""
+    write_text(path, html)
+
+
+def _data_uri(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI, facecolor="white")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _decisions(plan: xr.Dataset, risk: xr.Dataset) -> list[dict[str, Any]]:
+    base = scenario_of(plan).choices.base_num_experts
+    found = []
+    for problem in (str(name) for name in risk["problem"].values):
+        part = risk.sel(problem=problem)
+        rows = []
+        for count in part["num_experts"].values:
+            row = part.sel(num_experts=count)
+            in_loss = problem == "lowest_loss"
+            regret = float(row["expected_regret"])
+            rows.append(
+                {
+                    "experts": text.experts(int(count)),
+                    "chosen": int(count) == int(part["choice"]),
+                    "near": bool(row["near_optimal"]),
+                    "n_dense": text.band_of(row["n_dense"], large=True),
+                    "tokens": text.band_of(row["tokens"], large=True),
+                    "ratio": text.band_of(row["over_training_ratio"]),
+                    "loss": text.band_of(row["loss"]),
+                    "serving": text.band_of(row["serving_usd_per_million_tokens"]),
+                    "feasible": text.percent(float(row["p_feasible"])),
+                    "best": text.percent(float(row["p_best"])),
+                    "regret": "–" if regret != regret else f"{regret:.3f} nats" if in_loss else f"USD {regret:.3f}",
+                }
+            )
+        found.append({"title": text.TITLES[problem], "text": text.decision(problem, part, base), "rows": rows})
+    return found
+
+
+def _scenario_rows(plan: xr.Dataset) -> list[tuple[str, str]]:
+    scenario = scenario_of(plan)
+    training, serving = scenario.training, scenario.serving
+    latency = serving.latency_table or f"analytic roofline, off by a factor of e^±{serving.latency_log_sd:g} (one sd)"
+    tokens = f"{plan.attrs['fixed_tokens']:.3g} for every candidate: this law has no tokens term" if plan.attrs["fixed_tokens"] else "free"
+    return [
+        ("Training budget", f"{training.budget_flop:.3g} FLOP, counted as {training.flop_rule}"),
+        ("Training fleet", f"{training.accelerator}, MFU {_quantity(training.mfu)}, USD {_quantity(training.price_usd_per_gpu_hour)} per GPU hour"),
+        ("Training tokens", tokens),
+        ("Serving fleet", f"up to {serving.max_gpus} {serving.accelerator}, USD {_quantity(serving.price_usd_per_gpu_hour)} per GPU hour, busy {_quantity(serving.utilisation)} of the time"),
+        ("Requests", f"{serving.prompt_tokens:g} tokens in, {serving.output_tokens:g} out, at most {serving.max_batch} together"),
+        ("Latency", latency),
+        ("Architecture", f"{scenario.architecture.moe_share:.3g} of the backbone in experts, top-{scenario.architecture.top_k}, granularity {scenario.architecture.granularity:g}"),
+        ("Bar", f"set by the loss-optimal {text.experts(scenario.choices.base_num_experts)} model on the same budget"),
+        ("Group of runs", scenario.choices.group or "all runs"),
+    ]
+
+
+def _quantity(quantity: Any) -> str:
+    if isinstance(quantity, float):
+        return f"{quantity:g}"
+    return f"{quantity.median:g} (log-sd {quantity.log_sd:g})"
+
+
+def _parameter_rows(fit: xr.DataTree) -> list[dict[str, str]]:
+    rows = []
+    overlaps = prior_overlap(fit, headline_names(fit))
+    for name, overlap in overlaps.items():
+        bands = {}
+        for group in ("prior", "posterior"):
+            values = fit[group][name]
+            bands[group] = text.band(*(float(q) for q in values.quantile([0.05, 0.5, 0.95])))
+        rows.append({"name": name, **bands, "overlap": text.percent(overlap)})
+    return rows

@@ -1,0 +1,189 @@
+"""All prose of the report and of the terminal, with numbers rounded to their uncertainty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import xarray as xr
+
+from bayesmoe.units import short, significant
+
+TITLES = {
+    "cheapest_serving": "Cheapest serving at bounded loss",
+    "lowest_loss": "Lowest loss at bounded serving cost",
+}
+BAND_NOTE = "Numbers are medians with the 90% band in brackets: the truth lies outside in one case of ten if the law holds."
+SIMULATED = "Simulated data: the losses come from a published law, not from training. Nothing here is about real models."
+ONE_LAW = (
+    "The bands hold under this one law. On public runs a law with a perfect sampler still missed models three times larger than "
+    "those it had seen, so treat the far end as a lower bound on the uncertainty."
+)
+REGRET_NOTE = (
+    "Regret is what an expert count costs over the best one, with its size chosen anew in each draw. It leaves out draws where "
+    "the count cannot meet the constraint; the chance of meeting it stands beside it."
+)
+FIGURES = {
+    "best_experts": "Distribution of the optimal expert count: the share of posterior draws in which each count wins.",
+    "over_training": "Over-training ratio: tokens chosen over the tokens of the loss optimum at the same budget. Line: 90% band.",
+    "cost_against_loss": "Serving cost against loss on the training budget. Bars: 90% bands of either; they move together within a draw.",
+    "loss_by_experts": "Loss on the training budget by expert count, at the loss optimum and for each problem. Line: 90% band.",
+    "fit_to_runs": "Residuals of the runs against the posterior predictive. About nine in ten should lie in the band.",
+    "prior_posterior": "Prior against posterior. Where the two agree, the runs said nothing and the plan rests on the prior.",
+    "trace": "Trace of every chain. All should look like the same noise.",
+    "rank": "Rank plots, as differences from uniform. Chains that agree stay near zero, without trend.",
+}
+
+
+def band(low: float, middle: float, high: float, *, large: bool = False) -> str:
+    """``2.18 (2.15–2.22)``, rounded so that the band has two digits, or each number where it spans a factor of three; counts as ``3.1B``.
+
+    Parameters
+    ----------
+    low, middle, high : float
+        The 5%, 50% and 95% quantiles.
+    large : bool
+        Whether the value is a count to be shortened.
+    """
+    if not all(map(math.isfinite, (low, middle, high))):
+        return "–"
+    if large or high >= 1e5:
+        return f"{short(middle)} ({short(low)}–{short(high)})"
+    if low > 0 and high / low > 3:
+        return f"{significant(middle)} ({significant(low)}–{significant(high)})"
+    width = high - low
+    digits = 2 if width == 0 else max(0, min(6, 1 - math.floor(math.log10(width))))
+    if width == 0 and middle == round(middle):
+        digits = 0
+    return f"{middle:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def band_of(values: xr.DataArray, *, large: bool = False) -> str:
+    """Band of a variable that has only the ``quantile`` dimension left."""
+    return band(*(float(value) for value in values), large=large)
+
+
+def percent(share: float) -> str:
+    """A probability, never rounded to a certainty it is not."""
+    if 0 < share < 0.01:
+        return "< 1%"
+    if 0.99 < share < 1:
+        return "> 99%"
+    return f"{100 * share:.0f}%"
+
+
+def experts(count: int) -> str:
+    """``dense`` or ``16 experts``."""
+    return "dense" if count == 1 else f"{count} experts"
+
+
+def listed(counts: Iterable[int]) -> str:
+    """``4, 8 or 16 experts``."""
+    names = ["dense" if count == 1 else str(count) for count in counts]
+    if not names:
+        return "none"
+    head = ", ".join(names[:-1])
+    joined = f"{head} or {names[-1]}" if head else names[-1]
+    return joined if names[-1] == "dense" else f"{joined} experts"
+
+
+def decision(problem: str, part: xr.Dataset, base: int) -> str:
+    """The decision of one problem in one paragraph.
+
+    Parameters
+    ----------
+    problem : str
+        Its name.
+    part : Dataset
+        The plan's risk for that problem.
+    base : int
+        Expert count that set the bar.
+    """
+    choice = int(part["choice"])
+    bar = f"the loss-optimal {experts(base)} model" if base > 1 else "the loss-optimal dense model"
+    goal = f"as good as {bar}" if problem == "cheapest_serving" else f"no dearer to serve than {bar}"
+    if choice == 0:
+        chances = ", ".join(f"{experts(int(e))} {percent(float(part['p_feasible'].sel(num_experts=e)))}" for e in part["num_experts"].values)
+        return f"No expert count is {goal} with the asked-for probability. Chance of meeting it: {chances}."
+    row = part.sel(num_experts=choice)
+    near = [int(e) for e in part["num_experts"].values[part["near_optimal"].values]]
+    others = [e for e in near if e != choice]
+    alternatives = f" Equally good within the tolerance: {listed(others)}." if others else " No other count is within the tolerance."
+    return (
+        f"{experts(choice).capitalize()}, {band_of(row['n_dense'], large=True)} backbone parameters "
+        f"({short(float(row['n_total'].sel(quantile=0.5)))} in all), {band_of(row['tokens'], large=True)} tokens, over-trained "
+        f"{band_of(row['over_training_ratio'])} times; {goal} in {percent(float(row['p_feasible']))} of draws. Loss "
+        f"{band_of(row['loss'])} nats per token, serving USD {band_of(row['serving_usd_per_million_tokens'])} per million output "
+        f"tokens, training USD {band_of(row['train_usd'], large=True)}. Best of all counts in {percent(float(row['p_best']))} of "
+        f"draws.{alternatives}"
+    )
+
+
+def extrapolation(ratios: dict[str, float]) -> str:
+    """How far the chosen model lies beyond the runs."""
+    names = {"n_dense": "backbone", "n_active": "active size", "tokens": "tokens", "num_experts": "experts"}
+    parts = [f"{names[name]} {_times(ratio)}" for name, ratio in ratios.items() if name in names]
+    if not parts:
+        return ""
+    worst = max(ratios.values())
+    verdict = "inside the range of the runs" if worst <= 1 else "an extrapolation" if worst <= 10 else "a long extrapolation"
+    return f"Against the largest run: {', '.join(parts)}. This is {verdict}."
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f}×" if ratio >= 10 else f"{ratio:.1f}×"
+
+
+def identification(overlaps: dict[str, float], e_max_beyond: float | None, largest: float) -> str:
+    """What the runs left to the prior."""
+    weak = [name for name, overlap in overlaps.items() if overlap > 0.8]
+    said = f"Left to the prior by these runs (overlap above 80%): {', '.join(weak)}." if weak else "The runs moved every parameter."
+    if e_max_beyond is not None:
+        said += f" Saturation lies beyond the largest trained expert count ({largest:.0f}) with probability {percent(e_max_beyond)}."
+    return said
+
+
+def gate(verdict: str) -> str:
+    """What the gate's verdict means."""
+    return {
+        "PASS": "The sampler converged. This says nothing yet about the law.",
+        "REVIEW": "Something needs a look before anyone signs: see the checks below.",
+        "FAIL": "The sampler did not converge. Do not decide on these numbers.",
+    }[verdict]
+
+
+def ten_lines(summary: xr.Dataset, document: dict[str, Any], notes: list[str], report: str) -> list[str]:
+    """The end of the demo: ten lines on which a planner can act.
+
+    Parameters
+    ----------
+    summary : Dataset
+        Risk of the plan.
+    document : dict
+        The plan as JSON.
+    notes : list of str
+        Extrapolation and identification.
+    report : str
+        Where the report lies.
+    """
+    lines = [
+        f"{document['data_origin']}{' (SIMULATED)' if document['data_simulated'] else ''}: law {document['law']}, "
+        f"gate {document['gate']}, budget {document['budget_flop']:.3g} FLOP, {document['draws']} draws"
+    ]
+    for name, problem in document["problems"].items():
+        part = summary.sel(problem=name)
+        choice = problem["choice_num_experts"]
+        if choice is None:
+            lines += [f"{TITLES[name]}: no expert count meets the constraint", "  loosen the budget or the constraint", "", ""]
+            continue
+        row = part.sel(num_experts=choice)
+        lines += [
+            f"{TITLES[name]}: train {experts(choice)}",
+            f"  backbone {band_of(row['n_dense'], large=True)}, tokens {band_of(row['tokens'], large=True)}, "
+            f"over-training {band_of(row['over_training_ratio'])}×",
+            f"  loss {band_of(row['loss'])} nats, serving USD {band_of(row['serving_usd_per_million_tokens'])} per M tokens",
+            f"  best in {percent(float(row['p_best']))} of draws, feasible in {percent(float(row['p_feasible']))}; "
+            f"near-optimal: {listed(problem['near_optimal_num_experts'])}",
+        ]
+    return [*lines[:9], f"{' '.join(notes)} Report: {report}"]
