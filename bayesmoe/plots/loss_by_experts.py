@@ -25,5 +25,5 @@ def loss_by_experts(risk: xr.Dataset) -> Figure:
         x = [p + 0.18 * (i - 1) for p in positions]
         banded(axes, x, low, middle, high, color=PROBLEM_COLOURS[name], marker=PROBLEM_MARKERS[name], label=PROBLEM_LABELS[name])
     axes.set_ylabel("loss, nats per token")
-    figure.legend(frameon=False, fontsize=9, ncols=3, loc="outside lower center")
+    figure.legend(frameon=False, fontsize=9, ncols=2, loc="outside lower center")
     return figure

@@ -43,17 +43,24 @@ def save_figures(made: dict[str, Figure], folder: str | Path) -> None:
             figure.savefig(path, dpi=_DPI, facecolor="white")
 
 
+def reach(fit: xr.DataTree, risk: xr.Dataset) -> dict[str, float]:
+    """Times beyond the largest run at which the plan's choices lie, worst over problems."""
+    worst: dict[str, float] = {}
+    for problem in risk["problem"].values:
+        part = risk.sel(problem=problem, quantile=0.5)
+        if int(part["choice"]):
+            row = part.sel(num_experts=int(part["choice"]))
+            target = {name: float(row[name]) for name in ("n_dense", "n_active", "tokens")}
+            for name, ratio in extrapolation(fit, {**target, "num_experts": float(part["choice"])}).items():
+                worst[name] = max(ratio, worst.get(name, 0.0))
+    return worst
+
+
 def notes(fit: xr.DataTree, risk: xr.Dataset | None) -> list[str]:
     """Sentences on extrapolation (with a plan) and identification."""
     said = []
     if risk is not None:
-        for problem in risk["problem"].values:
-            part = risk.sel(problem=problem, quantile=0.5)
-            if int(part["choice"]):
-                row = part.sel(num_experts=int(part["choice"]))
-                target = {name: float(row[name]) for name in ("n_dense", "n_active", "tokens")}
-                said.append(text.extrapolation(extrapolation(fit, {**target, "num_experts": float(part["choice"])})))
-                break
+        said.append(text.extrapolation(reach(fit, risk)))
     counts = fit["constant_data"].get("num_experts")
     largest = float(counts.max()) if counts is not None else 1.0
     posterior = fit["posterior"]
@@ -93,6 +100,7 @@ def build_report(fit: xr.DataTree, gate: Gate, *, plan: xr.Dataset | None = None
         gate=gate,
         images=images,
         notes=notes(fit, risk),
+        far=risk is not None and max(reach(fit, risk).values(), default=0.0) > text.FAR,
         decisions=_decisions(plan, risk) if plan is not None and risk is not None else [],
         scenario=_scenario_rows(plan) if plan is not None else [],
         scenario_name=scenario_of(plan).name if plan is not None else "",

@@ -24,6 +24,9 @@ REGRET_NOTE = (
     "Regret is what an expert count costs over the best one, with its size chosen anew in each draw. It leaves out draws where "
     "the count cannot meet the constraint; the chance of meeting it stands beside it."
 )
+FAR = 10.0
+"""Times beyond the largest run from which a plan is called a long extrapolation."""
+
 FIGURES = {
     "best_experts": "Distribution of the optimal expert count: the share of posterior draws in which each count wins.",
     "over_training": "Over-training ratio: tokens chosen over the tokens of the loss optimum at the same budget. Line: 90% band.",
@@ -53,9 +56,9 @@ def band(low: float, middle: float, high: float, *, large: bool = False) -> str:
     if low > 0 and high / low > 3:
         return f"{significant(middle)} ({significant(low)}–{significant(high)})"
     width = high - low
-    digits = 2 if width == 0 else max(0, min(6, 1 - math.floor(math.log10(width))))
-    if width == 0 and middle == round(middle):
-        digits = 0
+    if width == 0:
+        return significant(middle)
+    digits = max(0, min(6, 1 - math.floor(math.log10(width))))
     return f"{middle:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
@@ -101,7 +104,7 @@ def decision(problem: str, part: xr.Dataset, base: int) -> str:
         Expert count that set the bar.
     """
     choice = int(part["choice"])
-    bar = f"the loss-optimal {experts(base)} model" if base > 1 else "the loss-optimal dense model"
+    bar = f"the loss-optimal {base}-expert model" if base > 1 else "the loss-optimal dense model"
     goal = f"as good as {bar}" if problem == "cheapest_serving" else f"no dearer to serve than {bar}"
     if choice == 0:
         chances = ", ".join(f"{experts(int(e))} {percent(float(part['p_feasible'].sel(num_experts=e)))}" for e in part["num_experts"].values)
@@ -127,8 +130,14 @@ def extrapolation(ratios: dict[str, float]) -> str:
     if not parts:
         return ""
     worst = max(ratios.values())
-    verdict = "inside the range of the runs" if worst <= 1 else "an extrapolation" if worst <= 10 else "a long extrapolation"
-    return f"Against the largest run: {', '.join(parts)}. This is {verdict}."
+    verdict = (
+        "This is inside the range of the runs."
+        if worst <= 1
+        else "This is an extrapolation."
+        if worst <= FAR
+        else "This is a long extrapolation: train something in between before you sign."
+    )
+    return f"Against the largest run: {', '.join(parts)}. {verdict}"
 
 
 def _times(ratio: float) -> str:

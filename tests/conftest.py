@@ -1,0 +1,72 @@
+"""Shared fixtures: JAX in double precision, the shared data when it is there, and one small fit for all tests."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import jax
+import matplotlib as mpl
+import pooch
+import pytest
+
+from bayesmoe.packaged import packaged_folder
+
+mpl.use("Agg")
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_compilation_cache_dir", str(pooch.os_cache("bayesmoe") / "jax"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with ``raw/`` and ``runs/``; tests that need the upstream files skip where it is absent."""
+    mirror = os.environ.get("BAYESMOE_DATA_DIR")
+    folder = Path(mirror).parent if mirror else REPOSITORY.parent / "shared" / "data"
+    if not (folder / "raw").is_dir():
+        pytest.skip("the upstream files are not here (set BAYESMOE_DATA_DIR)")
+    return folder
+
+
+@pytest.fixture
+def mirror(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The raw files, found by registered data sets."""
+    monkeypatch.setenv("BAYESMOE_DATA_DIR", str(shared_data / "raw"))
+    return shared_data / "raw"
+
+
+@pytest.fixture(scope="session")
+def small_spec():
+    """The demo's spec with few draws."""
+    from bayesmoe.inference.spec import read_fit_spec
+
+    spec = read_fit_spec(packaged_folder("models") / "simulated-yun-grid.toml")
+    return dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, warmup=600, draws=250))
+
+
+@pytest.fixture(scope="session")
+def small_fit(small_spec):
+    """A fit of the embedded runs that passes its gate."""
+    from bayesmoe.inference.fit import fit
+
+    return fit(small_spec)
+
+
+@pytest.fixture(scope="session")
+def scenario():
+    """The shipped scenario."""
+    from bayesmoe.planning.scenario import read_scenario
+
+    return read_scenario(packaged_folder("models") / "scenarios" / "yun-2024.toml")
+
+
+@pytest.fixture(scope="session")
+def small_plan(small_fit, scenario):
+    """A plan on the small fit."""
+    from bayesmoe.planning.plan import plan
+
+    return plan(small_fit, scenario, verdict="PASS")
