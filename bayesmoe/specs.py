@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, dataclass_transform
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from bayesmoe.errors import InputError, nearest
 
-T = TypeVar("T")
-
 CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=False)
 
 
-def spec(cls: type[T]) -> type[T]:
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
+def spec[T](cls: type[T]) -> type[T]:
     """Class decorator: a frozen, keyword-only dataclass whose fields pydantic validates and whose unknown keys it refuses."""
-    return pydantic_dataclass(frozen=True, kw_only=True, config=CONFIG)(cls)
+    made: Any = pydantic_dataclass(frozen=True, kw_only=True, config=CONFIG)(cls)
+    return made
 
 
-def read_toml(path: str | Path, kind: type[T]) -> T:
+def read_toml[T](path: str | Path, kind: type[T]) -> T:
     """Read a TOML file into a spec.
 
     Parameters
@@ -48,7 +48,7 @@ def read_toml(path: str | Path, kind: type[T]) -> T:
     return from_mapping(raw, kind, file=path)
 
 
-def from_mapping(raw: dict[str, Any], kind: type[T], *, file: str | Path | None = None) -> T:
+def from_mapping[T](raw: dict[str, Any], kind: type[T], *, file: str | Path | None = None) -> T:
     """Build a spec from a plain mapping; see :func:`read_toml` for the errors."""
     try:
         return TypeAdapter(kind).validate_python(raw)
@@ -64,7 +64,7 @@ def to_json(value: Any) -> str:
     return TypeAdapter(type(value)).dump_json(value).decode()
 
 
-def from_json(text: str, kind: type[T]) -> T:
+def from_json[T](text: str, kind: type[T]) -> T:
     """Inverse of :func:`to_json`."""
     return TypeAdapter(kind).validate_json(text)
 

@@ -16,7 +16,7 @@ def fit(
     group: Annotated[str | None, typer.Option(help="Column that groups the runs (router, corpus, recipe, lab).")] = None,
     dense_group: Annotated[str | None, typer.Option(help="Group of the dense runs that all groups share.")] = None,
     map_: Annotated[list[str] | None, typer.Option("--map", help="Your column for ours: loss=val_loss. Repeatable.")] = None,
-    select: Annotated[str | None, typer.Option(help="Keep the runs where this holds: \"n_dense > 1e8\".")] = None,
+    select: Annotated[str | None, typer.Option(help='Keep the runs where this holds: "n_dense > 1e8".')] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same draws.")] = None,
     chains: Annotated[int | None, typer.Option(help="Chains.")] = None,
     warmup: Annotated[int | None, typer.Option(help="Warm-up transitions per chain.")] = None,

@@ -12,7 +12,9 @@ def plan(
     fit: Annotated[Path, typer.Argument(metavar="FIT.nc")],
     scenario: Annotated[Path, typer.Argument(metavar="SCENARIO.toml")],
     out: Annotated[Path, typer.Option(help="Where the plan goes (netCDF).")],
-    group: Annotated[str | None, typer.Option(help="Group of runs whose law is meant, or 'new'; overrides the scenario.")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Group of runs whose law is meant, or 'new'; overrides the scenario.")
+    ] = None,
     despite_fail: Annotated[bool, typer.Option(help="Plan on a fit that failed its gate; every page says so.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
@@ -42,5 +44,7 @@ def plan(
         return
     typer.echo(f"gate {gate.verdict}. {text.gate(gate.verdict)}")
     for problem in summary["problem"].values:
-        typer.echo(f"{text.TITLES[str(problem)]}: {text.decision(str(problem), summary.sel(problem=problem), asked.choices.base_num_experts)}")
+        typer.echo(
+            f"{text.TITLES[str(problem)]}: {text.decision(str(problem), summary.sel(problem=problem), asked.choices.base_num_experts)}"
+        )
     typer.echo(f"plan in {out}; bayesmoe report {fit} {out} --out report.html makes the page")

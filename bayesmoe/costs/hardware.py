@@ -42,5 +42,7 @@ ACCELERATORS: dict[str, Accelerator] = {
 def accelerator_named(name: str) -> Accelerator:
     """The accelerator of that name, or :class:`InputError` with the nearest known one."""
     if name not in ACCELERATORS:
-        raise InputError("is not a known accelerator", column="accelerator", value=name, cure=nearest(name, list(ACCELERATORS)))
+        raise InputError(
+            "is not a known accelerator", column="accelerator", value=name, cure=nearest(name, list(ACCELERATORS))
+        )
     return ACCELERATORS[name]

@@ -141,22 +141,28 @@ def read_latency_table(path: str | Path) -> TableLatency:
         raise InputError("cannot be read", file=path, cure="give a CSV of measured latencies") from error
     for column in _COLUMNS:
         if column not in frame:
-            raise InputError("is missing from the latency table", file=path, column=column, cure=f"it needs {', '.join(_COLUMNS)}")
+            raise InputError(
+                "is missing from the latency table", file=path, column=column, cure=f"it needs {', '.join(_COLUMNS)}"
+            )
     for column in _COLUMNS:
         broken = ~(pd.to_numeric(frame[column], errors="coerce") > 0)
         if broken.any():
             row = int(np.flatnonzero(broken)[0])
-            raise InputError("must be a positive number", file=path, row=row + 2, column=column, value=str(frame[column].iloc[row]))
+            raise InputError(
+                "must be a positive number", file=path, row=row + 2, column=column, value=str(frame[column].iloc[row])
+            )
     grids = {}
-    for (experts, gpus), points in frame.groupby(["num_experts", "n_gpus"]):
+    pairs = frame[["num_experts", "n_gpus"]].drop_duplicates().to_numpy(int)
+    for experts, gpus in pairs.tolist():
+        points = frame[(frame["num_experts"] == experts) & (frame["n_gpus"] == gpus)]
         grid = points.pivot_table(index="n_dense", columns="batch", values=["prefill_s", "decode_s"], aggfunc="mean")
         if grid.isna().any(axis=None) or min(grid["decode_s"].shape) < 2:
             raise InputError(
-                f"must give every size with every batch, at least two of each, for num_experts {experts:g} on {gpus:g} GPUs",
+                f"must give every size with every batch, at least two of each, for num_experts {experts} on {gpus} GPUs",
                 file=path,
                 column="n_dense, batch",
                 cure="measure the missing points or drop that pair",
             )
         sizes, batches = grid.index.to_numpy(float), grid["decode_s"].columns.to_numpy(float)
-        grids[int(experts), int(gpus)] = (sizes, batches, grid["prefill_s"].to_numpy(), grid["decode_s"].to_numpy())
+        grids[experts, gpus] = (sizes, batches, grid["prefill_s"].to_numpy(), grid["decode_s"].to_numpy())
     return TableLatency(grids)

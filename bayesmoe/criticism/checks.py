@@ -13,7 +13,7 @@ import xarray as xr
 from bayesmoe.errors import InputError
 
 Verdict = Literal["PASS", "REVIEW", "FAIL"]
-VERDICTS: tuple[Verdict, ...] = ("PASS", "REVIEW", "FAIL")
+VERDICTS: list[Verdict] = ["PASS", "REVIEW", "FAIL"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Gate:
     @property
     def verdict(self) -> Verdict:
         """PASS, REVIEW or FAIL."""
-        return max((check.verdict for check in self.checks), key=VERDICTS.index)
+        return VERDICTS[max(VERDICTS.index(check.verdict) for check in self.checks)]
 
     def as_document(self) -> dict[str, Any]:
         """The gate as plain data for JSON."""
@@ -45,9 +45,7 @@ class Gate:
             "schema": "bayesmoe.check",
             "schema_version": 1,
             "verdict": self.verdict,
-            "checks": [
-                {**vars(check), "value": check.value if np.isfinite(check.value) else None} for check in self.checks
-            ],
+            "checks": [{**vars(check), "value": check.value if np.isfinite(check.value) else None} for check in self.checks],
         }
 
 
@@ -79,7 +77,9 @@ def check(fit: xr.DataTree) -> Gate:
     """
     posterior = _sampled(fit)
     if posterior.sizes["chain"] < 2:
-        raise InputError("needs at least 2 chains", column="chains", value=posterior.sizes["chain"], cure="refit with --chains 4")
+        raise InputError(
+            "needs at least 2 chains", column="chains", value=posterior.sizes["chain"], cure="refit with --chains 4"
+        )
     stats = fit["sample_stats"].to_dataset()
     rhat, rhat_at = _worst(arviz_stats.rhat(posterior), np.max)
     bulk, bulk_at = _worst(arviz_stats.ess(posterior, method="bulk"), np.min)
@@ -92,7 +92,13 @@ def check(fit: xr.DataTree) -> Gate:
             _check("bulk ESS", bulk, bulk_at, "at least 400", bulk >= 400, bulk >= 100, _MORE_DRAWS),
             _check("tail ESS", tail, tail_at, "at least 400", tail >= 400, tail >= 100, _MORE_DRAWS),
             _check(
-                "divergences", float(diverging), "all chains", "none", diverging == 0, diverging <= 0.01 * stats["diverging"].size, _GEOMETRY
+                "divergences",
+                float(diverging),
+                "all chains",
+                "none",
+                diverging == 0,
+                diverging <= 0.01 * stats["diverging"].size,
+                _GEOMETRY,
             ),
             _check("E-BFMI", bfmi, "worst chain", "at least 0.3", bfmi >= 0.3, bfmi >= 0.2, _GEOMETRY),
         )

@@ -21,7 +21,7 @@ def predictive_check(fit: xr.DataTree) -> xr.Dataset:
     """
     draws = fit["posterior_predictive"]["loss"]
     low, middle, high = draws.quantile([BAND[0], 0.5, BAND[1]], ["chain", "draw"]).values
-    observed = fit["observed_data"]["loss"]
+    observed = fit["observed_data"].dataset["loss"]
     return xr.Dataset(
         {
             "loss": observed,
@@ -29,7 +29,7 @@ def predictive_check(fit: xr.DataTree) -> xr.Dataset:
             "band_low": ("run", low / middle - 1.0),
             "band_high": ("run", high / middle - 1.0),
             "covered": (observed >= low) & (observed <= high),
-            "num_experts": fit["constant_data"].get("num_experts", xr.ones_like(observed)),
+            "num_experts": fit["constant_data"].dataset.get("num_experts", xr.ones_like(observed)),
         }
     )
 
@@ -77,5 +77,5 @@ def extrapolation(fit: xr.DataTree, target: dict[str, float]) -> dict[str, float
     target : dict of float
         Planned values under the run table's column names.
     """
-    runs = fit["constant_data"]
+    runs = fit["constant_data"].dataset
     return {name: value / float(runs[name].max()) for name, value in target.items() if name in runs}

@@ -133,7 +133,9 @@ def arrange(
     return frame, structure, data._replace(centring=degrees_of_centring(structure, data))
 
 
-def _pooled(coordinates: tuple[Coordinate, ...], frame: pd.DataFrame, groups: tuple[str, ...], spec: FitSpec) -> tuple[str, ...]:
+def _pooled(
+    coordinates: tuple[Coordinate, ...], frame: pd.DataFrame, groups: tuple[str, ...], spec: FitSpec
+) -> tuple[str, ...]:
     """Coordinates that differ between groups.
 
     Shared dense runs make the dense model common. The shape of the expert curve differs only where every group has enough
@@ -144,7 +146,9 @@ def _pooled(coordinates: tuple[Coordinate, ...], frame: pd.DataFrame, groups: tu
         known = [c.name for c in coordinates]
         for name in spec.groups.shared:
             if name not in known:
-                raise InputError("is not a coordinate of the law", column="groups.shared", value=name, cure=f"known: {', '.join(known)}")
+                raise InputError(
+                    "is not a coordinate of the law", column="groups.shared", value=name, cure=f"known: {', '.join(known)}"
+                )
         return tuple(name for name in known if name not in spec.groups.shared)
     dense = spec.groups.dense is not None
     counts = [frame.loc[frame["group"] == g, "num_experts"].nunique() + dense for g in groups]

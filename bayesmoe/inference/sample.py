@@ -94,7 +94,8 @@ def nuts(
             for before in range(0, steps, CHUNK):
                 step = jnp.asarray(done + before + (0 if stage == "warm-up" else warmup))
                 jobs = [
-                    threads.submit(run, keys[c], step, *chains[c], inverse_mass, adapt, arguments) for c in range(len(chains))
+                    threads.submit(run, keys[c], step, *chains[c], inverse_mass, adapt, arguments)
+                    for c in range(len(chains))
                 ]
                 for c, job in enumerate(jobs):
                     state, average, record = job.result()
@@ -104,7 +105,9 @@ def nuts(
                 diverging = sum(int(r["diverging"].sum()) for now in records for r in now)
                 step_size = float(np.mean([r["step_size"][-1] for r in records[-1]]))
                 report(Progress(stage, min(done + before + CHUNK, total), total, step_size, diverging))
-            joined = [jax.tree.map(lambda *parts: np.concatenate(parts)[:steps], *parts) for parts in zip(*records, strict=True)]
+            joined = [
+                jax.tree.map(lambda *parts: np.concatenate(parts)[:steps], *parts) for parts in zip(*records, strict=True)
+            ]
             return jax.tree.map(lambda *leaves: np.stack(leaves), *joined)
 
         windows = _windows(warmup)

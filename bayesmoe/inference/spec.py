@@ -172,7 +172,9 @@ def coordinates_of(law: Law, priors: dict[str, PriorSpec]) -> tuple[Coordinate, 
     known = [coordinate.name for coordinate in law.coordinates]
     for name in priors:
         if name not in known:
-            raise InputError(f"is not a coordinate of the law {law.name!r}", column=f"law.priors.{name}", cure=nearest(name, known))
+            raise InputError(
+                f"is not a coordinate of the law {law.name!r}", column=f"law.priors.{name}", cure=nearest(name, known)
+            )
     return tuple(_with_prior(c, priors[c.name]) if c.name in priors else c for c in law.coordinates)
 
 

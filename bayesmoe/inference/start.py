@@ -49,7 +49,9 @@ def overdispersed_starts(
     _, unravel = ravel_pytree(draws[0])
     value_and_gradient = jax.jit(jax.value_and_grad(lambda v, data: -log_density(unravel(v), *data)))
     flat = [np.asarray(ravel_pytree(draw)[0], dtype=float) for draw in draws]
-    held = np.asarray(ravel_pytree({name: np.full(np.shape(leaf), float(name in spreads)) for name, leaf in draws[0].items()})[0])
+    held = np.asarray(
+        ravel_pytree({name: np.full(np.shape(leaf), float(name in spreads)) for name, leaf in draws[0].items()})[0]
+    )
     middle = np.median(flat, axis=0)
 
     def objective(vector: np.ndarray) -> tuple[float, np.ndarray]:

@@ -86,7 +86,10 @@ def as_data_tree(
 def _paper_parameters(structure: Structure, posterior: dict[str, np.ndarray]) -> list[str]:
     """Posterior variables that the law derives from its coordinates."""
     own = {c.name for c in structure.coordinates}
-    own |= {f"{name}{suffix}" for name in own for suffix in ("_population", "_spread", "_base")} | {"noise_scale", "noise_df"}
+    own |= {f"{name}{suffix}" for name in own for suffix in ("_population", "_spread", "_base")} | {
+        "noise_scale",
+        "noise_df",
+    }
     return [name for name in posterior if name not in own]
 
 
@@ -139,5 +142,5 @@ def law_of_fit(tree: xr.DataTree) -> Law:
 
 def reference_of_fit(tree: xr.DataTree) -> Reference:
     """The reference run of a fit's coordinates."""
-    constant = tree["constant_data"]
+    constant = tree["constant_data"].dataset
     return Reference(*(float(constant[f"reference_{name}"]) for name in Reference._fields))

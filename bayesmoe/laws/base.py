@@ -93,7 +93,8 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True)
 class Published:
-    """A published coefficient set: name, values in the paper's symbols, source and grade (see ``docs/laws.md``)."""
+    """A published coefficient set: name, values in the paper's symbols, source and grade: P from the paper or its
+    code, S or SS from one or two secondary sources, D made by this project."""
 
     name: str
     coefficients: dict[str, float]
@@ -196,7 +197,9 @@ _CURES = {
 
 
 E_START = Coordinate("e_start", "above_one", 0.3, 0.6, 0.4, "shape", "experts", "effective experts of a dense model")
-E_MAX = Coordinate("e_max", "positive", float(np.log(350.0)), 0.7, 0.4, "shape", "experts", "effective experts at saturation")
+E_MAX = Coordinate(
+    "e_max", "positive", float(np.log(350.0)), 0.7, 0.4, "shape", "experts", "effective experts at saturation"
+)
 LOSS_REFERENCE = Coordinate(
     "loss_reference", "positive", float(np.log(2.7)), 0.35, 0.05, "dense", "nats/token", "loss of the reference run"
 )
@@ -230,4 +233,3 @@ GAIN = Coordinate(
     "1",
     "fall of ln loss from a dense model to the reference expert count",
 )
-

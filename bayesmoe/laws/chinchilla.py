@@ -16,9 +16,7 @@ from bayesmoe.laws.base import (
     Values,
 )
 
-REDUCIBLE = Coordinate(
-    "reducible", "unit", 0.0, 0.7, 0.2, "dense", "1", "share of the reference loss that scale can remove"
-)
+REDUCIBLE = Coordinate("reducible", "unit", 0.0, 0.7, 0.2, "dense", "1", "share of the reference loss that scale can remove")
 SIZE_PART = Coordinate(
     "size_part", "unit", 0.0, 0.6, 0.2, "dense", "1", "share of that part that parameters, not tokens, remove"
 )

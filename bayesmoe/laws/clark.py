@@ -51,9 +51,7 @@ class Clark(Law):
         LOSS_REFERENCE,
         SLOPE_SIZE,
         GAIN,
-        Coordinate(
-            "gain_slope", "real", 0.01, 0.02, 0.003, "experts", "1", "fall of the gain per e-fold of size"
-        ),
+        Coordinate("gain_slope", "real", 0.01, 0.02, 0.003, "experts", "1", "fall of the gain per e-fold of size"),
         E_START,
         E_MAX,
     )

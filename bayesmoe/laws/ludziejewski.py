@@ -52,9 +52,18 @@ class Ludziejewski(Law):
         SLOPE_TOKENS,
         REDUCIBLE,
         SIZE_PART,
-        Coordinate("size_gain", "real", 0.1, 0.15, 0.05, "experts", "1", "fall of ln of the size term from dense to the gain count"),
         Coordinate(
-            "tokens_gain", "real", 0.1, 0.15, 0.05, "experts", "1", "fall of ln of the tokens term from dense to the gain count"
+            "size_gain", "real", 0.1, 0.15, 0.05, "experts", "1", "fall of ln of the size term from dense to the gain count"
+        ),
+        Coordinate(
+            "tokens_gain",
+            "real",
+            0.1,
+            0.15,
+            0.05,
+            "experts",
+            "1",
+            "fall of ln of the tokens term from dense to the gain count",
         ),
         Coordinate("size_interaction", "real", 0.0, 0.05, 0.01, "experts", "1", "size gain lost per e-fold of size"),
         Coordinate("tokens_interaction", "real", 0.0, 0.05, 0.01, "experts", "1", "tokens gain lost per e-fold of tokens"),

@@ -70,13 +70,9 @@ class Yun(Law):
         SLOPE_SIZE,
         SLOPE_TOKENS,
         GAIN,
-        Coordinate(
-            "interaction", "real", 0.0, 0.01, 0.003, "experts", "1", "gain lost to routing per e-fold of size"
-        ),
+        Coordinate("interaction", "real", 0.0, 0.01, 0.003, "experts", "1", "gain lost to routing per e-fold of size"),
         REDUCIBLE,
-        Coordinate(
-            "experts_part", "unit", -1.4, 1.0, 0.3, "shape", "1", "share of the reducible part that experts remove"
-        ),
+        Coordinate("experts_part", "unit", -1.4, 1.0, 0.3, "shape", "1", "share of the reducible part that experts remove"),
         SIZE_PART,
         E_START,
         E_MAX,

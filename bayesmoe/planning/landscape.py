@@ -14,7 +14,7 @@ from bayesmoe.architecture import Family, num_layers, width_times_layers
 from bayesmoe.costs.hardware import accelerator_named
 from bayesmoe.costs.latency import AnalyticLatency, Latency, Served, read_latency_table
 from bayesmoe.costs.serving import ServingCost, cheapest_replica
-from bayesmoe.errors import InputError, nearest
+from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import coordinates_of
 from bayesmoe.inference.store import law_of_fit, reference_of_fit, spec_of
 from bayesmoe.laws import Law
@@ -165,7 +165,8 @@ def landscape(fit: xr.DataTree, scenario: Scenario) -> Landscape:
     fixed = None if "tokens" in law.covariates else reference.tokens
     if fixed is not None and not np.isfinite(fixed):
         raise InputError(
-            f"the law {law.name!r} has no tokens term and its runs have no tokens column", cure="add tokens to the run table and refit"
+            f"the law {law.name!r} has no tokens term and its runs have no tokens column",
+            cure="add tokens to the run table and refit",
         )
     counts = jnp.asarray(scenario.choices.num_experts, dtype=float)
     return Landscape(

@@ -71,7 +71,7 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
 
 
 def as_document(plan: xr.Dataset, summary: xr.Dataset) -> dict[str, Any]:
-    """The plan as plain data for JSON: versioned, units in its keys; schema in ``docs/plan-json.md``.
+    """The plan as plain data for JSON: versioned, units in its keys; schema in ``docs/json.md``.
 
     Parameters
     ----------
@@ -127,7 +127,10 @@ _JSON_KEYS = {
 
 
 def _row(part: xr.Dataset, unit: str) -> dict[str, Any]:
-    bands = {key: {f"q{int(q * 100):02d}": _plain(part[name].sel(quantile=q)) for q in QUANTILES} for name, key in _JSON_KEYS.items()}
+    bands = {
+        key: {f"q{int(q * 100):02d}": _plain(part[name].sel(quantile=q)) for q in QUANTILES}
+        for name, key in _JSON_KEYS.items()
+    }
     return {
         "num_experts": int(part["num_experts"]),
         "p_feasible": _plain(part["p_feasible"]),

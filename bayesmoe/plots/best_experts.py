@@ -17,13 +17,15 @@ def best_experts(risk: xr.Dataset) -> Figure:
         ``p_best`` by ``problem`` and ``num_experts``.
     """
     figure, axes = new_figure()
-    positions = expert_axis(axes, risk["num_experts"].values)
+    positions = expert_axis(axes, risk["num_experts"].values.tolist())
     names = [str(name) for name in risk["problem"].values]
     width = 0.8 / len(names)
     for i, name in enumerate(names):
         offset = (i - (len(names) - 1) / 2) * width
         heights = risk["p_best"].sel(problem=name).values
-        bars = axes.bar([x + offset for x in positions], heights, width * 0.92, color=PROBLEM_COLOURS[name], label=PROBLEM_LABELS[name])
+        bars = axes.bar(
+            [x + offset for x in positions], heights, width * 0.92, color=PROBLEM_COLOURS[name], label=PROBLEM_LABELS[name]
+        )
         axes.bar_label(bars, [f"{100 * p:.0f}%" if p >= 0.005 else "" for p in heights], fontsize=8, padding=2)
     axes.set_ylim(0, 1.08)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25%", "50%", "75%", "100%"])

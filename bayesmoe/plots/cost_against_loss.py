@@ -27,7 +27,9 @@ def cost_against_loss(risk: xr.Dataset) -> Figure:
             x, y = costs.sel(num_experts=experts).values, losses.sel(num_experts=experts).values
             axes.plot([x[0], x[2]], [y[1], y[1]], color=colours[i], alpha=0.35, linewidth=1.6)
             axes.plot([x[1], x[1]], [y[0], y[2]], color=colours[i], alpha=0.35, linewidth=1.6)
-            axes.plot(x[1], y[1], marker=PROBLEM_MARKERS[name], color=colours[i], markersize=7, markeredgecolor="white", zorder=3)
+            axes.plot(
+                x[1], y[1], marker=PROBLEM_MARKERS[name], color=colours[i], markersize=7, markeredgecolor="white", zorder=3
+            )
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if str(f"{value:e}")[0] in "25" else "")
@@ -38,7 +40,8 @@ def cost_against_loss(risk: xr.Dataset) -> Figure:
         for i, e in enumerate(risk["num_experts"].values)
     ]
     kinds = [
-        axes.plot([], [], marker=PROBLEM_MARKERS[n], color="#555555", linestyle="none", label=PROBLEM_LABELS[n])[0] for n in points
+        axes.plot([], [], marker=PROBLEM_MARKERS[n], color="#555555", linestyle="none", label=PROBLEM_LABELS[n])[0]
+        for n in points
     ]
     figure.legend(handles=experts + kinds, frameon=False, fontsize=8, ncols=2, loc="outside lower center")
     return figure

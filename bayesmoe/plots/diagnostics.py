@@ -27,7 +27,9 @@ def prior_posterior(fit: xr.DataTree, names: Sequence[str]) -> Figure:
 
 def _figure(plot: Any, fit: xr.DataTree, names: Sequence[str]) -> Figure:
     rows = -(-len(names) // 4)
-    collection = plot(fit, var_names=list(names), backend="matplotlib", col_wrap=4, figure_kwargs={"figsize": (10, 2.3 * rows)})
+    collection = plot(
+        fit, var_names=list(names), backend="matplotlib", col_wrap=4, figure_kwargs={"figsize": (10, 2.3 * rows)}
+    )
     figure = collection.viz["figure"].item()
     figure.set_layout_engine("constrained")
     return figure

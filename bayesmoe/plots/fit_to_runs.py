@@ -20,7 +20,13 @@ def fit_to_runs(predictive: xr.Dataset) -> Figure:
     figure, axes = new_figure()
     order = predictive.sortby("loss")
     axes.fill_between(
-        order["loss"], 100 * order["band_low"], 100 * order["band_high"], color="#0072b2", alpha=0.15, linewidth=0, label="90% band"
+        order["loss"],
+        100 * order["band_low"],
+        100 * order["band_high"],
+        color="#0072b2",
+        alpha=0.15,
+        linewidth=0,
+        label="90% band",
     )
     counts = sorted({int(e) for e in predictive["num_experts"].values})
     colours = expert_colours(len(counts))

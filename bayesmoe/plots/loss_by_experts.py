@@ -17,13 +17,15 @@ def loss_by_experts(risk: xr.Dataset) -> Figure:
         ``loss_optimal_loss`` and ``loss`` by ``quantile`` and ``num_experts``, nats per token.
     """
     figure, axes = new_figure()
-    positions = expert_axis(axes, risk["num_experts"].values)
+    positions = expert_axis(axes, risk["num_experts"].values.tolist())
     series = {"loss_optimal": risk["loss_optimal_loss"]}
     series |= {str(name): risk["loss"].sel(problem=name) for name in risk["problem"].values}
     for i, (name, values) in enumerate(series.items()):
         low, middle, high = (values.isel(quantile=q).values for q in range(3))
         x = [p + 0.18 * (i - 1) for p in positions]
-        banded(axes, x, low, middle, high, color=PROBLEM_COLOURS[name], marker=PROBLEM_MARKERS[name], label=PROBLEM_LABELS[name])
+        banded(
+            axes, x, low, middle, high, color=PROBLEM_COLOURS[name], marker=PROBLEM_MARKERS[name], label=PROBLEM_LABELS[name]
+        )
     axes.set_ylabel("loss, nats per token")
     figure.legend(frameon=False, fontsize=9, ncols=2, loc="outside lower center")
     return figure

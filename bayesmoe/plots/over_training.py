@@ -17,11 +17,13 @@ def over_training(risk: xr.Dataset) -> Figure:
         ``over_training_ratio`` by ``problem``, ``num_experts`` and ``quantile``.
     """
     figure, axes = new_figure()
-    positions = expert_axis(axes, risk["num_experts"].values)
+    positions = expert_axis(axes, risk["num_experts"].values.tolist())
     for i, name in enumerate(str(name) for name in risk["problem"].values):
         low, middle, high = (risk["over_training_ratio"].sel(problem=name).isel(quantile=q).values for q in range(3))
         x = [p + 0.2 * (i - 0.5) for p in positions]
-        banded(axes, x, low, middle, high, color=PROBLEM_COLOURS[name], marker=PROBLEM_MARKERS[name], label=PROBLEM_LABELS[name])
+        banded(
+            axes, x, low, middle, high, color=PROBLEM_COLOURS[name], marker=PROBLEM_MARKERS[name], label=PROBLEM_LABELS[name]
+        )
     axes.axhline(1.0, color="#6b6b6b", linewidth=1, linestyle="--")
     axes.set_yscale("log", base=2)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")

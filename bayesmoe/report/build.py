@@ -61,9 +61,9 @@ def notes(fit: xr.DataTree, risk: xr.Dataset | None) -> list[str]:
     said = []
     if risk is not None:
         said.append(text.extrapolation(reach(fit, risk)))
-    counts = fit["constant_data"].get("num_experts")
+    counts = fit["constant_data"].dataset.get("num_experts")
     largest = float(counts.max()) if counts is not None else 1.0
-    posterior = fit["posterior"]
+    posterior = fit["posterior"].dataset
     beyond = float((posterior["e_max"] > largest).mean()) if "e_max" in posterior else None
     said.append(text.identification(prior_overlap(fit, headline_names(fit)), beyond, largest))
     return said
@@ -91,7 +91,10 @@ def build_report(fit: xr.DataTree, gate: Gate, *, plan: xr.Dataset | None = None
     for figure in made.values():
         plt.close(figure)
     environment = Environment(
-        loader=PackageLoader("bayesmoe.report"), autoescape=select_autoescape(["html", "jinja"]), trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("bayesmoe.report"),
+        autoescape=select_autoescape(["html", "jinja"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
     return environment.get_template("report.html.jinja").render(
@@ -163,15 +166,31 @@ def _scenario_rows(plan: xr.Dataset) -> list[tuple[str, str]]:
     scenario = scenario_of(plan)
     training, serving = scenario.training, scenario.serving
     latency = serving.latency_table or f"analytic roofline, off by a factor of e^±{serving.latency_log_sd:g} (one sd)"
-    tokens = f"{plan.attrs['fixed_tokens']:.3g} for every candidate: this law has no tokens term" if plan.attrs["fixed_tokens"] else "free"
+    tokens = (
+        f"{plan.attrs['fixed_tokens']:.3g} for every candidate: this law has no tokens term"
+        if plan.attrs["fixed_tokens"]
+        else "free"
+    )
     return [
         ("Training budget", f"{training.budget_flop:.3g} FLOP, counted as {training.flop_rule}"),
-        ("Training fleet", f"{training.accelerator}, MFU {_quantity(training.mfu)}, USD {_quantity(training.price_usd_per_gpu_hour)} per GPU hour"),
+        (
+            "Training fleet",
+            f"{training.accelerator}, MFU {_quantity(training.mfu)}, USD {_quantity(training.price_usd_per_gpu_hour)} per GPU hour",
+        ),
         ("Training tokens", tokens),
-        ("Serving fleet", f"up to {serving.max_gpus} {serving.accelerator}, USD {_quantity(serving.price_usd_per_gpu_hour)} per GPU hour, busy {_quantity(serving.utilisation)} of the time"),
-        ("Requests", f"{serving.prompt_tokens:g} tokens in, {serving.output_tokens:g} out, at most {serving.max_batch} together"),
+        (
+            "Serving fleet",
+            f"up to {serving.max_gpus} {serving.accelerator}, USD {_quantity(serving.price_usd_per_gpu_hour)} per GPU hour, busy {_quantity(serving.utilisation)} of the time",
+        ),
+        (
+            "Requests",
+            f"{serving.prompt_tokens:g} tokens in, {serving.output_tokens:g} out, at most {serving.max_batch} together",
+        ),
         ("Latency", latency),
-        ("Architecture", f"{scenario.architecture.moe_share:.3g} of the backbone in experts, top-{scenario.architecture.top_k}, granularity {scenario.architecture.granularity:g}"),
+        (
+            "Architecture",
+            f"{scenario.architecture.moe_share:.3g} of the backbone in experts, top-{scenario.architecture.top_k}, granularity {scenario.architecture.granularity:g}",
+        ),
         ("Bar", f"set by the loss-optimal {text.experts(scenario.choices.base_num_experts)} model on the same budget"),
         ("Group of runs", scenario.choices.group or "all runs"),
     ]

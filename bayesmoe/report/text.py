@@ -107,12 +107,16 @@ def decision(problem: str, part: xr.Dataset, base: int) -> str:
     bar = f"the loss-optimal {base}-expert model" if base > 1 else "the loss-optimal dense model"
     goal = f"as good as {bar}" if problem == "cheapest_serving" else f"no dearer to serve than {bar}"
     if choice == 0:
-        chances = ", ".join(f"{experts(int(e))} {percent(float(part['p_feasible'].sel(num_experts=e)))}" for e in part["num_experts"].values)
+        chances = ", ".join(
+            f"{experts(int(e))} {percent(float(part['p_feasible'].sel(num_experts=e)))}" for e in part["num_experts"].values
+        )
         return f"No expert count is {goal} with the asked-for probability. Chance of meeting it: {chances}."
     row = part.sel(num_experts=choice)
     near = [int(e) for e in part["num_experts"].values[part["near_optimal"].values]]
     others = [e for e in near if e != choice]
-    alternatives = f" Equally good within the tolerance: {listed(others)}." if others else " No other count is within the tolerance."
+    alternatives = (
+        f" Equally good within the tolerance: {listed(others)}." if others else " No other count is within the tolerance."
+    )
     return (
         f"{experts(choice).capitalize()}, {band_of(row['n_dense'], large=True)} backbone parameters "
         f"({short(float(row['n_total'].sel(quantile=0.5)))} in all), {band_of(row['tokens'], large=True)} tokens, over-trained "
@@ -147,7 +151,11 @@ def _times(ratio: float) -> str:
 def identification(overlaps: dict[str, float], e_max_beyond: float | None, largest: float) -> str:
     """What the runs left to the prior."""
     weak = [name for name, overlap in overlaps.items() if overlap > 0.8]
-    said = f"Left to the prior by these runs (overlap above 80%): {', '.join(weak)}." if weak else "The runs moved every parameter."
+    said = (
+        f"Left to the prior by these runs (overlap above 80%): {', '.join(weak)}."
+        if weak
+        else "The runs moved every parameter."
+    )
     if e_max_beyond is not None:
         said += f" Saturation lies beyond the largest trained expert count ({largest:.0f}) with probability {percent(e_max_beyond)}."
     return said
@@ -184,7 +192,12 @@ def ten_lines(summary: xr.Dataset, document: dict[str, Any], notes: list[str], r
         part = summary.sel(problem=name)
         choice = problem["choice_num_experts"]
         if choice is None:
-            lines += [f"{TITLES[name]}: no expert count meets the constraint", "  loosen the budget or the constraint", "", ""]
+            lines += [
+                f"{TITLES[name]}: no expert count meets the constraint",
+                "  loosen the budget or the constraint",
+                "",
+                "",
+            ]
             continue
         row = part.sel(num_experts=choice)
         lines += [

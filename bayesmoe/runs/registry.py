@@ -100,23 +100,23 @@ def fetch(name: str) -> list[Path]:
         except InputError:
             if file.url is None or (_cache() / file.name).is_file() or _mirrored(file) is not None:
                 raise
-            paths.append(_downloaded(file))
+            paths.append(_downloaded(file, file.url))
     return paths
 
 
-def _downloaded(file: RawFile) -> Path:
+def _downloaded(file: RawFile, url: str) -> Path:
     try:
-        pooch.retrieve(file.url, f"sha256:{file.sha256}", fname=file.name, path=_cache())
+        pooch.retrieve(url, f"sha256:{file.sha256}", fname=file.name, path=_cache())
     except ValueError as error:
         raise InputError(
             f"the download does not match the registered sha256 {file.sha256[:12]}… and was thrown away",
-            file=file.url,
+            file=url,
             cure="try again; if it persists the upstream file changed and this version of bayesmoe does not know it",
         ) from error
     except Exception as error:  # network errors come in many kinds, from requests, urllib3 and the OS
         raise InputError(
             f"could not be downloaded ({type(error).__name__})",
-            file=file.url,
+            file=url,
             cure=f"check the network, or put the file {file.name} in the folder named by {MIRROR_VARIABLE}",
         ) from error
     return _cache() / file.name

@@ -88,7 +88,11 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         _Rule("must be at least 1", lambda column: column >= 1, lambda value: "write 1 for a dense model"),
         _WHOLE,
     ),
-    "top_k": (_FINITE, _Rule("must be at least 1", lambda column: column >= 1, lambda value: "write 1 for a dense model"), _WHOLE),
+    "top_k": (
+        _FINITE,
+        _Rule("must be at least 1", lambda column: column >= 1, lambda value: "write 1 for a dense model"),
+        _WHOLE,
+    ),
 }
 for _size in SIZES:
     _RULES[_size] = (
@@ -96,7 +100,9 @@ for _size in SIZES:
         _Rule(
             f"must be at least {_LEAST_SIZE:.0e} parameters",
             lambda column: column >= _LEAST_SIZE,
-            lambda value: f"it looks like millions or billions: multiply the column ({value * 1e6:.3g} or {value * 1e9:.3g} parameters)",
+            lambda value: (
+                f"it looks like millions or billions: multiply the column ({value * 1e6:.3g} or {value * 1e9:.3g} parameters)"
+            ),
         ),
     )
 
@@ -184,11 +190,15 @@ def _first_failure(failures: pd.DataFrame, frame: pd.DataFrame, origin: str) -> 
             value=value,
             cure=f"it stands in rows {', '.join(map(str, twins[:4]))}: drop the copy, or give repeats their own run_id and a seed",
         )
-    value = float(frame.loc[row, name])
+    value = _at(frame, row, name)
     if np.isnan(value):
         return InputError(_FINITE.says, file=origin, row=row, column=name, value=value, cure=_FINITE.cure(value))
     rule = next(rule for rule in _RULES[name] if rule.says == first["check"])
     return InputError(rule.says, file=origin, row=row, column=name, value=value, cure=rule.cure(value))
+
+
+def _at(frame: pd.DataFrame, row: int, column: str) -> float:
+    return float(frame[column].to_numpy(float)[frame.index.get_loc(row)])
 
 
 def _cross_checks(frame: pd.DataFrame, origin: str) -> None:
@@ -197,11 +207,11 @@ def _cross_checks(frame: pd.DataFrame, origin: str) -> None:
         if wrong.any():
             row = int(frame.index[wrong][0])
             raise InputError(
-                f"must be at most num_experts ({frame.loc[row, 'num_experts']:g})",
+                f"must be at most num_experts ({_at(frame, row, 'num_experts'):g})",
                 file=origin,
                 row=row,
                 column="top_k",
-                value=float(frame.loc[row, "top_k"]),
+                value=_at(frame, row, "top_k"),
                 cure="swap the columns, or write num_experts 1 and top_k 1 for a dense model",
             )
     if "n_active" in frame and "n_total" in frame:
@@ -210,10 +220,10 @@ def _cross_checks(frame: pd.DataFrame, origin: str) -> None:
         if wrong.any():
             row = int(frame.index[wrong][0])
             raise InputError(
-                f"must be at most n_total ({frame.loc[row, 'n_total']:.4g})",
+                f"must be at most n_total ({_at(frame, row, 'n_total'):.4g})",
                 file=origin,
                 row=row,
                 column="n_active",
-                value=float(frame.loc[row, "n_active"]),
+                value=_at(frame, row, "n_active"),
                 cure="swap the columns or correct the counts",
             )

@@ -74,7 +74,9 @@ def read_runs(
     try:
         frame = reader(path)
     except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read ({str(error).splitlines()[0]})", file=path, cure="export the runs again") from error
+        raise InputError(
+            f"cannot be read ({str(error).splitlines()[0]})", file=path, cure="export the runs again"
+        ) from error
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return as_run_table(frame, origin=str(path), sha256=sha256, columns=columns, select=select, group=group)
 
@@ -110,7 +112,9 @@ def _renamed(frame: pd.DataFrame, columns: dict[str, str], origin: str) -> pd.Da
     present = list(map(str, frame.columns))
     for canonical, own in columns.items():
         if own not in frame:
-            raise InputError(f"is mapped to {canonical!r} but is not in the table", file=origin, column=own, cure=nearest(own, present))
+            raise InputError(
+                f"is mapped to {canonical!r} but is not in the table", file=origin, column=own, cure=nearest(own, present)
+            )
         if canonical in frame and canonical != own:
             frame = frame.drop(columns=canonical)
     frame = frame.rename(columns={own: canonical for canonical, own in columns.items()})
@@ -164,7 +168,7 @@ def _derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
             give("top_k", top_k, "1 for dense runs")
 
     if all(column in known for column in _SHAPE) and "top_k" in known:
-        d_shared = known["d_shared"] if "d_shared" in known else 0.0
+        d_shared = known.get("d_shared", 0.0)
         shapes = parameters_from_shape(
             **{column: known[column] for column in _SHAPE}, num_experts=experts, top_k=top_k, d_shared=d_shared
         )
@@ -176,7 +180,11 @@ def _derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
         give("n_total", known["n_dense"].where(dense), "n_dense for dense runs")
         if known["n_total"].notna().any() and "top_k" in known:
             per_expert = (known["n_total"] - known["n_dense"]) / (experts - 1).where(experts > 1)
-            give("n_active", known["n_dense"] + (top_k - 1) * per_expert, "n_dense + (top_k - 1)(n_total - n_dense)/(num_experts - 1)")
+            give(
+                "n_active",
+                known["n_dense"] + (top_k - 1) * per_expert,
+                "n_dense + (top_k - 1)(n_total - n_dense)/(num_experts - 1)",
+            )
         for column in ("n_active", "n_total"):
             if known[column].isna().all():
                 known = known.drop(columns=column)
@@ -186,8 +194,12 @@ def _derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
     elif "d_ff" in known and "d_expert" in known:
         give("granularity", (known["d_ff"] / known["d_expert"].where(experts > 1)).fillna(1.0), "d_ff / d_expert")
     if "top_k" in known:
-        shared = known["shared_experts"] if "shared_experts" in known else 0
-        give("activation_ratio", (top_k + shared) / (experts + shared), "(top_k + shared_experts) / (num_experts + shared_experts)")
+        shared = known.get("shared_experts", 0)
+        give(
+            "activation_ratio",
+            (top_k + shared) / (experts + shared),
+            "(top_k + shared_experts) / (num_experts + shared_experts)",
+        )
 
     for column, needs in _NEEDS.items():
         if column not in known or known[column].isna().any():

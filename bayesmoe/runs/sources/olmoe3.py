@@ -101,10 +101,10 @@ def _runs(path: Path) -> pd.DataFrame:
     lines = [_run(cells, row, path) for cells, row in _run_lines(path)]
     rows = pd.DataFrame(lines, columns=["wandb", *CELL, "lr", "batch", "tokens", "loss"])
     by_id = rows.groupby("wandb", sort=False)
-    disagreeing = by_id.nunique().gt(1).stack()
-    if disagreeing.any():
-        wandb, column = disagreeing.idxmax()
-        raise InputError(f"must be the same under every heading for run {wandb}", file=path, column=column)
+    disagreeing = by_id.nunique().gt(1)
+    for column in disagreeing.columns[disagreeing.to_numpy().any(axis=0)]:
+        wandb = disagreeing.index[disagreeing[column].to_numpy()][0]
+        raise InputError(f"must be the same under every heading for run {wandb}", file=path, column=str(column))
     # Only some headings give the batch; first() takes the first value that is not blank.
     runs = by_id.first().reset_index().sort_values([*CELL, "lr"], kind="stable", ignore_index=True)
     return runs.assign(notes="W&B run " + runs["wandb"] + "; ")

@@ -1,0 +1,70 @@
+"""The shipped specs on the real runs: the gate passes and the posterior is where independent refits are."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from bayesmoe.criticism.checks import check
+from bayesmoe.inference.fit import fit
+from bayesmoe.inference.spec import read_fit_spec
+from bayesmoe.packaged import packaged_folder
+
+pytestmark = pytest.mark.slow
+
+# Least-squares refits of the last evaluations of the released curves, one router at a time with the dense runs
+# (google-deepmind/scaling_laws_for_routing @ 42da0c3), and 90% run-bootstrap ranges of e_max.
+REFITS = {
+    "S-Base": {"a": -0.0830, "b": -0.1180, "c": 0.00992},
+    "RL-R": {"a": -0.0827, "b": -0.1234, "c": 0.01123},
+    "Hash": {"a": -0.0874, "b": -0.1384, "c": 0.01264},
+}
+E_MAX = {"S-Base": (112, 642), "RL-R": (184, 1600), "Hash": (165, 2053)}
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Fits of the shipped specs, each made once."""
+    made = {}
+
+    def get(name: str):
+        if name not in made:
+            made[name] = fit(read_fit_spec(packaged_folder("models") / f"{name}.toml"))
+        return made[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", ["clark2022-routers", "clark2022-routers-yun", "olmoe3-ladder", "simulated-yun-grid"])
+def test_shipped_specs_pass_the_gate(fitted, mirror, name) -> None:
+    gate = check(fitted(name))
+    assert gate.verdict == "PASS", gate.checks
+
+
+def test_clark_posterior_holds_the_refits(fitted, mirror) -> None:
+    posterior = fitted("clark2022-routers")["posterior"]
+    assert fitted("clark2022-routers")["observed_data"].sizes["run"] == 166
+    for router, values in REFITS.items():
+        for name, value in values.items():
+            draws = posterior[name].sel(group=router)
+            assert abs(float(draws.mean()) - value) < 3 * float(draws.std()), (router, name)
+        low, high = E_MAX[router]
+        assert low < float(posterior["e_max"].sel(group=router).median()) < high
+
+
+def test_a_wrong_refit_is_rejected(fitted, mirror) -> None:
+    draws = fitted("clark2022-routers")["posterior"]["a"].sel(group="S-Base")
+    assert abs(float(draws.mean()) - -0.0730) > 3 * float(draws.std())
+
+
+def test_another_seed_gives_the_same_posterior_within_its_error(fitted, mirror) -> None:
+    import arviz_stats
+
+    first = fitted("clark2022-routers")["posterior"]["slope_size"]
+    spec = read_fit_spec(packaged_folder("models") / "clark2022-routers.toml")
+    again = fit(dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, seed=7)))["posterior"]["slope_size"]
+    error = (float(arviz_stats.mcse(first)) ** 2 + float(arviz_stats.mcse(again)) ** 2) ** 0.5
+    # |z| > 4 has probability 6e-5.
+    assert abs(float(first.mean() - again.mean())) < 4 * error
+    assert abs(float(first.mean() - again.mean() + 0.3 * first.std())) > 4 * error

@@ -1,0 +1,165 @@
+"""From a spec to a DataTree: groups, determinism, pooling rules, and the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayesmoe.errors import InputError
+from bayesmoe.inference.fit import arrange, fit
+from bayesmoe.inference.spec import FitSpec, GroupSpec, coordinates_of, law_of
+from bayesmoe.inference.store import law_of_fit, load_fit, reference_of_fit, save_fit, spec_of
+from bayesmoe.runs import as_run_table
+from bayesmoe.runs.simulate import grid_of_runs
+from bayesmoe.specs import from_mapping
+
+GROUPS = {
+    "posterior",
+    "sample_stats",
+    "prior",
+    "prior_predictive",
+    "posterior_predictive",
+    "log_likelihood",
+    "observed_data",
+    "constant_data",
+}
+
+
+def grouped_table(counts: dict[str, list[int]]):
+    """A table with a dense group and the given expert counts in each other group."""
+    import pandas as pd
+
+    from bayesmoe.architecture import Family
+
+    parts = []
+    for name, experts in counts.items():
+        part = grid_of_runs([1e8, 4e8], [1e10], experts, family=Family())
+        parts.append(part.assign(group=name, run_id=[f"{name}-{i}" for i in range(len(part))]))
+    frame = pd.concat(parts, ignore_index=True)
+    return as_run_table(frame.assign(loss=np.linspace(2.5, 3.0, len(frame))), group="group")
+
+
+def arranged(counts: dict[str, list[int]], **groups):
+    """What a grouped Clark fit of that table would be given."""
+    spec = from_mapping({"data": {"file": "x.csv"}, "law": {"name": "clark"}, "groups": groups}, FitSpec)
+    law = law_of(spec.law)
+    return arrange(grouped_table(counts), law, coordinates_of(law, {}), spec)
+
+
+def test_a_fit_has_every_group_and_the_papers_parameters(small_fit) -> None:
+    assert set(small_fit.children) == GROUPS
+    posterior = small_fit["posterior"]
+    assert {"A", "alpha", "B", "beta", "C", "gamma", "F", "d", "e_start", "e_max", "noise_scale"} <= set(posterior.data_vars)
+    runs = small_fit["observed_data"].sizes["run"]
+    assert runs == 80
+    assert small_fit["log_likelihood"]["loss"].dims == ("chain", "draw", "run")
+    assert small_fit["posterior_predictive"]["loss"].shape == (4, 250, runs)
+    assert small_fit.attrs["data_simulated"] == 1
+    assert json.loads(small_fit.attrs["spec"])["law"]["name"] == "yun"
+
+
+def test_log_likelihood_is_that_of_the_posterior_draw(small_fit) -> None:
+    from scipy import stats
+
+    draw = {"chain": 2, "draw": 17}
+    p = {name: float(small_fit["posterior"][name].sel(draw)) for name in small_fit["posterior"].data_vars}
+    constant = small_fit["constant_data"]
+    run = {name: constant[name].values for name in ("n_dense", "tokens", "num_experts")}
+    mean = np.asarray(law_of_fit(small_fit).loss(p, run))
+    expected = stats.t.logpdf(small_fit["observed_data"]["loss"].values, p["noise_df"], mean, p["noise_scale"] * mean)
+    np.testing.assert_allclose(small_fit["log_likelihood"]["loss"].sel(draw), expected, rtol=1e-8)
+
+
+def test_posterior_predictive_covers_about_nine_runs_in_ten(small_fit) -> None:
+    low, high = small_fit["posterior_predictive"]["loss"].quantile([0.05, 0.95], ["chain", "draw"]).values
+    observed = small_fit["observed_data"]["loss"].values
+    covered = int(((observed >= low) & (observed <= high)).sum())
+    # Binomial(80, 0.9): outside 62..79 with probability under 0.1%.
+    assert 62 <= covered <= 79
+    assert ((observed + 0.05 >= low) & (observed + 0.05 <= high)).sum() < 62
+
+
+def test_same_seed_same_draws_and_another_seed_others(small_spec) -> None:
+    quick = dataclasses.replace(small_spec, sampler=dataclasses.replace(small_spec.sampler, warmup=100, draws=20, chains=2))
+    other = dataclasses.replace(quick, sampler=dataclasses.replace(quick.sampler, seed=1))
+    first, again, third = (fit(spec)["posterior"]["slope_size"].values for spec in (quick, quick, other))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, third)
+
+
+def test_a_fit_survives_its_file(small_fit, tmp_path) -> None:
+    path = tmp_path / "fit.nc"
+    save_fit(small_fit, path)
+    again = load_fit(path)
+    assert set(again.children) == GROUPS
+    np.testing.assert_array_equal(again["posterior"]["A"], small_fit["posterior"]["A"])
+    assert spec_of(again) == spec_of(small_fit)
+    assert reference_of_fit(again) == pytest.approx(reference_of_fit(small_fit))
+    path.unlink()
+    assert float(again["posterior"]["e_max"].mean()) > 0
+
+
+def test_a_newer_layout_is_refused_by_name(small_fit, tmp_path) -> None:
+    newer = small_fit.copy()
+    newer.attrs = {**small_fit.attrs, "format": 99, "bayesmoe_version": "9.9"}
+    save_fit(newer, tmp_path / "newer.nc")
+    with pytest.raises(InputError, match=r"install bayesmoe >= 9\.9"):
+        load_fit(tmp_path / "newer.nc")
+
+
+def test_netcdf_that_is_no_fit_is_refused(tmp_path) -> None:
+    xr.Dataset({"x": ("y", [1.0])}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    with pytest.raises(InputError, match="is not a fit of bayesmoe"):
+        load_fit(tmp_path / "other.nc")
+    (tmp_path / "broken.nc").write_bytes(b"not netcdf")
+    with pytest.raises(InputError, match="is not readable netCDF"):
+        load_fit(tmp_path / "broken.nc")
+
+
+def test_shared_dense_runs_come_last_and_make_the_dense_model_common() -> None:
+    frame, structure, data = arranged({"dense": [1], "x": [4, 8, 16], "y": [4, 8, 16]}, dense="dense")
+    assert list(frame["group"].iloc[-2:]) == ["dense", "dense"]
+    assert structure.groups == ("x", "y")
+    assert structure.pooled == ("gain", "gain_slope", "e_start", "e_max")
+    assert data.membership.shape == (12, 2)
+    np.testing.assert_array_equal(data.membership.sum(axis=1), 1.0)
+    assert len(data.dense_covariates["n_dense"]) == 2
+
+
+def test_groups_without_enough_counts_share_the_shape_of_the_expert_curve() -> None:
+    _, structure, _ = arranged({"x": [1, 4, 8, 16], "y": [48]})
+    assert structure.pooled == ("loss_reference", "slope_size", "gain", "gain_slope")
+
+
+def test_shared_coordinates_can_be_named() -> None:
+    _, structure, _ = arranged({"x": [1, 4, 8, 16], "y": [48]}, shared=["e_max", "e_start", "gain_slope"])
+    assert structure.pooled == ("loss_reference", "slope_size", "gain")
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"dense": "none"}, "names no group of the table"),
+        ({"dense": "x"}, "must be the group of the dense runs"),
+        ({"shared": ["e_mox"]}, "is not a coordinate of the law"),
+    ],
+)
+def test_broken_groups(groups, message) -> None:
+    with pytest.raises(InputError, match=message):
+        arranged({"x": [1, 4, 8, 16], "y": [48]}, **groups)
+
+
+def test_degrees_of_centring_follow_what_a_group_says() -> None:
+    _, _, data = arranged({"x": [1, 4, 8, 16, 64], "y": [16]})
+    gain = np.asarray(data.centring["gain"])
+    assert gain[0] > 0.5
+    assert gain[1] < gain[0]
+    assert all(((np.asarray(d) >= 0) & (np.asarray(d) <= 1)).all() for d in data.centring.values())
+
+
+def test_group_spec_defaults_to_the_group_column() -> None:
+    assert GroupSpec().column == "group"

@@ -1,0 +1,84 @@
+"""The sampler against a density whose moments are known."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bayesmoe.inference.sample import nuts
+from bayesmoe.inference.start import overdispersed_starts
+
+MEAN = np.array([1.0, -2.0, 0.5])
+FACTOR = np.array([[1.0, 0.0, 0.0], [0.999, 0.05, 0.0], [0.0, 0.0, 30.0]])
+
+
+def gaussian(position, precision):
+    """Log density of a strongly correlated Gaussian."""
+    away = jnp.concatenate([position["a"], position["b"]]) - MEAN
+    return -0.5 * away @ precision @ away
+
+
+def draws(precision, seed: int, chains: int = 4):
+    """Draws of the Gaussian with that precision."""
+    rng = np.random.default_rng(seed)
+    prior = {"a": rng.normal(size=(chains, 2)), "b": rng.normal(size=(chains, 1))}
+    start = overdispersed_starts(gaussian, (precision,), prior, spreads=(), seed=seed)
+    seen = []
+    out = nuts(
+        gaussian, (precision,), start, jax.random.key(seed), warmup=600, draws=500, target_accept=0.8, report=seen.append
+    )
+    return np.concatenate([out.position["a"], out.position["b"]], axis=-1), out.stats, seen
+
+
+@pytest.fixture(scope="module")
+def precision():
+    return np.linalg.inv(FACTOR @ FACTOR.T)
+
+
+def standardised_mean(position: np.ndarray) -> np.ndarray:
+    """Mean in units of the true standard deviation, times the root of a cautious effective sample size."""
+    sd = np.sqrt(np.diag(FACTOR @ FACTOR.T))
+    return (position.mean(axis=(0, 1)) - MEAN) / sd * np.sqrt(position.shape[0] * position.shape[1] / 4)
+
+
+def test_moments_of_a_correlated_gaussian(precision) -> None:
+    position, stats, _ = draws(precision, 0)
+    # |z| > 4 has probability 6e-5 in each of three coordinates.
+    assert np.abs(standardised_mean(position)).max() < 4
+    covariance = np.cov(position.reshape(-1, 3).T)
+    np.testing.assert_allclose(np.sqrt(np.diag(covariance)), np.sqrt(np.diag(FACTOR @ FACTOR.T)), rtol=0.12)
+    assert stats["diverging"].sum() == 0
+
+
+def test_a_shifted_density_is_told_apart(precision) -> None:
+    position, _, _ = draws(precision, 0)
+    sd = np.sqrt(np.diag(FACTOR @ FACTOR.T))
+    assert np.abs(standardised_mean(position + 0.3 * sd)).max() > 4
+
+
+def test_the_same_key_gives_the_same_draws_whatever_the_threads(precision, monkeypatch) -> None:
+    first, _, _ = draws(precision, 3, chains=2)
+    monkeypatch.setattr("bayesmoe.inference.sample.os.cpu_count", lambda: 1)
+    again, _, _ = draws(precision, 3, chains=2)
+    np.testing.assert_array_equal(first, again)
+
+
+def test_progress_counts_every_stage_to_its_end(precision) -> None:
+    _, _, seen = draws(precision, 1, chains=2)
+    assert [p.done for p in seen if p.stage == "warm-up"][-1] == 600
+    assert [p.done for p in seen if p.stage == "sampling"][-1] == 500
+    assert all(p.done <= p.total for p in seen)
+
+
+def test_chains_started_from_draws_of_two_modes_do_not_all_agree() -> None:
+    def two_modes(position):
+        x = position["a"][0]
+        return jnp.logaddexp(-0.5 * ((x - 20) / 0.5) ** 2, -0.5 * ((x + 20) / 0.5) ** 2)
+
+    prior = {"a": np.array([[18.0], [19.0], [-18.0], [-19.0]])}
+    start = overdispersed_starts(two_modes, (), prior, spreads=(), seed=0)
+    out = nuts(two_modes, (), start, jax.random.key(0), warmup=300, draws=100, target_accept=0.8)
+    signs = np.sign(np.asarray(out.position["a"])[..., 0].mean(axis=1))
+    assert set(signs) == {-1.0, 1.0}

@@ -1,0 +1,249 @@
+"""A plan equals brute force draw by draw, keeps its constraints, and survives its file."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+from oracle import Oracle, require_same_plan, yun_loss
+
+from bayesmoe.errors import InputError
+from bayesmoe.planning.landscape import landscape
+from bayesmoe.planning.plan import UNITS, fingerprint, load_plan, plan, save_plan, scenario_of
+from bayesmoe.planning.risk import risk
+
+DRAWS = range(0, 1000, 20)
+SCENARIOS = ("shipped", "fine-grained", "paper")
+
+
+def changed(scenario, **sections):
+    """The scenario with some values of some sections replaced."""
+    return dataclasses.replace(
+        scenario, **{name: dataclasses.replace(getattr(scenario, name), **values) for name, values in sections.items()}
+    )
+
+
+def fine_grained(scenario):
+    """Top-4 of narrow experts beside a shared one, grouped keys, 8-bit weights, a dense bar and a small cap on the batch."""
+    return changed(
+        scenario,
+        choices={"num_experts": (1, 8, 64), "base_num_experts": 1},
+        architecture={"moe_share": 0.6, "top_k": 4, "granularity": 2.0, "shared_experts": 1.0, "kv_share": 0.25},
+        serving={"accelerator": "H100-SXM", "max_gpus": 4, "max_batch": 64, "bytes_per_weight": 1.0},
+    )
+
+
+def paper(scenario):
+    """Yun's own accounting: FLOP of the backbone, top-2, and known costs."""
+    return changed(
+        scenario,
+        training={"budget_flop": 2.12e21, "flop_rule": "6 n_dense tokens", "mfu": 0.5, "price_usd_per_gpu_hour": 2.0},
+        choices={"num_experts": (4, 8, 16, 32), "base_num_experts": 8},
+        architecture={"top_k": 2, "width_times_layers": 0.05},
+        serving={"price_usd_per_gpu_hour": 1.0, "utilisation": 1.0, "latency_log_sd": 0.0, "latency_log_sd_between_models": 0.0},
+    )
+
+
+@pytest.fixture(scope="module")
+def cases(small_fit, small_plan, scenario):
+    """Plans of three scenarios by name, each with its scenario, its inputs and its oracle."""
+    made = {}
+    for name, asked in {"shipped": scenario, "fine-grained": fine_grained(scenario), "paper": paper(scenario)}.items():
+        here = landscape(small_fit, asked)
+        found = small_plan if name == "shipped" else plan(small_fit, asked, verdict="PASS")
+        made[name] = SimpleNamespace(plan=found, scenario=asked, inputs=(here.parameters, here.cost_draws), oracle=Oracle(asked, yun_loss))
+    return made
+
+
+@pytest.fixture(params=SCENARIOS)
+def case(request, cases):
+    """Each of the three."""
+    return cases[request.param]
+
+
+def test_the_plan_equals_brute_force_in_every_draw(case):
+    require_same_plan(case.plan, DRAWS, case.oracle.answers(*case.inputs, DRAWS))
+
+
+class CountsTheBackbone(Oracle):
+    """Trains for 6 n_dense tokens whatever the rule."""
+
+    def flop_per_token(self, n_dense, num_experts):
+        return 6.0 * n_dense
+
+
+class ForgetsTheCache(Oracle):
+    """Fills memory with weights alone."""
+
+    def request_bytes(self, cached):
+        return 1e-6 * cached
+
+
+class HoldsWholeRequests(Oracle):
+    """Caches a request's full output instead of half of it."""
+
+    def request_bytes(self, cached):
+        serving = self.scenario.serving
+        return cached * (serving.prompt_tokens + serving.output_tokens)
+
+
+class ServesTheBackbone(Oracle):
+    """Keeps no experts in memory."""
+
+    def ratio(self, kind, num_experts):
+        return 1.0 if kind == "n_total" else super().ratio(kind, num_experts)
+
+
+class IgnoresUncertainCosts(Oracle):
+    """Takes every latency and price at its median."""
+
+    def serving_usd(self, costs, n_dense, num_experts):
+        return super().serving_usd({**costs, "slowdown": 1.0, "width_times_layers": 0.045}, n_dense, num_experts)
+
+
+class SaturatesNever(Oracle):
+    """Takes all experts as effective."""
+
+    def loss(self, p, n_dense, num_experts):
+        return super().loss({**p, "e_max": 1e9}, n_dense, num_experts)
+
+
+class StopsAtOneGpu(Oracle):
+    """Serves from a single GPU."""
+
+    def serving_usd(self, costs, n_dense, num_experts):
+        one = dataclasses.replace(self, scenario=changed(self.scenario, serving={"max_gpus": 1}))
+        return Oracle.serving_usd(one, costs, n_dense, num_experts)
+
+
+@pytest.mark.parametrize(
+    ("twin", "name"),
+    [
+        (CountsTheBackbone, "fine-grained"),
+        (ForgetsTheCache, "shipped"),
+        (HoldsWholeRequests, "shipped"),
+        (ServesTheBackbone, "shipped"),
+        (IgnoresUncertainCosts, "shipped"),
+        (SaturatesNever, "shipped"),
+        (StopsAtOneGpu, "shipped"),
+    ],
+)
+def test_the_comparison_rejects_a_broken_oracle(cases, twin, name):
+    case = cases[name]
+    with pytest.raises(AssertionError):
+        require_same_plan(case.plan, DRAWS, twin(case.scenario, yun_loss).answers(*case.inputs, DRAWS))
+
+
+def test_the_comparison_rejects_another_draw(cases):
+    case = cases["shipped"]
+    with pytest.raises(AssertionError):
+        require_same_plan(case.plan, [draw + 1 for draw in DRAWS], case.oracle.answers(*case.inputs, DRAWS))
+
+
+def test_every_quantity_is_unknown_exactly_where_the_problem_has_no_solution(case):
+    for name in UNITS:
+        xr.testing.assert_equal(case.plan[name].notnull().drop_attrs(), case.plan["feasible"])
+
+
+def test_solutions_are_never_larger_than_the_loss_optimum(case):
+    ratio = case.plan["over_training_ratio"]
+    assert float(ratio.min()) >= 1 - 1e-6
+    np.testing.assert_allclose(case.plan["size_ratio"] * ratio, 1.0 + 0.0 * ratio, rtol=1e-9)
+
+
+def test_cheapest_serving_meets_its_loss(case):
+    part = case.plan.sel(problem="cheapest_serving")
+    assert float((part["loss"] - part["bound"]).max()) <= 1e-9
+
+
+def test_lowest_loss_keeps_to_its_cost(case):
+    part = case.plan.sel(problem="lowest_loss")
+    assert float((part["serving_usd_per_million_tokens"] / part["bound"]).max()) <= 1 + 1e-9
+
+
+def test_the_base_is_its_own_loss_optimum(case):
+    base = case.scenario.choices.base_num_experts
+    found = case.plan.sel(num_experts=base)
+    assert found["feasible"].all()
+    np.testing.assert_allclose(found["over_training_ratio"].sel(problem="cheapest_serving"), 1.0, rtol=0, atol=1e-12)
+    for problem, bound in (("cheapest_serving", "loss"), ("lowest_loss", "serving_usd_per_million_tokens")):
+        np.testing.assert_allclose(found[f"loss_optimal_{bound}"], found["bound"].sel(problem=problem), rtol=1e-9)
+    for name in ("n_dense", "n_active", "n_total", "tokens", "loss", "serving_usd_per_million_tokens", "train_usd"):
+        values = found[name].sel(problem="cheapest_serving")
+        np.testing.assert_allclose(values, found[f"loss_optimal_{name}"], rtol=1e-9)
+
+
+def test_the_budget_is_spent(case):
+    spent = case.plan["train_flop"].values
+    np.testing.assert_allclose(spent[np.isfinite(spent)], case.scenario.training.budget_flop, rtol=1e-9)
+
+
+def test_regret_is_never_negative_and_the_chances_add_up(case):
+    found = risk(case.plan)
+    assert float(found["expected_regret"].min()) >= 0
+    np.testing.assert_allclose(found["p_best"].sum("num_experts"), found["p_any_feasible"], rtol=0, atol=1e-12)
+
+
+def test_a_larger_budget_never_raises_the_lowest_loss(small_fit, small_plan, scenario):
+    larger = plan(small_fit, changed(scenario, training={"budget_flop": 2 * scenario.training.budget_flop}), verdict="PASS")
+    assert (larger["loss_optimal_loss"] < small_plan["loss_optimal_loss"]).all()
+    both = (larger["feasible"] & small_plan["feasible"]).sel(problem="lowest_loss")
+    fall = (small_plan["loss"] - larger["loss"]).sel(problem="lowest_loss").where(both)
+    assert float(fall.min()) > 0
+
+
+def test_a_base_that_cannot_be_served_leaves_no_lowest_loss(small_fit, scenario):
+    asked = changed(scenario, serving={"max_gpus": 1}, choices={"num_experts": (1, 32), "base_num_experts": 32})
+    found = plan(small_fit, asked, verdict="PASS")
+    assert found["bound"].sel(problem="lowest_loss").isnull().mean() > 0.9
+    unserved = found["bound"].sel(problem="lowest_loss").isnull()
+    assert not found["feasible"].sel(problem="lowest_loss").where(unserved, False).any()
+    assert not found["feasible"].sel(problem="cheapest_serving", num_experts=32).where(unserved, False).any()
+
+
+def test_the_plan_says_what_it_was_made_from(small_fit, small_plan, scenario):
+    assert scenario_of(small_plan) == scenario
+    assert small_plan.attrs["gate"] == "PASS"
+    assert small_plan.attrs["law"] == "yun"
+    assert small_plan.attrs["data_simulated"] == 1
+    assert small_plan.attrs["fit_sha256"] == fingerprint(small_fit)
+    assert {name: small_plan[name].attrs["units"] for name in UNITS} == UNITS
+
+
+@pytest.fixture
+def file(small_plan, tmp_path):
+    """The plan as a file."""
+    path = tmp_path / "plan.nc"
+    save_plan(small_plan, path)
+    return path
+
+
+def test_a_plan_survives_its_file(small_fit, small_plan, file):
+    xr.testing.assert_identical(load_plan(file, of=small_fit), small_plan)
+
+
+def test_the_plan_of_another_fit_is_refused(small_fit, file):
+    other = small_fit.copy(deep=True)
+    other["posterior"]["noise_scale"][0, 0] *= 1.0 + 1e-12
+    with pytest.raises(InputError, match="another fit"):
+        load_plan(file, of=other)
+
+
+def test_a_missing_plan_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.nc: no such file"):
+        load_plan(tmp_path / "gone.nc")
+
+
+def test_a_cut_off_plan_is_refused(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(InputError, match="is not readable netCDF"):
+        load_plan(file)
+
+
+def test_other_netcdf_is_not_a_plan(tmp_path):
+    xr.Dataset({"x": 1.0}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    with pytest.raises(InputError, match="is not a plan"):
+        load_plan(tmp_path / "other.nc")

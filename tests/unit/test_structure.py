@@ -1,0 +1,124 @@
+"""The house: imports point down only, modules stay short, and public names are what they are meant to be."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import bayesmoe
+
+PACKAGE = Path(bayesmoe.__file__).parent
+MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+ANYWHERE = {"errors", "files", "specs", "units", "packaged", "__init__"}
+BELOW = {
+    "errors": set(),
+    "units": set(),
+    "packaged": set(),
+    "__init__": set(),
+    "files": {"errors"},
+    "specs": {"errors"},
+    "architecture": set(),
+    "runs": {"architecture"},
+    "laws": {"runs", "architecture"},
+    "inference": {"laws", "runs", "architecture"},
+    "criticism": {"inference", "laws", "runs", "architecture"},
+    "costs": {"architecture"},
+    "planning": {"inference", "laws", "costs", "runs", "architecture"},
+    "plots": {"units"},
+    "report": {"plots", "planning", "criticism", "inference", "costs", "laws", "runs"},
+    "demo": {"report", "planning", "criticism", "inference"},
+    "cli": {"demo", "report", "planning", "criticism", "inference", "laws", "runs", "costs"},
+}
+BARE = {"errors", "units", "packaged", "__init__", "files", "specs", "plots", "architecture"}
+
+
+def room(path: Path) -> str:
+    """First name below the package: the folder or module that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(source: str) -> set[str]:
+    """Rooms of the package that some source imports, at any depth."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "bayesmoe" else [node.module]
+        found |= {name.split(".")[1] for name in names if name.startswith("bayesmoe.")}
+    return found - {"__version__"}
+
+
+def wrong_edges(owner: str, source: str) -> set[str]:
+    """Imports that do not point down."""
+    allowed = BELOW[owner] | {owner} | (set() if owner in BARE else ANYWHERE)
+    return imported_rooms(source) - allowed
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down_only(path: Path) -> None:
+    assert wrong_edges(room(path), path.read_text()) == set()
+
+
+@pytest.mark.parametrize(
+    ("owner", "source"),
+    [
+        ("laws", "from bayesmoe.costs.hardware import ACCELERATORS"),
+        ("costs", "import bayesmoe.laws"),
+        ("plots", "def f():\n    from bayesmoe.planning.risk import risk"),
+        ("units", "from bayesmoe import errors"),
+    ],
+)
+def test_an_upward_import_is_found(owner: str, source: str) -> None:
+    assert wrong_edges(owner, source)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_stay_under_400_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_only_the_model_samples() -> None:
+    sampling = [str(p.relative_to(PACKAGE)) for p in MODULES if "numpyro.sample(" in p.read_text()]
+    assert sampling == ["inference/model.py"]
+
+
+def test_jax_is_configured_in_the_command_line_only() -> None:
+    configuring = {room(p) for p in MODULES if "jax.config" in p.read_text()}
+    assert configuring == {"cli"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_public_names_have_docstrings_and_no_forbidden_word(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree)
+    inherited = {"loss", "paper", "centre"} if room(path) == "laws" and path.name != "base.py" else set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_") and node.col_offset <= 4:
+            nested = isinstance(node, ast.FunctionDef) and node.col_offset == 4 and _inside_function(tree, node)
+            assert nested or node.name in inherited or ast.get_docstring(node), node.name
+    assert "log_loss" not in path.read_text()
+
+
+def _inside_function(tree: ast.Module, wanted: ast.FunctionDef) -> bool:
+    return any(isinstance(n, ast.FunctionDef) and n is not wanted and wanted in ast.walk(n) for n in ast.walk(tree))
+
+
+def test_public_names() -> None:
+    from bayesmoe import laws, plots, runs
+
+    assert {law.name for law in laws.all_laws} == {"yun", "clark", "chinchilla", "ludziejewski"}
+    assert set(runs.__all__) == {
+        "RunTable",
+        "as_run_table",
+        "fetch",
+        "load_source",
+        "read_runs",
+        "registered",
+        "registered_as",
+    }
+    assert all(callable(getattr(plots, name)) for name in plots.__all__)
