@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import xarray as xr
 
 from bayesmoe.criticism.checks import Gate, check
@@ -52,8 +51,6 @@ def run_demo(folder: Path, *, report: Callable[[Any], None]) -> list[str]:
     write_text(folder / "plan.json", json.dumps(document, indent=2) + "\n")
     made = figures(results.fit, results.risk)
     save_figures(made, folder / "figures")
-    for figure in made.values():
-        plt.close(figure)
     page = folder / "report.html"
-    save_report(build_report(results.fit, results.gate, plan=results.plan, risk=results.risk), page)
-    return text.ten_lines(results.risk, document, notes(results.fit, results.risk), str(page))
+    save_report(build_report(results.fit, results.gate, made, plan=results.plan, risk=results.risk), page)
+    return text.ten_lines(results.risk, document, notes(results.fit, results.risk)[0], str(page))

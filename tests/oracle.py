@@ -100,29 +100,36 @@ class Oracle:
         serving = self.scenario.serving
         return cached * (serving.prompt_tokens + serving.output_tokens / 2.0)
 
+    def iteration_s(self, num_experts: int, gpus: int, n_dense: Any, batch: Any, layers: Any, request: Any) -> Any:
+        """Seconds of one iteration: the additive roofline with distinct experts.
+
+        Its coefficients are a least-squares fit to aiconfigurator-core 0.12.0's measurements.
+        """
+        family, serving = self.scenario.architecture, self.scenario.serving
+        peak, bandwidth, _ = CHIPS[serving.accelerator]
+        routed = 0.0 if num_experts == 1 else n_dense * family.moe_share * num_experts / family.granularity
+        chance = 0.0 if num_experts == 1 else family.top_k / num_experts
+        touched = n_dense * self.ratio("n_total", num_experts) - routed * (1.0 - chance) ** batch
+        overhead = layers * (72.07e-6 + (28.96e-6 if gpus > 1 else 0.0))
+        memory_s = 1.12 * (serving.bytes_per_weight * touched + request * batch) / (gpus * bandwidth)
+        arriving = batch / serving.output_tokens
+        active = n_dense * self.ratio("n_active", num_experts)
+        return overhead + memory_s + 1.11 * 2.0 * active * arriving * serving.prompt_tokens / (gpus * peak)
+
     def serving_usd(self, costs: Mapping[str, float], n_dense: Any, num_experts: int) -> Any:
         """USD per million output tokens with the cheapest number of GPUs; NaN where none serves the model."""
         n_dense = np.asarray(n_dense, dtype=float)
-        family, serving = self.scenario.architecture, self.scenario.serving
-        peak, bandwidth, memory = CHIPS[serving.accelerator]
-        active, total = (n_dense * self.ratio(kind, num_experts) for kind in ("n_active", "n_total"))
-        routed = 0.0 if num_experts == 1 else n_dense * family.moe_share * num_experts / family.granularity
-        chance = 0.0 if num_experts == 1 else family.top_k / num_experts
+        serving = self.scenario.serving
+        memory = CHIPS[serving.accelerator][2]
+        weights = serving.bytes_per_weight * n_dense * self.ratio("n_total", num_experts)
         width_by_layers = costs["width_times_layers"] * np.cbrt(n_dense) ** 2
         layers = 12.0 * width_by_layers**2 / n_dense
-        request = self.request_bytes(2.0 * width_by_layers * family.kv_share * serving.bytes_per_kv_element)
+        request = self.request_bytes(2.0 * width_by_layers * self.scenario.architecture.kv_share * serving.bytes_per_kv_element)
         cheapest = np.full(n_dense.shape, np.nan)
         for gpus in range(1, serving.max_gpus + 1):
-            free = gpus * memory * serving.memory_fraction - serving.bytes_per_weight * total
-            batch = np.minimum(np.floor(free / request), serving.max_batch)
+            batch = np.minimum(np.floor((gpus * memory * serving.memory_fraction - weights) / request), serving.max_batch)
             batch = np.where(batch >= 1.0, batch, np.nan)
-            weights = serving.bytes_per_weight * (total - routed * (1.0 - chance) ** batch)
-            # Coefficients of the additive roofline: least squares on aiconfigurator-core 0.12.0's measurements.
-            overhead = layers * (72.07e-6 + (28.96e-6 if gpus > 1 else 0.0))
-            memory_s = 1.12 * (weights + request * batch) / (gpus * bandwidth)
-            arriving = batch / serving.output_tokens
-            prefill_s = 1.11 * 2.0 * active * arriving * serving.prompt_tokens / (gpus * peak)
-            seconds = (overhead + memory_s + prefill_s) * costs["slowdown"]
+            seconds = costs["slowdown"] * self.iteration_s(num_experts, gpus, n_dense, batch, layers, request)
             usd_per_s = gpus * costs["serving_price_usd_per_gpu_hour"] / 3600.0
             cheapest = np.fmin(cheapest, 1e6 * usd_per_s * seconds / batch / costs["utilisation"])
         return cheapest
@@ -159,7 +166,7 @@ class Oracle:
         """ln size of the lowest ``goal`` among those whose ``limit`` is at most ``most``; NaN where none is."""
 
         def kept(x: Any) -> Any:
-            return limit(x) <= most * (1.0 + _SLACK)
+            return (limit(x) <= most * (1.0 + _SLACK)) & np.isfinite(goal(x))
 
         keeps = kept(grid)
         values = np.where(keeps, goal(grid), np.nan)

@@ -21,10 +21,10 @@ def report(
     from bayesmoe.inference.store import load_fit
     from bayesmoe.planning.plan import load_plan
     from bayesmoe.planning.risk import risk
-    from bayesmoe.report.build import build_report, save_report
+    from bayesmoe.report.build import build_report, figures, save_report
 
     posterior = load_fit(fit)
     found = load_plan(plan, of=posterior) if plan is not None else None
     summary = risk(found) if found is not None else None
-    save_report(build_report(posterior, check(posterior), plan=found, risk=summary), out)
+    save_report(build_report(posterior, check(posterior), figures(posterior, summary), plan=found, risk=summary), out)
     typer.echo(str(out))

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from jax.flatten_util import ravel_pytree
 from numpyro import handlers
 from numpyro.infer import Predictive, log_likelihood
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
@@ -62,18 +63,21 @@ def fit(spec: FitSpec, *, table: RunTable | None = None, report: Callable[[Progr
     def model(data: Data, loss: Any) -> None:
         scaling_law(structure, data, loss)
 
-    def log_density(position: Any, data: Data, loss: Any) -> Any:
-        return -potential_energy(model, (data, loss), {}, position)
-
     key = jax.random.key(spec.sampler.seed)
     prior_key, sample_key, predictive_key = jax.random.split(key, 3)
     prior = Predictive(model, num_samples=PRIOR_DRAWS)(prior_key, data, None)
     free = _free_sites(model, data, loss)
+    shapes = {name: np.zeros(prior[name].shape[1:]) for name in free}
+    _, unravel = ravel_pytree(shapes)
+
+    def log_density(position: Any, data: Data, loss: Any) -> Any:
+        return -potential_energy(model, (data, loss), {}, unravel(position))
+
     start = overdispersed_starts(
         log_density,
         (data, loss),
-        _unconstrained(model, data, loss, {k: v[: spec.sampler.chains] for k, v in prior.items()}, free),
-        spreads=tuple(name for name in free if name.endswith("_spread")),
+        _unconstrained(model, data, loss, {name: prior[name][: spec.sampler.chains] for name in free}),
+        held=_flat({name: np.full(shape.shape, name.endswith("_spread")) for name, shape in shapes.items()}).astype(bool),
         seed=spec.sampler.seed,
     )
     samples = nuts(
@@ -86,7 +90,7 @@ def fit(spec: FitSpec, *, table: RunTable | None = None, report: Callable[[Progr
         target_accept=spec.sampler.target_accept,
         report=report,
     )
-    posterior = _constrained(model, data, loss, samples)
+    posterior = _constrained(model, data, loss, samples, unravel)
     flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in posterior.items()}
     sampled = {name: flat[name] for name in flat if name in free}
     predictive = Predictive(model, sampled, return_sites=["loss"], batch_ndims=1)(predictive_key, data, None)["loss"]
@@ -176,14 +180,27 @@ def _free_sites(model: Callable[..., None], data: Data, loss: Any) -> list[str]:
     return [name for name, site in trace.items() if site["type"] == "sample" and not site["is_observed"]]
 
 
-def _unconstrained(model: Callable[..., None], data: Data, loss: Any, draws: dict[str, Any], free: list[str]) -> Any:
-    constrained = {name: draws[name] for name in free}
-    return jax.jit(jax.vmap(lambda values: unconstrain_fn(model, (data, loss), {}, values)))(constrained)
+def _flat(position: Any) -> np.ndarray:
+    return np.asarray(ravel_pytree(position)[0])
 
 
-def _constrained(model: Callable[..., None], data: Data, loss: Any, samples: Samples) -> dict[str, np.ndarray]:
+def _unconstrained(model: Callable[..., None], data: Data, loss: Any, draws: dict[str, Any]) -> np.ndarray:
+    """Prior draws on the unconstrained space, flat, shape (chains, dimension)."""
+
+    def one(values: dict[str, Any]) -> Any:
+        free = unconstrain_fn(model, (data, loss), {}, values)
+        return ravel_pytree({name: free[name] for name in values})[0]
+
+    return np.asarray(jax.jit(jax.vmap(one))(draws), dtype=float)
+
+
+def _constrained(
+    model: Callable[..., None], data: Data, loss: Any, samples: Samples, unravel: Callable[[Any], Any]
+) -> dict[str, np.ndarray]:
+    """Posterior draws on their supports with all deterministics, shape (chain, draw, ...)."""
+
     def one(position: Any, data: Data, loss: Any) -> Any:
-        return constrain_fn(model, (data, loss), {}, position, return_deterministic=True)
+        return constrain_fn(model, (data, loss), {}, unravel(position), return_deterministic=True)
 
     batched = jax.jit(jax.vmap(jax.vmap(one, in_axes=(0, None, None)), in_axes=(0, None, None)))
     return jax.tree.map(np.asarray, batched(samples.position, data, loss))

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from blackjax.adaptation.step_size import dual_averaging_adaptation
-from jax.flatten_util import ravel_pytree
 
 from bayesmoe.inference.start import Start
 
@@ -36,9 +35,9 @@ class Progress:
 
 
 class Samples(NamedTuple):
-    """Draws on the unconstrained space and the sampler's own record, with leading axes (chain, draw)."""
+    """Draws on the unconstrained space, shape (chain, draw, dimension), and the sampler's own record, shape (chain, draw)."""
 
-    position: Any
+    position: np.ndarray
     stats: dict[str, np.ndarray]
 
 
@@ -62,11 +61,11 @@ def nuts(
     Parameters
     ----------
     log_density : callable
-        ``log_density(position, *arguments)``, the log density on the unconstrained space; pure JAX.
+        ``log_density(position, *arguments)`` of a position of shape (dimension,) on the unconstrained space; pure JAX.
     arguments : tuple of pytree
         Data, passed as arguments so that tables of one shape share one compiled program.
     start : Start
-        Starting positions with a leading chain axis, and a first inverse mass matrix.
+        Starting positions and a first inverse mass matrix.
     key : PRNG key
         Source of randomness.
     warmup, draws : int
@@ -76,9 +75,8 @@ def nuts(
     report : callable
         Called after each chunk.
     """
-    _, unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], start.positions))
-    flat = jax.vmap(lambda position: ravel_pytree(position)[0])(start.positions)
-    begin, chunk, restart = _programs(lambda vector, data: log_density(unravel(vector), *data), target_accept)
+    flat = jnp.asarray(start.positions)
+    begin, chunk, restart = _programs(lambda vector, data: log_density(vector, *data), target_accept)
     report(Progress("compiling", 0, 1, float("nan"), 0))
     keys = [jax.random.fold_in(key, chain) for chain in range(len(flat))]
     chains = [begin(vector, arguments) for vector in flat]
@@ -117,8 +115,7 @@ def nuts(
                 inverse_mass = _pooled_covariance(record["position"])
                 chains[:] = [(state, restart(average)) for state, average in chains]
         record = advance("sampling", draws, 0, draws)
-    position = record.pop("position")
-    return Samples(jax.vmap(jax.vmap(unravel))(jnp.asarray(position)), record)
+    return Samples(record.pop("position"), record)
 
 
 def _windows(warmup: int) -> list[int]:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from scipy.optimize import minimize
 
 _OVERDISPERSION = 2.0
@@ -16,14 +15,14 @@ _STEP = 1e-4
 
 
 class Start(NamedTuple):
-    """Starting positions with a leading chain axis, and a covariance of shape (dimension, dimension)."""
+    """Starting positions, shape (chains, dimension), and a covariance, shape (dimension, dimension)."""
 
-    positions: Any
+    positions: np.ndarray
     covariance: np.ndarray
 
 
 def overdispersed_starts(
-    log_density: Callable[..., Any], arguments: tuple[Any, ...], prior_draws: Any, *, spreads: tuple[str, ...], seed: int
+    log_density: Callable[..., Any], arguments: tuple[Any, ...], prior_draws: np.ndarray, *, held: np.ndarray, seed: int
 ) -> Start:
     """Climb from each prior draw to a mode and scatter the chain around it, twice as wide as the curvature says.
 
@@ -34,25 +33,18 @@ def overdispersed_starts(
     Parameters
     ----------
     log_density : callable
-        ``log_density(position, *arguments)`` on the unconstrained space.
+        ``log_density(position, *arguments)`` of a position of shape (dimension,) on the unconstrained space.
     arguments : tuple
         Data.
-    prior_draws : pytree
-        Unconstrained prior draws with a leading chain axis.
-    spreads : tuple of str
-        Names of the between-group spreads in a position.
+    prior_draws : array, shape (chains, dimension)
+        Unconstrained prior draws.
+    held : array of bool, shape (dimension,)
+        Entries that are between-group spreads.
     seed : int
         Seed of the scatter.
     """
-    chains = len(jax.tree.leaves(prior_draws)[0])
-    draws = [jax.tree.map(lambda leaf, c=c: leaf[c], prior_draws) for c in range(chains)]
-    _, unravel = ravel_pytree(draws[0])
-    value_and_gradient = jax.jit(jax.value_and_grad(lambda v, data: -log_density(unravel(v), *data)))
-    flat = [np.asarray(ravel_pytree(draw)[0], dtype=float) for draw in draws]
-    held = np.asarray(
-        ravel_pytree({name: np.full(np.shape(leaf), float(name in spreads)) for name, leaf in draws[0].items()})[0]
-    )
-    middle = np.median(flat, axis=0)
+    value_and_gradient = jax.jit(jax.value_and_grad(lambda v, data: -log_density(v, *data)))
+    middle = np.median(prior_draws, axis=0)
 
     def objective(vector: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = value_and_gradient(vector, arguments)
@@ -62,13 +54,12 @@ def overdispersed_starts(
             return 1e15, np.zeros_like(vector)
         return total, np.asarray(gradient, dtype=float) + away / _SPREAD_SD
 
-    starts = [np.where(held > 0, middle, vector) for vector in flat]
+    starts = np.where(held, middle, prior_draws)
     climbs = [minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}) for start in starts]
     best = min(climbs, key=lambda climb: climb.fun).x
     covariance = _inverse_curvature(objective, best)
-    scatter = np.random.default_rng(seed).standard_normal((chains, best.size)) @ np.linalg.cholesky(covariance).T
-    positions = [unravel(climb.x + _OVERDISPERSION * jump) for climb, jump in zip(climbs, scatter, strict=True)]
-    return Start(jax.tree.map(lambda *leaves: np.stack(leaves), *positions), covariance)
+    scatter = np.random.default_rng(seed).standard_normal(prior_draws.shape) @ np.linalg.cholesky(covariance).T
+    return Start(np.stack([climb.x for climb in climbs]) + _OVERDISPERSION * scatter, covariance)
 
 
 def _inverse_curvature(objective: Callable[[np.ndarray], tuple[float, np.ndarray]], mode: np.ndarray) -> np.ndarray:

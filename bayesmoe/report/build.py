@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import xarray as xr
 from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
@@ -69,7 +68,14 @@ def notes(fit: xr.DataTree, risk: xr.Dataset | None) -> list[str]:
     return said
 
 
-def build_report(fit: xr.DataTree, gate: Gate, *, plan: xr.Dataset | None = None, risk: xr.Dataset | None = None) -> str:
+def build_report(
+    fit: xr.DataTree,
+    gate: Gate,
+    made: dict[str, Figure],
+    *,
+    plan: xr.Dataset | None = None,
+    risk: xr.Dataset | None = None,
+) -> str:
     """Build the report.
 
     Parameters
@@ -78,6 +84,8 @@ def build_report(fit: xr.DataTree, gate: Gate, *, plan: xr.Dataset | None = None
         The posterior.
     gate : Gate
         Its checks.
+    made : dict of Figure
+        Figures by name, from :func:`figures`.
     plan, risk : Dataset, optional
         A plan and its risk; without them the report is about the fit alone.
 
@@ -86,10 +94,7 @@ def build_report(fit: xr.DataTree, gate: Gate, *, plan: xr.Dataset | None = None
     str
         HTML with inline styles and images; needs no network.
     """
-    made = figures(fit, risk)
     images = {name: {"src": _data_uri(figure), "caption": text.FIGURES[name]} for name, figure in made.items()}
-    for figure in made.values():
-        plt.close(figure)
     environment = Environment(
         loader=PackageLoader("bayesmoe.report"),
         autoescape=select_autoescape(["html", "jinja"]),

@@ -170,7 +170,7 @@ def gate(verdict: str) -> str:
     }[verdict]
 
 
-def ten_lines(summary: xr.Dataset, document: dict[str, Any], notes: list[str], report: str) -> list[str]:
+def ten_lines(summary: xr.Dataset, document: dict[str, Any], note: str, report: str) -> list[str]:
     """The end of the demo: ten lines on which a planner can act.
 
     Parameters
@@ -179,8 +179,8 @@ def ten_lines(summary: xr.Dataset, document: dict[str, Any], notes: list[str], r
         Risk of the plan.
     document : dict
         The plan as JSON.
-    notes : list of str
-        Extrapolation and identification.
+    note : str
+        How far the choice lies beyond the runs.
     report : str
         Where the report lies.
     """
@@ -208,4 +208,4 @@ def ten_lines(summary: xr.Dataset, document: dict[str, Any], notes: list[str], r
             f"  best in {percent(float(row['p_best']))} of draws, feasible in {percent(float(row['p_feasible']))}; "
             f"near-optimal: {listed(problem['near_optimal_num_experts'])}",
         ]
-    return [*lines[:9], f"{' '.join(notes)} Report: {report}"]
+    return [*lines[:9], f"{note} Report: {report}"]

@@ -16,20 +16,19 @@ FACTOR = np.array([[1.0, 0.0, 0.0], [0.999, 0.05, 0.0], [0.0, 0.0, 30.0]])
 
 def gaussian(position, precision):
     """Log density of a strongly correlated Gaussian."""
-    away = jnp.concatenate([position["a"], position["b"]]) - MEAN
+    away = position - MEAN
     return -0.5 * away @ precision @ away
 
 
 def draws(precision, seed: int, chains: int = 4):
     """Draws of the Gaussian with that precision."""
-    rng = np.random.default_rng(seed)
-    prior = {"a": rng.normal(size=(chains, 2)), "b": rng.normal(size=(chains, 1))}
-    start = overdispersed_starts(gaussian, (precision,), prior, spreads=(), seed=seed)
+    prior = np.random.default_rng(seed).normal(size=(chains, 3))
+    start = overdispersed_starts(gaussian, (precision,), prior, held=np.zeros(3, dtype=bool), seed=seed)
     seen = []
     out = nuts(
         gaussian, (precision,), start, jax.random.key(seed), warmup=600, draws=500, target_accept=0.8, report=seen.append
     )
-    return np.concatenate([out.position["a"], out.position["b"]], axis=-1), out.stats, seen
+    return out.position, out.stats, seen
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +73,11 @@ def test_progress_counts_every_stage_to_its_end(precision) -> None:
 
 def test_chains_started_from_draws_of_two_modes_do_not_all_agree() -> None:
     def two_modes(position):
-        x = position["a"][0]
+        x = position[0]
         return jnp.logaddexp(-0.5 * ((x - 20) / 0.5) ** 2, -0.5 * ((x + 20) / 0.5) ** 2)
 
-    prior = {"a": np.array([[18.0], [19.0], [-18.0], [-19.0]])}
-    start = overdispersed_starts(two_modes, (), prior, spreads=(), seed=0)
+    prior = np.array([[18.0], [19.0], [-18.0], [-19.0]])
+    start = overdispersed_starts(two_modes, (), prior, held=np.zeros(1, dtype=bool), seed=0)
     out = nuts(two_modes, (), start, jax.random.key(0), warmup=300, draws=100, target_accept=0.8)
-    signs = np.sign(np.asarray(out.position["a"])[..., 0].mean(axis=1))
+    signs = np.sign(out.position[..., 0].mean(axis=1))
     assert set(signs) == {-1.0, 1.0}

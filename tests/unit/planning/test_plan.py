@@ -6,6 +6,7 @@ import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from oracle import Oracle, require_same_plan, yun_loss
@@ -16,7 +17,7 @@ from bayesmoe.planning.plan import UNITS, fingerprint, load_plan, plan, save_pla
 from bayesmoe.planning.risk import risk
 
 DRAWS = range(0, 1000, 20)
-SCENARIOS = ("shipped", "fine-grained", "paper")
+SCENARIOS = ("shipped", "fine-grained", "paper", "long requests", "measured")
 
 
 def changed(scenario, **sections):
@@ -47,20 +48,71 @@ def paper(scenario):
     )
 
 
+def long_requests(scenario):
+    """Requests so long that few fit, so that one less is a jump in cost."""
+    return changed(scenario, serving={"prompt_tokens": 20_000.0, "output_tokens": 4_000.0})
+
+
+MEASURED_SIZES, MEASURED_BATCHES = (2e8, 1e9, 8e9, 2e10), (1, 100, 1024)
+
+
+def measured_s(gpus, size, batch):
+    """Seconds of prefill and decode, linear in size and in batch, so that linear interpolation is exact."""
+    return 2e-15 * size * batch / gpus, 1e-3 + 2e-12 * size * (1 + batch / 400) / gpus
+
+
+def measured(scenario, folder):
+    """Latencies from a table of two expert counts on two and four GPUs, and none for smaller or larger models."""
+    rows = [
+        (experts, gpus, size, batch, *measured_s(gpus, size, batch))
+        for experts in (4, 16)
+        for gpus in (2, 4)
+        for size in MEASURED_SIZES
+        for batch in MEASURED_BATCHES
+    ]
+    table = pd.DataFrame(rows, columns=["num_experts", "n_gpus", "n_dense", "batch", "prefill_s", "decode_s"])
+    table.to_csv(folder / "latency.csv", index=False)
+    return changed(
+        scenario,
+        choices={"num_experts": (4, 16), "base_num_experts": 4},
+        serving={"latency_table": str(folder / "latency.csv"), "accelerator": "H100-SXM"},
+    )
+
+
+class Measured(Oracle):
+    """Serves in the time that was measured."""
+
+    def iteration_s(self, num_experts, gpus, n_dense, batch, layers, request):
+        known = (n_dense >= MEASURED_SIZES[0]) & (n_dense <= MEASURED_SIZES[-1]) & (gpus in (2, 4))
+        return np.where(known, sum(measured_s(gpus, n_dense, batch)), np.nan)
+
+
 @pytest.fixture(scope="module")
-def cases(small_fit, small_plan, scenario):
-    """Plans of three scenarios by name, each with its scenario, its inputs and its oracle."""
+def cases(small_fit, small_plan, scenario, tmp_path_factory):
+    """Plans of several scenarios by name, each with its scenario, its inputs and its oracle."""
+    folder = tmp_path_factory.mktemp("latency")
+    asked = {
+        "shipped": scenario,
+        "fine-grained": fine_grained(scenario),
+        "paper": paper(scenario),
+        "long requests": long_requests(scenario),
+        "measured": measured(scenario, folder),
+    }
     made = {}
-    for name, asked in {"shipped": scenario, "fine-grained": fine_grained(scenario), "paper": paper(scenario)}.items():
-        here = landscape(small_fit, asked)
-        found = small_plan if name == "shipped" else plan(small_fit, asked, verdict="PASS")
-        made[name] = SimpleNamespace(plan=found, scenario=asked, inputs=(here.parameters, here.cost_draws), oracle=Oracle(asked, yun_loss))
+    for name, one in asked.items():
+        here = landscape(small_fit, one)
+        made[name] = SimpleNamespace(
+            plan=small_plan if name == "shipped" else plan(small_fit, one, verdict="PASS"),
+            scenario=one,
+            inputs=(here.parameters, here.cost_draws),
+            oracle=(Measured if name == "measured" else Oracle)(one, yun_loss),
+        )
     return made
 
 
 @pytest.fixture(params=SCENARIOS)
 def case(request, cases):
-    """Each of the three."""
+    """Each of them."""
     return cases[request.param]
 
 
@@ -198,8 +250,8 @@ def test_a_larger_budget_never_raises_the_lowest_loss(small_fit, small_plan, sce
 def test_a_base_that_cannot_be_served_leaves_no_lowest_loss(small_fit, scenario):
     asked = changed(scenario, serving={"max_gpus": 1}, choices={"num_experts": (1, 32), "base_num_experts": 32})
     found = plan(small_fit, asked, verdict="PASS")
-    assert found["bound"].sel(problem="lowest_loss").isnull().mean() > 0.9
     unserved = found["bound"].sel(problem="lowest_loss").isnull()
+    assert 0.5 < float(unserved.mean()) < 1
     assert not found["feasible"].sel(problem="lowest_loss").where(unserved, False).any()
     assert not found["feasible"].sel(problem="cheapest_serving", num_experts=32).where(unserved, False).any()
 

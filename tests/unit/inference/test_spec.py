@@ -1,0 +1,364 @@
+"""Model specs: from TOML, from a run table, with flags on top, and into a law with priors."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import pytest
+
+from bayesmoe.errors import InputError
+from bayesmoe.inference.spec import (
+    DataSpec,
+    FitSpec,
+    GroupSpec,
+    LawSpec,
+    PriorSpec,
+    SamplerSpec,
+    coordinates_of,
+    law_of,
+    load_table,
+    read_fit_spec,
+    spec_from,
+)
+from bayesmoe.laws import Chinchilla, Law, Yun
+from bayesmoe.packaged import packaged_folder
+from bayesmoe.specs import from_json, to_json
+
+MODELS = sorted(packaged_folder("models").glob("*.toml"))
+TOML = """
+name = "mine"
+
+[data]
+file = "runs.csv"
+select = "n_dense > 1e6"
+columns = { loss = "val_loss", tokens = "D" }
+
+[law]
+name = "clark"
+
+[groups]
+column = "router"
+dense = "Dense"
+
+[sampler]
+chains = 2
+seed = 7
+"""
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    """A model spec beside its runs."""
+    (tmp_path / "model.toml").write_text(TOML)
+    (tmp_path / "runs.csv").write_text("val_loss,D,num_experts,n_dense,router\n2.5,1e9,1,1e8,Dense\n2.4,1e9,4,1e8,Hash\n2.3,1e9,4,1e5,Hash\n")
+    return tmp_path / "model.toml"
+
+
+def asked(target, **flags) -> FitSpec:
+    """A spec of a command with these flags and no others."""
+    return spec_from(target, **{"law": {}, "groups": {}, "data": {}, "columns": [], "sampler": {}} | flags)
+
+
+def complaint(function, *arguments, **named) -> str:
+    """What is said about them."""
+    with pytest.raises(InputError) as caught:
+        function(*arguments, **named)
+    return str(caught.value)
+
+
+# From TOML
+
+
+def test_a_spec_is_read_with_its_file_taken_from_its_own_folder(model, tmp_path):
+    assert read_fit_spec(model) == FitSpec(
+        name="mine",
+        data=DataSpec(file=str(tmp_path / "runs.csv"), select="n_dense > 1e6", columns={"loss": "val_loss", "tokens": "D"}),
+        law=LawSpec(name="clark"),
+        groups=GroupSpec(column="router", dense="Dense"),
+        sampler=SamplerSpec(chains=2, seed=7),
+    )
+
+
+def test_the_folder_of_the_process_does_not_matter(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path.parent)
+    assert load_table(read_fit_spec(model).data, None).frame["loss"].tolist() == [2.5, 2.4]
+
+
+def test_an_absolute_file_stays(tmp_path):
+    path = tmp_path / "model.toml"
+    path.write_text(f"[data]\nfile = '{tmp_path / 'far' / 'runs.csv'}'\n")
+    assert read_fit_spec(path).data.file == str(tmp_path / "far" / "runs.csv")
+
+
+@pytest.mark.parametrize("path", MODELS, ids=[path.stem for path in MODELS])
+def test_shipped_specs_are_named_after_their_file_and_have_a_law(path):
+    found = read_fit_spec(path)
+    assert found.name == path.stem
+    assert law_of(found.law).name == found.law.name
+    assert from_json(to_json(found), FitSpec) == found
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        (("[sampler]", "[samplers]"), "samplers: is not a known key; did you mean 'sampler'?"),
+        (("chains", "chain"), "sampler.chain: is not a known key; did you mean 'chains'?"),
+        (("dense =", "dens ="), "groups.dens: is not a known key; did you mean 'dense'?"),
+        (("chains = 2", "chains = 0"), "sampler.chains: should be greater than or equal to 1, found 0."),
+        (("seed = 7", "seed = -7"), "sampler.seed: should be greater than or equal to 0, found -7."),
+        (("seed = 7", "warmup = 50"), "sampler.warmup: should be greater than or equal to 100, found 50."),
+        (("seed = 7", "target_accept = 1"), "sampler.target_accept: should be less than 1, found 1."),
+        (('name = "clark"', 'size = "n"'), "law.size: should be 'n_dense', 'n_active' or 'n_total', found 'n'."),
+        (('name = "clark"', "priors.gain = { median = 1, sd = 0 }"), "law.priors.gain.sd: should be greater than 0, found 0."),
+    ],
+)
+def test_a_broken_key_is_named_with_the_file(model, changed, says):
+    model.write_text(TOML.replace(*changed))
+    assert complaint(read_fit_spec, model) == f"{model}, {says}"
+
+
+@pytest.mark.parametrize("data", ["file = 'runs.csv'\nsource = 'clark2022'", "select = 'loss > 2'"])
+def test_runs_come_from_one_place(tmp_path, data):
+    (tmp_path / "model.toml").write_text(f"[data]\n{data}\n")
+    said = complaint(read_fit_spec, tmp_path / "model.toml")
+    assert "data: give either source (a registered data set) or file (a CSV or Parquet of your own)" in said
+
+
+# From a command
+
+
+def test_a_run_table_alone_is_a_spec():
+    assert asked("folder/my-runs.csv") == FitSpec(name="my-runs", data=DataSpec(file="folder/my-runs.csv"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({"law": {"name": "chinchilla", "size": None}}, {"law": LawSpec(name="chinchilla")}),
+        ({"law": {"name": None, "size": "n_active"}}, {"law": LawSpec(size="n_active")}),
+        ({"groups": {"column": "lab", "dense": None}}, {"groups": GroupSpec(column="lab")}),
+        ({"groups": {"column": None, "dense": "Dense"}}, {"groups": GroupSpec(dense="Dense")}),
+        ({"groups": {"column": None, "dense": None}}, {"groups": None}),
+        ({"sampler": {"seed": 0, "chains": 3}}, {"sampler": SamplerSpec(seed=0, chains=3)}),
+        ({"data": {"select": "loss < 3"}}, {"data": DataSpec(file="runs.csv", select="loss < 3")}),
+        ({"columns": ["loss=val", "tokens=D"]}, {"data": DataSpec(file="runs.csv", columns={"loss": "val", "tokens": "D"})}),
+        ({"columns": ["loss=a=b"]}, {"data": DataSpec(file="runs.csv", columns={"loss": "a=b"})}),
+    ],
+)
+def test_flags_on_top_of_a_run_table(flags, expected):
+    plain = asked("runs.csv")
+    assert asked("runs.csv", **flags) == dataclasses.replace(plain, **expected)
+
+
+def test_flags_on_top_of_a_spec_change_what_they_name_and_nothing_else(model):
+    plain = read_fit_spec(model)
+    found = asked(
+        model,
+        law={"name": "yun", "size": None},
+        groups={"column": None, "dense": "None"},
+        data={"select": "loss < 3"},
+        columns=["loss=train_loss"],
+        sampler={"seed": None, "draws": 10},
+    )
+    assert found == dataclasses.replace(
+        plain,
+        law=LawSpec(name="yun"),
+        groups=GroupSpec(column="router", dense="None"),
+        data=dataclasses.replace(plain.data, select="loss < 3", columns={"loss": "train_loss", "tokens": "D"}),
+        sampler=SamplerSpec(chains=2, seed=7, draws=10),
+    )
+
+
+def test_a_seed_of_zero_is_not_an_absent_seed(model):
+    assert asked(model, sampler={"seed": 0}).sampler.seed == 0
+
+
+@pytest.mark.parametrize("pair", ["loss", "loss=", "=val_loss", "="])
+def test_a_mapping_needs_both_names(pair):
+    said = complaint(asked, "runs.csv", columns=[pair])
+    assert said == f"--map: must be ours=yours, such as loss=val_loss, found {pair!r}."
+
+
+def test_a_flag_that_breaks_a_rule():
+    assert complaint(asked, "runs.csv", sampler={"warmup": 5}) == "sampler.warmup: should be greater than or equal to 100, found 5."
+
+
+def test_a_spec_that_is_not_there(tmp_path):
+    assert complaint(asked, tmp_path / "none.toml") == f"{tmp_path / 'none.toml'}: no such file; check the path."
+
+
+# Runs
+
+
+def test_runs_of_a_file_follow_the_spec(model, tmp_path):
+    found = read_fit_spec(model)
+    table = load_table(found.data, found.groups)
+    assert table.origin == str(tmp_path / "runs.csv")
+    assert table.frame["group"].tolist() == ["Dense", "Hash"]
+    assert table.frame["tokens"].tolist() == [1e9, 1e9]
+
+
+def test_runs_of_a_registered_source_carry_its_provenance():
+    table = load_table(DataSpec(source="simulated-yun-grid", select="num_experts > 1"), None)
+    assert len(table.frame) == 64
+    assert table.origin == "simulated-yun-grid"
+    assert table.simulated
+    assert table.sha256.startswith("3276b0fb")
+
+
+def test_an_unknown_source():
+    said = complaint(load_table, DataSpec(source="simulated-yun"), None)
+    assert said == "source: is not a registered data set, found 'simulated-yun'; did you mean 'simulated-yun-grid'?"
+
+
+# Laws
+
+MY_LAW = """
+from dataclasses import dataclass
+from bayesmoe.laws import Law, Yun
+
+@dataclass(frozen=True)
+class MyLaw(Yun):
+    name = "mine"
+    twist: float = 1.0
+
+class NotALaw:
+    pass
+"""
+
+
+@pytest.fixture
+def my_module(tmp_path, monkeypatch):
+    """Write a module of the user's own and return its name."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(name: str, text: str) -> str:
+        (tmp_path / f"{name}.py").write_text(text)
+        return name
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("law", "expected"),
+    [
+        (LawSpec(), Yun()),
+        (LawSpec(size="n_active"), Yun(size="n_active")),
+        (LawSpec(options={"interaction": "paper"}), Yun(interaction="paper")),
+        (LawSpec(name="chinchilla", size="n_total"), Chinchilla(size="n_total")),
+    ],
+)
+def test_a_law_by_its_name(law, expected):
+    assert law_of(law) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [("yunn", "did you mean 'yun'?"), ("zzz", "known: chinchilla, clark, ludziejewski, yun")],
+)
+def test_an_unknown_law(name, cure):
+    said = complaint(law_of, LawSpec(name=name))
+    assert said == f"law: is not a known law, found {name!r}; {cure}, or package.module:MyLaw for your own."
+
+
+def test_an_unknown_option_of_a_law():
+    said = complaint(law_of, LawSpec(options={"interactio": "paper"}))
+    assert said == "interactio: is not an option of the law 'yun'; did you mean 'interaction'?"
+
+
+@pytest.mark.parametrize("options", [{"interaction": "paperr"}, {"size": "n"}])
+def test_a_wrong_value_of_an_option(options):
+    assert next(iter(options.values())) in complaint(law_of, LawSpec(options=options))
+
+
+def test_a_law_of_your_own(my_module):
+    found = law_of(LawSpec(name=f"{my_module('laws_good', MY_LAW)}:MyLaw", size="n_total", options={"twist": 2.0}))
+    assert isinstance(found, Law)
+    assert (found.name, found.size, found.twist) == ("mine", "n_total", 2.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("no_such_package_here:MyLaw", "cannot be imported (No module named 'no_such_package_here')"),
+        ("laws_other:MyLw", "cannot be imported (module 'laws_other' has no attribute 'MyLw')"),
+        ("laws_other:", "cannot be imported (module 'laws_other' has no attribute '')"),
+        (":MyLaw", "cannot be imported (Empty module name)"),
+        ("laws_other:NotALaw", "is not a subclass of bayesmoe.laws.Law"),
+        ("laws_other:dataclass", "is not a subclass of bayesmoe.laws.Law"),
+    ],
+)
+def test_a_law_of_your_own_that_cannot_be_used(my_module, name, says):
+    my_module("laws_other", MY_LAW)
+    assert complaint(law_of, LawSpec(name=name)).startswith(f"law: {says}, found {name!r}; ")
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [("laws_syntax", "def (\n"), ("laws_undefined", "x = undefined\n"), ("laws_raising", "raise RuntimeError('x')\n")],
+)
+def test_a_module_that_does_not_run(my_module, module, text):
+    said = complaint(law_of, LawSpec(name=f"{my_module(module, text)}:MyLaw"))
+    assert said.startswith("law: cannot be imported (")
+
+
+@pytest.mark.parametrize("name", [".relative:MyLaw", "bayesmoe.laws.base:Law"])
+def test_neither_a_relative_module_nor_the_bare_base_is_a_law(name):
+    assert complaint(law_of, LawSpec(name=name)).startswith("law: ")
+
+
+# Priors
+
+
+def priors(**given: PriorSpec) -> dict[str, object]:
+    """Coordinates of Yun's law by name, with some priors given."""
+    return {coordinate.name: coordinate for coordinate in coordinates_of(Yun(), given)}
+
+
+def test_without_priors_the_laws_own_hold():
+    assert coordinates_of(Yun(), {}) == Yun.coordinates
+
+
+@pytest.mark.parametrize(
+    ("name", "median", "mean"),
+    [
+        ("gain", 0.2, math.log(0.2)),
+        ("e_start", 3.0, math.log(2.0)),
+        ("reducible", 0.25, math.log(1 / 3)),
+        ("interaction", -0.5, -0.5),
+    ],
+)
+def test_a_prior_is_given_on_the_value_and_held_on_the_real_line(name, median, mean):
+    found = priors(**{name: PriorSpec(median=median, sd=0.3, group_spread=0.7)})
+    assert found[name].mean == pytest.approx(mean)
+    assert (found[name].sd, found[name].spread) == (0.3, 0.7)
+    assert [found[c.name] for c in Yun.coordinates if c.name != name] == [c for c in Yun.coordinates if c.name != name]
+
+
+def test_a_prior_without_a_group_spread_keeps_the_laws():
+    own = next(c for c in Yun.coordinates if c.name == "gain")
+    assert priors(gain=PriorSpec(median=0.2, sd=0.3))["gain"].spread == own.spread
+
+
+def test_a_prior_of_an_unknown_coordinate():
+    said = complaint(priors, gian=PriorSpec(median=0.2, sd=0.3))
+    assert said == "law.priors.gian: is not a coordinate of the law 'yun'; did you mean 'gain'?"
+
+
+@pytest.mark.parametrize(
+    ("name", "median", "support"),
+    [
+        ("gain", 0.0, "positive"),
+        ("gain", -0.1, "positive"),
+        ("e_start", 1.0, "above_one"),
+        ("e_start", 0.5, "above_one"),
+        ("reducible", 0.0, "unit"),
+        ("reducible", 1.0, "unit"),
+        ("reducible", 1.5, "unit"),
+    ],
+)
+def test_a_median_outside_the_support(name, median, support):
+    said = complaint(priors, **{name: PriorSpec(median=median, sd=0.3)})
+    assert said == f"law.priors.{name}.median: must lie inside the support ({support}), found {median}."

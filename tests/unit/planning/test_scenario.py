@@ -1,0 +1,228 @@
+"""Scenarios: what is read, what is refused, and how uncertain numbers are drawn."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bayesmoe.architecture import Family
+from bayesmoe.errors import InputError
+from bayesmoe.packaged import packaged_folder
+from bayesmoe.planning.scenario import Scenario, Uncertain, drawn, in_group, read_scenario
+from bayesmoe.specs import from_json, to_json
+
+TOML = """
+[training]
+budget_flop = 1e21
+price_usd_per_gpu_hour = 2
+
+[serving]
+price_usd_per_gpu_hour = { median = 1.5, log_sd = 0.2 }
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Read the scenario above with lines added below a heading."""
+
+    def reading(heading: str = "name = 'x'", *lines: str) -> Scenario:
+        path = tmp_path / "scenario.toml"
+        added = "\n".join([heading, *lines])
+        path.write_text(TOML.replace(heading, added) if heading in TOML else f"{TOML}\n{added}\n")
+        return read_scenario(path)
+
+    return reading
+
+
+@pytest.fixture
+def complaint(read, tmp_path):
+    """What is said about a scenario, after the file's name."""
+
+    def said(heading: str, *lines: str) -> str:
+        with pytest.raises(InputError) as caught:
+            read(heading, *lines)
+        assert str(caught.value).startswith(f"{tmp_path / 'scenario.toml'}, ")
+        return str(caught.value).removeprefix(f"{tmp_path / 'scenario.toml'}, ")
+
+    return said
+
+
+# Reading
+
+
+def test_quantities_are_numbers_or_medians_with_a_spread(read):
+    found = read("[training]", "mfu = { median = 0.4, log_sd = 0.15 }")
+    assert found.training.budget_flop == 1e21
+    assert found.training.price_usd_per_gpu_hour == 2.0
+    assert found.training.mfu == Uncertain(median=0.4, log_sd=0.15)
+    assert found.serving.price_usd_per_gpu_hour == Uncertain(median=1.5, log_sd=0.2)
+
+
+def test_the_shipped_scenario_comes_back_from_json(scenario):
+    assert scenario.training.budget_flop == 5.15e21
+    assert from_json(to_json(scenario), Scenario) == scenario
+
+
+def test_the_family_is_the_architectures(read):
+    found = read("[architecture]", "moe_share = 0.5", "top_k = 1", "granularity = 2", "shared_experts = 1")
+    assert found.architecture.family() == Family(moe_share=0.5, top_k=1.0, granularity=2.0, shared_experts=1.0)
+
+
+def test_the_default_family_is_yuns(read):
+    assert read("[architecture]").architecture.family() == Family()
+
+
+def test_a_latency_table_is_taken_from_the_scenarios_own_folder(read, tmp_path):
+    assert read("[serving]", "latency_table = 'measured/a100.csv'").serving.latency_table == str(tmp_path / "measured" / "a100.csv")
+    assert read("[serving]", f"latency_table = '{tmp_path / 'x.csv'}'").serving.latency_table == str(tmp_path / "x.csv")
+    assert read().serving.latency_table is None
+
+
+def test_another_group_changes_the_group_alone(read):
+    plain = read("[choices]", "num_experts = [1, 4]")
+    assert in_group(plain, None) is plain
+    found = in_group(plain, "Hash")
+    assert found.choices.group == "Hash"
+    assert dataclasses.replace(found, choices=dataclasses.replace(found.choices, group=None)) == plain
+
+
+# Refusing
+
+
+@pytest.mark.parametrize(
+    ("heading", "line", "says"),
+    [
+        ("[training]", "accelerator = 'H100'", "is not a known accelerator, found 'H100'; did you mean 'H100-SXM'?"),
+        ("[serving]", "accelerator = 'A100-SXM-40'", "is not a known accelerator, found 'A100-SXM-40'; did you mean 'A100-SXM-40GB'?"),
+        ("[serving]", "accelerator = 'TPU'", "is not a known accelerator, found 'TPU'; known: A100-SXM-40GB, A100-SXM-80GB,"),
+    ],
+)
+def test_an_unknown_accelerator(complaint, heading, line, says):
+    assert says in complaint(heading, line)
+
+
+@pytest.mark.parametrize("heading", ["[training]", "[serving]"])
+def test_an_unknown_accelerator_is_named_with_its_section(complaint, heading):
+    assert complaint(heading, "accelerator = 'H100'").startswith(f"{heading.strip('[]')}.accelerator: ")
+
+
+@pytest.mark.parametrize(
+    ("heading", "lines", "says"),
+    [
+        ("[choices]", ["num_experts = [1, 2]"], "choices: base_num_experts must be one of num_experts"),
+        ("[choices]", ["base_num_experts = 5"], "choices: base_num_experts must be one of num_experts"),
+        ("[choices]", ["num_experts = [1, 4, 4]"], "choices: num_experts must not repeat a count"),
+        ("[choices]", ["num_experts = []"], "choices.num_experts: tuple should have at least 1 item"),
+        ("[choices]", ["num_experts = [0, 4]"], "choices.num_experts.0: should be greater than or equal to 1, found 0."),
+        ("[choices]", ["num_experts = [4, 1.5]"], "choices.num_experts.1: should be a valid integer"),
+        ("[choices]", ["num_expert = [4]"], "choices.num_expert: is not a known key; did you mean 'num_experts'?"),
+        (
+            "[serving]",
+            ["latency_log_sd = 0.1", "latency_log_sd_between_models = 0.2"],
+            "serving: latency_log_sd_between_models is a part of latency_log_sd and must not exceed it",
+        ),
+        ("[serving]", ["max_gpus = 0"], "serving.max_gpus: should be greater than or equal to 1, found 0."),
+        ("[serving]", ["memory_fraction = 1.1"], "serving.memory_fraction: should be less than or equal to 1, found 1.1."),
+        ("[training]", ["flop_rule = '6 N'"], "training.flop_rule: should be '6 n_active tokens' or '6 n_dense tokens', found '6 N'."),
+        ("[tolerance]", ["loss_nats = -1"], "tolerance.loss_nats: should be greater than or equal to 0, found -1."),
+        ("[tolerance]", ["probability = 0"], "tolerance.probability: should be greater than 0, found 0."),
+        ("[architecture]", ["top_k = 0"], "architecture.top_k: should be greater than or equal to 1, found 0."),
+        ("[servings]", ["x = 1"], "servings: is not a known key; did you mean 'serving'?"),
+    ],
+)
+def test_a_broken_key(complaint, heading, lines, says):
+    assert complaint(heading, *lines).startswith(says)
+
+
+def test_equal_latency_spreads_are_fine(read):
+    found = read("[serving]", "latency_log_sd = 0.2", "latency_log_sd_between_models = 0.2")
+    assert found.serving.latency_log_sd == found.serving.latency_log_sd_between_models
+
+
+def test_more_experts_a_token_than_a_choice_has(complaint):
+    assert "top_k" in complaint("[architecture]", "top_k = 16")
+
+
+@pytest.mark.parametrize(("heading", "name"), [("[training]", "mfu"), ("[serving]", "utilisation")])
+@pytest.mark.parametrize("value", ["40", "{ median = 40, log_sd = 0.1 }"])
+def test_a_share_is_not_a_percentage(complaint, heading, name, value):
+    assert complaint(heading, f"{name} = {value}").startswith(f"{heading.strip('[]')}.{name}")
+
+
+@pytest.mark.parametrize("price", ["0", "-1", "{ median = 0, log_sd = 0.1 }", "{ median = 1, log_sd = -0.1 }", "{ median = 1 }", "'free'"])
+def test_a_quantity_that_is_none(tmp_path, price):
+    path = tmp_path / "scenario.toml"
+    path.write_text(TOML.replace("price_usd_per_gpu_hour = 2", f"price_usd_per_gpu_hour = {price}"))
+    with pytest.raises(InputError, match=r"training\.price_usd_per_gpu_hour"):
+        read_scenario(path)
+
+
+# Drawing
+
+DRAWS, MEDIAN, LOG_SD = 20_000, 2.0, 0.3
+ERROR_RATE = 1e-4
+
+
+def follows(draws: np.ndarray, median: float, log_sd: float) -> bool:
+    """Whether draws are log-normal with that median and log-sd; wrong once in 5,000 on ones that are.
+
+    A two-sided sign test of the median and a chi-squared test of the log-sd about it, each at an error rate of 1e-4.
+    """
+    centred = np.log(draws / median)
+    below = stats.binomtest(int((centred < 0).sum()), len(draws)).pvalue
+    low, high = stats.chi2(len(draws)).ppf([ERROR_RATE / 2, 1 - ERROR_RATE / 2])
+    return bool(below > ERROR_RATE and low < np.sum(centred**2) / log_sd**2 < high)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_draws_have_the_median_and_the_spread(seed):
+    draws = drawn(Uncertain(median=MEDIAN, log_sd=LOG_SD), DRAWS, np.random.default_rng(seed))
+    assert follows(draws, MEDIAN, LOG_SD)
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [
+        lambda z: MEDIAN * np.exp(LOG_SD * z - LOG_SD**2 / 2),  # the mean taken for the median
+        lambda z: MEDIAN * 10 ** (LOG_SD * z),  # decades taken for e-folds
+        lambda z: MEDIAN * np.exp(1.05 * LOG_SD * z),  # a spread 5 % too wide
+        lambda z: MEDIAN * (1 + LOG_SD * z).clip(1e-9),  # normal, not log-normal
+        lambda z: np.full_like(z, MEDIAN),  # no spread
+    ],
+    ids=["mean", "decades", "wide", "normal", "none"],
+)
+def test_the_check_of_draws_catches_broken_ones(twin):
+    assert not follows(twin(np.random.default_rng(0).standard_normal(DRAWS)), MEDIAN, LOG_SD)
+
+
+@pytest.mark.parametrize("size", [5, (4, 1), (2, 3)])
+@pytest.mark.parametrize("quantity", [1.5, Uncertain(median=1.5, log_sd=0.0)])
+def test_a_certain_number_is_itself_in_every_shape(quantity, size):
+    found = drawn(quantity, size, np.random.default_rng(0))
+    np.testing.assert_array_equal(found, np.full(size, 1.5))
+
+
+def test_the_same_seed_gives_the_same_draws():
+    quantity = Uncertain(median=2.0, log_sd=0.3)
+    first, second, third = (drawn(quantity, 9, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert (first == second).all()
+    assert (first != third).all()
+
+
+def test_a_share_is_drawn_up_to_one():
+    quantity = Uncertain(median=0.9, log_sd=0.5)
+    free = drawn(quantity, 1000, np.random.default_rng(3))
+    capped = drawn(quantity, 1000, np.random.default_rng(3), most=1.0)
+    assert (free > 1).any()
+    np.testing.assert_array_equal(capped, np.minimum(free, 1.0))
+
+
+def test_a_certain_share_is_capped_like_an_uncertain_one():
+    assert drawn(1.5, 2, np.random.default_rng(0), most=1.0).tolist() == [1.0, 1.0]
+
+
+def test_the_shipped_scenario_is_where_the_readme_says():
+    assert read_scenario(packaged_folder("models") / "scenarios" / "yun-2024.toml").choices.base_num_experts == 4

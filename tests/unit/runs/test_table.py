@@ -1,0 +1,414 @@
+"""Reading run tables and deriving what can be derived, against numbers worked by hand."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayesmoe.errors import InputError
+from bayesmoe.runs import as_run_table, read_runs
+
+TEXT = """run_id,loss,tokens,num_experts,n_dense,router
+a,2.5,1e9,1,1e8,none
+b,2.4,1e9,4,1e8,hash
+c,2.3,1e9,8,1e8,base
+d,2.2,1e9,16,1e8,hash
+"""
+
+
+def written(folder: Path, text: str = TEXT, name: str = "runs.csv") -> Path:
+    """A run table as a file."""
+    path = folder / name
+    if name.endswith(".gz"):
+        path.write_bytes(gzip.compress(text.encode()))
+    elif name.endswith((".parquet", ".pq")):
+        pd.read_csv(written(folder, text)).to_parquet(path)
+    else:
+        path.write_text(text)
+    return path
+
+
+def complaint(path: Path, **options) -> str:
+    """What is said about a file, after its name."""
+    with pytest.raises(InputError) as caught:
+        read_runs(path, **options)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+    return str(caught.value).removeprefix(str(path))
+
+
+def table(**columns) -> pd.DataFrame:
+    """Runs with a loss each."""
+    frame = pd.DataFrame(columns)
+    return frame.assign(loss=2.5)
+
+
+def derived(frame: pd.DataFrame, column: str) -> list[float]:
+    """A column of the table made from the frame."""
+    return as_run_table(frame).frame[column].tolist()
+
+
+@pytest.mark.parametrize("name", ["runs.csv", "runs.csv.gz", "runs.parquet", "runs.pq"])
+def test_every_format_gives_the_same_runs_and_the_checksum_of_its_file(tmp_path, name):
+    path = written(tmp_path, name=name)
+    found = read_runs(path)
+    assert found.frame["run_id"].tolist() == ["a", "b", "c", "d"]
+    assert found.frame["loss"].tolist() == [2.5, 2.4, 2.3, 2.2]
+    assert found.frame["num_experts"].tolist() == [1, 4, 8, 16]
+    assert found.frame["router"].tolist() == ["none", "hash", "base", "hash"]
+    assert found.origin == str(path)
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert not found.simulated
+
+
+def test_a_frame_from_memory_has_a_checksum_of_its_content_and_is_left_alone():
+    frame = table(num_experts=[1, 2])
+    before = frame.copy()
+    found = as_run_table(frame)
+    assert found.origin == "a DataFrame"
+    assert found.sha256 == as_run_table(frame.copy()).sha256
+    assert found.sha256 != as_run_table(frame.assign(loss=2.6)).sha256
+    pd.testing.assert_frame_equal(frame, before)
+
+
+# Columns
+
+
+def test_your_column_names_are_mapped_to_ours(tmp_path):
+    path = written(tmp_path, TEXT.replace("loss", "val_loss", 1).replace("n_dense", "N", 1))
+    found = read_runs(path, columns={"loss": "val_loss", "n_dense": "N"})
+    assert found.frame["loss"].tolist() == [2.5, 2.4, 2.3, 2.2]
+    assert found.frame["n_dense"].tolist() == [1e8] * 4
+
+
+def test_a_mapped_column_takes_the_place_of_the_files_own(tmp_path):
+    text = "loss,val_loss,num_experts\n9.0,2.5,1\n9.0,2.4,2\n"
+    assert read_runs(written(tmp_path, text), columns={"loss": "val_loss"}).frame["loss"].tolist() == [2.5, 2.4]
+
+
+def test_a_column_mapped_to_itself_changes_nothing(tmp_path):
+    assert read_runs(written(tmp_path), columns={"loss": "loss"}).frame["loss"].tolist() == [2.5, 2.4, 2.3, 2.2]
+
+
+@pytest.mark.xfail(strict=True, reason="mapped columns are dropped one by one")
+def test_two_columns_may_be_swapped(tmp_path):
+    text = "loss,num_experts,top_k,n_active,n_total\n2.5,4,2,1.6e8,1.2e8\n"
+    found = read_runs(written(tmp_path, text), columns={"n_active": "n_total", "n_total": "n_active"})
+    assert found.frame[["n_active", "n_total"]].to_numpy().tolist() == [[1.2e8, 1.6e8]]
+
+
+def test_a_mapped_column_must_be_in_the_file(tmp_path):
+    says = ", los: is mapped to 'loss' but is not in the table; did you mean 'loss'?"
+    assert complaint(written(tmp_path), columns={"loss": "los"}) == says
+
+
+@pytest.mark.xfail(strict=True, reason="any name is accepted")
+def test_a_mapping_must_be_to_a_column_of_ours(tmp_path):
+    assert "did you mean 'tokens'" in complaint(written(tmp_path), columns={"token": "n_dense"})
+
+
+def test_a_file_without_run_ids_numbers_them_by_row(tmp_path):
+    path = written(tmp_path, "loss,num_experts\n2.5,1\n2.4,2\n2.3,4\n")
+    assert read_runs(path).frame["run_id"].tolist() == ["row-2", "row-3", "row-4"]
+    assert read_runs(path, select="num_experts > 1").frame["run_id"].tolist() == ["row-3", "row-4"]
+
+
+def test_a_column_becomes_the_group_as_text(tmp_path):
+    assert read_runs(written(tmp_path), group="router").frame["group"].tolist() == ["none", "hash", "base", "hash"]
+    assert read_runs(written(tmp_path), group="num_experts").frame["group"].tolist() == ["1", "4", "8", "16"]
+
+
+def test_the_group_column_must_be_in_the_table(tmp_path):
+    says = ", routr: is named as the group column but is not in the table; did you mean 'router'?"
+    assert complaint(written(tmp_path), group="routr") == says
+
+
+@pytest.mark.xfail(strict=True, reason="a blank group passes")
+def test_a_run_without_a_group_is_named(tmp_path):
+    text = TEXT.replace("8,1e8,base", "8,1e8,")
+    assert complaint(written(tmp_path, text), group="router").startswith(", row 4, router: ")
+
+
+# Selection
+
+
+@pytest.mark.parametrize(
+    ("select", "kept"),
+    [
+        ("num_experts > 4", "cd"),
+        ("router == 'hash'", "bd"),
+        ("num_experts == 1 or loss < 2.3", "ad"),
+        ("run_id != 'a'", "bcd"),
+    ],
+)
+def test_rows_are_kept_where_the_expression_holds(tmp_path, select, kept):
+    assert read_runs(written(tmp_path), select=select).frame["run_id"].tolist() == list(kept)
+
+
+def test_selection_sees_the_mapped_names_and_the_group(tmp_path):
+    path = written(tmp_path, TEXT.replace("loss", "val_loss", 1))
+    found = read_runs(path, columns={"loss": "val_loss"}, group="router", select="loss < 2.45 and group == 'hash'")
+    assert found.frame["run_id"].tolist() == ["b", "d"]
+
+
+@pytest.mark.parametrize(
+    ("select", "why"),
+    [
+        ("num_experts >", "invalid syntax"),
+        ("n_experts > 1", "name 'n_experts' is not defined"),
+        ("", "cannot be an empty string"),
+        ("num_experts + 1", ""),
+    ],
+)
+def test_a_broken_expression_is_quoted_with_an_example(tmp_path, select, why):
+    said = complaint(written(tmp_path), select=select)
+    assert said.startswith(", select: cannot be evaluated (")
+    assert why in said
+    assert said.endswith(f"found {select!r}; write it over column names, such as \"n_dense > 1e8 and group == 'Hash'\".")
+
+
+@pytest.mark.xfail(strict=True, reason="pandas looks the values up as row labels")
+def test_an_expression_must_say_yes_or_no(tmp_path):
+    # A column of counts: pandas would take them as row numbers and shuffle the runs.
+    path = written(tmp_path, "loss,num_experts\n2.5,5\n2.4,3\n2.3,4\n2.2,2\n")
+    assert complaint(path, select="num_experts").startswith(", select: cannot be evaluated (")
+
+
+def test_an_expression_that_keeps_nothing(tmp_path):
+    says = ", select: keeps no run, found 'num_experts > 99'; loosen it."
+    assert complaint(written(tmp_path), select="num_experts > 99") == says
+
+
+def test_a_broken_run_may_be_selected_away(tmp_path):
+    path = written(tmp_path, TEXT.replace("c,2.3", "c,-2.3"))
+    assert len(read_runs(path, select="run_id != 'c'").frame) == 3
+
+
+# Row numbers: the header is line 1
+
+
+@pytest.mark.parametrize(("name", "row"), [("a", 2), ("b", 3), ("c", 4), ("d", 5)])
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
+def test_the_header_is_line_1(tmp_path, name, row, suffix):
+    lines = TEXT.splitlines()
+    text = "\n".join("e,-1,1e9,1,1e8,x" if line.startswith(f"{name},") else line for line in lines)
+    said = complaint(written(tmp_path, text, f"runs{suffix}"))
+    assert (
+        said == f", row {row}, loss: must be positive, found -1.0; losses are nats per token; remove the run or correct it."
+    )
+
+
+def test_row_numbers_survive_selection(tmp_path):
+    path = written(tmp_path, TEXT.replace("d,2.2", "d,-2.2"))
+    assert complaint(path, select="num_experts > 4").startswith(", row 5, loss: must be positive")
+
+
+def test_both_rows_of_a_run_that_stands_twice_survive_selection(tmp_path):
+    path = written(tmp_path, TEXT.replace("\nd,", "\nb,"))
+    assert "it stands in rows 3, 5" in complaint(path, select="num_experts > 1")
+
+
+def test_row_numbers_are_those_of_the_file_whatever_the_frames_index():
+    frame = table(num_experts=[1, 0]).set_axis([70, 3])
+    with pytest.raises(InputError, match="a DataFrame, row 3, num_experts: must be at least 1"):
+        as_run_table(frame)
+
+
+@pytest.mark.xfail(strict=True, reason="pandas skips blank lines")
+def test_a_blank_line_counts(tmp_path):
+    path = written(tmp_path, TEXT.replace("b,", "\nb,").replace("d,2.2", "d,-2.2"))
+    assert complaint(path).startswith(", row 6, loss: must be positive")
+
+
+# Files
+
+
+def test_a_missing_file(tmp_path):
+    assert complaint(tmp_path / "none.csv") == ": no such file; check the path."
+
+
+@pytest.mark.parametrize("name", ["runs.xlsx", "runs.json", "runs", "runs.csv.zip"])
+def test_an_unknown_suffix(tmp_path, name):
+    assert complaint(written(tmp_path, name=name)) == ": is neither CSV nor Parquet; export the runs as .csv or .parquet."
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.csv", b""),
+        ("ragged.csv", b"loss,num_experts\n2,1\n2,1,1,1\n"),
+        ("wide.csv", TEXT.encode("utf-16")),
+        ("plain.csv.gz", TEXT.encode()),
+        pytest.param(
+            "cut.csv.gz", gzip.compress(TEXT.encode())[:-12], marks=pytest.mark.xfail(strict=True, reason="EOFError")
+        ),
+        ("text.parquet", TEXT.encode()),
+        ("short.parquet", b"x"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_unreadable_file(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    said = complaint(tmp_path / name)
+    assert said.startswith(": cannot be read (")
+    assert said.endswith("); export the runs again.")
+
+
+def test_a_table_with_a_header_alone(tmp_path):
+    assert complaint(written(tmp_path, TEXT.splitlines()[0] + "\n")) == ": has no runs; add one row a trained model."
+
+
+def test_a_missing_loss(tmp_path):
+    said = complaint(written(tmp_path, TEXT.replace("loss", "val_loss", 1)))
+    assert said == (
+        ", loss: is missing (final loss, nats/token); "
+        "map your own name with --map loss=YOUR_COLUMN (did you mean 'val_loss'?)."
+    )
+
+
+@pytest.mark.xfail(strict=True, reason="pandas takes the first column as an index")
+def test_lines_longer_than_the_header_never_shift_the_columns(tmp_path):
+    # A trailing comma on every line: pandas would take run_id as an index and read top_k as the number of experts.
+    path = written(tmp_path, "run_id,loss,num_experts,top_k\na,2.5,4,2,\nb,2.4,8,2,\n")
+    try:
+        found = read_runs(path).frame
+    except InputError:
+        return
+    assert found[["loss", "num_experts", "top_k"]].to_numpy().tolist() == [[2.5, 4, 2], [2.4, 8, 2]]
+
+
+@pytest.mark.xfail(strict=True, reason="TypeError")
+def test_a_column_that_stands_twice_is_named():
+    frame = pd.DataFrame([[2.5, 2.4, 1]], columns=["loss", "loss", "num_experts"])
+    with pytest.raises(InputError, match="loss"):
+        as_run_table(frame)
+
+
+# Derivations
+
+
+def test_n_active_from_the_backbone_the_total_and_the_chosen_experts():
+    # One expert is (1.6e8 - 1e8) / 3 = 2e7, and top_k - 1 of them come on top of the backbone.
+    frame = table(num_experts=[1, 4, 4, 4], top_k=[1, 1, 2, 4], n_dense=1e8, n_total=[1e8, 1.6e8, 1.6e8, 1.6e8])
+    assert derived(frame, "n_active") == pytest.approx([1e8, 1e8, 1.2e8, 1.6e8], rel=1e-12)
+
+
+def test_dense_runs_are_active_and_total_alike():
+    found = as_run_table(table(num_experts=[1, 1], n_dense=[1e8, 2e8]))
+    assert found.frame["n_active"].tolist() == [1e8, 2e8]
+    assert found.frame["n_total"].tolist() == [1e8, 2e8]
+    assert found.frame["top_k"].tolist() == [1, 1]
+    assert found.frame["activation_ratio"].tolist() == [1, 1]
+    assert found.derived[:3] == (
+        "top_k = 1 for dense runs",
+        "n_active = n_dense for dense runs",
+        "n_total = n_dense for dense runs",
+    )
+
+
+SHAPE = {"d_model": 100, "num_layers": 6, "d_ff": 400, "num_moe_layers": 3, "d_expert": 150}
+
+
+def test_parameters_from_the_shape():
+    # A layer: 4 * 100^2 attention + 3 * 100 * 400 feed-forward = 160,000; six of them 960,000.
+    # An MoE layer swaps 400 for 2 * 150 (active, -30,000) and 8 * 150 (total, +240,000); there are three.
+    found = as_run_table(table(num_experts=[8], top_k=2, **SHAPE)).frame
+    assert found[["n_dense", "n_active", "n_total"]].to_numpy().tolist() == [[960_000, 870_000, 1_680_000]]
+
+
+def test_parameters_from_the_shape_with_a_shared_expert():
+    # d_shared = 50 adds 3 * 100 * 50 = 15,000 in each of the three MoE layers, to both counts.
+    found = as_run_table(table(num_experts=[8], top_k=2, d_shared=50, shared_experts=1, **SHAPE)).frame
+    assert found[["n_dense", "n_active", "n_total"]].to_numpy().tolist() == [[960_000, 915_000, 1_725_000]]
+
+
+def test_a_dense_run_needs_no_expert_shape():
+    frame = table(num_experts=[1, 8], top_k=[1, 2], **SHAPE | {"d_expert": [np.nan, 150], "num_moe_layers": [0, 3]})
+    found = as_run_table(frame).frame
+    assert found["n_active"].tolist() == [960_000, 870_000]
+    assert found["n_total"].tolist() == [960_000, 1_680_000]
+    assert found["granularity"].tolist() == pytest.approx([1.0, 8 / 3])
+
+
+def test_granularity_is_four_widths_over_the_experts_width():
+    assert derived(table(num_experts=[1, 4, 8], d_model=512, d_expert=[512, 512, 128]), "granularity") == [1, 4, 16]
+
+
+def test_granularity_falls_back_on_the_dense_width():
+    assert derived(table(num_experts=[1, 4], d_ff=2048, d_expert=[np.nan, 512]), "granularity") == [1, 4]
+
+
+@pytest.mark.xfail(strict=True, reason="every blank is filled with 1")
+def test_granularity_of_a_routed_run_without_an_expert_width_is_unknown():
+    found = as_run_table(table(num_experts=[1, 4, 8], d_model=512, d_expert=[np.nan, 512, np.nan]))
+    assert found.frame["granularity"].tolist() == pytest.approx([1, 4, np.nan], nan_ok=True)
+    assert "granularity: give it, or d_model and d_expert" in found.missing
+
+
+def test_activation_ratio_counts_shared_experts_above_and_below():
+    assert derived(table(num_experts=[1, 8, 64], top_k=[1, 2, 8]), "activation_ratio") == [1, 1 / 4, 1 / 8]
+    with_shared = table(num_experts=[8, 64], top_k=[2, 6], shared_experts=[1, 2])
+    assert derived(with_shared, "activation_ratio") == pytest.approx([3 / 9, 8 / 66])
+
+
+@pytest.mark.xfail(strict=True, reason="only a missing column is filled")
+def test_top_k_of_a_dense_run_may_be_blank():
+    assert derived(table(num_experts=[1, 4], top_k=[np.nan, 2]), "top_k") == [1, 2]
+
+
+def test_given_values_win_and_blanks_are_filled():
+    frame = table(num_experts=[4, 4], top_k=2, n_dense=1e8, n_total=1.6e8, n_active=[1.3e8, np.nan])
+    found = as_run_table(frame)
+    assert found.frame["n_active"].tolist() == pytest.approx([1.3e8, 1.2e8])
+    assert "n_active = n_dense + (top_k - 1)(n_total - n_dense)/(num_experts - 1)" in found.derived
+
+
+def test_a_table_with_everything_derives_nothing_but_the_ratio():
+    found = as_run_table(
+        table(num_experts=[4], top_k=2, n_dense=1e8, n_active=1.2e8, n_total=1.6e8, granularity=1, activation_ratio=0.5)
+    )
+    assert found.derived == ()
+    assert found.missing == ()
+
+
+def test_what_was_derived_is_said(tmp_path):
+    found = as_run_table(table(num_experts=[1, 4], top_k=[1, 2], n_dense=1e8, n_total=[1e8, 1.6e8], d_model=8, d_expert=4))
+    assert found.derived == (
+        "n_active = n_dense for dense runs",
+        "n_active = n_dense + (top_k - 1)(n_total - n_dense)/(num_experts - 1)",
+        "granularity = 4 d_model / d_expert, 1 for dense runs",
+        "activation_ratio = (top_k + shared_experts) / (num_experts + shared_experts)",
+    )
+    assert found.missing == ()
+
+
+@pytest.mark.parametrize(
+    ("frame", "missing"),
+    [
+        (table(num_experts=[4]), ["n_dense", "n_active", "n_total", "granularity", "activation_ratio"]),
+        (table(num_experts=[4], n_dense=1e8), ["n_active", "n_total", "granularity", "activation_ratio"]),
+        (table(num_experts=[4], n_dense=1e8, top_k=2), ["n_active", "n_total", "granularity"]),
+        (table(num_experts=[4], n_dense=1e8, n_total=1.6e8), ["n_active", "granularity", "activation_ratio"]),
+        (table(num_experts=[4], n_dense=1e8, n_total=1.6e8, top_k=2), ["granularity"]),
+        (table(num_experts=[4], top_k=2, **SHAPE), []),
+        (table(num_experts=[1], n_dense=1e8), ["granularity"]),
+    ],
+)
+def test_what_cannot_be_derived_is_said_with_what_it_needs(frame, missing):
+    found = as_run_table(frame)
+    assert [sentence.partition(":")[0] for sentence in found.missing] == missing
+    assert all(": give it, or " in sentence for sentence in found.missing)
+    blank = [name for name in missing if name not in found.frame or found.frame[name].isna().any()]
+    assert blank == missing
+
+
+@pytest.mark.xfail(strict=True, reason="the column is dropped after the sentence is written")
+def test_nothing_is_said_to_be_derived_that_is_not_there():
+    found = as_run_table(table(num_experts=[4, 8], n_dense=1e8, top_k=2))
+    said = {sentence.partition(" =")[0] for sentence in found.derived}
+    assert said <= set(found.frame.columns)
