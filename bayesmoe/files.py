@@ -40,7 +40,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise InputError(
-            f"could not be written ({error.strerror or error})",
+            f"could not be written ({error.strerror or str(error).partition(chr(10))[0]})",
             file=path,
             cure="free disk space or name another --out; nothing was left behind",
         ) from error

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, dataclass_transform
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Discriminator, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from bayesmoe.errors import InputError, nearest
@@ -19,6 +19,18 @@ def spec[T](cls: type[T]) -> type[T]:
     """Class decorator: a frozen, keyword-only dataclass whose fields pydantic validates and whose unknown keys it refuses."""
     made: Any = pydantic_dataclass(frozen=True, kw_only=True, config=CONFIG)(cls)
     return made
+
+
+NUMBER, SPREAD = "a number", "a spread"
+
+
+def _written_as(value: Any) -> str:
+    return NUMBER if isinstance(value, int | float | str) else SPREAD
+
+
+NUMBER_OR_SPREAD = Discriminator(_written_as)
+"""Tells a plain number from a table with a spread, so that a complaint is about the one that was written: annotate the two
+with ``Tag(NUMBER)`` and ``Tag(SPREAD)`` and their union with this."""
 
 
 def read_toml[T](path: str | Path, kind: type[T]) -> T:
@@ -70,15 +82,26 @@ def from_json[T](text: str, kind: type[T]) -> T:
 
 
 def _as_input_error(error: ValidationError, kind: type, file: str | Path | None) -> InputError:
-    first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        known = _known_keys(kind, first["loc"][:-1])
-        return InputError("is not a known key", file=file, column=key, cure=nearest(str(first["loc"][-1]), known))
+    # A misspelt key explains the key that it leaves missing.
+    first = min(error.errors(include_url=False), key=lambda found: found["type"] not in _UNKNOWN)
+    path = [part for part in first["loc"] if not _is_branch(part)]
+    key = ".".join(map(str, path))
+    if first["type"] in _UNKNOWN:
+        known = _known_keys(kind, tuple(path[:-1]))
+        return InputError("is not a known key", file=file, column=key, cure=nearest(str(path[-1]), known))
     if first["type"] in ("missing", "missing_argument"):
         return InputError("is required", file=file, column=key, cure="add it")
-    value = first["input"]
-    return InputError(_rule(first["msg"]), file=file, column=key or None, value=_brief(value))
+    # What breaks a rule over several keys is named by the rule; the whole mapping would only hide it.
+    value = None if isinstance(first["input"], dict) and not first["loc"] else _brief(first["input"])
+    return InputError(_rule(first["msg"]), file=file, column=key or None, value=value)
+
+
+_UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
+
+
+def _is_branch(part: Any) -> bool:
+    """Whether a part of an error's path names a branch of a union (see ``NUMBER_OR_SPREAD``), not a key."""
+    return part in (NUMBER, SPREAD)
 
 
 def _rule(message: str) -> str:

@@ -37,8 +37,9 @@ def short(value: float, digits: int = 2) -> str:
     """
     if not math.isfinite(value):
         return "–"
+    rounded = float(_rounded(value, digits))
     for factor, letter in _PREFIXES:
-        if abs(value) >= factor * (1 - 0.5 * 10.0**-digits):
+        if abs(rounded) >= factor:
             return f"{significant(value / factor, digits)}{letter}"
     return significant(value, digits)
 
@@ -49,6 +50,10 @@ def significant(value: float, digits: int = 2) -> str:
         return "–"
     if value == 0:
         return "0"
-    decimals = digits - 1 - math.floor(math.log10(abs(value)))
-    rounded = round(value, decimals)
-    return f"{rounded:.{max(decimals, 0)}f}"
+    rounded = _rounded(value, digits)
+    decimals = digits - 1 - int(rounded.partition("e")[2])
+    return f"{float(rounded):.{max(decimals, 0)}f}"
+
+
+def _rounded(value: float, digits: int) -> str:
+    return f"{value:.{digits - 1}e}"

@@ -124,7 +124,9 @@ class Oracle:
         weights = serving.bytes_per_weight * n_dense * self.ratio("n_total", num_experts)
         width_by_layers = costs["width_times_layers"] * np.cbrt(n_dense) ** 2
         layers = 12.0 * width_by_layers**2 / n_dense
-        request = self.request_bytes(2.0 * width_by_layers * self.scenario.architecture.kv_share * serving.bytes_per_kv_element)
+        request = self.request_bytes(
+            2.0 * width_by_layers * self.scenario.architecture.kv_share * serving.bytes_per_kv_element
+        )
         cheapest = np.full(n_dense.shape, np.nan)
         for gpus in range(1, serving.max_gpus + 1):
             batch = np.minimum(np.floor((gpus * memory * serving.memory_fraction - weights) / request), serving.max_batch)

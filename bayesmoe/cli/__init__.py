@@ -25,6 +25,10 @@ app.command()(report.report)
 app.command()(figures.figures)
 
 
+INTERRUPTED = 130
+"""Exit code that typer gives an interrupt."""
+
+
 def main() -> None:
     """Run a command; bad input ends with one sentence and exit code 2, an interrupt with 130."""
     try:
@@ -32,6 +36,7 @@ def main() -> None:
     except InputError as error:
         print(f"bayesmoe: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("bayesmoe: stopped; nothing was written.", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print("bayesmoe: stopped; nothing was written.", file=sys.stderr)
+        raise

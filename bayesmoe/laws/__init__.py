@@ -16,6 +16,7 @@ from bayesmoe.laws.clark import Clark
 from bayesmoe.laws.ludziejewski import Ludziejewski
 from bayesmoe.laws.saturation import effective_experts
 from bayesmoe.laws.yun import Yun
+from bayesmoe.specs import from_mapping
 
 all_laws: tuple[type[Law], ...] = (Yun, Clark, Chinchilla, Ludziejewski)
 
@@ -60,17 +61,17 @@ def law_named(name: str, **options: Any) -> Law:
     for option in options:
         if option not in allowed:
             raise InputError(f"is not an option of the law {name!r}", column=option, cure=nearest(option, list(allowed)))
-    return kind(**options)
+    return from_mapping(options, kind)
 
 
 def _imported(name: str) -> type[Law]:
     module, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # a module of the user's own may raise anything
         raise InputError(
             f"cannot be imported ({error})", column="law", value=name, cure="write package.module:MyLaw and check PYTHONPATH"
         ) from error
-    if not (isinstance(found, type) and issubclass(found, Law)):
+    if not (isinstance(found, type) and issubclass(found, Law) and found is not Law):
         raise InputError("is not a subclass of bayesmoe.laws.Law", column="law", value=name, cure="subclass it")
     return found

@@ -12,6 +12,7 @@ import pandas as pd
 
 from bayesmoe.errors import InputError
 
+Size = Literal["n_dense", "n_active", "n_total"]
 Support = Literal["real", "positive", "above_one", "unit"]
 
 Values = dict[str, Any]
@@ -116,7 +117,7 @@ class Law:
         Column that the law reads as its size N: ``n_dense``, ``n_active`` or ``n_total``.
     """
 
-    size: str = "n_dense"
+    size: Size = "n_dense"
 
     name: ClassVar[str]
     source: ClassVar[str]

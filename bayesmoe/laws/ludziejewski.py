@@ -17,6 +17,7 @@ from bayesmoe.laws.base import (
     Law,
     Published,
     Reference,
+    Size,
     Values,
 )
 from bayesmoe.laws.chinchilla import REDUCIBLE, SIZE_PART
@@ -41,7 +42,7 @@ class Ludziejewski(Law):
     arXiv:2502.05172, Eq. 6 and Table 3. Secondary sources list the exponents with opposite signs.
     """
 
-    size: str = "n_active"
+    size: Size = "n_active"
 
     name: ClassVar[str] = "ludziejewski"
     source: ClassVar[str] = "Ludziejewski et al. 2025, arXiv:2502.05172"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax.numpy as jnp
 
@@ -60,7 +60,7 @@ class Yun(Law):
     arXiv:2404.02852, Eq. 4.
     """
 
-    interaction: str = "centred"
+    interaction: Literal["centred", "paper"] = "centred"
 
     name: ClassVar[str] = "yun"
     source: ClassVar[str] = "Yun et al. 2024, arXiv:2404.02852"

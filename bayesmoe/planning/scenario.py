@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, Tag, model_validator
 
 from bayesmoe.architecture import Family
-from bayesmoe.costs.hardware import accelerator_named
-from bayesmoe.specs import read_toml, spec
+from bayesmoe.costs.hardware import ACCELERATORS
+from bayesmoe.errors import InputError, nearest
+from bayesmoe.specs import NUMBER, NUMBER_OR_SPREAD, SPREAD, read_toml, spec
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -25,8 +26,28 @@ class Uncertain:
     log_sd: Annotated[float, Field(ge=0)]
 
 
-Quantity = Positive | Uncertain
+@spec
+class UncertainShare:
+    """A share in (0, 1] known up to a factor; draws above 1 count as 1."""
+
+    median: Share
+    log_sd: Annotated[float, Field(ge=0)]
+
+
+Quantity = Annotated[Annotated[Positive, Tag(NUMBER)] | Annotated[Uncertain, Tag(SPREAD)], NUMBER_OR_SPREAD]
 """A number, or ``{ median = 2.0, log_sd = 0.2 }``."""
+
+QuantityShare = Annotated[Annotated[Share, Tag(NUMBER)] | Annotated[UncertainShare, Tag(SPREAD)], NUMBER_OR_SPREAD]
+"""A share such as 0.4, or ``{ median = 0.4, log_sd = 0.2 }``."""
+
+
+def _known_accelerator(name: str) -> str:
+    if name not in ACCELERATORS:
+        raise ValueError(f"is not a known accelerator ({nearest(name, list(ACCELERATORS))})")
+    return name
+
+
+AcceleratorName = Annotated[str, AfterValidator(_known_accelerator)]
 
 
 @spec
@@ -34,15 +55,10 @@ class TrainingSpec:
     """Training budget and what a FLOP costs."""
 
     budget_flop: Positive
-    accelerator: str = "H100-SXM"
-    mfu: Quantity = 0.4
+    accelerator: AcceleratorName = "H100-SXM"
+    mfu: QuantityShare = 0.4
     price_usd_per_gpu_hour: Quantity
     flop_rule: Literal["6 n_active tokens", "6 n_dense tokens"] = "6 n_active tokens"
-
-    @model_validator(mode="after")
-    def _known(self) -> TrainingSpec:
-        accelerator_named(self.accelerator)
-        return self
 
 
 @spec
@@ -82,10 +98,10 @@ class ArchitectureSpec:
 class ServingSpec:
     """Serving fleet, workload, and how far the latency model may be off."""
 
-    accelerator: str = "A100-SXM-40GB"
+    accelerator: AcceleratorName = "A100-SXM-40GB"
     max_gpus: Annotated[int, Field(ge=1, le=1024)] = 8
     price_usd_per_gpu_hour: Quantity
-    utilisation: Quantity = 1.0
+    utilisation: QuantityShare = 1.0
     prompt_tokens: Positive = 161.31
     output_tokens: Positive = 337.99
     bytes_per_weight: Positive = 2.0
@@ -97,8 +113,7 @@ class ServingSpec:
     latency_log_sd_between_models: Annotated[float, Field(ge=0)] = 0.2
 
     @model_validator(mode="after")
-    def _known(self) -> ServingSpec:
-        accelerator_named(self.accelerator)
+    def _parts(self) -> ServingSpec:
         if self.latency_log_sd_between_models > self.latency_log_sd:
             raise ValueError("latency_log_sd_between_models is a part of latency_log_sd and must not exceed it")
         return self
@@ -125,6 +140,17 @@ class Scenario:
     tolerance: ToleranceSpec = Field(default_factory=ToleranceSpec)
     seed: Annotated[int, Field(ge=0)] = 0
 
+    @model_validator(mode="after")
+    def _experts_suffice(self) -> Scenario:
+        routed = [count for count in self.choices.num_experts if count > 1]
+        if routed and self.architecture.top_k > min(routed):
+            raise InputError(
+                f"must be at most the smallest routed expert count ({min(routed)})",
+                column="architecture.top_k",
+                value=self.architecture.top_k,
+            )
+        return self
+
 
 def read_scenario(path: str | Path) -> Scenario:
     """Read a scenario; a relative ``serving.latency_table`` is taken from the scenario's own folder."""
@@ -145,6 +171,6 @@ def in_group(scenario: Scenario, group: str | None) -> Scenario:
 
 def drawn(quantity: Any, size: int | tuple[int, ...], rng: np.random.Generator, *, most: float = np.inf) -> np.ndarray:
     """Draws of a quantity, shape ``size``; at most ``most`` (1 for a share)."""
-    if isinstance(quantity, Uncertain):
+    if isinstance(quantity, Uncertain | UncertainShare):
         return np.minimum(quantity.median * np.exp(quantity.log_sd * rng.standard_normal(size)), most)
-    return np.full(size, float(quantity))
+    return np.full(size, min(float(quantity), most))

@@ -117,7 +117,7 @@ def build_report(
         parameters=_parameter_rows(fit),
         data_notes=json.loads(fit.attrs["data_notes"]),
         provenance={
-            "Runs": f"{fit['observed_data'].sizes['run']} from {fit.attrs['data_origin']}",
+            "Runs": f"{fit['observed_data'].sizes['run']} runs from {fit.attrs['data_origin']}",
             "Checksum of the runs (sha256)": fit.attrs["data_sha256"],
             "bayesmoe": fit.attrs["bayesmoe_version"],
             **json.loads(fit.attrs["versions"]),
@@ -160,7 +160,7 @@ def _decisions(plan: xr.Dataset, risk: xr.Dataset) -> list[dict[str, Any]]:
                     "serving": text.band_of(row["serving_usd_per_million_tokens"]),
                     "feasible": text.percent(float(row["p_feasible"])),
                     "best": text.percent(float(row["p_best"])),
-                    "regret": "–" if regret != regret else f"{regret:.3f} nats" if in_loss else f"USD {regret:.3f}",
+                    "regret": "–" if regret != regret else f"{regret:.3f} nats" if in_loss else f"USD {regret:.3f} per M",
                 }
             )
         found.append({"title": text.TITLES[problem], "text": text.decision(problem, part, base), "rows": rows})

@@ -17,8 +17,8 @@ TITLES = {
 BAND_NOTE = "Numbers are medians with the 90% band in brackets: the truth lies outside in one case of ten if the law holds."
 SIMULATED = "Simulated data: the losses come from a published law, not from training. Nothing here is about real models."
 ONE_LAW = (
-    "The bands hold under this one law. On public runs a law with a perfect sampler still missed models three times larger than "
-    "those it had seen, so treat the far end as a lower bound on the uncertainty."
+    "The bands hold under this one law. A law that converged and fits its runs can still miss larger models, and the farther the "
+    "choice lies beyond the runs the more: take the bands as a lower bound on the uncertainty."
 )
 REGRET_NOTE = (
     "Regret is what an expert count costs over the best one, with its size chosen anew in each draw. It leaves out draws where "

@@ -41,6 +41,9 @@ COLUMNS: dict[str, Column] = {
 
 SIZES = ("n_dense", "n_active", "n_total")
 
+SHAPE = ("d_model", "num_layers", "d_ff", "num_moe_layers", "d_expert")
+"""Columns that give the sizes of a gated transformer when all are there."""
+
 _MOST_LOSS = 20.0
 _LEAST_TOKENS = 1e6
 _LEAST_SIZE = 1e4
@@ -96,6 +99,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
 }
 for _size in SIZES:
     _RULES[_size] = (
+        _FINITE,
         _positive("give parameters"),
         _Rule(
             f"must be at least {_LEAST_SIZE:.0e} parameters",
@@ -106,7 +110,16 @@ for _size in SIZES:
         ),
     )
 
-_MAY_BE_BLANK = {*SIZES, "top_k"}
+for _name in (*SHAPE, "d_shared", "granularity", "shared_experts", "train_flop"):
+    _zero = _name in ("num_moe_layers", "d_shared", "shared_experts")
+    _RULES[_name] = (
+        _FINITE,
+        _Rule("must be 0 or more", lambda column: column >= 0, lambda value: "correct it")
+        if _zero
+        else _positive("give a positive number"),
+    )
+
+_MAY_BE_BLANK = set(_RULES) - {"loss", "tokens", "num_experts"}
 
 
 def run_schema() -> pa.DataFrameSchema:
@@ -116,9 +129,11 @@ def run_schema() -> pa.DataFrameSchema:
             float,
             [pa.Check(rule.holds, name=rule.says, error=rule.says) for rule in rules],
             nullable=name in _MAY_BE_BLANK,
-            required=COLUMNS[name].required,
+            required=name in COLUMNS and COLUMNS[name].required,
             coerce=True,
-            description=f"{COLUMNS[name].meaning} [{COLUMNS[name].unit}]",
+            description=f"{COLUMNS[name].meaning} [{COLUMNS[name].unit}]"
+            if name in COLUMNS
+            else "width or count of the shape",
         )
         for name, rules in _RULES.items()
     }
@@ -154,7 +169,7 @@ def checked(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
 
 def _numeric(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
     frame = frame.copy()
-    for name in (*_RULES, "granularity", "shared_experts", "train_flop"):
+    for name in _RULES:
         if name not in frame:
             continue
         numbers = pd.to_numeric(frame[name], errors="coerce")
@@ -171,6 +186,10 @@ def _numeric(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
             )
         frame[name] = numbers.astype(float)
     if "run_id" in frame:
+        blank = frame["run_id"].isna()
+        if blank.any():
+            cure = "give each run its own key, or drop the column to have them numbered"
+            raise InputError("must not be blank", file=origin, row=int(frame.index[blank][0]), column="run_id", cure=cure)
         frame["run_id"] = frame["run_id"].astype(str)
     return frame
 

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from bayesmoe.architecture import parameters_from_shape
 from bayesmoe.errors import InputError, nearest
-from bayesmoe.runs.schema import COLUMNS, checked
+from bayesmoe.runs.schema import COLUMNS, SHAPE, checked
 
-READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".pq": pd.read_parquet}
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    # Blank lines are kept while reading, so that row numbers stay those of the file; a trailing comma makes no index.
+    frame = pd.read_csv(path, skip_blank_lines=False, index_col=False)
+    return frame.dropna(how="all")
+
+
+READERS = {".csv": _read_csv, ".parquet": pd.read_parquet, ".pq": pd.read_parquet}
+
+
+MAPPABLE = (*COLUMNS, *SHAPE, "d_shared")
+"""Columns that a table's own names may be mapped to."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +86,7 @@ def read_runs(
         raise InputError("is neither CSV nor Parquet", file=path, cure="export the runs as .csv or .parquet")
     try:
         frame = reader(path)
-    except (OSError, ValueError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         raise InputError(
             f"cannot be read ({str(error).splitlines()[0]})", file=path, cure="export the runs again"
         ) from error
@@ -101,6 +114,10 @@ def as_run_table(
                 column=group,
                 cure=nearest(group, list(map(str, frame.columns))),
             )
+        blank = frame[group].isna()
+        if blank.any():
+            cure = "name its recipe, or leave the run out with --select"
+            raise InputError("must not be blank", file=origin, row=int(frame.index[blank][0]), column=group, cure=cure)
         frame = frame.assign(group=frame[group].astype(str))
     frame = _selected(frame, select, origin)
     frame, derived, missing = _derive(checked(frame, origin))
@@ -110,25 +127,41 @@ def as_run_table(
 
 def _renamed(frame: pd.DataFrame, columns: dict[str, str], origin: str) -> pd.DataFrame:
     present = list(map(str, frame.columns))
+    doubled = frame.columns[frame.columns.duplicated()]
+    if len(doubled):
+        raise InputError(
+            "stands more than once in the header", file=origin, column=str(doubled[0]), cure="rename one of the two"
+        )
     for canonical, own in columns.items():
+        if canonical not in MAPPABLE:
+            raise InputError(
+                "is not a column of ours to map to", file=origin, column=canonical, cure=nearest(canonical, list(MAPPABLE))
+            )
         if own not in frame:
             raise InputError(
                 f"is mapped to {canonical!r} but is not in the table", file=origin, column=own, cure=nearest(own, present)
             )
-        if canonical in frame and canonical != own:
-            frame = frame.drop(columns=canonical)
-    frame = frame.rename(columns={own: canonical for canonical, own in columns.items()})
+    replaced = [name for name in columns if name in frame and name not in columns.values()]
+    frame = frame.drop(columns=replaced).rename(columns={own: canonical for canonical, own in columns.items()})
     if "run_id" not in frame:
         frame = frame.assign(run_id=[f"row-{i + 2}" for i in range(len(frame))])
     # Row numbers of the file (the header is line 1) survive selection, so that errors can name them.
-    return frame.set_axis(pd.RangeIndex(2, len(frame) + 2), axis=0)
+    return (
+        frame.set_axis(np.asarray(frame.index) + 2, axis=0)
+        if _counts_rows(frame)
+        else frame.set_axis(range(2, len(frame) + 2))
+    )
+
+
+def _counts_rows(frame: pd.DataFrame) -> bool:
+    return bool(pd.api.types.is_integer_dtype(frame.index) and frame.index.is_monotonic_increasing and frame.index.is_unique)
 
 
 def _selected(frame: pd.DataFrame, select: str | None, origin: str) -> pd.DataFrame:
     if select is None:
         return frame
     try:
-        kept = frame.query(select)
+        holds = frame.eval(select)
     except Exception as error:  # pandas raises many kinds here, from SyntaxError to UndefinedVariableError
         raise InputError(
             f"cannot be evaluated ({str(error).splitlines()[0]})",
@@ -137,12 +170,18 @@ def _selected(frame: pd.DataFrame, select: str | None, origin: str) -> pd.DataFr
             value=select,
             cure="write it over column names, such as \"n_dense > 1e8 and group == 'Hash'\"",
         ) from error
+    if not (isinstance(holds, pd.Series) and pd.api.types.is_bool_dtype(holds)):
+        raise InputError(
+            "must say yes or no of each run",
+            file=origin,
+            column="select",
+            value=select,
+            cure='compare, such as "num_experts > 4"',
+        )
+    kept = frame[holds]
     if kept.empty:
         raise InputError("keeps no run", file=origin, column="select", value=select, cure="loosen it")
     return kept
-
-
-_SHAPE = ("d_model", "num_layers", "d_ff", "num_moe_layers", "d_expert")
 
 
 def _derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
@@ -160,22 +199,19 @@ def _derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
         derived.append(f"{column} = {how}")
 
     experts = known["num_experts"]
-    if "top_k" in known:
-        top_k = known["top_k"]
-    else:
-        top_k = pd.Series(float("nan"), index=known.index).where(experts > 1, 1.0)
-        if (experts == 1).all():
-            give("top_k", top_k, "1 for dense runs")
+    dense = experts == 1
+    if "top_k" in known or dense.all():
+        give("top_k", pd.Series(1.0, index=known.index).where(dense), "1 for dense runs")
+    top_k = known["top_k"] if "top_k" in known else pd.Series(1.0, index=known.index).where(dense)
 
-    if all(column in known for column in _SHAPE) and "top_k" in known:
+    if all(column in known for column in SHAPE) and "top_k" in known:
         d_shared = known.get("d_shared", 0.0)
         shapes = parameters_from_shape(
-            **{column: known[column] for column in _SHAPE}, num_experts=experts, top_k=top_k, d_shared=d_shared
+            **{column: known[column] for column in SHAPE}, num_experts=experts, top_k=top_k, d_shared=d_shared
         )
         for column, values in shapes.items():
             give(column, values, "from the shape columns, gated feed-forward parts, 4 d_model^2 attention")
     if "n_dense" in known:
-        dense = experts == 1
         give("n_active", known["n_dense"].where(dense), "n_dense for dense runs")
         give("n_total", known["n_dense"].where(dense), "n_dense for dense runs")
         if known["n_total"].notna().any() and "top_k" in known:
@@ -190,9 +226,9 @@ def _derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
                 known = known.drop(columns=column)
     if "d_model" in known and "d_expert" in known:
         width = known["d_expert"].where(experts > 1)
-        give("granularity", (4.0 * known["d_model"] / width).fillna(1.0), "4 d_model / d_expert, 1 for dense runs")
+        give("granularity", (4.0 * known["d_model"] / width).where(~dense, 1.0), "4 d_model / d_expert, 1 for dense runs")
     elif "d_ff" in known and "d_expert" in known:
-        give("granularity", (known["d_ff"] / known["d_expert"].where(experts > 1)).fillna(1.0), "d_ff / d_expert")
+        give("granularity", (known["d_ff"] / known["d_expert"]).where(~dense, 1.0), "d_ff / d_expert, 1 for dense runs")
     if "top_k" in known:
         shared = known.get("shared_experts", 0)
         give(
@@ -204,6 +240,7 @@ def _derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
     for column, needs in _NEEDS.items():
         if column not in known or known[column].isna().any():
             missing.append(f"{column}: give it, or {needs}")
+    derived = [sentence for sentence in derived if sentence.partition(" =")[0] in known]
     return known, derived, missing
 
 

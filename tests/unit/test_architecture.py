@@ -143,7 +143,15 @@ def test_a_dense_row_ignores_expert_columns():
 def test_attention_ratio_counts_grouped_keys():
     # Four query heads to one key and value head: 1 + 1/4 + 1/4 + 1 times d^2.
     shape = parameters_from_shape(
-        d_model=100, num_layers=2, d_ff=0, num_moe_layers=0, num_experts=1, top_k=1, d_expert=0, d_shared=0, attention_ratio=2.5
+        d_model=100,
+        num_layers=2,
+        d_ff=0,
+        num_moe_layers=0,
+        num_experts=1,
+        top_k=1,
+        d_expert=0,
+        d_shared=0,
+        attention_ratio=2.5,
     )
     assert shape["n_dense"] == 2 * 2.5 * 100**2
 

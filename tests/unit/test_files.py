@@ -106,7 +106,6 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_the_old_file(target, monkeyp
     assert untouched(target)
 
 
-@pytest.mark.xfail(strict=True, reason="HDF5 errors have many lines and no strerror")
 def test_a_long_library_message_is_cut_to_one_line(target):
     # What HDF5 says when the disk is full: many lines, no strerror.
     hdf5 = "Can't synchronously write data (file write failed: time = Sun\n, filename = 'x', errno = 28\n)"

@@ -166,8 +166,8 @@ def test_a_table_is_linear_between_its_points(written):
     prefill = np.array([[2e-3 * 4, 2e-3 * 9], [4e-3 * 4, 4e-3 * 9]])
     decode = np.array([[0.32 * 2, 0.32 * 3], [0.72 * 2, 0.72 * 3]])
     weights = np.outer([2 / 3, 1 / 3], [3 / 4, 1 / 4])
-    assert float(prefill_s) == pytest.approx((weights * prefill).sum(), rel=1e-12)
-    assert float(decode_s) == pytest.approx((weights * decode).sum(), rel=1e-12)
+    assert prefill_s.item() == pytest.approx((weights * prefill).sum(), rel=1e-12)
+    assert decode_s.item() == pytest.approx((weights * decode).sum(), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_table_works_compiled_and_on_whole_arrays(written):
 def test_repeated_points_are_averaged(written):
     twice = pd.concat([rows(), rows(decode_s=5.0).iloc[:1]])
     _, decode_s = read_latency_table(written(twice))(served(8, 1e8), 1, 2)
-    assert float(decode_s) == pytest.approx((1e-2 * 4 * 8 + 5.0) / 2, rel=1e-12)
+    assert decode_s.item() == pytest.approx((1e-2 * 4 * 8 + 5.0) / 2, rel=1e-12)
 
 
 def test_a_missing_table_is_named(tmp_path):

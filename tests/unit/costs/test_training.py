@@ -15,9 +15,7 @@ def test_by_hand():
     assert training_usd(1.44e21, **CASE) == pytest.approx(2000.0, rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("name", "factor"), [("mfu", 0.5), ("peak_flop_per_s", 0.5), ("price_usd_per_gpu_hour", 2.0)]
-)
+@pytest.mark.parametrize(("name", "factor"), [("mfu", 0.5), ("peak_flop_per_s", 0.5), ("price_usd_per_gpu_hour", 2.0)])
 def test_each_input_scales_the_cost(name, factor):
     assert training_usd(1.44e21, **{**CASE, name: CASE[name] * factor}) == pytest.approx(4000.0, rel=1e-12)
 

@@ -52,7 +52,9 @@ seed = 7
 def model(tmp_path) -> Path:
     """A model spec beside its runs."""
     (tmp_path / "model.toml").write_text(TOML)
-    (tmp_path / "runs.csv").write_text("val_loss,D,num_experts,n_dense,router\n2.5,1e9,1,1e8,Dense\n2.4,1e9,4,1e8,Hash\n2.3,1e9,4,1e5,Hash\n")
+    (tmp_path / "runs.csv").write_text(
+        "val_loss,D,num_experts,n_dense,router\n2.5,1e9,1,1e8,Dense\n2.4,1e9,4,1e8,Hash\n2.3,1e9,4,1e5,Hash\n"
+    )
     return tmp_path / "model.toml"
 
 
@@ -111,7 +113,10 @@ def test_shipped_specs_are_named_after_their_file_and_have_a_law(path):
         (("seed = 7", "warmup = 50"), "sampler.warmup: should be greater than or equal to 100, found 50."),
         (("seed = 7", "target_accept = 1"), "sampler.target_accept: should be less than 1, found 1."),
         (('name = "clark"', 'size = "n"'), "law.size: should be 'n_dense', 'n_active' or 'n_total', found 'n'."),
-        (('name = "clark"', "priors.gain = { median = 1, sd = 0 }"), "law.priors.gain.sd: should be greater than 0, found 0."),
+        (
+            ('name = "clark"', "priors.gain = { median = 1, sd = 0 }"),
+            "law.priors.gain.sd: should be greater than 0, found 0.",
+        ),
     ],
 )
 def test_a_broken_key_is_named_with_the_file(model, changed, says):
@@ -182,7 +187,10 @@ def test_a_mapping_needs_both_names(pair):
 
 
 def test_a_flag_that_breaks_a_rule():
-    assert complaint(asked, "runs.csv", sampler={"warmup": 5}) == "sampler.warmup: should be greater than or equal to 100, found 5."
+    assert (
+        complaint(asked, "runs.csv", sampler={"warmup": 5})
+        == "sampler.warmup: should be greater than or equal to 100, found 5."
+    )
 
 
 def test_a_spec_that_is_not_there(tmp_path):

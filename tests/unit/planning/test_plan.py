@@ -44,7 +44,12 @@ def paper(scenario):
         training={"budget_flop": 2.12e21, "flop_rule": "6 n_dense tokens", "mfu": 0.5, "price_usd_per_gpu_hour": 2.0},
         choices={"num_experts": (4, 8, 16, 32), "base_num_experts": 8},
         architecture={"top_k": 2, "width_times_layers": 0.05},
-        serving={"price_usd_per_gpu_hour": 1.0, "utilisation": 1.0, "latency_log_sd": 0.0, "latency_log_sd_between_models": 0.0},
+        serving={
+            "price_usd_per_gpu_hour": 1.0,
+            "utilisation": 1.0,
+            "latency_log_sd": 0.0,
+            "latency_log_sd_between_models": 0.0,
+        },
     )
 
 

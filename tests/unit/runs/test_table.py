@@ -95,7 +95,6 @@ def test_a_column_mapped_to_itself_changes_nothing(tmp_path):
     assert read_runs(written(tmp_path), columns={"loss": "loss"}).frame["loss"].tolist() == [2.5, 2.4, 2.3, 2.2]
 
 
-@pytest.mark.xfail(strict=True, reason="mapped columns are dropped one by one")
 def test_two_columns_may_be_swapped(tmp_path):
     text = "loss,num_experts,top_k,n_active,n_total\n2.5,4,2,1.6e8,1.2e8\n"
     found = read_runs(written(tmp_path, text), columns={"n_active": "n_total", "n_total": "n_active"})
@@ -107,7 +106,6 @@ def test_a_mapped_column_must_be_in_the_file(tmp_path):
     assert complaint(written(tmp_path), columns={"loss": "los"}) == says
 
 
-@pytest.mark.xfail(strict=True, reason="any name is accepted")
 def test_a_mapping_must_be_to_a_column_of_ours(tmp_path):
     assert "did you mean 'tokens'" in complaint(written(tmp_path), columns={"token": "n_dense"})
 
@@ -128,7 +126,6 @@ def test_the_group_column_must_be_in_the_table(tmp_path):
     assert complaint(written(tmp_path), group="routr") == says
 
 
-@pytest.mark.xfail(strict=True, reason="a blank group passes")
 def test_a_run_without_a_group_is_named(tmp_path):
     text = TEXT.replace("8,1e8,base", "8,1e8,")
     assert complaint(written(tmp_path, text), group="router").startswith(", row 4, router: ")
@@ -162,7 +159,6 @@ def test_selection_sees_the_mapped_names_and_the_group(tmp_path):
         ("num_experts >", "invalid syntax"),
         ("n_experts > 1", "name 'n_experts' is not defined"),
         ("", "cannot be an empty string"),
-        ("num_experts + 1", ""),
     ],
 )
 def test_a_broken_expression_is_quoted_with_an_example(tmp_path, select, why):
@@ -172,11 +168,10 @@ def test_a_broken_expression_is_quoted_with_an_example(tmp_path, select, why):
     assert said.endswith(f"found {select!r}; write it over column names, such as \"n_dense > 1e8 and group == 'Hash'\".")
 
 
-@pytest.mark.xfail(strict=True, reason="pandas looks the values up as row labels")
 def test_an_expression_must_say_yes_or_no(tmp_path):
     # A column of counts: pandas would take them as row numbers and shuffle the runs.
     path = written(tmp_path, "loss,num_experts\n2.5,5\n2.4,3\n2.3,4\n2.2,2\n")
-    assert complaint(path, select="num_experts").startswith(", select: cannot be evaluated (")
+    assert complaint(path, select="num_experts").startswith(", select: must say yes or no of each run")
 
 
 def test_an_expression_that_keeps_nothing(tmp_path):
@@ -219,7 +214,6 @@ def test_row_numbers_are_those_of_the_file_whatever_the_frames_index():
         as_run_table(frame)
 
 
-@pytest.mark.xfail(strict=True, reason="pandas skips blank lines")
 def test_a_blank_line_counts(tmp_path):
     path = written(tmp_path, TEXT.replace("b,", "\nb,").replace("d,2.2", "d,-2.2"))
     assert complaint(path).startswith(", row 6, loss: must be positive")
@@ -244,9 +238,7 @@ def test_an_unknown_suffix(tmp_path, name):
         ("ragged.csv", b"loss,num_experts\n2,1\n2,1,1,1\n"),
         ("wide.csv", TEXT.encode("utf-16")),
         ("plain.csv.gz", TEXT.encode()),
-        pytest.param(
-            "cut.csv.gz", gzip.compress(TEXT.encode())[:-12], marks=pytest.mark.xfail(strict=True, reason="EOFError")
-        ),
+        pytest.param("cut.csv.gz", gzip.compress(TEXT.encode())[:-12]),
         ("text.parquet", TEXT.encode()),
         ("short.parquet", b"x"),
     ],
@@ -271,7 +263,6 @@ def test_a_missing_loss(tmp_path):
     )
 
 
-@pytest.mark.xfail(strict=True, reason="pandas takes the first column as an index")
 def test_lines_longer_than_the_header_never_shift_the_columns(tmp_path):
     # A trailing comma on every line: pandas would take run_id as an index and read top_k as the number of experts.
     path = written(tmp_path, "run_id,loss,num_experts,top_k\na,2.5,4,2,\nb,2.4,8,2,\n")
@@ -282,7 +273,6 @@ def test_lines_longer_than_the_header_never_shift_the_columns(tmp_path):
     assert found[["loss", "num_experts", "top_k"]].to_numpy().tolist() == [[2.5, 4, 2], [2.4, 8, 2]]
 
 
-@pytest.mark.xfail(strict=True, reason="TypeError")
 def test_a_column_that_stands_twice_is_named():
     frame = pd.DataFrame([[2.5, 2.4, 1]], columns=["loss", "loss", "num_experts"])
     with pytest.raises(InputError, match="loss"):
@@ -343,7 +333,6 @@ def test_granularity_falls_back_on_the_dense_width():
     assert derived(table(num_experts=[1, 4], d_ff=2048, d_expert=[np.nan, 512]), "granularity") == [1, 4]
 
 
-@pytest.mark.xfail(strict=True, reason="every blank is filled with 1")
 def test_granularity_of_a_routed_run_without_an_expert_width_is_unknown():
     found = as_run_table(table(num_experts=[1, 4, 8], d_model=512, d_expert=[np.nan, 512, np.nan]))
     assert found.frame["granularity"].tolist() == pytest.approx([1, 4, np.nan], nan_ok=True)
@@ -356,7 +345,6 @@ def test_activation_ratio_counts_shared_experts_above_and_below():
     assert derived(with_shared, "activation_ratio") == pytest.approx([3 / 9, 8 / 66])
 
 
-@pytest.mark.xfail(strict=True, reason="only a missing column is filled")
 def test_top_k_of_a_dense_run_may_be_blank():
     assert derived(table(num_experts=[1, 4], top_k=[np.nan, 2]), "top_k") == [1, 2]
 
@@ -407,7 +395,6 @@ def test_what_cannot_be_derived_is_said_with_what_it_needs(frame, missing):
     assert blank == missing
 
 
-@pytest.mark.xfail(strict=True, reason="the column is dropped after the sentence is written")
 def test_nothing_is_said_to_be_derived_that_is_not_there():
     found = as_run_table(table(num_experts=[4, 8], n_dense=1e8, top_k=2))
     said = {sentence.partition(" =")[0] for sentence in found.derived}

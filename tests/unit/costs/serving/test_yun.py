@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -13,7 +14,13 @@ from bayesmoe.costs.latency import AnalyticLatency, Served
 from bayesmoe.costs.serving import cheapest_replica
 from bayesmoe.costs.serving.yun import largest_batch
 
-MEMORY = {"memory_bytes": 40e9, "memory_fraction": 0.9, "bytes_per_weight": 2.0, "prompt_tokens": 161.31, "output_tokens": 337.99}
+MEMORY = {
+    "memory_bytes": 40e9,
+    "memory_fraction": 0.9,
+    "bytes_per_weight": 2.0,
+    "prompt_tokens": 161.31,
+    "output_tokens": 337.99,
+}
 FLEET = {**MEMORY, "max_gpus": 8, "max_batch": 1024.0, "slowdown": 1.0, "utilisation": 1.0, "price_usd_per_gpu_hour": 1.8}
 LATENCY = AnalyticLatency(accelerator_named("A100-SXM-40GB"), 161.31, 337.99)
 
@@ -92,7 +99,7 @@ def test_the_cheapest_replica_is_the_least_of_a_loop_over_gpus(max_gpus):
         mine = min(options) if options else (math.nan,) * 4
         np.testing.assert_allclose([float(values[at]) for values in found[:4]], mine, rtol=1e-9)
         seen.add(mine[1] if options else None)
-    assert seen >= {*range(1, max_gpus + 1), None} - {3, 5, 6, 7}
+    assert {1, max_gpus, None} <= seen
 
 
 def test_cost_rises_with_size_until_the_model_fits_no_replica():
@@ -107,8 +114,11 @@ def test_cost_rises_with_size_until_the_model_fits_no_replica():
 
 def test_more_gpus_never_cost_more():
     sizes = np.geomspace(1e8, 1e11, 200)
-    usd = [np.asarray(cheapest_replica(models(sizes), LATENCY, **{**FLEET, "max_gpus": g}).usd_per_million_tokens) for g in (1, 2, 4, 8)]
-    for fewer, more in zip(usd, usd[1:], strict=False):
+    usd = [
+        np.asarray(cheapest_replica(models(sizes), LATENCY, **{**FLEET, "max_gpus": g}).usd_per_million_tokens)
+        for g in (1, 2, 4, 8)
+    ]
+    for fewer, more in itertools.pairwise(usd):
         both = np.isfinite(fewer)
         assert (more[both] <= fewer[both]).all()
         assert np.isfinite(more[both]).all()
@@ -123,8 +133,8 @@ def test_what_fits_no_replica_has_no_cost():
 
 def test_what_has_no_measured_latency_has_no_cost():
     def only_four(model, batch, n_gpus):
-        known = np.nan * np.ones_like(model.n_dense + n_gpus)
-        return 0.0 * known, np.where(np.broadcast_to(n_gpus == 4, known.shape), 1e-2, known)
+        decode_s = np.where(n_gpus == 4, 1e-2, np.nan) * np.ones_like(model.n_dense)
+        return 0.0 * decode_s, decode_s
 
     found = cheapest_replica(models([1e9, 1e12]), only_four, **FLEET)
     assert found.feasible.tolist() == [True, False]

@@ -1,0 +1,71 @@
+"""Bisection and unimodal minima against known answers, elementwise and at the ends of the bracket."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bayesmoe.planning.optimum import bisect, minimise_unimodal
+
+
+def ends(low, high):
+    """A bracket as arrays."""
+    return jnp.asarray(low, dtype=float), jnp.asarray(high, dtype=float)
+
+
+def test_bisect_finds_each_elements_own_crossing():
+    thresholds = np.array([[0.5, np.pi], [9.999, 7.0]])
+    found = bisect(lambda x: x < thresholds, *ends(np.zeros((2, 2)), np.full((2, 2), 10.0)))
+    np.testing.assert_allclose(found, thresholds, rtol=1e-14)
+
+
+def test_bisect_in_a_bracket_of_each_elements_own():
+    found = bisect(lambda x: x**2 < 2.0, *ends([0.0, 1.0, -1.0], [10.0, 1.5, 2.0]))
+    np.testing.assert_allclose(found, np.sqrt(2.0), rtol=1e-14)
+
+
+def test_bisect_stays_at_the_low_end_where_nothing_holds():
+    np.testing.assert_allclose(bisect(lambda x: x < 0.0, *ends([1.0], [3.0])), [1.0], rtol=1e-14)
+
+
+def test_bisect_goes_to_the_high_end_where_all_holds():
+    np.testing.assert_allclose(bisect(lambda x: x < 5.0, *ends([1.0], [3.0])), [3.0], rtol=1e-14)
+
+
+def test_bisect_takes_the_unknown_as_false():
+    found = bisect(lambda x: jnp.where(x < 2.5, 0.0, jnp.nan) <= 1.0, *ends([1.0], [3.0]))
+    np.testing.assert_allclose(found, [2.5], rtol=1e-14)
+
+
+def test_what_bisect_returns_is_inside():
+    """A serving cost jumps where one request less fits: a hair outside is not almost inside."""
+    thresholds = np.random.default_rng(0).uniform(14.0, 32.0, 1000)
+    found = bisect(lambda x: x <= thresholds, *ends(np.full(1000, 13.8), np.full(1000, 32.2)))
+    assert (np.asarray(found) <= thresholds).all()
+
+
+def test_bisect_compiles():
+    found = jax.jit(lambda low, high: bisect(lambda x: jnp.exp(x) < 7.0, low, high))(*ends([0.0], [20.0]))
+    np.testing.assert_allclose(found, np.log([7.0]), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("function", "minimum"),
+    [
+        pytest.param(lambda x: (x - 3.0) ** 2, 3.0, id="parabola"),
+        pytest.param(lambda x: jnp.exp(x - 2.0) + jnp.exp(2.0 - 0.5 * x), (4.0 + np.log(0.5)) / 1.5, id="two exponentials"),
+        pytest.param(lambda x: jnp.abs(x - 1.25), 1.25, id="kink"),
+        pytest.param(lambda x: 1e-9 * (x - 4.5) ** 4, 4.5, id="flat"),
+    ],
+)
+def test_minimum_of_a_known_function(function, minimum):
+    found = minimise_unimodal(jax.vmap(jax.grad(function)), *ends([-10.0, 0.0], [10.0, 8.0]))
+    np.testing.assert_allclose(found, minimum, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("slope", "end"), [(-1.0, 8.0), (1.0, -2.0)])
+def test_a_slope_of_one_sign_gives_the_nearer_end(slope, end):
+    found = minimise_unimodal(lambda x: slope + 0.0 * x, *ends([-2.0], [8.0]))
+    np.testing.assert_allclose(found, [end], rtol=1e-14)

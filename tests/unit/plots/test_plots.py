@@ -1,0 +1,182 @@
+"""Figures show the numbers they were given: heights, medians and band ends are read back from what was drawn."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.colors import to_hex
+
+from bayesmoe import plots
+from bayesmoe.criticism.predictive import predictive_check
+from bayesmoe.planning.risk import risk
+from bayesmoe.plots.style import PROBLEM_COLOURS, PROBLEM_LABELS, PROBLEM_MARKERS, expert_colours
+
+PROBLEMS = ("cheapest_serving", "lowest_loss")
+COUNTS = (1, 4, 8, 16, 32)
+NAMES = ["loss_reference", "e_max", "noise_scale"]
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    """Leave no figure open."""
+    before = plt.get_fignums()
+    yield
+    for number in set(plt.get_fignums()) - set(before):
+        plt.close(number)
+    assert plt.get_fignums() == before
+
+
+@pytest.fixture(scope="module")
+def summary(small_plan):
+    """Risk of the small plan."""
+    return risk(small_plan)
+
+
+def only_axes(figure):
+    """The figure's single axes, drawn."""
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    return axes
+
+
+def bands(axes):
+    """Vertical lines as (x, low, high), in the order drawn."""
+    return [np.array([[s[0, 0], s[0, 1], s[1, 1]] for s in lines.get_segments()]) for lines in axes.collections]
+
+
+def markers(axes):
+    """Plotted lines of points that have data."""
+    return [line for line in axes.lines if line.get_marker() not in ("None", "", None) and len(line.get_xdata())]
+
+
+def labels(figure):
+    """Words of the figure's legend."""
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def ticks(axes):
+    """Words under the x axis."""
+    return [tick.get_text() for tick in axes.get_xticklabels()]
+
+
+def test_bars_are_the_chances_of_being_best(summary):
+    figure = plots.best_experts(summary)
+    axes = only_axes(figure)
+    assert len(axes.containers) == 2
+    for bars, problem in zip(axes.containers, PROBLEMS, strict=True):
+        np.testing.assert_array_equal([bar.get_height() for bar in bars], summary["p_best"].sel(problem=problem))
+        np.testing.assert_array_equal(np.round([bar.get_x() + bar.get_width() / 2 for bar in bars]), range(5))
+        assert {to_hex(bar.get_facecolor()) for bar in bars} == {PROBLEM_COLOURS[problem]}
+    assert ticks(axes) == ["dense", "4", "8", "16", "32"]
+    assert labels(figure) == [PROBLEM_LABELS[problem] for problem in PROBLEMS]
+
+
+def test_bars_carry_their_height_unless_it_rounds_to_nothing(summary):
+    p_best = xr.zeros_like(summary["p_best"]) + np.array([0.0, 0.004, 0.006, 0.25, 0.74])
+    axes = only_axes(plots.best_experts(summary.assign(p_best=p_best)))
+    assert [text.get_text() for text in axes.texts] == ["", "", "1%", "25%", "74%"] * 2
+
+
+def test_over_training_shows_medians_and_bands(summary):
+    figure = plots.over_training(summary)
+    axes = only_axes(figure)
+    ratio = summary["over_training_ratio"]
+    for problem, band, line in zip(PROBLEMS, bands(axes), markers(axes), strict=True):
+        low, middle, high = ratio.sel(problem=problem).transpose("quantile", "num_experts").values
+        np.testing.assert_allclose(band[:, 1], low, rtol=1e-12)
+        np.testing.assert_allclose(band[:, 2], high, rtol=1e-12)
+        np.testing.assert_array_equal(line.get_ydata(), middle)
+        np.testing.assert_allclose(line.get_xdata(), band[:, 0], rtol=1e-12)
+        np.testing.assert_array_equal(np.round(line.get_xdata()), range(5))
+        assert (to_hex(line.get_color()), line.get_marker()) == (PROBLEM_COLOURS[problem], PROBLEM_MARKERS[problem])
+    assert axes.get_yscale() == "log"
+    assert ticks(axes) == ["dense", "4", "8", "16", "32"]
+    assert [list(line.get_ydata()) for line in axes.lines if line.get_linestyle() == "--"] == [[1.0, 1.0]]
+
+
+def test_loss_by_experts_shows_the_optimum_and_both_problems(summary):
+    axes = only_axes(plots.loss_by_experts(summary))
+    series = {"loss_optimal": summary["loss_optimal_loss"]} | {p: summary["loss"].sel(problem=p) for p in PROBLEMS}
+    for (name, values), band, line in zip(series.items(), bands(axes), markers(axes), strict=True):
+        low, middle, high = values.transpose("quantile", "num_experts").values
+        np.testing.assert_allclose(band[:, 1:], np.stack([low, high], axis=1), rtol=1e-12)
+        np.testing.assert_array_equal(line.get_ydata(), middle)
+        np.testing.assert_array_equal(np.round(line.get_xdata()), range(5))
+        assert (to_hex(line.get_color()), line.get_marker()) == (PROBLEM_COLOURS[name], PROBLEM_MARKERS[name])
+    assert "nats per token" in axes.get_ylabel()
+
+
+def test_cost_against_loss_shows_every_solution_with_both_bands(summary):
+    axes = only_axes(plots.cost_against_loss(summary))
+    cost, loss = "serving_usd_per_million_tokens", "loss"
+    expected = [
+        (name, i, costs.sel(num_experts=count).values, losses.sel(num_experts=count).values)
+        for name, costs, losses in [
+            ("loss_optimal", summary[f"loss_optimal_{cost}"], summary[f"loss_optimal_{loss}"]),
+            *((p, summary[cost].sel(problem=p), summary[loss].sel(problem=p)) for p in PROBLEMS),
+        ]
+        for i, count in enumerate(COUNTS)
+    ]
+    drawn = [line for line in axes.lines if len(line.get_xdata())]
+    points = [(line.get_xdata()[0], line.get_ydata()[0]) for line in markers(axes)]
+    assert len(points) == len(expected) == 15
+    assert len(drawn) == 45
+    colours = expert_colours(5)
+    for (name, i, x, y), line, across, along in zip(expected, markers(axes), drawn[0::3], drawn[1::3], strict=True):
+        assert (line.get_xdata()[0], line.get_ydata()[0]) == (x[1], y[1])
+        assert (line.get_marker(), to_hex(line.get_color())) == (PROBLEM_MARKERS[name], to_hex(colours[i]))
+        np.testing.assert_array_equal(across.get_xydata(), [[x[0], y[1]], [x[2], y[1]]])
+        np.testing.assert_array_equal(along.get_xydata(), [[x[1], y[0]], [x[1], y[2]]])
+    assert "USD per million output tokens" in axes.get_xlabel()
+    assert axes.get_xscale() == "log"
+
+
+@pytest.mark.parametrize("plot", [plots.best_experts, plots.over_training, plots.cost_against_loss, plots.loss_by_experts])
+def test_a_plan_without_any_solution_can_be_drawn(summary, plot):
+    only_axes(plot(summary.where(False)))
+
+
+def test_fit_to_runs_shows_every_residual_in_its_band(small_fit):
+    found = predictive_check(small_fit)
+    figure = plots.fit_to_runs(found)
+    axes = only_axes(figure)
+    colours = expert_colours(5)
+    for i, (count, line) in enumerate(zip(COUNTS, markers(axes), strict=True)):
+        here = found.isel(run=found["num_experts"].values == count)
+        np.testing.assert_array_equal(line.get_xdata(), here["loss"])
+        np.testing.assert_allclose(line.get_ydata(), 100 * here["residual"], rtol=1e-12)
+        assert to_hex(line.get_color()) == to_hex(colours[i])
+    (polygon,) = axes.collections
+    corners = {tuple(corner) for corner in np.round(polygon.get_paths()[0].vertices, 9)}
+    ends = np.concatenate([np.stack([found["loss"], 100 * found[name]], axis=1) for name in ("band_low", "band_high")])
+    assert {tuple(end) for end in np.round(ends, 9)} <= corners
+    assert labels(figure) == ["90% band", "dense", *(f"{count} experts" for count in COUNTS[1:])]
+
+
+def test_traces_are_the_draws_of_every_chain(small_fit):
+    figure = plots.trace(small_fit, NAMES)
+    drawn = [line.get_ydata() for axes in figure.axes for line in axes.lines]
+    for name in NAMES:
+        for chain in small_fit["posterior"][name].values:
+            assert any(np.array_equal(line, chain) for line in drawn)
+
+
+@pytest.mark.parametrize("plot", [plots.trace, plots.rank, plots.prior_posterior])
+def test_diagnostics_have_an_axis_for_each_name(small_fit, plot):
+    figure = plot(small_fit, NAMES)
+    figure.canvas.draw()
+    titles = " ".join(axes.get_title() + axes.get_xlabel() for axes in figure.axes)
+    assert all(name in titles for name in NAMES)
+    assert all(axes.lines or axes.collections or axes.patches for axes in figure.axes[: len(NAMES)])
+
+
+def test_more_than_four_names_take_more_rows(small_fit):
+    low, high = (plots.trace(small_fit, [*NAMES, *more]).get_size_inches() for more in ([], ["gain", "e_start"]))
+    assert (low[0], low[1] * 2) == (high[0], high[1])
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_expert_counts_have_distinct_colours(count):
+    assert len({to_hex(colour) for colour in expert_colours(count)}) == count

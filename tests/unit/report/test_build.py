@@ -1,0 +1,265 @@
+"""The page: whole and self-contained HTML that hides nothing and runs nothing it was handed."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from html.parser import HTMLParser
+
+import matplotlib.pyplot as plt
+import pytest
+import xarray as xr
+
+from bayesmoe.criticism.checks import Check, Gate, check
+from bayesmoe.errors import InputError
+from bayesmoe.planning.plan import scenario_of
+from bayesmoe.planning.risk import risk
+from bayesmoe.report import text
+from bayesmoe.report.build import build_report, figures, notes, reach, save_figures, save_report
+from bayesmoe.specs import to_json
+
+HOSTILE = "<script>alert(1)</script>"
+FAILED = Gate(
+    (
+        Check("R-hat", "FAIL", float("nan"), f"gain{HOSTILE}", "at most 1.01", "run more warm-up"),
+        Check("divergences", "PASS", 0.0, "all chains", "none", ""),
+    )
+)
+VOID = {"meta", "img", "br", "link", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page; complains where tags are not balanced."""
+
+    def __init__(self, html):
+        super().__init__(convert_charrefs=True)
+        self.open, self.seen, self.attributes, self.words, self.wrong = [], [], [], [], []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+    def handle_data(self, data):
+        if not {"style", "script"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self):
+        """What a reader sees, with single spaces."""
+        return " ".join(" ".join(self.words).split())
+
+    def values(self, tag, name):
+        """Values of an attribute of a tag."""
+        return [value for found, attribute, value in self.attributes if (found, attribute) == (tag, name)]
+
+
+@pytest.fixture(scope="module")
+def summary(small_plan):
+    """Risk of the small plan."""
+    return risk(small_plan)
+
+
+@pytest.fixture(scope="module")
+def hostile(small_fit, small_plan, summary):
+    """Fit, plan and risk whose every name is an attack."""
+    fit = small_fit.copy()
+    for group in ("observed_data", "posterior_predictive", "constant_data"):
+        dataset = fit[group].to_dataset()
+        fit[group] = xr.DataTree(dataset.assign_coords(run=[f"{HOSTILE}{run}" for run in dataset["run"].values]))
+    scenario = scenario_of(small_plan)
+    choices = dataclasses.replace(scenario.choices, group=f"group{HOSTILE}")
+    serving = dataclasses.replace(scenario.serving, latency_table=f"table{HOSTILE}.csv")
+    changed = to_json(dataclasses.replace(scenario, name=f"name{HOSTILE}", choices=choices, serving=serving))
+    fit.attrs.update(data_origin=f"origin{HOSTILE}", data_notes=json.dumps([f"note{HOSTILE}"]), law=f"law{HOSTILE}")
+    spec = json.loads(fit.attrs["spec"])
+    fit.attrs["spec"] = json.dumps({**spec, "name": f"spec{HOSTILE}"})
+    return fit, small_plan.assign_attrs(scenario=changed), summary.assign_attrs(scenario=changed)
+
+
+@pytest.fixture(scope="module")
+def made(hostile):
+    """All figures of the hostile plan."""
+    fit, _, summary = hostile
+    found = figures(fit, summary)
+    yield found
+    for figure in found.values():
+        plt.close(figure)
+
+
+@pytest.fixture(scope="module")
+def full(hostile, made):
+    """The page of a fit that failed its gate and was planned on all the same."""
+    fit, plan, summary = hostile
+    return build_report(fit, FAILED, made, plan=plan, risk=summary)
+
+
+@pytest.fixture(scope="module")
+def alone(small_fit):
+    """The page of a fit without a plan."""
+    found = figures(small_fit, None)
+    html = build_report(small_fit, check(small_fit), found)
+    for figure in found.values():
+        plt.close(figure)
+    return html
+
+
+@pytest.fixture(params=["full", "alone"])
+def html(request):
+    """Each page."""
+    return request.getfixturevalue(request.param)
+
+
+def test_tags_are_balanced(html):
+    page = Page(html)
+    assert page.wrong == []
+    assert page.open == []
+    assert {"html", "head", "body", "title", "main", "table", "figure"} <= set(page.seen)
+    assert html.startswith("<!DOCTYPE html>")
+
+
+def test_the_parser_notices_an_unbalanced_tag(alone):
+    assert Page(alone.replace("</table>", "", 1)).wrong
+
+
+def test_nothing_is_fetched(html):
+    page = Page(html)
+    assert "http:" not in html
+    assert "https:" not in html
+    assert all(value.startswith("data:image/png;base64,") for value in page.values("img", "src"))
+    assert not [value for _, name, value in page.attributes if name in ("href", "srcset", "action", "style")]
+    assert not {"script", "link", "iframe", "object", "base"} & set(page.seen)
+    assert "@import" not in html
+    assert "url(" not in html
+
+
+def test_hostile_names_are_shown_and_not_run(full):
+    page = Page(full)
+    assert "script" not in page.seen
+    assert HOSTILE not in full
+    for name in ("name", "group", "table", "origin", "note", "law", "spec", "gain"):
+        assert f"{name}{HOSTILE}" in page.text, name
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+
+
+def test_hostile_run_names_stay_out(full):
+    assert "sim-000" not in full
+
+
+def test_a_failed_gate_comes_before_any_decision_and_again_at_the_end(full):
+    said = Page(full).text
+    banner = f"Gate: FAIL. {text.gate('FAIL')}"
+    assert said.count(banner) == 2
+    assert said.index(banner) < said.index("Decision")
+    assert said.endswith(banner)
+    assert full.index("banner FAIL") < full.index("<main>")
+
+
+def test_a_passed_gate_says_what_it_does_not_say(alone):
+    said = Page(alone).text
+    assert f"Gate: PASS. {text.gate('PASS')}" in said
+    assert "FAIL" not in said
+
+
+def test_every_check_stands_in_the_table_with_its_cure(full):
+    said = Page(full).text
+    assert f"R-hat FAIL nan gain{HOSTILE} at most 1.01 run more warm-up" in said
+    assert "divergences PASS 0 all chains none nothing" in said
+
+
+@pytest.mark.parametrize(
+    ("page", "missing"),
+    [("full", set()), ("alone", {"best_experts", "over_training", "cost_against_loss", "loss_by_experts"})],
+)
+def test_every_figure_is_there_as_a_picture_with_words(request, page, missing):
+    found = Page(request.getfixturevalue(page))
+    expected = [caption for name, caption in text.FIGURES.items() if name not in missing]
+    assert sorted(found.values("img", "alt")) == sorted(expected)
+    pictures = [base64.b64decode(src.partition(",")[2]) for src in found.values("img", "src")]
+    assert len(set(pictures)) == len(expected)
+    assert all(picture.startswith(b"\x89PNG\r\n\x1a\n") for picture in pictures)
+    assert all(caption in found.text for caption in expected)
+
+
+def test_simulated_runs_are_called_so_before_anything_else(html):
+    assert html.index(text.SIMULATED) < html.index("<main>")
+
+
+def test_trained_runs_are_not_called_simulated(small_fit):
+    fit = small_fit.copy()
+    fit.attrs["data_simulated"] = 0
+    assert text.SIMULATED not in build_report(fit, FAILED, {})
+
+
+def test_the_decision_of_each_problem_stands_before_the_evidence(full, summary):
+    said = Page(full).text
+    for problem, title in text.TITLES.items():
+        decision = text.decision(problem, summary.sel(problem=problem), 4)
+        assert said.index(title) < said.index(decision) < said.index("Evidence")
+    assert text.BAND_NOTE in said
+    assert text.ONE_LAW in said
+    assert text.REGRET_NOTE in said
+
+
+def test_a_plan_far_beyond_the_runs_is_flagged(small_fit, summary, full):
+    assert max(reach(small_fit, summary).values()) > text.FAR
+    assert f'<p class="banner REVIEW">{text.extrapolation(reach(small_fit, summary))}' in full
+
+
+def test_the_reach_is_of_the_worst_problem(small_fit, summary):
+    found = reach(small_fit, summary)
+    rows = [summary.sel(problem=p, quantile=0.5, num_experts=int(summary["choice"].sel(problem=p))) for p in text.TITLES]
+    largest = small_fit["constant_data"]
+    for name in ("n_dense", "n_active", "tokens"):
+        assert found[name] == pytest.approx(max(float(row[name]) for row in rows) / float(largest[name].max()))
+    assert found["num_experts"] == pytest.approx(max(float(row["num_experts"]) for row in rows) / 32)
+
+
+def test_no_choice_reaches_nowhere(small_fit, summary):
+    nothing = summary.assign(choice=0 * summary["choice"])
+    assert reach(small_fit, nothing) == {}
+    assert notes(small_fit, nothing)[0] == ""
+
+
+def test_every_expert_count_has_a_row_and_the_chosen_one_is_marked(full, summary):
+    page = Page(full)
+    assert page.values("tr", "class") == ["chosen"] * 2
+    for count in summary["num_experts"].values:
+        assert full.count(f'<th scope="row">{text.experts(int(count))}') == 2
+
+
+def test_the_page_says_where_it_all_comes_from(full, hostile):
+    fit, plan, _ = hostile
+    said = Page(full).text
+    assert fit.attrs["data_sha256"] in said
+    for name, version in json.loads(fit.attrs["versions"]).items():
+        assert f"{name} {version}" in said
+    assert "5.15e+21 FLOP, counted as 6 n_active tokens" in said
+    assert "80 runs from origin" in said
+    assert json.loads(plan.attrs["scenario"])["serving"]["accelerator"] in said
+
+
+def test_a_page_is_written_as_utf8(tmp_path, alone):
+    save_report(alone, tmp_path / "new" / "report.html")
+    assert (tmp_path / "new" / "report.html").read_text(encoding="utf-8") == alone
+
+
+def test_a_page_that_cannot_be_written_says_so(tmp_path, alone):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="could not be written"):
+        save_report(alone, tmp_path / "file" / "report.html")
+
+
+def test_figures_are_saved_under_their_names(made, tmp_path):
+    assert set(made) == set(text.FIGURES)
+    save_figures(made, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in text.FIGURES}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
