@@ -7,8 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bayesmoe.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @contextmanager
@@ -40,13 +44,24 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise InputError(
-            f"could not be written ({error.strerror or str(error).partition(chr(10))[0]})",
+            f"could not be written ({(error.strerror or str(error)).partition(chr(10))[0]})",
             file=path,
             cure="free disk space or name another --out; nothing was left behind",
         ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def write_netcdf(path: str | Path, content: xr.Dataset | xr.DataTree) -> None:
+    """Write a Dataset or DataTree to ``path`` as netCDF (HDF5), whole or not at all.
+
+    The file is made in memory first: where a disk fills up while HDF5 writes, the library complains without end and may
+    take the process with it.
+    """
+    made = bytes(content.to_netcdf(engine="h5netcdf"))
+    with written_whole(path) as temporary:
+        temporary.write_bytes(made)
 
 
 def write_text(path: str | Path, text: str) -> None:

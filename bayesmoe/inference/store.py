@@ -14,7 +14,7 @@ import xarray as xr
 
 import bayesmoe
 from bayesmoe.errors import InputError
-from bayesmoe.files import written_whole
+from bayesmoe.files import write_netcdf
 from bayesmoe.inference.model import Data, Structure
 from bayesmoe.inference.spec import FitSpec, law_of
 from bayesmoe.laws import Law, Reference
@@ -95,8 +95,7 @@ def _paper_parameters(structure: Structure, posterior: dict[str, np.ndarray]) ->
 
 def save_fit(tree: xr.DataTree, path: str | Path) -> None:
     """Write a fit as netCDF (HDF5), whole or not at all."""
-    with written_whole(path) as temporary:
-        tree.to_netcdf(temporary, engine="h5netcdf")
+    write_netcdf(path, tree)
 
 
 def load_fit(path: str | Path) -> xr.DataTree:

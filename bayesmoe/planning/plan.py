@@ -15,7 +15,7 @@ import bayesmoe
 from bayesmoe.costs.hardware import accelerator_named
 from bayesmoe.costs.training import training_usd
 from bayesmoe.errors import InputError
-from bayesmoe.files import written_whole
+from bayesmoe.files import write_netcdf
 from bayesmoe.planning.landscape import Landscape, landscape
 from bayesmoe.planning.problems import all_problems
 from bayesmoe.planning.scenario import Scenario
@@ -135,8 +135,7 @@ def _quantities(part: Landscape, ln_size: Any, optimal: Any) -> dict[str, Any]:
 
 def save_plan(found: xr.Dataset, path: str | Path) -> None:
     """Write a plan as netCDF (HDF5), whole or not at all."""
-    with written_whole(path) as temporary:
-        found.to_netcdf(temporary, engine="h5netcdf")
+    write_netcdf(path, found)
 
 
 def load_plan(path: str | Path, *, of: xr.DataTree | None = None) -> xr.Dataset:

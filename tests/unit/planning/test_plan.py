@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from oracle import Oracle, require_same_plan, yun_loss
+from oracle import Oracle, clark_loss, require_same_plan, yun_loss
 
 from bayesmoe.errors import InputError
+from bayesmoe.inference.spec import DataSpec, FitSpec, LawSpec
+from bayesmoe.laws import Clark, Reference
 from bayesmoe.planning.landscape import landscape
 from bayesmoe.planning.plan import UNITS, fingerprint, load_plan, plan, save_plan, scenario_of
 from bayesmoe.planning.risk import risk
+from bayesmoe.specs import to_json
 
 DRAWS = range(0, 1000, 20)
-SCENARIOS = ("shipped", "fine-grained", "paper", "long requests", "measured")
+CASES = ("shipped", "fine-grained", "paper", "long requests", "measured", "fixed tokens")
 
 
 def changed(scenario, **sections):
@@ -92,33 +96,52 @@ class Measured(Oracle):
         return np.where(known, sum(measured_s(gpus, n_dense, batch)), np.nan)
 
 
-@pytest.fixture(scope="module")
-def cases(small_fit, small_plan, scenario, tmp_path_factory):
-    """Plans of several scenarios by name, each with its scenario, its inputs and its oracle."""
-    folder = tmp_path_factory.mktemp("latency")
-    asked = {
-        "shipped": scenario,
-        "fine-grained": fine_grained(scenario),
-        "paper": paper(scenario),
-        "long requests": long_requests(scenario),
-        "measured": measured(scenario, folder),
+FIXED_TOKENS = 1.3e11
+
+
+def fit_without_tokens():
+    """A made-up fit of Clark's law, which has no tokens term: draws around the published coefficients of S-Base."""
+    rng = np.random.default_rng(5)
+    law, reference = Clark(), Reference(3e8, FIXED_TOKENS, 1.0, 16.0)
+    centre = law.centre(law.published[0].coefficients, reference)
+    draws = {
+        name: (("chain", "draw"), float(value) * np.exp(0.05 * rng.standard_normal((4, 250)))) for name, value in centre.items()
     }
-    made = {}
-    for name, one in asked.items():
-        here = landscape(small_fit, one)
-        made[name] = SimpleNamespace(
-            plan=small_plan if name == "shipped" else plan(small_fit, one, verdict="PASS"),
-            scenario=one,
-            inputs=(here.parameters, here.cost_draws),
-            oracle=(Measured if name == "measured" else Oracle)(one, yun_loss),
-        )
-    return made
+    draws["noise_scale"] = (("chain", "draw"), np.full((4, 250), 0.005))
+    constant = {f"reference_{name}": value for name, value in reference._asdict().items()}
+    tree = xr.DataTree.from_dict({"posterior": xr.Dataset(draws), "constant_data": xr.Dataset(constant)})
+    spec = FitSpec(data=DataSpec(file="runs.csv"), law=LawSpec(name="clark"))
+    tree.attrs = {"spec": to_json(spec), "data_origin": "runs.csv", "data_sha256": "0" * 64, "data_simulated": 0}
+    return tree
 
 
-@pytest.fixture(params=SCENARIOS)
-def case(request, cases):
+@pytest.fixture(scope="module")
+def case_named(small_fit, small_plan, scenario, tmp_path_factory):
+    """Find a plan by name, with its scenario, its inputs and its oracle."""
+
+    @functools.cache
+    def find(name):
+        fit, oracle = small_fit, functools.partial(Oracle, law=yun_loss)
+        if name == "shipped":
+            asked = scenario
+        elif name == "measured":
+            asked, oracle = measured(scenario, tmp_path_factory.mktemp("latency")), functools.partial(Measured, law=yun_loss)
+        elif name == "fixed tokens":
+            asked, fit = scenario, fit_without_tokens()
+            oracle = functools.partial(Oracle, law=clark_loss, fixed_tokens=FIXED_TOKENS)
+        else:
+            asked = {"fine-grained": fine_grained, "paper": paper, "long requests": long_requests}[name](scenario)
+        here = landscape(fit, asked)
+        found = small_plan if name == "shipped" else plan(fit, asked, verdict="PASS")
+        return SimpleNamespace(plan=found, scenario=asked, inputs=(here.parameters, here.cost_draws), oracle=oracle(asked))
+
+    return find
+
+
+@pytest.fixture(params=CASES)
+def case(request, case_named):
     """Each of them."""
-    return cases[request.param]
+    return case_named(request.param)
 
 
 def test_the_plan_equals_brute_force_in_every_draw(case):
@@ -188,14 +211,14 @@ class StopsAtOneGpu(Oracle):
         (StopsAtOneGpu, "shipped"),
     ],
 )
-def test_the_comparison_rejects_a_broken_oracle(cases, twin, name):
-    case = cases[name]
+def test_the_comparison_rejects_a_broken_oracle(case_named, twin, name):
+    case = case_named(name)
     with pytest.raises(AssertionError):
         require_same_plan(case.plan, DRAWS, twin(case.scenario, yun_loss).answers(*case.inputs, DRAWS))
 
 
-def test_the_comparison_rejects_another_draw(cases):
-    case = cases["shipped"]
+def test_the_comparison_rejects_another_draw(case_named):
+    case = case_named("shipped")
     with pytest.raises(AssertionError):
         require_same_plan(case.plan, [draw + 1 for draw in DRAWS], case.oracle.answers(*case.inputs, DRAWS))
 
@@ -206,9 +229,11 @@ def test_every_quantity_is_unknown_exactly_where_the_problem_has_no_solution(cas
 
 
 def test_solutions_are_never_larger_than_the_loss_optimum(case):
-    ratio = case.plan["over_training_ratio"]
+    ratio, size = case.plan["over_training_ratio"], case.plan["size_ratio"]
     assert float(ratio.min()) >= 1 - 1e-6
-    np.testing.assert_allclose(case.plan["size_ratio"] * ratio, 1.0 + 0.0 * ratio, rtol=1e-9)
+    assert float(size.max()) <= 1 + 1e-6
+    told = ratio if case.plan.attrs["fixed_tokens"] else ratio * size
+    np.testing.assert_allclose(told, 1.0 + 0.0 * ratio, rtol=1e-9)
 
 
 def test_cheapest_serving_meets_its_loss(case):
@@ -234,8 +259,13 @@ def test_the_base_is_its_own_loss_optimum(case):
 
 
 def test_the_budget_is_spent(case):
-    spent = case.plan["train_flop"].values
-    np.testing.assert_allclose(spent[np.isfinite(spent)], case.scenario.training.budget_flop, rtol=1e-9)
+    spent = case.plan["train_flop"].values / case.scenario.training.budget_flop
+    spent = spent[np.isfinite(spent)]
+    if case.plan.attrs["fixed_tokens"]:
+        assert spent.max() == pytest.approx(1.0, rel=1e-9)
+        assert (case.plan["tokens"].fillna(FIXED_TOKENS) == FIXED_TOKENS).all()
+    else:
+        np.testing.assert_allclose(spent, 1.0, rtol=1e-9)
 
 
 def test_regret_is_never_negative_and_the_chances_add_up(case):
