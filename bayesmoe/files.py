@@ -53,6 +53,16 @@ def written_whole(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def require_writable(path: str | Path) -> None:
+    """Raise :class:`InputError` now if ``path`` cannot be written, rather than after hours of work."""
+    path = Path(path)
+    if path.is_dir():
+        raise InputError("is a folder", file=path, cure="name a file")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not os.access(folder, os.W_OK):
+        raise InputError("could not be written (no permission)", file=path, cure="name another --out")
+
+
 def write_netcdf(path: str | Path, content: xr.Dataset | xr.DataTree) -> None:
     """Write a Dataset or DataTree to ``path`` as netCDF (HDF5), whole or not at all.
 

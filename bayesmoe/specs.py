@@ -92,7 +92,7 @@ def _as_input_error(error: ValidationError, kind: type, file: str | Path | None)
     if first["type"] in ("missing", "missing_argument"):
         return InputError("is required", file=file, column=key, cure="add it")
     # What breaks a rule over several keys is named by the rule; the whole mapping would only hide it.
-    value = None if isinstance(first["input"], dict) and not first["loc"] else _brief(first["input"])
+    value = None if isinstance(first["input"], dict) else _brief(first["input"])
     return InputError(_rule(first["msg"]), file=file, column=key or None, value=value)
 
 

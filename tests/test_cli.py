@@ -101,7 +101,7 @@ def runs(tmp_path):
         ("4,2", "4,6", ", row 3, top_k: must be at most num_experts (4), found 6.0; swap the columns, or write num_experts 1 and top_k 1 for a dense model."),
         ("c,", "a,", ", row 4, run_id: must be unique, found 'a'; it stands in rows 2, 4: drop the copy, or give repeats their own run_id and a seed."),
         ("a,2.5,1e9,1,1,1e8\nb,2.4,1e9,4,2,1e8\nc,2.3,1e9,8,2,1e8\n", "", ": has no runs; add one row a trained model."),
-        ("\nb", "\nb,1,1,1", ": cannot be read (Error tokenizing data. C error: Expected 6 fields in line 3, saw 9); export the runs again."),
+        ("\nb", "\nb,1,1,1", ", row 3: must have 6 values like the header, found 9; quote values that hold a comma, or name the column in the header."),
         (",1e8\nc", ",\nc", ", n_dense: is needed by the law 'yun' and is blank in run 'b'; fill it in, or leave those runs out with --select."),
     ],
 )  # fmt: skip
@@ -205,7 +205,7 @@ def test_check_of_a_fit_that_is_none(bayesmoe, not_fits, name):
     [
         ("[choices]", "[choice]", ", choice: is not a known key; did you mean 'choices'?"),
         ("max_gpus = 8", "max_gpus = 0", ", serving.max_gpus: should be greater than or equal to 1, found 0."),
-        ("[1, 4, 8, 16, 32]", "[1, 8]", ", choices: base_num_experts must be one of num_experts, found"),
+        ("[1, 4, 8, 16, 32]", "[1, 8]", ", choices: base_num_experts must be one of num_experts."),
     ],
 )
 def test_a_bad_scenario(refused, tmp_path, old, new, says):
@@ -229,7 +229,7 @@ FULL = "could not be written (No space left on device); free disk space or name 
 def instant_fit(monkeypatch):
     """Make sampling instant."""
     tree = xr.DataTree.from_dict({"/posterior": xr.Dataset({"gain": (("chain", "draw"), np.ones((2, 3)))})})
-    monkeypatch.setattr("bayesmoe.inference.fit.fit", lambda spec, *, report: tree)
+    monkeypatch.setattr("bayesmoe.inference.fit.fit", lambda spec, *, table, report: tree)
 
 
 def test_a_fit_that_cannot_be_written(refused, runs, tmp_path, monkeypatch, instant_fit):

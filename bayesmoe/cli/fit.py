@@ -26,7 +26,8 @@ def fit(
     """Fit a scaling law to a table of runs by MCMC."""
     from bayesmoe.cli.progress import sampling_progress
     from bayesmoe.cli.settings import configure
-    from bayesmoe.inference.spec import spec_from
+    from bayesmoe.files import require_writable
+    from bayesmoe.inference.spec import load_table, spec_from
 
     spec = spec_from(
         target,
@@ -36,13 +37,15 @@ def fit(
         columns=map_ or [],
         sampler={"seed": seed, "chains": chains, "warmup": warmup, "draws": draws, "target_accept": target_accept},
     )
+    require_writable(out)
     configure()
     from bayesmoe.criticism.checks import check
     from bayesmoe.inference.fit import fit as fit_spec
     from bayesmoe.inference.store import save_fit
 
+    table = load_table(spec.data, spec.groups)
     with sampling_progress() as show:
-        tree = fit_spec(spec, report=show)
+        tree = fit_spec(spec, table=table, report=show)
     save_fit(tree, out)
     gate = check(tree) if spec.sampler.chains > 1 else None
     runs = tree["observed_data"].sizes["run"]

@@ -111,6 +111,12 @@ class TableLatency:
 
     grids: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
+    def smallest_size(self, num_experts: int) -> float:
+        """Smallest measured backbone with that expert count; infinite when there is none."""
+        return min(
+            (float(sizes[0]) for (count, _), (sizes, *_) in self.grids.items() if count == num_experts), default=np.inf
+        )
+
     def __call__(self, model: Served, batch: Any, n_gpus: Any) -> tuple[Any, Any]:
         """Seconds of prefill and of decode in one iteration."""
         experts, gpus, size, batch = jnp.broadcast_arrays(model.num_experts, n_gpus, model.n_dense, batch)
@@ -145,12 +151,22 @@ def read_latency_table(path: str | Path) -> TableLatency:
                 "is missing from the latency table", file=path, column=column, cure=f"it needs {', '.join(_COLUMNS)}"
             )
     for column in _COLUMNS:
-        broken = ~(pd.to_numeric(frame[column], errors="coerce") > 0)
+        numbers = pd.to_numeric(frame[column], errors="coerce")
+        broken = ~((numbers > 0) & (numbers < float("inf")))
         if broken.any():
             row = int(np.flatnonzero(broken)[0])
             raise InputError(
                 "must be a positive number", file=path, row=row + 2, column=column, value=str(frame[column].iloc[row])
             )
+    for column in ("num_experts", "n_gpus"):
+        broken = frame[column] % 1 != 0
+        if broken.any():
+            row = int(np.flatnonzero(broken)[0])
+            raise InputError(
+                "must be a whole number", file=path, row=row + 2, column=column, value=str(frame[column].iloc[row])
+            )
+    if frame.empty:
+        raise InputError("has no measurements", file=path, cure="measure at least two sizes with two batches each")
     grids = {}
     pairs = frame[["num_experts", "n_gpus"]].drop_duplicates().to_numpy(int)
     for experts, gpus in pairs.tolist():

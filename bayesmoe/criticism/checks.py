@@ -81,7 +81,7 @@ def check(fit: xr.DataTree) -> Gate:
             "needs at least 2 chains", column="chains", value=posterior.sizes["chain"], cure="refit with --chains 4"
         )
     stats = fit["sample_stats"].to_dataset()
-    rhat, rhat_at = _worst(arviz_stats.rhat(posterior), np.max)
+    rhat, rhat_at = _worst(arviz_stats.rhat(posterior.where(np.isfinite(posterior))), np.max)
     bulk, bulk_at = _worst(arviz_stats.ess(posterior, method="bulk"), np.min)
     tail, tail_at = _worst(arviz_stats.ess(posterior, method="tail"), np.min)
     diverging = int(stats["diverging"].sum())
@@ -142,7 +142,7 @@ def _check(name: str, value: float, where: str, rule: str, passes: bool, reviews
 def _worst(values: Any, pick: Any) -> tuple[float, str]:
     """Worst value over all parameters and where it is; NaN, which is worst of all, when any cannot be computed."""
     dataset = values.to_dataset() if isinstance(values, xr.DataTree) else values
-    flat = {name: np.asarray(dataset[name]) for name in dataset.data_vars}
+    flat = {str(name): np.asarray(dataset[name]) for name in dataset.data_vars}
     broken = [name for name, value in flat.items() if not np.isfinite(value).all()]
     if broken:
         return float("nan"), str(broken[0])

@@ -108,7 +108,7 @@ def load_fit(path: str | Path) -> xr.DataTree:
     """
     tree = _load_netcdf(path, "a fit made by `bayesmoe fit`")
     missing = {"posterior", "sample_stats", "constant_data"} - set(tree.children)
-    if missing or "spec" not in tree.attrs:
+    if missing or not {"spec", "format", "law", "pooled"} <= set(tree.attrs):
         raise InputError("is not a fit of bayesmoe", file=path, cure="make one with `bayesmoe fit`")
     if int(tree.attrs["format"]) > FORMAT:
         raise InputError(

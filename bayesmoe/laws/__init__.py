@@ -9,6 +9,8 @@ import importlib
 from dataclasses import fields
 from typing import Any
 
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.laws.base import Coordinate, Law, Published, Reference, reference_run, require_covariates
 from bayesmoe.laws.chinchilla import Chinchilla
@@ -61,7 +63,11 @@ def law_named(name: str, **options: Any) -> Law:
     for option in options:
         if option not in allowed:
             raise InputError(f"is not an option of the law {name!r}", column=option, cure=nearest(option, list(allowed)))
-    return from_mapping(options, kind)
+    try:
+        return from_mapping(options, kind)
+    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
+        said = str(error).partition("\n")[0]
+        raise InputError(f"has a field that cannot be read from TOML ({said})", column="law", value=name) from error
 
 
 def _imported(name: str) -> type[Law]:
@@ -70,8 +76,14 @@ def _imported(name: str) -> type[Law]:
         found = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # a module of the user's own may raise anything
         raise InputError(
-            f"cannot be imported ({error})", column="law", value=name, cure="write package.module:MyLaw and check PYTHONPATH"
+            f"cannot be imported ({str(error).partition(chr(10))[0]})",
+            column="law",
+            value=name,
+            cure="write package.module:MyLaw and check PYTHONPATH",
         ) from error
     if not (isinstance(found, type) and issubclass(found, Law) and found is not Law):
         raise InputError("is not a subclass of bayesmoe.laws.Law", column="law", value=name, cure="subclass it")
+    for attribute in ("name", "source", "equation", "coordinates"):
+        if not hasattr(found, attribute):
+            raise InputError(f"has no {attribute}", column="law", value=name, cure=f"set {attribute} on the class")
     return found

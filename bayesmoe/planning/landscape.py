@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayesmoe.architecture import Family, num_layers, width_times_layers
 from bayesmoe.costs.hardware import accelerator_named
-from bayesmoe.costs.latency import AnalyticLatency, Latency, Served, read_latency_table
+from bayesmoe.costs.latency import AnalyticLatency, Latency, Served, TableLatency, read_latency_table
 from bayesmoe.costs.serving import ServingCost, cheapest_replica
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import coordinates_of
@@ -82,11 +82,22 @@ class Landscape:
 
     def brackets(self) -> tuple[Any, Any]:
         """Smallest and largest ln size considered."""
-        low, high = np.log(_SMALLEST), np.full(self.shape, np.log(_LARGEST))
+        low, high = jnp.full(self.shape, np.log(_SMALLEST)), jnp.full(self.shape, np.log(_LARGEST))
         if self.fixed_tokens is not None:
-            per_size = self.family.train_flop_per_token(1.0, self.num_experts, self.scenario.training.flop_rule)
-            high = high * 0 + np.log(self.scenario.training.budget_flop / self.fixed_tokens / per_size)
-        return jnp.full(self.shape, low), jnp.asarray(high)
+            training = self.scenario.training
+            per_size = self.family.train_flop_per_token(1.0, self.num_experts, training.flop_rule)
+            affordable = jnp.log(training.budget_flop / self.fixed_tokens / per_size)
+            high = jnp.broadcast_to(affordable, self.shape)
+        return low, high
+
+    def smallest_servable(self) -> Any:
+        """Smallest ln size whose serving latency is known."""
+        low, high = self.brackets()
+        latency = _latency(self.scenario)
+        if isinstance(latency, TableLatency):
+            measured = [np.log(latency.smallest_size(count)) for count in self.scenario.choices.num_experts]
+            return jnp.minimum(jnp.maximum(low, jnp.asarray(measured)), high)
+        return low
 
     def loss_optimal(self) -> Any:
         """ln size of the lowest loss on the budget."""

@@ -12,15 +12,20 @@ STEPS = 60
 """Bisection steps: 60 halvings of the widest bracket used leave less than one part in 1e15."""
 
 
-def bisect(below: Callable[[Any], Any], low: Any, high: Any) -> Any:
-    """Largest x of a bracket up to which ``below`` holds, for a predicate that holds first and then no more.
+def bisect(below: Callable[[Any], Any], low: Any, high: Any) -> tuple[Any, Any]:
+    """Where a predicate that holds first and then no more stops to hold.
 
     Parameters
     ----------
     below : callable
         Elementwise predicate of an array of x.
     low, high : array
-        Bracket. Where ``below(low)`` fails, ``low`` comes back; where ``below(high)`` holds, ``high``.
+        Bracket. Where ``below(low)`` fails, both ends come back near ``low``; where ``below(high)`` holds, near ``high``.
+
+    Returns
+    -------
+    tuple of array
+        The last x where it holds and the first where it does not, next to each other: a cost that jumps has no middle.
     """
 
     def halve(_: Any, bracket: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -29,8 +34,7 @@ def bisect(below: Callable[[Any], Any], low: Any, high: Any) -> Any:
         inside = below(middle)
         return jnp.where(inside, middle, low), jnp.where(inside, high, middle)
 
-    left, right = jax.lax.fori_loop(0, STEPS, halve, (low, high))
-    return 0.5 * (left + right)
+    return jax.lax.fori_loop(0, STEPS, halve, (low, high))
 
 
 def minimise_unimodal(slope: Callable[[Any], Any], low: Any, high: Any) -> Any:
@@ -43,4 +47,5 @@ def minimise_unimodal(slope: Callable[[Any], Any], low: Any, high: Any) -> Any:
     low, high : array
         Bracket; the nearer end comes back when the derivative keeps one sign.
     """
-    return bisect(lambda x: slope(x) < 0, low, high)
+    falling, _ = bisect(lambda x: slope(x) < 0, low, high)
+    return falling

@@ -65,8 +65,9 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
         choice=choice.astype(int),
         p_any_feasible=any_feasible.mean("sample"),
     )
-    for name, unit in UNITS.items():
-        summary[name].attrs["units"] = unit
+    for name in summary.data_vars:
+        unit = UNITS.get(str(name).removeprefix("loss_optimal_"))
+        summary[name].attrs = {"units": unit} if unit else {}
     return summary.assign_attrs(plan.attrs)
 
 

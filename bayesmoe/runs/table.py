@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from bayesmoe.architecture import parameters_from_shape
 from bayesmoe.errors import InputError, nearest
+from bayesmoe.runs.read import read_frame
 from bayesmoe.runs.schema import COLUMNS, SHAPE, checked
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    # Blank lines are kept while reading, so that row numbers stay those of the file; a trailing comma makes no index.
-    frame = pd.read_csv(path, skip_blank_lines=False, index_col=False)
-    return frame.dropna(how="all")
-
-
-READERS = {".csv": _read_csv, ".parquet": pd.read_parquet, ".pq": pd.read_parquet}
-
 
 MAPPABLE = (*COLUMNS, *SHAPE, "d_shared")
 """Columns that a table's own names may be mapped to."""
@@ -78,20 +67,9 @@ def read_runs(
         The file is unreadable or a row breaks a rule; the message names file, row, column, rule, value and cure.
     """
     path = Path(path)
-    suffix = path.name.removesuffix(".gz").rpartition(".")[2]
-    reader = READERS.get(f".{suffix}")
-    if not path.is_file():
-        raise InputError("no such file", file=path, cure="check the path")
-    if reader is None:
-        raise InputError("is neither CSV nor Parquet", file=path, cure="export the runs as .csv or .parquet")
-    try:
-        frame = reader(path)
-    except (OSError, ValueError, EOFError, zlib.error) as error:
-        raise InputError(
-            f"cannot be read ({str(error).splitlines()[0]})", file=path, cure="export the runs again"
-        ) from error
+    frame = read_frame(path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return as_run_table(frame, origin=str(path), sha256=sha256, columns=columns, select=select, group=group)
+    return _run_table(frame, str(path), sha256, columns or {}, select, group, simulated=False)
 
 
 def as_run_table(
@@ -105,21 +83,32 @@ def as_run_table(
     simulated: bool = False,
 ) -> RunTable:
     """Validate a DataFrame of runs; parameters and errors as in :func:`read_runs`."""
-    frame = _renamed(frame, columns or {}, origin)
+    frame = frame.set_axis(range(2, len(frame) + 2))
+    return _run_table(frame, origin, sha256, columns or {}, select, group, simulated=simulated)
+
+
+def _run_table(
+    frame: pd.DataFrame,
+    origin: str,
+    sha256: str | None,
+    columns: dict[str, str],
+    select: str | None,
+    group: str | None,
+    *,
+    simulated: bool,
+) -> RunTable:
+    """Rename, select, check and derive; the frame's index holds the row numbers that errors name."""
+    frame = _renamed(frame, columns, origin)
     if group is not None:
         if group not in frame:
-            raise InputError(
-                "is named as the group column but is not in the table",
-                file=origin,
-                column=group,
-                cure=nearest(group, list(map(str, frame.columns))),
-            )
-        blank = frame[group].isna()
-        if blank.any():
-            cure = "name its recipe, or leave the run out with --select"
-            raise InputError("must not be blank", file=origin, row=int(frame.index[blank][0]), column=group, cure=cure)
-        frame = frame.assign(group=frame[group].astype(str))
+            cure = nearest(group, list(map(str, frame.columns)))
+            raise InputError("is named as the group column but is not in the table", file=origin, column=group, cure=cure)
+        frame = frame.assign(group=frame[group].astype(str).where(frame[group].notna()))
     frame = _selected(frame, select, origin)
+    if group is not None and frame["group"].isna().any():
+        row = int(frame.index[frame["group"].isna()][0])
+        cure = "name its recipe, or leave the run out with --select"
+        raise InputError("must not be blank", file=origin, row=row, column=group, cure=cure)
     frame, derived, missing = _derive(checked(frame, origin))
     sha256 = sha256 or hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
     return RunTable(frame.reset_index(drop=True), origin, sha256, tuple(derived), tuple(missing), simulated)
@@ -144,24 +133,15 @@ def _renamed(frame: pd.DataFrame, columns: dict[str, str], origin: str) -> pd.Da
     replaced = [name for name in columns if name in frame and name not in columns.values()]
     frame = frame.drop(columns=replaced).rename(columns={own: canonical for canonical, own in columns.items()})
     if "run_id" not in frame:
-        frame = frame.assign(run_id=[f"row-{i + 2}" for i in range(len(frame))])
-    # Row numbers of the file (the header is line 1) survive selection, so that errors can name them.
-    return (
-        frame.set_axis(np.asarray(frame.index) + 2, axis=0)
-        if _counts_rows(frame)
-        else frame.set_axis(range(2, len(frame) + 2))
-    )
-
-
-def _counts_rows(frame: pd.DataFrame) -> bool:
-    return bool(pd.api.types.is_integer_dtype(frame.index) and frame.index.is_monotonic_increasing and frame.index.is_unique)
+        frame = frame.assign(run_id=[f"row-{row}" for row in frame.index])
+    return frame
 
 
 def _selected(frame: pd.DataFrame, select: str | None, origin: str) -> pd.DataFrame:
     if select is None:
         return frame
     try:
-        holds = frame.eval(select)
+        holds = frame.eval(select, local_dict={}, global_dict={})
     except Exception as error:  # pandas raises many kinds here, from SyntaxError to UndefinedVariableError
         raise InputError(
             f"cannot be evaluated ({str(error).splitlines()[0]})",

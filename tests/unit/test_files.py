@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import stat
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 from bayesmoe.errors import InputError
-from bayesmoe.files import write_text, written_whole
+from bayesmoe.files import write_netcdf, write_text, written_whole
 
 OLD, NEW = "the old file", "the new file"
 
@@ -111,6 +115,50 @@ def test_a_long_library_message_is_cut_to_one_line(target):
     hdf5 = "Can't synchronously write data (file write failed: time = Sun\n, filename = 'x', errno = 28\n)"
     with pytest.raises(InputError) as caught:
         write_half(target, OSError(hdf5))
+    assert "\n" not in str(caught.value)
+    assert untouched(target)
+
+
+@pytest.mark.parametrize("kind", [xr.Dataset, xr.DataTree])
+def test_netcdf_comes_back_as_it_was(target, kind):
+    dataset = xr.Dataset({"loss": ("run", [2.5, 2.4], {"units": "nats/token"})}, attrs={"law": "yun"})
+    content = dataset if kind is xr.Dataset else xr.DataTree.from_dict({"/posterior": dataset})
+    write_netcdf(target, content)
+    read = xr.load_dataset if kind is xr.Dataset else xr.load_datatree
+    assert read(target, engine="h5netcdf").identical(content)
+
+
+def write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table the way ``bayesmoe datasets fetch --out`` does."""
+    with written_whole(path) as temporary:
+        frame.to_parquet(temporary)
+
+
+@pytest.fixture
+def no_room():
+    """Let no file grow beyond 10 kB: a full disk as the libraries that write files really meet it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+NOISE = np.random.default_rng(0).random(10_000)
+
+
+@pytest.mark.parametrize(
+    ("write", "content"),
+    [
+        (write_text, "x" * 100_000),
+        (write_netcdf, xr.Dataset({"x": ("i", NOISE)})),
+        (write_netcdf, xr.DataTree.from_dict({"/posterior": xr.Dataset({"x": ("i", NOISE)})})),
+        (write_parquet, pd.DataFrame({"x": NOISE})),
+    ],
+    ids=["text", "dataset", "tree", "parquet"],
+)
+def test_a_file_that_does_not_fit_leaves_the_old_one(target, no_room, write, content):
+    with pytest.raises(InputError, match=r"could not be written \(.*File too large.*\); free disk space") as caught:
+        write(target, content)
     assert "\n" not in str(caught.value)
     assert untouched(target)
 

@@ -17,8 +17,8 @@ def solve(landscape: Landscape, optimal: Any, base: int) -> tuple[Any, Any, Any]
     """
     best_loss = landscape.loss(optimal)
     target = best_loss[:, base]
-    low, _ = landscape.brackets()
-    ln_size = bisect(lambda x: landscape.loss(x) > target[:, None], low, optimal)
+    low = landscape.smallest_servable()
+    _, ln_size = bisect(lambda x: landscape.loss(x) > target[:, None], low, optimal)
     ln_size = ln_size.at[:, base].set(optimal[:, base])
     reached = best_loss <= target[:, None]
     return ln_size, reached & landscape.serving(ln_size).feasible, target

@@ -18,12 +18,13 @@ def solve(landscape: Landscape, optimal: Any, base: int) -> tuple[Any, Any, Any]
     is nothing to gain from going beyond it. Infeasible where no size is affordable.
     """
     bound = landscape.serving(optimal).usd_per_million_tokens[:, base]
-    low, _ = landscape.brackets()
+    low = landscape.smallest_servable()
 
     def affordable(ln_size: Any) -> Any:
         return landscape.serving(ln_size).usd_per_million_tokens <= bound[:, None]
 
-    ln_size = jnp.where(affordable(optimal), optimal, bisect(affordable, low, optimal))
+    last, _ = bisect(affordable, low, optimal)
+    ln_size = jnp.where(affordable(optimal), optimal, last)
     return ln_size, affordable(low), bound
 
 

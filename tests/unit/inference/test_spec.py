@@ -312,6 +312,22 @@ def test_a_module_that_does_not_run(my_module, module, text):
     assert said.startswith("law: cannot be imported (")
 
 
+def test_a_module_that_fails_at_length_is_told_in_one_line(my_module):
+    name = my_module("laws_lengthy", "raise RuntimeError('first\\nsecond')\n")
+    said = complaint(law_of, LawSpec(name=f"{name}:MyLaw"))
+    assert said.startswith("law: cannot be imported (first")
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("module", "body"), [("laws_bare", "    twist: float = 1.0"), ("laws_array", "    table: np.ndarray | None = None")]
+)
+def test_a_law_that_cannot_work_is_refused_by_name(my_module, module, body):
+    head = "import numpy as np\nfrom dataclasses import dataclass\nfrom bayesmoe.laws import Law\n"
+    name = my_module(module, f"{head}@dataclass(frozen=True)\nclass MyLaw(Law):\n{body}\n")
+    assert complaint(law_of, LawSpec(name=f"{name}:MyLaw")).startswith("law: ")
+
+
 @pytest.mark.parametrize("name", [".relative:MyLaw", "bayesmoe.laws.base:Law"])
 def test_neither_a_relative_module_nor_the_bare_base_is_a_law(name):
     assert complaint(law_of, LawSpec(name=name)).startswith("law: ")

@@ -186,6 +186,7 @@ class OwnLaw(Law):
     source = "this test"
     equation = "L = a N^-b"
     other_covariates = ()
+    coordinates = ()
 
     def loss(self, parameters, run):
         return parameters["a"] * run[self.size] ** -parameters["b"]

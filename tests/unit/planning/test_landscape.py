@@ -15,7 +15,7 @@ from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import DataSpec, FitSpec, GroupSpec, LawSpec
 from bayesmoe.laws import Clark, Yun
 from bayesmoe.planning.landscape import Landscape, landscape
-from bayesmoe.planning.scenario import Uncertain, in_group
+from bayesmoe.planning.scenario import UncertainShare, in_group
 from bayesmoe.specs import to_json
 
 ILLUSTRATIVE = Yun.published[0].coefficients
@@ -136,7 +136,7 @@ def test_costs_are_as_uncertain_as_told(small_fit, scenario):
 
 def test_a_share_never_exceeds_one_and_a_plain_number_is_certain(small_fit, scenario):
     serving = dataclasses.replace(
-        scenario.serving, utilisation=Uncertain(median=0.9, log_sd=0.5), price_usd_per_gpu_hour=3.0
+        scenario.serving, utilisation=UncertainShare(median=0.9, log_sd=0.5), price_usd_per_gpu_hour=3.0
     )
     costs = landscape(small_fit, dataclasses.replace(scenario, serving=serving)).cost_draws
     assert float(costs["utilisation"].max()) == 1.0

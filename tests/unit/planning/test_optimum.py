@@ -15,40 +15,41 @@ def ends(low, high):
     return jnp.asarray(low, dtype=float), jnp.asarray(high, dtype=float)
 
 
+def both_near(found, expected):
+    """Assert that the last x that holds and the first that does not are the same number but for rounding."""
+    for one in found:
+        np.testing.assert_allclose(one, expected, rtol=1e-14)
+
+
 def test_bisect_finds_each_elements_own_crossing():
     thresholds = np.array([[0.5, np.pi], [9.999, 7.0]])
-    found = bisect(lambda x: x < thresholds, *ends(np.zeros((2, 2)), np.full((2, 2), 10.0)))
-    np.testing.assert_allclose(found, thresholds, rtol=1e-14)
+    both_near(bisect(lambda x: x < thresholds, *ends(np.zeros((2, 2)), np.full((2, 2), 10.0))), thresholds)
 
 
 def test_bisect_in_a_bracket_of_each_elements_own():
-    found = bisect(lambda x: x**2 < 2.0, *ends([0.0, 1.0, -1.0], [10.0, 1.5, 2.0]))
-    np.testing.assert_allclose(found, np.sqrt(2.0), rtol=1e-14)
+    both_near(bisect(lambda x: x**2 < 2.0, *ends([0.0, 1.0, -1.0], [10.0, 1.5, 2.0])), np.full(3, np.sqrt(2.0)))
 
 
-def test_bisect_stays_at_the_low_end_where_nothing_holds():
-    np.testing.assert_allclose(bisect(lambda x: x < 0.0, *ends([1.0], [3.0])), [1.0], rtol=1e-14)
-
-
-def test_bisect_goes_to_the_high_end_where_all_holds():
-    np.testing.assert_allclose(bisect(lambda x: x < 5.0, *ends([1.0], [3.0])), [3.0], rtol=1e-14)
+@pytest.mark.parametrize(("threshold", "end"), [(0.0, 1.0), (5.0, 3.0)])
+def test_bisect_stays_in_its_bracket(threshold, end):
+    both_near(bisect(lambda x: x < threshold, *ends([1.0], [3.0])), [end])
 
 
 def test_bisect_takes_the_unknown_as_false():
-    found = bisect(lambda x: jnp.where(x < 2.5, 0.0, jnp.nan) <= 1.0, *ends([1.0], [3.0]))
-    np.testing.assert_allclose(found, [2.5], rtol=1e-14)
+    both_near(bisect(lambda x: jnp.where(x < 2.5, 0.0, jnp.nan) <= 1.0, *ends([1.0], [3.0])), [2.5])
 
 
-def test_what_bisect_returns_is_inside():
+def test_bisect_returns_what_holds_and_what_does_not():
     """A serving cost jumps where one request less fits: a hair outside is not almost inside."""
     thresholds = np.random.default_rng(0).uniform(14.0, 32.0, 1000)
-    found = bisect(lambda x: x <= thresholds, *ends(np.full(1000, 13.8), np.full(1000, 32.2)))
-    assert (np.asarray(found) <= thresholds).all()
+    last, first = bisect(lambda x: x <= thresholds, *ends(np.full(1000, 13.8), np.full(1000, 32.2)))
+    assert (np.asarray(last) <= thresholds).all()
+    assert (np.asarray(first) > thresholds).all()
+    np.testing.assert_allclose(last, first, rtol=1e-15)
 
 
 def test_bisect_compiles():
-    found = jax.jit(lambda low, high: bisect(lambda x: jnp.exp(x) < 7.0, low, high))(*ends([0.0], [20.0]))
-    np.testing.assert_allclose(found, np.log([7.0]), rtol=1e-14)
+    both_near(jax.jit(lambda low, high: bisect(lambda x: jnp.exp(x) < 7.0, low, high))(*ends([0.0], [20.0])), np.log([7.0]))
 
 
 @pytest.mark.parametrize(

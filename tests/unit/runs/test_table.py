@@ -128,7 +128,12 @@ def test_the_group_column_must_be_in_the_table(tmp_path):
 
 def test_a_run_without_a_group_is_named(tmp_path):
     text = TEXT.replace("8,1e8,base", "8,1e8,")
-    assert complaint(written(tmp_path, text), group="router").startswith(", row 4, router: ")
+    assert complaint(written(tmp_path, text), group="router").startswith(", row 4, router: must not be blank")
+
+
+def test_a_run_without_a_group_may_be_selected_away(tmp_path):
+    path = written(tmp_path, TEXT.replace("8,1e8,base", "8,1e8,"))
+    assert read_runs(path, group="router", select="run_id != 'c'").frame["group"].tolist() == ["none", "hash", "hash"]
 
 
 # Selection
@@ -172,6 +177,11 @@ def test_an_expression_must_say_yes_or_no(tmp_path):
     # A column of counts: pandas would take them as row numbers and shuffle the runs.
     path = written(tmp_path, "loss,num_experts\n2.5,5\n2.4,3\n2.3,4\n2.2,2\n")
     assert complaint(path, select="num_experts").startswith(", select: must say yes or no of each run")
+
+
+@pytest.mark.parametrize("select", ["num_experts + 1", "more = num_experts > 1", "1", "True"])
+def test_neither_a_number_nor_an_assignment_says_yes_or_no(tmp_path, select):
+    assert complaint(written(tmp_path), select=select).startswith(", select: ")
 
 
 def test_an_expression_that_keeps_nothing(tmp_path):
@@ -219,6 +229,28 @@ def test_a_blank_line_counts(tmp_path):
     assert complaint(path).startswith(", row 6, loss: must be positive")
 
 
+def test_runs_without_ids_are_numbered_by_the_line_they_stand_in(tmp_path):
+    path = written(tmp_path, "loss,num_experts\n2.5,1\n\n2.4,2\n")
+    assert read_runs(path).frame["run_id"].tolist() == ["row-2", "row-4"]
+
+
+def test_a_blank_line_above_the_header_changes_nothing_but_the_row_numbers(tmp_path):
+    assert read_runs(written(tmp_path, "\n" + TEXT)).frame["run_id"].tolist() == ["a", "b", "c", "d"]
+    path = written(tmp_path, "\n" + TEXT.replace("b,2.4", "b,-2.4"))
+    assert complaint(path).startswith(", row 4, loss: must be positive")
+
+
+def test_a_blank_line_leaves_whole_numbers_whole(tmp_path):
+    path = written(tmp_path, "run_id,loss,num_experts\n7,2.5,1\n\n8,2.4,2\n")
+    assert read_runs(path).frame["run_id"].tolist() == ["7", "8"]
+
+
+def test_rows_of_a_parquet_file_are_counted_whatever_index_it_brings(tmp_path):
+    frame = pd.DataFrame({"loss": [2.5, -2.4], "num_experts": [1, 2]}, index=[500, 900])
+    frame.to_parquet(tmp_path / "runs.parquet")
+    assert complaint(tmp_path / "runs.parquet").startswith(", row 3, loss: must be positive")
+
+
 # Files
 
 
@@ -234,11 +266,9 @@ def test_an_unknown_suffix(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("empty.csv", b""),
-        ("ragged.csv", b"loss,num_experts\n2,1\n2,1,1,1\n"),
         ("wide.csv", TEXT.encode("utf-16")),
         ("plain.csv.gz", TEXT.encode()),
-        pytest.param("cut.csv.gz", gzip.compress(TEXT.encode())[:-12]),
+        ("cut.csv.gz", gzip.compress(TEXT.encode())[:-12]),
         ("text.parquet", TEXT.encode()),
         ("short.parquet", b"x"),
     ],
@@ -249,6 +279,18 @@ def test_an_unreadable_file(tmp_path, name, content):
     said = complaint(tmp_path / name)
     assert said.startswith(": cannot be read (")
     assert said.endswith("); export the runs again.")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", ": is empty; add a header and one row a trained model."),
+        ("loss,num_experts\n2,1\n2,1,1,1\n", ", row 3: must have 2 values like the header, found 4; "),
+        ("loss;num_experts\n2;1\n", ", row 1: must be separated by commas, found 'loss;num_experts'; "),
+    ],
+)
+def test_a_file_that_is_no_table(tmp_path, content, says):
+    assert complaint(written(tmp_path, content)).startswith(says)
 
 
 def test_a_table_with_a_header_alone(tmp_path):
@@ -271,6 +313,16 @@ def test_lines_longer_than_the_header_never_shift_the_columns(tmp_path):
     except InputError:
         return
     assert found[["loss", "num_experts", "top_k"]].to_numpy().tolist() == [[2.5, 4, 2], [2.4, 8, 2]]
+
+
+@pytest.mark.filterwarnings("ignore::pandas.errors.ParserWarning")
+def test_a_line_with_a_surplus_value_is_refused(tmp_path):
+    path = written(tmp_path, "run_id,loss,num_experts,top_k\na,2.5,4,2,9\nb,2.4,8,2,9\n")
+    assert complaint(path)
+
+
+def test_a_column_that_stands_twice_in_a_file_is_named(tmp_path):
+    assert complaint(written(tmp_path, "loss,loss,num_experts\n2.5,2.4,1\n")).startswith(", loss: stands more than once")
 
 
 def test_a_column_that_stands_twice_is_named():
