@@ -10,7 +10,7 @@ demo: $(BIN)/.installed
 	$(BIN)/bayesmoe demo --out demo
 
 test: $(BIN)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadscope
 
 slow: $(BIN)/.installed
 	$(BIN)/python -m pytest -m slow

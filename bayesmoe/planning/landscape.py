@@ -95,7 +95,8 @@ class Landscape:
         low, high = self.brackets()
         latency = _latency(self.scenario)
         if isinstance(latency, TableLatency):
-            measured = [np.log(latency.smallest_size(count)) for count in self.scenario.choices.num_experts]
+            # A hair inside: the exponential of a logarithm may round to the wrong side of the smallest measured size.
+            measured = [np.log(latency.smallest_size(count)) + 1e-9 for count in self.scenario.choices.num_experts]
             return jnp.minimum(jnp.maximum(low, jnp.asarray(measured)), high)
         return low
 
