@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jax.scipy.interpolate import RegularGridInterpolator
 
 from bayesmoe.costs.hardware import Accelerator
 from bayesmoe.errors import InputError
@@ -41,8 +39,17 @@ class Served(NamedTuple):
     kv_bytes_per_token: Any
 
 
-Latency = Callable[[Served, Any, Any], tuple[Any, Any]]
-"""``(model, batch, n_gpus) -> (prefill_s, decode_s)`` of one iteration that decodes a batch and prefills its share."""
+class Latency(Protocol):
+    """Seconds of one iteration that decodes a batch and prefills its share of new requests."""
+
+    @property
+    def largest_batch(self) -> float:
+        """Largest batch whose latency is known."""
+        ...
+
+    def __call__(self, model: Served, batch: Any, n_gpus: Any) -> tuple[Any, Any]:
+        """``(prefill_s, decode_s)`` of an iteration."""
+        ...
 
 
 def expert_hit_share(batch: Any, num_experts: Any, top_k: Any) -> Any:
@@ -86,6 +93,11 @@ class AnalyticLatency:
     flop: float = 0.0
     prefill: float = 1.11
 
+    @property
+    def largest_batch(self) -> float:
+        """A formula knows every batch."""
+        return np.inf
+
     def __call__(self, model: Served, batch: Any, n_gpus: Any) -> tuple[Any, Any]:
         """Seconds of prefill and of decode in one iteration."""
         hit = expert_hit_share(batch, model.num_experts, model.top_k)
@@ -111,6 +123,11 @@ class TableLatency:
 
     grids: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
+    @property
+    def largest_batch(self) -> float:
+        """Largest batch measured for every pair; a server that could hold more is told to stop there."""
+        return min(float(batches[-1]) for _, batches, *_ in self.grids.values())
+
     def smallest_size(self, num_experts: int) -> float:
         """Smallest measured backbone with that expert count; infinite when there is none."""
         return min(
@@ -120,14 +137,38 @@ class TableLatency:
     def __call__(self, model: Served, batch: Any, n_gpus: Any) -> tuple[Any, Any]:
         """Seconds of prefill and of decode in one iteration."""
         experts, gpus, size, batch = jnp.broadcast_arrays(model.num_experts, n_gpus, model.n_dense, batch)
-        prefill = jnp.full(size.shape, jnp.nan)
-        decode = prefill
-        at = jnp.stack([size, batch], axis=-1)
-        for (e, g), (sizes, batches, prefill_s, decode_s) in self.grids.items():
-            here = (experts == e) & (gpus == g)
-            prefill = jnp.where(here, RegularGridInterpolator((sizes, batches), prefill_s, fill_value=jnp.nan)(at), prefill)
-            decode = jnp.where(here, RegularGridInterpolator((sizes, batches), decode_s, fill_value=jnp.nan)(at), decode)
-        return prefill, decode
+        pairs, sizes, batches, seconds = self._stacked()
+        match = (experts[..., None] == pairs[:, 0]) & (gpus[..., None] == pairs[:, 1])
+        pair = jnp.argmax(match, axis=-1)
+        row, across, known_size = _place(size, sizes[pair])
+        column, down, known_batch = _place(batch, batches[pair])
+        corners = [seconds[pair, row + i, column + j] for i in (0, 1) for j in (0, 1)]
+        weights = [(1 - across) * (1 - down), (1 - across) * down, across * (1 - down), across * down]
+        total = sum(weight[..., None] * corner for weight, corner in zip(weights, corners, strict=True))
+        known = jnp.any(match, axis=-1) & known_size & known_batch
+        total = jnp.where(known[..., None], total, jnp.nan)
+        return total[..., 0], total[..., 1]
+
+    def _stacked(self) -> tuple[Any, Any, Any, Any]:
+        """All grids as one array each, short ones filled up with infinities, so that one lookup serves every pair."""
+        rows = max(len(sizes) for sizes, *_ in self.grids.values())
+        columns = max(len(batches) for _, batches, *_ in self.grids.values())
+        sizes = np.full((len(self.grids), rows), np.inf)
+        batches = np.full((len(self.grids), columns), np.inf)
+        seconds = np.zeros((len(self.grids), rows, columns, 2))
+        for i, (own_sizes, own_batches, prefill_s, decode_s) in enumerate(self.grids.values()):
+            sizes[i, : len(own_sizes)], batches[i, : len(own_batches)] = own_sizes, own_batches
+            seconds[i, : len(own_sizes), : len(own_batches)] = np.stack([prefill_s, decode_s], axis=-1)
+        return jnp.array(list(self.grids)), jnp.asarray(sizes), jnp.asarray(batches), jnp.asarray(seconds)
+
+
+def _place(value: Any, knots: Any) -> tuple[Any, Any, Any]:
+    """Interval of ``knots`` (last axis, filled up with infinities) that holds a value, its share of it, and whether any does."""
+    last = jnp.sum(jnp.isfinite(knots), axis=-1) - 1
+    left = jnp.clip(jnp.sum(value[..., None] >= knots, axis=-1) - 1, 0, last - 1)
+    low, high = (jnp.take_along_axis(knots, index[..., None], axis=-1)[..., 0] for index in (left, left + 1))
+    share = (value - low) / (high - low)
+    return left, share, (share >= 0) & (share <= 1)
 
 
 def read_latency_table(path: str | Path) -> TableLatency:

@@ -47,6 +47,8 @@ class Landscape:
         Training tokens of every candidate when the law has no tokens term; the budget then bounds the size.
     cost_draws : dict of array
         Draws of the scenario's uncertain numbers: shape (S, 1), or (S, K) where candidates differ.
+    latency : Latency
+        Seconds of a serving iteration.
     """
 
     law: Law
@@ -56,6 +58,7 @@ class Landscape:
     scenario: Scenario
     fixed_tokens: float | None
     cost_draws: dict[str, Any]
+    latency: Latency
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -93,10 +96,9 @@ class Landscape:
     def smallest_servable(self) -> Any:
         """Smallest ln size whose serving latency is known."""
         low, high = self.brackets()
-        latency = _latency(self.scenario)
-        if isinstance(latency, TableLatency):
+        if isinstance(self.latency, TableLatency):
             # A hair inside: the exponential of a logarithm may round to the wrong side of the smallest measured size.
-            measured = [np.log(latency.smallest_size(count)) + 1e-9 for count in self.scenario.choices.num_experts]
+            measured = [np.log(self.latency.smallest_size(count)) + 1e-9 for count in self.scenario.choices.num_experts]
             return jnp.minimum(jnp.maximum(low, jnp.asarray(measured)), high)
         return low
 
@@ -123,14 +125,14 @@ class Landscape:
         )
         return cheapest_replica(
             model,
-            _latency(self.scenario),
+            self.latency,
             max_gpus=serving.max_gpus,
             memory_bytes=accelerator_named(serving.accelerator).memory_bytes,
             memory_fraction=serving.memory_fraction,
             bytes_per_weight=serving.bytes_per_weight,
             prompt_tokens=serving.prompt_tokens,
             output_tokens=serving.output_tokens,
-            max_batch=serving.max_batch,
+            max_batch=min(serving.max_batch, self.latency.largest_batch),
             slowdown=draws["slowdown"],
             utilisation=draws["utilisation"],
             price_usd_per_gpu_hour=draws["serving_price_usd_per_gpu_hour"],
@@ -181,9 +183,8 @@ def landscape(fit: xr.DataTree, scenario: Scenario) -> Landscape:
             cure="add tokens to the run table and refit",
         )
     counts = jnp.asarray(scenario.choices.num_experts, dtype=float)
-    return Landscape(
-        law, parameters, counts, scenario.architecture.family(), scenario, fixed, _cost_draws(scenario, draws, len(counts))
-    )
+    costs = _cost_draws(scenario, draws, len(counts))
+    return Landscape(law, parameters, counts, scenario.architecture.family(), scenario, fixed, costs, _latency(scenario))
 
 
 def _group_coordinates(fit: xr.DataTree, scenario: Scenario) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> xr.Dataset:
     base = scenario.choices.num_experts.index(scenario.choices.base_num_experts)
 
     def solved(parameters: dict[str, Any], cost_draws: dict[str, Any]) -> Any:
-        part = Landscape(here.law, parameters, here.num_experts, here.family, scenario, here.fixed_tokens, cost_draws)
+        part = replace(here, parameters=parameters, cost_draws=cost_draws)
         optimal = part.loss_optimal()
         low, high = part.brackets()
         # An optimum at the edge of all sizes is none, unless the budget itself is the edge.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,10 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
     choice = ranked.fillna(np.inf).idxmin("num_experts").where(sure.any("num_experts"), 0)
     near = sure & (ranked - ranked.min("num_experts") <= allowed)
     optimal = [str(name) for name in plan.data_vars if str(name).startswith("loss_optimal_")]
-    bands = plan[[*UNITS, *optimal]].quantile(list(QUANTILES), "sample", skipna=True)
+    with warnings.catch_warnings():
+        # A count that no draw finds feasible has no band, and its NaN says so.
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        bands = plan[[*UNITS, *optimal]].quantile(list(QUANTILES), "sample", skipna=True)
     summary = bands.assign(
         p_feasible=p_feasible,
         p_best=p_best,

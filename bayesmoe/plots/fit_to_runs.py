@@ -1,4 +1,4 @@
-"""How the fit meets its runs: residuals against training scale."""
+"""How the fit meets its runs: residuals against observed loss."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _DPI = 130
 
 
 def figures(fit: xr.DataTree, risk: xr.Dataset | None) -> dict[str, Figure]:
-    """All figures of a report by name; those of the plan only when there is one."""
+    """All figures of a report by name; those of the plan only when there is one. They stay open: the caller closes them."""
     names = headline_names(fit)
     made: dict[str, Figure] = {}
     if risk is not None:

@@ -40,7 +40,7 @@ FIGURES = {
 
 
 def band(low: float, middle: float, high: float, *, large: bool = False) -> str:
-    """``2.18 (2.15–2.22)``, rounded so that the band has two digits, or each number where it spans a factor of three; counts as ``3.1B``.
+    """``2.161 (2.123–2.204)``, rounded so that the band has two digits, or each number where it spans a factor of three; counts as ``3.1B``.
 
     Parameters
     ----------

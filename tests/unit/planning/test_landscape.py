@@ -11,6 +11,8 @@ import pytest
 import xarray as xr
 
 from bayesmoe.architecture import Family
+from bayesmoe.costs.hardware import ACCELERATORS
+from bayesmoe.costs.latency import AnalyticLatency
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import DataSpec, FitSpec, GroupSpec, LawSpec
 from bayesmoe.laws import Clark, Yun
@@ -31,7 +33,8 @@ def at(scenario, law, coefficients, counts, *, fixed_tokens=None, family=None):
     """One draw of known coefficients."""
     parameters = {name: jnp.array([value]) for name, value in coefficients.items()}
     counts = jnp.asarray(counts, dtype=float)
-    return Landscape(law, parameters, counts, family or scenario.architecture.family(), scenario, fixed_tokens, {})
+    latency = AnalyticLatency(ACCELERATORS[scenario.serving.accelerator], 161.0, 338.0)
+    return Landscape(law, parameters, counts, family or scenario.architecture.family(), scenario, fixed_tokens, {}, latency)
 
 
 @pytest.mark.parametrize(
