@@ -24,6 +24,9 @@ from bayesmoe.specs import from_json, to_json
 FORMAT = 1
 """Version of the layout written below; a reader refuses a newer one."""
 
+GROUP_DIM = "run_group"
+"""Dimension of what differs between groups of runs; ArviZ keeps the name ``group`` for its own."""
+
 _EXTRA_COLUMNS = ("n_dense", "n_active", "n_total", "tokens", "num_experts", "top_k", "train_flop")
 _STATS = {"diverging", "energy", "lp", "acceptance_rate", "n_steps", "step_size"}
 
@@ -58,11 +61,11 @@ def as_data_tree(
             "observed_data": {"loss": frame["loss"].to_numpy(float)},
             "constant_data": {**constant, **reference, "group_of_run": group_of_run},
         },
-        coords={"run": frame["run_id"].astype(str).to_numpy(), "group": list(structure.groups)},
+        coords={"run": frame["run_id"].astype(str).to_numpy(), GROUP_DIM: list(structure.groups)},
         dims={
             "loss": ["run"],
             **{name: ["run"] for name in (*constant, "group_of_run")},
-            **{name: ["group"] for name, value in posterior.items() if value.ndim == 3},
+            **{name: [GROUP_DIM] for name, value in posterior.items() if value.ndim == 3},
             **{name: [] for name in reference},
         },
     )

@@ -16,7 +16,7 @@ from bayesmoe.costs.latency import AnalyticLatency, Latency, Served, TableLatenc
 from bayesmoe.costs.serving import ServingCost, cheapest_replica
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import coordinates_of
-from bayesmoe.inference.store import law_of_fit, reference_of_fit, spec_of
+from bayesmoe.inference.store import GROUP_DIM, law_of_fit, reference_of_fit, spec_of
 from bayesmoe.laws import Law
 from bayesmoe.planning.optimum import minimise_unimodal
 from bayesmoe.planning.scenario import Scenario, drawn
@@ -190,7 +190,7 @@ def landscape(fit: xr.DataTree, scenario: Scenario) -> Landscape:
 def _group_coordinates(fit: xr.DataTree, scenario: Scenario) -> dict[str, Any]:
     spec, law = spec_of(fit), law_of_fit(fit)
     posterior = fit["posterior"].to_dataset().stack(sample=("chain", "draw")).transpose("sample", ...)
-    groups = [str(name) for name in posterior["group"].values] if "group" in posterior.dims else []
+    groups = [str(name) for name in posterior[GROUP_DIM].values] if GROUP_DIM in posterior.dims else []
     group = scenario.choices.group
     if groups and group not in (*groups, NEW_GROUP):
         cure = f"one of {', '.join(groups)}, or 'new' for a group not trained yet"
@@ -203,14 +203,14 @@ def _group_coordinates(fit: xr.DataTree, scenario: Scenario) -> dict[str, Any]:
     values = {}
     for coordinate in coordinates_of(law, spec.law.priors):
         found = posterior[coordinate.name]
-        if "group" not in found.dims:
+        if GROUP_DIM not in found.dims:
             values[coordinate.name] = jnp.asarray(found.values)
         elif group == NEW_GROUP:
             mean = coordinate.to_real(jnp.asarray(posterior[f"{coordinate.name}_population"].values))
             spread = posterior[f"{coordinate.name}_spread"].values
             values[coordinate.name] = coordinate.to_support(mean + spread * rng.standard_normal(len(spread)))
         else:
-            values[coordinate.name] = jnp.asarray(found.sel(group=group).values)
+            values[coordinate.name] = jnp.asarray(found.sel({GROUP_DIM: group}).values)
     return values
 
 

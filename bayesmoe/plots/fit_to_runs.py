@@ -44,5 +44,5 @@ def fit_to_runs(predictive: xr.Dataset) -> Figure:
     axes.axhline(0.0, color="#6b6b6b", linewidth=1)
     axes.set_xlabel("observed loss, nats per token")
     axes.set_ylabel("observed − predicted, % of loss")
-    figure.legend(frameon=False, fontsize=8, ncols=min(6, len(counts) + 1), loc="outside lower center")
+    figure.legend(frameon=False, fontsize=8, ncols=min(5, len(counts) + 1), loc="outside lower center")
     return figure

@@ -51,6 +51,8 @@ def band(low: float, middle: float, high: float, *, large: bool = False) -> str:
     """
     if not all(map(math.isfinite, (low, middle, high))):
         return "–"
+    if low == high and large:
+        return short(middle)
     if large or high >= 1e5:
         return f"{short(middle)} ({short(low)}–{short(high)})"
     if low > 0 and high / low > 3:
@@ -145,7 +147,7 @@ def extrapolation(ratios: dict[str, float]) -> str:
 
 
 def _times(ratio: float) -> str:
-    return f"{ratio:.0f}×" if ratio >= 10 else f"{ratio:.1f}×"
+    return f"{significant(ratio)}×"
 
 
 def identification(overlaps: dict[str, float], e_max_beyond: float | None, largest: float) -> str:

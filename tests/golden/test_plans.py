@@ -57,7 +57,7 @@ def test_the_plan_equals_brute_force_in_every_draw(public):
 
 def test_the_comparison_rejects_another_group(public):
     found, scenario, oracle = public
-    groups = [str(name) for name in found["posterior"]["group"].values]
+    groups = [str(name) for name in found["posterior"]["run_group"].values]
     other = in_group(scenario, next(name for name in groups if name != scenario.choices.group))
     here = landscape(found, other)
     made = plan(found, scenario, verdict="PASS")

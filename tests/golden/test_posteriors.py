@@ -47,14 +47,14 @@ def test_clark_posterior_holds_the_refits(fitted, mirror) -> None:
     assert fitted("clark2022-routers")["observed_data"].sizes["run"] == 166
     for router, values in REFITS.items():
         for name, value in values.items():
-            draws = posterior[name].sel(group=router)
+            draws = posterior[name].sel(run_group=router)
             assert abs(float(draws.mean()) - value) < 3 * float(draws.std()), (router, name)
         low, high = E_MAX[router]
-        assert low < float(posterior["e_max"].sel(group=router).median()) < high
+        assert low < float(posterior["e_max"].sel(run_group=router).median()) < high
 
 
 def test_a_wrong_refit_is_rejected(fitted, mirror) -> None:
-    draws = fitted("clark2022-routers")["posterior"]["a"].sel(group="S-Base")
+    draws = fitted("clark2022-routers")["posterior"]["a"].sel(run_group="S-Base")
     assert abs(float(draws.mean()) - -0.0730) > 3 * float(draws.std())
 
 
@@ -68,3 +68,15 @@ def test_another_seed_gives_the_same_posterior_within_its_error(fitted, mirror) 
     # |z| > 4 has probability 6e-5.
     assert abs(float(first.mean() - again.mean())) < 4 * error
     assert abs(float(first.mean() - again.mean() + 0.3 * first.std())) > 4 * error
+
+
+def test_a_grouped_fit_has_its_report(fitted, mirror) -> None:
+    import matplotlib.pyplot as plt
+
+    from bayesmoe.report.build import build_report, figures
+
+    found = fitted("clark2022-routers")
+    html = build_report(found, check(found), figures(found, None))
+    plt.close("all")
+    assert html.count("<img") == 4
+    assert "e_max_population" in html

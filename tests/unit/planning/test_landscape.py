@@ -178,8 +178,8 @@ def grouped(*, tokens=1.3e11):
     }
     posterior = xr.Dataset(
         {name: (("chain", "draw"), values) for name, values in scalars.items()}
-        | {name: (("chain", "draw", "group"), values) for name, values in groups.items()},
-        coords={"group": list(TRAINED)},
+        | {name: (("chain", "draw", "run_group"), values) for name, values in groups.items()},
+        coords={"run_group": list(TRAINED)},
     )
     reference = xr.Dataset(
         {"reference_size": 3e8, "reference_tokens": tokens, "reference_num_experts": 1.0, "reference_gain_experts": 16.0}
@@ -195,7 +195,7 @@ def test_a_named_group_has_its_own_draws(scenario):
     posterior = fit["posterior"].to_dataset().stack(sample=("chain", "draw"))
     for name in TRAINED:
         here = landscape(fit, in_group(scenario, name))
-        own = {q: posterior[q].sel(group=name).values if "group" in posterior[q].dims else posterior[q].values for q in
+        own = {q: posterior[q].sel(run_group=name).values if "run_group" in posterior[q].dims else posterior[q].values for q in
                ("loss_reference", "slope_size", "gain", "gain_slope", "e_start", "e_max")}  # fmt: skip
         # At the reference run the coordinates are the loss itself and its fall to the gain expert count.
         run = {"n_dense": 3e8, "num_experts": np.array([1.0, 16.0])[:, None]}
