@@ -87,7 +87,7 @@ def test_one_expert_is_dense(count, said):
     [
         ({}, [""]),
         ({"n_total": 50.0}, [""]),
-        ({"n_dense": 0.5, "tokens": 1.0}, ["backbone 0.5×", "tokens 1.0×", "inside the range"]),
+        ({"n_dense": 0.5, "tokens": 1.0}, ["backbone 0.50×", "tokens 1.0×", "inside the range"]),
         ({"n_dense": 2.34, "num_experts": 1.0}, ["backbone 2.3×", "experts 1.0×", "This is an extrapolation."]),
         ({"n_active": 12.6, "tokens": 2.0}, ["active size 13×", "long extrapolation"]),
     ],
