@@ -37,10 +37,9 @@ class Yun(Law):
     N is the dense model of the same depth and width, without embeddings; D tokens; Ehat Clark's effective experts, so
     ``Ehat(1) = e_start``; L nats per token. Logarithms are natural. The paper prints none of its coefficients.
 
-    Equation 4 of the paper has ``N_c = e_c = 1`` (``interaction="paper"``). Its product term then depends on the unit of N
-    and cannot let the gain of experts shrink with size: on Clark's runs it leaves twice the residual of the default,
-    ``interaction="centred"``, where ``N_c`` is the reference size and ``e_c = e_start``: a dense model has no routing term,
-    and d is the interaction alone.
+    Equation 4 of the paper has ``N_c = e_c = 1`` (``interaction="paper"``). Its product term depends on the unit of N and moves
+    the whole gain of experts together with the interaction. The default, ``interaction="centred"``, puts ``N_c`` at the
+    reference size and ``e_c = e_start``: a dense model has no routing term, and d is the interaction alone.
 
     Coordinates: ``loss_reference``, ``slope_size`` and ``slope_tokens`` are the loss and its total logarithmic slopes at
     the reference run; ``gain`` is the total fall of ln L from dense to the gain expert count E1 there; ``interaction = d
