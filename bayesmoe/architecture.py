@@ -53,16 +53,22 @@ class Family:
         return self.moe_share * (num_experts > 1) * num_experts / self.granularity
 
     def run(self, n_dense: Any, tokens: Any, num_experts: Any) -> dict[str, Any]:
-        """Covariates of a run of this family, under the run table's column names."""
+        """Covariates of a run of this family, under the run table's column names; training FLOP are ``6 n_active tokens``."""
+        top_k = 1.0 + (num_experts > 1) * (self.top_k - 1.0)
+        shared = (num_experts > 1) * self.shared_experts
         return {
             "n_dense": n_dense,
             "n_active": n_dense * self.active_ratio(num_experts),
             "n_total": n_dense * self.total_ratio(num_experts),
             "tokens": tokens,
             "num_experts": num_experts,
-            "top_k": 1.0 + (num_experts > 1) * (self.top_k - 1.0),
+            "top_k": top_k,
             "granularity": 1.0 + (num_experts > 1) * (self.granularity - 1.0),
-            "shared_experts": (num_experts > 1) * self.shared_experts,
+            "shared_experts": shared,
+            "activation_ratio": (top_k + shared) / (num_experts + shared),
+            "train_flop": self.train_flop_per_token(n_dense, num_experts) * tokens,
+            "num_layers": num_layers(n_dense),
+            "d_model": width_times_layers(n_dense) / num_layers(n_dense),
         }
 
     def train_flop_per_token(self, n_dense: Any, num_experts: Any, rule: str = FLOP_RULES[0]) -> Any:

@@ -41,9 +41,10 @@ def fit(
     configure()
     from bayesmoe.criticism.checks import check
     from bayesmoe.inference.fit import fit as fit_spec
+    from bayesmoe.inference.spec import law_of
     from bayesmoe.inference.store import save_fit
 
-    table = load_table(spec.data, spec.groups)
+    table = load_table(spec.data, spec.groups, law_of(spec.law).response)
     with sampling_progress() as show:
         tree = fit_spec(spec, table=table, report=show)
     save_fit(tree, out)

@@ -16,15 +16,15 @@ def predictive_check(fit: xr.DataTree) -> xr.Dataset:
     Returns
     -------
     Dataset
-        By ``run``: ``loss`` (nats per token), ``residual = loss / median prediction - 1``, ``band_low`` and ``band_high`` of
+        By ``run``: ``observed`` (the response, in the units of its attribute), ``residual = observed / median prediction - 1``, ``band_low`` and ``band_high`` of
         the 90% predictive band on the same scale, ``covered``, and ``num_experts``.
     """
-    draws = fit["posterior_predictive"]["loss"]
+    draws = fit["posterior_predictive"][fit.attrs["response"]]
     low, middle, high = draws.quantile([BAND[0], 0.5, BAND[1]], ["chain", "draw"]).values
-    observed = fit["observed_data"].dataset["loss"]
+    observed = fit["observed_data"].dataset[fit.attrs["response"]]
     return xr.Dataset(
         {
-            "loss": observed,
+            "observed": observed.assign_attrs(long_name=observed.name),
             "residual": observed / middle - 1.0,
             "band_low": ("run", low / middle - 1.0),
             "band_high": ("run", high / middle - 1.0),

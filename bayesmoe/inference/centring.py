@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesmoe.inference.model import NOISE_SCALE_MEDIAN, Data, Structure
+from bayesmoe.inference.model import Data, Structure
 
 
 def degrees_of_centring(structure: Structure, data: Data) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def degrees_of_centring(structure: Structure, data: Data) -> dict[str, Any]:
 
     gradient = np.asarray(jax.jit(jax.vmap(jax.grad(ln_loss), in_axes=(None, 0)))(medians, data.covariates))
     spread = np.array([c.spread for c in coordinates])
-    scaled = np.nan_to_num(gradient) * spread / NOISE_SCALE_MEDIAN
+    scaled = np.nan_to_num(gradient) * spread / law.noise_median
     degrees = np.empty((len(structure.groups), len(coordinates)))
     for group, member in enumerate(np.asarray(data.membership).T):
         own = scaled * member[:, None]

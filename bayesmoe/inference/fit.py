@@ -46,19 +46,19 @@ def fit(spec: FitSpec, *, table: RunTable | None = None, report: Callable[[Progr
     xarray.DataTree
         Groups ``posterior``, ``sample_stats``, ``prior``, ``prior_predictive``, ``posterior_predictive``,
         ``log_likelihood``, ``observed_data`` and ``constant_data``; the spec and its provenance in ``attrs``. Losses are in
-        nats per token.
+        nats per token; the variable is named after the law's response.
 
     Raises
     ------
     InputError
         A covariate of the law is missing, or the groups cannot be formed.
     """
-    table = table if table is not None else load_table(spec.data, spec.groups)
     law = law_of(spec.law)
+    table = table if table is not None else load_table(spec.data, spec.groups, law.response)
     require_covariates(table.frame, law, file=table.origin)
     coordinates = coordinates_of(law, spec.law.priors)
     frame, structure, data = arrange(table, law, coordinates, spec)
-    loss = jnp.asarray(frame["loss"].to_numpy(float))
+    loss = jnp.asarray(frame[law.response].to_numpy(float))
 
     def model(data: Data, loss: Any) -> None:
         scaling_law(structure, data, loss)
@@ -93,8 +93,10 @@ def fit(spec: FitSpec, *, table: RunTable | None = None, report: Callable[[Progr
     posterior = _constrained(model, data, loss, samples, unravel)
     flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in posterior.items()}
     sampled = {name: flat[name] for name in flat if name in free}
-    predictive = Predictive(model, sampled, return_sites=["loss"], batch_ndims=1)(predictive_key, data, None)["loss"]
-    pointwise = log_likelihood(model, sampled, data, loss)["loss"]
+    predictive = Predictive(model, sampled, return_sites=[law.response], batch_ndims=1)(predictive_key, data, None)[
+        law.response
+    ]
+    pointwise = log_likelihood(model, sampled, data, loss)[law.response]
     shape = posterior["noise_scale"].shape
     return as_data_tree(
         spec,
@@ -125,12 +127,11 @@ def arrange(
     routed, dense = frame.iloc[: (~shared_dense).sum()], frame.iloc[(~shared_dense).sum() :]
     membership = np.array([[float(group == g) for g in groups] for group in routed.get("group", [])])
     pooled = _pooled(coordinates, frame, groups, spec) if groups else ()
-    reference = reference_run(frame, law)
     data = Data(
         covariates={name: jnp.asarray(routed[name].to_numpy(float)) for name in law.covariates},
         membership=jnp.asarray(membership.reshape(len(routed), len(groups))),
         dense_covariates={name: jnp.asarray(dense[name].to_numpy(float)) for name in law.covariates},
-        reference=type(reference)(*(jnp.asarray(float(value)) for value in reference)),
+        reference=jax.tree.map(jnp.asarray, reference_run(frame, law)),
         centring={},
     )
     structure = Structure(law, coordinates, pooled, groups)
@@ -155,8 +156,8 @@ def _pooled(
                 )
         return tuple(name for name in known if name not in spec.groups.shared)
     dense = spec.groups.dense is not None
-    counts = [frame.loc[frame["group"] == g, "num_experts"].nunique() + dense for g in groups]
-    shapes = min(counts) >= _SHAPE_NEEDS
+    counts = [frame.loc[frame["group"] == g, "num_experts"].nunique() + dense for g in groups if "num_experts" in frame]
+    shapes = min(counts, default=0) >= _SHAPE_NEEDS
     return tuple(c.name for c in coordinates if not (c.of == "dense" and dense) and not (c.of == "shape" and not shapes))
 
 

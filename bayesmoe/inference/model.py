@@ -13,9 +13,6 @@ from numpyro.distributions import transforms
 
 from bayesmoe.laws import Coordinate, Law, Reference
 
-NOISE_SCALE_MEDIAN = 0.005
-"""Prior median of the noise scale on ln loss; Yun et al. report an RMSLE of 0.0039, seeds differ by 0.0003 to 0.007."""
-
 SPREAD_LOG_SD = 0.5
 """Log-sd of the prior of between-group spreads. It keeps them off zero, where few groups leave a funnel that no step size
 fits, and says the spread is known within a factor of about 2.7 either way."""
@@ -89,7 +86,7 @@ def scaling_law(structure: Structure, data: Data, loss: Any = None) -> None:
     data : Data
         Covariates, groups and reference run.
     loss : array, shape (n,), optional
-        Observed losses in nats per token; None draws them.
+        Observed losses in nats per token, or what else the law's response is; None draws them.
     """
     coordinates = {c.name: _coordinate(c, structure, data) for c in structure.coordinates}
     law, reference = structure.law, data.reference
@@ -100,7 +97,7 @@ def scaling_law(structure: Structure, data: Data, loss: Any = None) -> None:
         table = data.membership @ jnp.stack(list(parameters.values()), axis=1)
         per_run = {name: table[:, i] for i, name in enumerate(parameters)}
         mean = jax.vmap(law.loss)(per_run, data.covariates)
-        if len(data.dense_covariates[law.size]):
+        if len(data.dense_covariates[law.covariates[0]]):
             over_runs = jax.vmap(law.loss, in_axes=(None, 0))
             dense = jax.vmap(over_runs, in_axes=(0, None))(parameters, data.dense_covariates)
             mean = jnp.concatenate([mean, dense.mean(axis=0)])
@@ -111,10 +108,10 @@ def scaling_law(structure: Structure, data: Data, loss: Any = None) -> None:
         if name not in coordinates:
             numpyro.deterministic(name, value)
 
-    noise_scale = numpyro.sample("noise_scale", dist.LogNormal(jnp.log(NOISE_SCALE_MEDIAN), 1.0))
+    noise_scale = numpyro.sample("noise_scale", dist.LogNormal(jnp.log(law.noise_median), 1.0))
     noise_df = numpyro.sample("noise_df", dist.Gamma(2.0, 0.1))
     with numpyro.plate("runs", mean.shape[0]):
-        numpyro.sample("loss", dist.StudentT(noise_df, mean, noise_scale * mean), obs=loss)
+        numpyro.sample(law.response, dist.StudentT(noise_df, mean, noise_scale * mean), obs=loss)
 
 
 def _coordinate(coordinate: Coordinate, structure: Structure, data: Data) -> Any:

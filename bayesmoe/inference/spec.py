@@ -51,10 +51,10 @@ class PriorSpec:
 
 @spec
 class LawSpec:
-    """Which law, which column is its size, other options of it, and priors that differ from its defaults."""
+    """Which law, which column is its size if not the law's own, other options, and priors that differ from its defaults."""
 
     name: str = "yun"
-    size: Literal["n_dense", "n_active", "n_total"] = "n_dense"
+    size: Literal["n_dense", "n_active", "n_total"] | None = None
     options: dict[str, str | float | bool] = Field(default_factory=dict)
     priors: dict[str, PriorSpec] = Field(default_factory=dict)
 
@@ -131,8 +131,8 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def load_table(data: DataSpec, groups: GroupSpec | None) -> RunTable:
-    """Run table a spec asks for.
+def load_table(data: DataSpec, groups: GroupSpec | None, response: str = "loss") -> RunTable:
+    """Run table a spec asks for, with the column that its law predicts.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def load_table(data: DataSpec, groups: GroupSpec | None) -> RunTable:
     """
     group = groups.column if groups else None
     if data.file is not None:
-        return read_runs(data.file, columns=data.columns, select=data.select, group=group)
+        return read_runs(data.file, columns=data.columns, select=data.select, group=group, response=response)
     assert data.source is not None
     source = load_source(data.source)
     return as_run_table(
@@ -152,12 +152,13 @@ def load_table(data: DataSpec, groups: GroupSpec | None) -> RunTable:
         select=data.select,
         group=group,
         simulated=source.simulated,
+        response=response,
     )
 
 
 def law_of(law: LawSpec) -> Law:
     """The law object of a spec."""
-    options: dict[str, Any] = {"size": law.size, **law.options}
+    options: dict[str, Any] = dict(law.options) if law.size is None else {"size": law.size, **law.options}
     return law_named(law.name, **options)
 
 

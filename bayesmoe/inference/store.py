@@ -19,15 +19,16 @@ from bayesmoe.inference.model import Data, Structure
 from bayesmoe.inference.spec import FitSpec, law_of
 from bayesmoe.laws import Law, Reference
 from bayesmoe.runs import RunTable
+from bayesmoe.runs.schema import NUMERIC
 from bayesmoe.specs import from_json, to_json
 
-FORMAT = 1
-"""Version of the layout written below; a reader refuses a newer one."""
+FORMAT = 2
+"""Version of the layout written below; a reader refuses any other."""
 
 GROUP_DIM = "run_group"
 """Dimension of what differs between groups of runs; ArviZ keeps the name ``group`` for its own."""
 
-_EXTRA_COLUMNS = ("n_dense", "n_active", "n_total", "tokens", "num_experts", "top_k", "train_flop")
+_RESPONSE_UNITS = {"loss": "nats/token", "leverage": "1"}
 _STATS = {"diverging", "energy", "lp", "acceptance_rate", "n_steps", "step_size"}
 
 
@@ -46,35 +47,38 @@ def as_data_tree(
 ) -> xr.DataTree:
     """Assemble the DataTree of a fit; see :func:`bayesmoe.inference.fit.fit` for its groups."""
     prior = {name: np.asarray(value)[None] for name, value in prior.items()}
-    prior_loss = prior.pop("loss")
-    constant = {name: frame[name].to_numpy(float) for name in _EXTRA_COLUMNS if name in frame and frame[name].notna().all()}
-    reference = {f"reference_{name}": float(value) for name, value in data.reference._asdict().items()}
+    response = structure.law.response
+    prior_response = prior.pop(response)
+    constant = {name: frame[name].to_numpy(float) for name in NUMERIC if name in frame and frame[name].notna().all()}
+    reference = {f"reference_{name}": float(value) for name, value in data.reference.run.items()}
+    reference["reference_gain_experts"] = float(data.reference.gain_experts)
     group_of_run = frame["group"].astype(str).to_numpy() if "group" in frame else np.full(len(frame), "all")
     tree = arviz_base.from_dict(
         {
             "posterior": posterior,
             "sample_stats": {name: value for name, value in sample_stats.items() if name in _STATS},
             "prior": prior,
-            "prior_predictive": {"loss": prior_loss},
-            "posterior_predictive": {"loss": posterior_predictive},
-            "log_likelihood": {"loss": log_likelihood},
-            "observed_data": {"loss": frame["loss"].to_numpy(float)},
+            "prior_predictive": {response: prior_response},
+            "posterior_predictive": {response: posterior_predictive},
+            "log_likelihood": {response: log_likelihood},
+            "observed_data": {response: frame[response].to_numpy(float)},
             "constant_data": {**constant, **reference, "group_of_run": group_of_run},
         },
         coords={"run": frame["run_id"].astype(str).to_numpy(), GROUP_DIM: list(structure.groups)},
         dims={
-            "loss": ["run"],
+            response: ["run"],
             **{name: ["run"] for name in (*constant, "group_of_run")},
             **{name: [GROUP_DIM] for name, value in posterior.items() if value.ndim == 3},
             **{name: [] for name in reference},
         },
     )
-    tree["observed_data"]["loss"].attrs["units"] = "nats/token"
+    tree["observed_data"][response].attrs["units"] = _RESPONSE_UNITS[response]
     tree.attrs = {
         "format": FORMAT,
         "bayesmoe_version": bayesmoe.__version__,
         "spec": to_json(spec),
         "law": law_of(spec.law).name,
+        "response": response,
         "data_origin": table.origin,
         "data_sha256": table.sha256,
         "data_simulated": int(table.simulated),
@@ -107,17 +111,18 @@ def load_fit(path: str | Path) -> xr.DataTree:
     Raises
     ------
     InputError
-        The file is missing, is not a fit of this package, or was written by a newer version of it.
+        The file is missing, is not a fit of this package, or was written in another layout.
     """
     tree = _load_netcdf(path, "a fit made by `bayesmoe fit`")
     missing = {"posterior", "sample_stats", "constant_data"} - set(tree.children)
     if missing or not {"spec", "format", "law", "pooled"} <= set(tree.attrs):
         raise InputError("is not a fit of bayesmoe", file=path, cure="make one with `bayesmoe fit`")
-    if int(tree.attrs["format"]) > FORMAT:
+    if (found := int(tree.attrs["format"])) != FORMAT:
+        age, cure = ("a newer", "install bayesmoe >= ") if found > FORMAT else ("an older", "refit, or install bayesmoe == ")
         raise InputError(
-            f"was written by bayesmoe {tree.attrs['bayesmoe_version']}, in a newer layout than this version reads",
+            f"was written by bayesmoe {tree.attrs['bayesmoe_version']}, in {age} layout than this version reads",
             file=path,
-            cure=f"install bayesmoe >= {tree.attrs['bayesmoe_version']}",
+            cure=f"{cure}{tree.attrs['bayesmoe_version']}",
         )
     return tree
 
@@ -145,4 +150,5 @@ def law_of_fit(tree: xr.DataTree) -> Law:
 def reference_of_fit(tree: xr.DataTree) -> Reference:
     """The reference run of a fit's coordinates."""
     constant = tree["constant_data"].dataset
-    return Reference(*(float(constant[f"reference_{name}"]) for name in Reference._fields))
+    run = {name: float(constant[f"reference_{name}"]) for name in law_of_fit(tree).covariates}
+    return Reference(run, float(constant["reference_gain_experts"]))

@@ -12,25 +12,84 @@ from typing import Any
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
 
 from bayesmoe.errors import InputError, nearest
-from bayesmoe.laws.base import Coordinate, Law, Published, Reference, reference_run, require_covariates
+from bayesmoe.laws.abnar import Abnar
+from bayesmoe.laws.base import Coordinate, Law, Published, Reference
+from bayesmoe.laws.bian import Bian
 from bayesmoe.laws.chinchilla import Chinchilla
-from bayesmoe.laws.clark import Clark
-from bayesmoe.laws.ludziejewski import Ludziejewski
+from bayesmoe.laws.clark import Clark, ClarkBilinear, ClarkSeparable, ClarkUnsaturated
+from bayesmoe.laws.covariates import reference_run, require_covariates
+from bayesmoe.laws.flame import Flame
+from bayesmoe.laws.frantar import Frantar
+from bayesmoe.laws.gadre import Gadre
+from bayesmoe.laws.hossain import Hossain
+from bayesmoe.laws.house import House, HouseUnsaturated
+from bayesmoe.laws.kaplan import Kaplan
+from bayesmoe.laws.krajewski import Krajewski
+from bayesmoe.laws.ludziejewski import Ludziejewski, LudziejewskiUnsaturated
+from bayesmoe.laws.nested import Nested
 from bayesmoe.laws.saturation import effective_experts
-from bayesmoe.laws.yun import Yun
+from bayesmoe.laws.tian import Tian, TianLeverage
+from bayesmoe.laws.wang import Wang
+from bayesmoe.laws.yun import Yun, YunUnsaturated
+from bayesmoe.laws.zhao import Zhao
 from bayesmoe.specs import from_mapping
 
-all_laws: tuple[type[Law], ...] = (Yun, Clark, Chinchilla, Ludziejewski)
+all_laws: tuple[type[Law], ...] = (
+    Kaplan,
+    Chinchilla,
+    Gadre,
+    Bian,
+    Nested,
+    House,
+    HouseUnsaturated,
+    Clark,
+    ClarkUnsaturated,
+    ClarkBilinear,
+    ClarkSeparable,
+    Yun,
+    YunUnsaturated,
+    Ludziejewski,
+    LudziejewskiUnsaturated,
+    Wang,
+    Flame,
+    Krajewski,
+    Abnar,
+    Zhao,
+    Hossain,
+    Frantar,
+    Tian,
+    TianLeverage,
+)
 
 __all__ = [
+    "Abnar",
+    "Bian",
     "Chinchilla",
     "Clark",
+    "ClarkBilinear",
+    "ClarkSeparable",
+    "ClarkUnsaturated",
     "Coordinate",
+    "Flame",
+    "Frantar",
+    "Gadre",
+    "Hossain",
+    "House",
+    "HouseUnsaturated",
+    "Kaplan",
+    "Krajewski",
     "Law",
     "Ludziejewski",
+    "LudziejewskiUnsaturated",
+    "Nested",
     "Published",
     "Reference",
+    "Tian",
+    "TianLeverage",
+    "Wang",
     "Yun",
+    "YunUnsaturated",
+    "Zhao",
     "all_laws",
     "effective_experts",
     "law_named",

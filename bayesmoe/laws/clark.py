@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 
-from bayesmoe.laws.base import (
-    E_MAX,
-    E_START,
-    GAIN,
-    LOSS_REFERENCE,
-    SLOPE_SIZE,
-    Coordinate,
-    Law,
-    Published,
-    Reference,
-    Values,
-)
-from bayesmoe.laws.saturation import effective_experts
+from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Values
+from bayesmoe.laws.coordinates import E_MAX, E_START, GAIN, INTERACTION, LOSS_REFERENCE, SLOPE_SIZE
+from bayesmoe.laws.saturation import ln_effective, ln_gain
 from bayesmoe.units import LN10
 
 _SOURCE = "Clark et al. 2022, arXiv:2202.01169, Table 3"
@@ -36,7 +26,13 @@ class Clark(Law):
     only about models trained on the table's own token count.
 
     Coordinates: with ``x = ln(N/N0)`` and ``K = ln(Ehat(E1)/e_start)`` for the reference size N0 and gain expert count E1,
-    the gain of experts over dense is ``gain - gain_slope x`` and the dense slope is ``slope_size``.
+    the gain of experts over dense is ``gain - interaction slope_size x``, and ``slope_size`` the slope at the reference run. Writing
+    the interaction as a part of the slope keeps the loss falling with N for every expert count worth asking about.
+
+    Notes
+    -----
+    c is printed with one or two digits: never derive from it the size at which routing stops helping (937B, 85B and 83B in
+    the paper; 1e12, 3.2e10 and 2.2e11 from the table).
 
     References
     ----------
@@ -51,10 +47,24 @@ class Clark(Law):
         LOSS_REFERENCE,
         SLOPE_SIZE,
         GAIN,
-        Coordinate("gain_slope", "real", 0.01, 0.02, 0.003, "experts", "1", "fall of the gain per e-fold of size"),
+        INTERACTION,
         E_START,
         E_MAX,
     )
+    symbols: ClassVar[dict[str, str]] = {
+        "a": "1",
+        "b": "1",
+        "c": "1",
+        "d": "log10 nats/token",
+        "e_start": "experts",
+        "e_max": "experts",
+    }
+    embeddings: ClassVar[Literal["in", "out", "not stated"]] = "out"
+    fitted_range: ClassVar[dict[str, tuple[float, float]]] = {
+        "n_dense": (1.5e7, 1.3e9),
+        "num_experts": (1, 512),
+        "tokens": (1.3e11, 1.3e11),
+    }
     published: ClassVar[tuple[Published, ...]] = (
         Published(
             "s-base",
@@ -78,35 +88,103 @@ class Clark(Law):
 
     def loss(self, parameters: Values, run: Values) -> Any:
         p = parameters
-        size = jnp.log10(run[self.size])
-        experts = jnp.log10(effective_experts(run["num_experts"], p["e_start"], p["e_max"]))
-        return 10.0 ** (p["a"] * size + p["b"] * experts + p["c"] * size * experts + p["d"])
+        size, experts = jnp.log10(run[self.size]), ln_effective(run["num_experts"], _expert_shape(p)) / LN10
+        return 10.0 ** (p["a"] * size + p["b"] * experts + p.get("c", 0.0) * size * experts + p["d"])
 
     def paper(self, coordinates: Values, reference: Reference) -> Values:
-        q = coordinates
+        q = {**coordinates, **_expert_shape(coordinates)}
         ln_size, ln_experts, span = self._reference_logs(q, reference)
-        c = q["gain_slope"] / span
+        c = q.get("interaction", 0.0) * q["slope_size"] / span
         b = -q["gain"] / span - c * ln_size
         a = -q["slope_size"] - c * ln_experts
         d = jnp.log(q["loss_reference"]) - a * ln_size - b * ln_experts - c * ln_size * ln_experts
-        return {"a": a, "b": b, "c": c * LN10, "d": d / LN10, "e_start": q["e_start"], "e_max": q["e_max"]}
-
-    def centre(self, parameters: Values, reference: Reference) -> Values:
-        p = parameters
-        ln_size, ln_experts, span = self._reference_logs(p, reference)
-        c = p["c"] / LN10
-        run = {self.size: reference.size, "num_experts": reference.num_experts}
         return {
-            "loss_reference": self.loss(p, run),
-            "slope_size": -(p["a"] + c * ln_experts),
-            "gain": -(p["b"] + c * ln_size) * span,
-            "gain_slope": c * span,
-            "e_start": p["e_start"],
-            "e_max": p["e_max"],
+            name: value
+            for name, value in {"a": a, "b": b, "c": c * LN10, "d": d / LN10, **q}.items()
+            if name in self.symbols
         }
 
-    @staticmethod
-    def _reference_logs(p: Values, reference: Reference) -> tuple[Any, Any, Any]:
-        ln_experts = jnp.log(effective_experts(reference.num_experts, p["e_start"], p["e_max"]))
-        ln_gain = jnp.log(effective_experts(reference.gain_experts, p["e_start"], p["e_max"]))
-        return jnp.log(reference.size), ln_experts, ln_gain - jnp.log(p["e_start"])
+    def centre(self, parameters: Values, reference: Reference) -> Values:
+        p = {**parameters, **_expert_shape(parameters)}
+        ln_size, ln_experts, span = self._reference_logs(p, reference)
+        c = p.get("c", 0.0) / LN10
+        slope = -(p["a"] + c * ln_experts)
+        found = {
+            "loss_reference": self.loss(p, reference.run),
+            "slope_size": slope,
+            "gain": -(p["b"] + c * ln_size) * span,
+            "interaction": c * span / slope,
+            **p,
+        }
+        return {coordinate.name: found[coordinate.name] for coordinate in self.coordinates}
+
+    def effective_parameters(self, parameters: Values, run: Values) -> Any:
+        """Effective parameter count, ``L(EPC, 1) = L(N, E)``: the dense model that is worth as much as this run.
+
+        ``EPC = N^( s(Ehat)/s(e_start) ) ( Ehat/e_start )^( b/s(e_start) ),   s(x) = a + c log10 x``
+
+        References
+        ----------
+        arXiv:2202.01169, section 5.2.
+        """
+        p = {**parameters, **_expert_shape(parameters)}
+        experts, start = ln_effective(run["num_experts"], p) / LN10, jnp.log10(p["e_start"])
+        slope, dense_slope = p["a"] + p.get("c", 0.0) * experts, p["a"] + p.get("c", 0.0) * start
+        return 10.0 ** ((slope * jnp.log10(run[self.size]) + p["b"] * (experts - start)) / dense_slope)
+
+    def _reference_logs(self, p: Values, reference: Reference) -> tuple[Any, Any, Any]:
+        run = reference.run
+        return jnp.log(run[self.size]), ln_effective(run["num_experts"], p), ln_gain(reference.gain_experts, p)
+
+
+def _expert_shape(values: Values) -> Values:
+    """e_start and e_max; the laws in the plain expert count have neither: they start at 1 and never saturate."""
+    return {"e_start": values.get("e_start", 1.0), "e_max": values.get("e_max", jnp.inf)}
+
+
+@dataclass(frozen=True)
+class ClarkUnsaturated(Clark):
+    """Clark's law without saturation.
+
+    ``log10 L = a log10 N + b log10 Ehat + c log10 N log10 Ehat + d,   Ehat = E - 1 + e_start``
+
+    The limit ``e_max -> infinity`` of :class:`Clark`: gains of experts never end.
+    """
+
+    name: ClassVar[str] = "clark-unsaturated"
+    equation: ClassVar[str] = "log10 L = a log10 N + b log10 Ehat + c log10 N log10 Ehat + d, Ehat = E - 1 + e_start"
+    coordinates: ClassVar[tuple[Coordinate, ...]] = tuple(c for c in Clark.coordinates if c.name != "e_max")
+    symbols: ClassVar[dict[str, str]] = {name: unit for name, unit in Clark.symbols.items() if name != "e_max"}
+    published: ClassVar[tuple[Published, ...]] = ()
+
+
+@dataclass(frozen=True)
+class ClarkBilinear(Clark):
+    """Clark's law in the plain expert count.
+
+    ``log10 L = a log10 N + b log10 E + c log10 N log10 E + d``
+
+    The paper's second step, before saturation.
+    """
+
+    name: ClassVar[str] = "clark-bilinear"
+    equation: ClassVar[str] = "log10 L = a log10 N + b log10 E + c log10 N log10 E + d"
+    coordinates: ClassVar[tuple[Coordinate, ...]] = tuple(c for c in Clark.coordinates if c.of != "shape")
+    symbols: ClassVar[dict[str, str]] = {name: unit for name, unit in Clark.symbols.items() if name in ("a", "b", "c", "d")}
+    published: ClassVar[tuple[Published, ...]] = ()
+
+
+@dataclass(frozen=True)
+class ClarkSeparable(Clark):
+    """Clark's law whose gain from experts is the same at every size.
+
+    ``log10 L = a log10 N + b log10 E + d``
+
+    The paper's first step: no interaction, no saturation.
+    """
+
+    name: ClassVar[str] = "clark-separable"
+    equation: ClassVar[str] = "log10 L = a log10 N + b log10 E + d"
+    coordinates: ClassVar[tuple[Coordinate, ...]] = (LOSS_REFERENCE, SLOPE_SIZE, GAIN)
+    symbols: ClassVar[dict[str, str]] = {name: unit for name, unit in Clark.symbols.items() if name in ("a", "b", "d")}
+    published: ClassVar[tuple[Published, ...]] = ()

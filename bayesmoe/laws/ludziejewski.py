@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 
-from bayesmoe.laws.base import (
-    E_MAX,
-    E_START,
-    LOSS_REFERENCE,
-    SLOPE_SIZE,
-    SLOPE_TOKENS,
-    Coordinate,
-    Law,
-    Published,
-    Reference,
-    Size,
-    Values,
-)
-from bayesmoe.laws.chinchilla import REDUCIBLE, SIZE_PART
-from bayesmoe.laws.saturation import effective_experts
+from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
+from bayesmoe.laws.coordinates import ADDITIVE, E_MAX, E_START, Terms, coordinates_of_terms, terms_of
+from bayesmoe.laws.saturation import ln_effective, ln_gain
 
 
 @dataclass(frozen=True)
@@ -48,11 +36,7 @@ class Ludziejewski(Law):
     source: ClassVar[str] = "Ludziejewski et al. 2025, arXiv:2502.05172"
     equation: ClassVar[str] = "L = a Ehat^delta N^(alpha + gamma ln Ehat) + b Ehat^omega D^(beta + zeta ln Ehat) + c"
     coordinates: ClassVar[tuple[Coordinate, ...]] = (
-        LOSS_REFERENCE,
-        SLOPE_SIZE,
-        SLOPE_TOKENS,
-        REDUCIBLE,
-        SIZE_PART,
+        *ADDITIVE,
         Coordinate(
             "size_gain", "real", 0.1, 0.15, 0.05, "experts", "1", "fall of ln of the size term from dense to the gain count"
         ),
@@ -71,6 +55,25 @@ class Ludziejewski(Law):
         E_START,
         E_MAX,
     )
+    symbols: ClassVar[dict[str, str]] = {
+        "a": "nats/token parameters^-alpha",
+        "alpha": "1",
+        "delta": "1",
+        "gamma": "1",
+        "b": "nats/token tokens^-beta",
+        "beta": "1",
+        "omega": "1",
+        "zeta": "1",
+        "c": "nats/token",
+        "e_start": "experts",
+        "e_max": "experts",
+    }
+    embeddings: ClassVar[Literal["in", "out", "not stated"]] = "in"
+    fitted_range: ClassVar[dict[str, tuple[float, float]]] = {
+        "n_active": (0, 2.7e9),
+        "tokens": (5e8, 8e10),
+        "num_experts": (1, 32),
+    }
     published: ClassVar[tuple[Published, ...]] = (
         Published(
             "joint",
@@ -94,61 +97,61 @@ class Ludziejewski(Law):
 
     def loss(self, parameters: Values, run: Values) -> Any:
         p = parameters
-        ln_experts = jnp.log(effective_experts(run["num_experts"], p["e_start"], p["e_max"]))
+        ln_experts = ln_effective(run["num_experts"], p)
         ln_size, ln_tokens = jnp.log(run[self.size]), jnp.log(run["tokens"])
         size_term = p["a"] * jnp.exp(p["delta"] * ln_experts + (p["alpha"] + p["gamma"] * ln_experts) * ln_size)
         tokens_term = p["b"] * jnp.exp(p["omega"] * ln_experts + (p["beta"] + p["zeta"] * ln_experts) * ln_tokens)
         return size_term + tokens_term + p["c"]
 
     def paper(self, coordinates: Values, reference: Reference) -> Values:
-        q = coordinates
-        ln_experts, span = _logs(q, reference)
-        ln_size, ln_tokens = jnp.log(reference.size), jnp.log(reference.tokens)
-        size_share = q["reducible"] * q["size_part"]
-        tokens_share = q["reducible"] * (1.0 - q["size_part"])
+        q, run = coordinates, reference.run
+        ln_experts, span = ln_effective(run["num_experts"], q), ln_gain(reference.gain_experts, q)
+        ln_size, ln_tokens = jnp.log(run[self.size]), jnp.log(run["tokens"])
+        t = terms_of(q)
         gamma, zeta = q["size_interaction"] / span, q["tokens_interaction"] / span
         delta = -q["size_gain"] / span - gamma * ln_size
         omega = -q["tokens_gain"] / span - zeta * ln_tokens
-        size_exponent, tokens_exponent = -q["slope_size"] / size_share, -q["slope_tokens"] / tokens_share
         return {
-            "a": q["loss_reference"] * size_share * jnp.exp(-delta * ln_experts - size_exponent * ln_size),
-            "alpha": size_exponent - gamma * ln_experts,
+            "a": t.size * jnp.exp(-delta * ln_experts + t.alpha * ln_size),
+            "alpha": -t.alpha - gamma * ln_experts,
             "delta": delta,
             "gamma": gamma,
-            "b": q["loss_reference"] * tokens_share * jnp.exp(-omega * ln_experts - tokens_exponent * ln_tokens),
-            "beta": tokens_exponent - zeta * ln_experts,
+            "b": t.tokens * jnp.exp(-omega * ln_experts + t.beta * ln_tokens),
+            "beta": -t.beta - zeta * ln_experts,
             "omega": omega,
             "zeta": zeta,
-            "c": q["loss_reference"] * (1.0 - q["reducible"]),
-            "e_start": q["e_start"],
-            "e_max": q["e_max"],
+            "c": t.constant,
+            **{name: q[name] for name in ("e_start", "e_max") if name in q},
         }
 
     def centre(self, parameters: Values, reference: Reference) -> Values:
-        p = parameters
-        ln_experts, span = _logs(p, reference)
-        ln_size, ln_tokens = jnp.log(reference.size), jnp.log(reference.tokens)
-        size_exponent = p["alpha"] + p["gamma"] * ln_experts
-        tokens_exponent = p["beta"] + p["zeta"] * ln_experts
-        size_term = p["a"] * jnp.exp(p["delta"] * ln_experts + size_exponent * ln_size)
-        tokens_term = p["b"] * jnp.exp(p["omega"] * ln_experts + tokens_exponent * ln_tokens)
-        total = size_term + tokens_term + p["c"]
+        p, run = parameters, reference.run
+        ln_experts, span = ln_effective(run["num_experts"], p), ln_gain(reference.gain_experts, p)
+        ln_size, ln_tokens = jnp.log(run[self.size]), jnp.log(run["tokens"])
+        alpha, beta = -p["alpha"] - p["gamma"] * ln_experts, -p["beta"] - p["zeta"] * ln_experts
+        size_term = p["a"] * jnp.exp(p["delta"] * ln_experts - alpha * ln_size)
+        tokens_term = p["b"] * jnp.exp(p["omega"] * ln_experts - beta * ln_tokens)
         return {
-            "loss_reference": total,
-            "slope_size": -size_exponent * size_term / total,
-            "slope_tokens": -tokens_exponent * tokens_term / total,
-            "reducible": (size_term + tokens_term) / total,
-            "size_part": size_term / (size_term + tokens_term),
+            **coordinates_of_terms(Terms(size_term, tokens_term, p["c"], alpha, beta)),
             "size_gain": -(p["delta"] + p["gamma"] * ln_size) * span,
             "tokens_gain": -(p["omega"] + p["zeta"] * ln_tokens) * span,
             "size_interaction": p["gamma"] * span,
             "tokens_interaction": p["zeta"] * span,
-            "e_start": p["e_start"],
-            "e_max": p["e_max"],
+            **{name: p[name] for name in ("e_start", "e_max") if name in p},
         }
 
 
-def _logs(p: Values, reference: Reference) -> tuple[Any, Any]:
-    ln_experts = jnp.log(effective_experts(reference.num_experts, p["e_start"], p["e_max"]))
-    ln_gain = jnp.log(effective_experts(reference.gain_experts, p["e_start"], p["e_max"]))
-    return ln_experts, ln_gain - jnp.log(p["e_start"])
+@dataclass(frozen=True)
+class LudziejewskiUnsaturated(Ludziejewski):
+    """Ludziejewski's law without saturation.
+
+    ``L = a Ehat^delta N^(alpha + gamma ln Ehat) + b Ehat^omega D^(beta + zeta ln Ehat) + c,   Ehat = E - 1 + e_start``
+
+    The limit ``e_max -> infinity`` of :class:`Ludziejewski`.
+    """
+
+    name: ClassVar[str] = "ludziejewski-unsaturated"
+    equation: ClassVar[str] = Ludziejewski.equation + ", Ehat = E - 1 + e_start"
+    coordinates: ClassVar[tuple[Coordinate, ...]] = tuple(c for c in Ludziejewski.coordinates if c is not E_MAX)
+    symbols: ClassVar[dict[str, str]] = {name: unit for name, unit in Ludziejewski.symbols.items() if name != "e_max"}
+    published: ClassVar[tuple[Published, ...]] = ()

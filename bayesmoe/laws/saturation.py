@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
-from jax import Array
 
 _LEAST_ROOM = 1e-9
 
 
-def effective_experts(num_experts: Array, e_start: Array, e_max: Array) -> Array:
+def saturated(offset: Any, start: Any, most: Any) -> Any:
+    """A count that starts at ``start`` and saturates at ``most``.
+
+    ``1/xhat = 1/(x + (1/start - 1/most)^-1) + 1/most``
+
+    Parameters
+    ----------
+    offset : array
+        x, 0 or more.
+    start, most : array
+        Values at ``x = 0`` and as x grows, ``0 < start < most``; an infinite ``most`` gives ``x + start``.
+
+    Returns
+    -------
+    array
+        xhat, of the broadcast shape.
+    """
+    room = jnp.maximum(1.0 / start - 1.0 / most, _LEAST_ROOM)
+    return 1.0 / (1.0 / (offset + 1.0 / room) + 1.0 / most)
+
+
+def effective_experts(num_experts: Any, e_start: Any, e_max: Any) -> Any:
     """Effective expert count.
 
     ``1/Ehat = 1/(E - 1 + (1/e_start - 1/e_max)^-1) + 1/e_max``
@@ -20,7 +42,7 @@ def effective_experts(num_experts: Array, e_start: Array, e_max: Array) -> Array
     num_experts : array
         Routed experts E, at least 1.
     e_start, e_max : array
-        Effective experts of a dense model and at saturation, ``1 <= e_start < e_max``.
+        Effective experts of a dense model and at saturation, ``1 <= e_start < e_max``; e_max may be infinite.
 
     Returns
     -------
@@ -31,5 +53,14 @@ def effective_experts(num_experts: Array, e_start: Array, e_max: Array) -> Array
     ----------
     Clark et al. 2022, arXiv:2202.01169, section 5.1.
     """
-    room = jnp.maximum(1.0 / e_start - 1.0 / e_max, _LEAST_ROOM)
-    return 1.0 / (1.0 / (num_experts - 1.0 + 1.0 / room) + 1.0 / e_max)
+    return saturated(num_experts - 1.0, e_start, e_max)
+
+
+def ln_effective(num_experts: Any, p: dict[str, Any]) -> Any:
+    """Logarithm of the effective experts under a law's parameters; without ``e_max`` among them nothing saturates."""
+    return jnp.log(effective_experts(num_experts, p["e_start"], p.get("e_max", jnp.inf)))
+
+
+def ln_gain(gain_experts: Any, p: dict[str, Any]) -> Any:
+    """Logarithm of the effective experts at the gain expert count over those of a dense model."""
+    return ln_effective(gain_experts, p) - jnp.log(p["e_start"])

@@ -7,21 +7,18 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax.numpy as jnp
 
-from bayesmoe.laws.base import (
+from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Values
+from bayesmoe.laws.coordinates import (
     E_MAX,
     E_START,
     GAIN,
     LOSS_REFERENCE,
+    REDUCIBLE,
+    SIZE_PART,
     SLOPE_SIZE,
     SLOPE_TOKENS,
-    Coordinate,
-    Law,
-    Published,
-    Reference,
-    Values,
 )
-from bayesmoe.laws.chinchilla import REDUCIBLE, SIZE_PART
-from bayesmoe.laws.saturation import effective_experts
+from bayesmoe.laws.saturation import ln_effective, ln_gain
 
 # Width over which the gain and the size slope inside the bracket turn from free to positive: a tenth of the values seen in
 # published fits, so that both coordinates are the total gain and slope wherever the law makes sense.
@@ -76,6 +73,26 @@ class Yun(Law):
         E_START,
         E_MAX,
     )
+    symbols: ClassVar[dict[str, str]] = {
+        "A": "nats/token parameters^alpha",
+        "alpha": "1",
+        "B": "nats/token experts^beta",
+        "beta": "1",
+        "C": "nats/token tokens^gamma",
+        "gamma": "1",
+        "F": "nats/token",
+        "d": "1",
+        "e_start": "experts",
+        "e_max": "experts",
+        "N_c": "parameters",
+        "e_c": "experts",
+    }
+    embeddings: ClassVar[Literal["in", "out", "not stated"]] = "out"
+    fitted_range: ClassVar[dict[str, tuple[float, float]]] = {
+        "n_dense": (8.1e7, 6.8e8),
+        "tokens": (2.5e9, 2e10),
+        "num_experts": (1, 32),
+    }
     published: ClassVar[tuple[Published, ...]] = (
         Published(
             "illustrative",
@@ -100,25 +117,25 @@ class Yun(Law):
 
     def loss(self, parameters: Values, run: Values) -> Any:
         p = parameters
-        experts = effective_experts(run["num_experts"], p["e_start"], p["e_max"])
+        ln_experts = ln_effective(run["num_experts"], p)
         bracket = (
             p["A"] * run[self.size] ** -p["alpha"]
-            + p["B"] * experts ** -p["beta"]
+            + p["B"] * jnp.exp(-p["beta"] * ln_experts)
             + p["C"] * run["tokens"] ** -p["gamma"]
             + p["F"]
         )
-        return bracket * jnp.exp(p["d"] * jnp.log(run[self.size] / p["N_c"]) * jnp.log(experts / p["e_c"]))
+        return bracket * jnp.exp(p["d"] * jnp.log(run[self.size] / p["N_c"]) * (ln_experts - jnp.log(p["e_c"])))
 
     def paper(self, coordinates: Values, reference: Reference) -> Values:
-        q = coordinates
+        q, run = coordinates, reference.run
         centred = self.interaction == "centred"
-        centres = {"N_c": reference.size if centred else 1.0, "e_c": q["e_start"] if centred else 1.0}
-        at = _at_reference(q, centres, reference)
+        centres = {"N_c": run[self.size] if centred else 1.0, "e_c": q["e_start"] if centred else 1.0}
+        at = _at_reference(q, centres, run[self.size], reference)
         d = q["interaction"] / at.span
         inner_gain = _softplus(q["gain"] + d * at.tilt_size * at.span)
         inner_slope = _softplus(q["slope_size"] + d * at.tilt_experts)
         # ln of the bracket at the reference experts over the bracket at the gain experts.
-        rise = jnp.where(reference.num_experts == reference.gain_experts, 0.0, inner_gain)
+        rise = jnp.where(run["num_experts"] == reference.gain_experts, 0.0, inner_gain)
         bracket = q["loss_reference"] * jnp.exp(-d * at.tilt_size * at.tilt_experts - rise)
         experts_share = q["reducible"] * q["experts_part"]
         size_share = (q["reducible"] - experts_share) * q["size_part"]
@@ -127,29 +144,28 @@ class Yun(Law):
         gamma = q["slope_tokens"] * jnp.exp(rise) / tokens_share
         beta = jnp.log1p(jnp.expm1(inner_gain) / experts_share) / at.span
         return {
-            "A": bracket * size_share * reference.size**alpha,
+            "A": bracket * size_share * run[self.size] ** alpha,
             "alpha": alpha,
             "B": bracket * experts_share * jnp.exp(beta * at.ln_gain),
             "beta": beta,
-            "C": bracket * tokens_share * reference.tokens**gamma,
+            "C": bracket * tokens_share * run["tokens"] ** gamma,
             "gamma": gamma,
             "F": bracket * (1.0 - q["reducible"]),
             "d": d,
-            "e_start": q["e_start"],
-            "e_max": q["e_max"],
+            **{name: q[name] for name in ("e_start", "e_max") if name in q},
             **centres,
         }
 
     def centre(self, parameters: Values, reference: Reference) -> Values:
-        p = parameters
-        at = _at_reference(p, p, reference)
-        size_term = p["A"] * reference.size ** -p["alpha"]
+        p, run = parameters, reference.run
+        at = _at_reference(p, p, run[self.size], reference)
+        size_term = p["A"] * run[self.size] ** -p["alpha"]
         experts_term = p["B"] * jnp.exp(-p["beta"] * at.ln_gain)
-        tokens_term = p["C"] * reference.tokens ** -p["gamma"]
+        tokens_term = p["C"] * run["tokens"] ** -p["gamma"]
         reducible = size_term + experts_term + tokens_term
         bracket = reducible + p["F"]
         inner_gain = jnp.log1p(experts_term * jnp.expm1(p["beta"] * at.span) / bracket)
-        rise = jnp.where(reference.num_experts == reference.gain_experts, 0.0, inner_gain)
+        rise = jnp.where(run["num_experts"] == reference.gain_experts, 0.0, inner_gain)
         inner_slope = p["alpha"] * size_term / bracket * jnp.exp(-rise)
         return {
             "loss_reference": bracket * jnp.exp(rise + p["d"] * at.tilt_size * at.tilt_experts),
@@ -160,9 +176,24 @@ class Yun(Law):
             "reducible": reducible / bracket,
             "experts_part": experts_term / reducible,
             "size_part": size_term / (size_term + tokens_term),
-            "e_start": p["e_start"],
-            "e_max": p["e_max"],
+            **{name: p[name] for name in ("e_start", "e_max") if name in p},
         }
+
+
+@dataclass(frozen=True)
+class YunUnsaturated(Yun):
+    """Yun's law without saturation.
+
+    ``ln L = ln( A/N^alpha + B/Ehat^beta + C/D^gamma + F ) + d ln(N/N_c) ln(Ehat/e_c),   Ehat = E - 1 + e_start``
+
+    The limit ``e_max -> infinity`` of :class:`Yun`, whose runs (E up to 32) cannot identify e_max.
+    """
+
+    name: ClassVar[str] = "yun-unsaturated"
+    equation: ClassVar[str] = Yun.equation + ", Ehat = E - 1 + e_start"
+    coordinates: ClassVar[tuple[Coordinate, ...]] = tuple(c for c in Yun.coordinates if c is not E_MAX)
+    symbols: ClassVar[dict[str, str]] = {name: unit for name, unit in Yun.symbols.items() if name != "e_max"}
+    published: ClassVar[tuple[Published, ...]] = ()
 
 
 class _AtReference(NamedTuple):
@@ -172,14 +203,13 @@ class _AtReference(NamedTuple):
     tilt_experts: Any
 
 
-def _at_reference(p: Values, centres: Values, reference: Reference) -> _AtReference:
-    ln_reference = jnp.log(effective_experts(reference.num_experts, p["e_start"], p["e_max"]))
-    ln_gain = jnp.log(effective_experts(reference.gain_experts, p["e_start"], p["e_max"]))
+def _at_reference(p: Values, centres: Values, size: Any, reference: Reference) -> _AtReference:
+    span = ln_gain(reference.gain_experts, p)
     return _AtReference(
-        ln_gain,
-        ln_gain - jnp.log(p["e_start"]),
-        jnp.log(reference.size / centres["N_c"]),
-        ln_reference - jnp.log(centres["e_c"]),
+        span + jnp.log(p["e_start"]),
+        span,
+        jnp.log(size / centres["N_c"]),
+        ln_effective(reference.run["num_experts"], p) - jnp.log(centres["e_c"]),
     )
 
 

@@ -165,18 +165,28 @@ def landscape(fit: xr.DataTree, scenario: Scenario) -> Landscape:
         The scenario names no group of a grouped fit, or one it does not have; the law cannot tell the candidates apart.
     """
     law = law_of_fit(fit)
-    if "num_experts" not in law.covariates:
+    if not law.has_experts:
         raise InputError(
             f"the law {law.name!r} has no expert term, so it cannot choose an expert count",
             column="choices.num_experts",
             cure="fit a law with experts, such as yun",
+        )
+    if not {"n_dense", "n_active", "n_total"} & set(law.covariates):
+        raise InputError(
+            f"the law {law.name!r} reads compute only, so it cannot split a budget between size and tokens",
+            column="law",
+            value=law.name,
+            cure="fit a law with a size, such as yun",
         )
     coordinates = _group_coordinates(fit, scenario)
     reference = reference_of_fit(fit)
     parameters = jax.vmap(lambda q: law.paper(q, reference))(coordinates)
     draws = len(next(iter(coordinates.values())))
     parameters = {name: jnp.broadcast_to(jnp.asarray(value), (draws,)) for name, value in parameters.items()}
-    fixed = None if "tokens" in law.covariates else reference.tokens
+    runs = fit["constant_data"].dataset
+    fixed = (
+        None if "tokens" in law.covariates else float(np.exp(np.log(runs["tokens"]).mean())) if "tokens" in runs else np.nan
+    )
     if fixed is not None and not np.isfinite(fixed):
         raise InputError(
             f"the law {law.name!r} has no tokens term and its runs have no tokens column",

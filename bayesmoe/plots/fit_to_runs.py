@@ -1,4 +1,4 @@
-"""How the fit meets its runs: residuals against observed loss."""
+"""How the fit meets its runs: residuals against observations."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from bayesmoe.plots.style import expert_colours, new_figure
 
 
 def fit_to_runs(predictive: xr.Dataset) -> Figure:
-    """Residual of each run with the 90% band of its posterior predictive, against loss.
+    """Residual of each run with the 90% band of its posterior predictive, against what was observed.
 
     Parameters
     ----------
     predictive : Dataset
-        ``residual``, ``band_low`` and ``band_high`` (shares of the predicted loss), ``loss`` (nats per token) and
+        ``residual``, ``band_low`` and ``band_high`` (shares of the prediction), ``observed`` (with its units) and
         ``num_experts`` by ``run``.
     """
     figure, axes = new_figure()
-    order = predictive.sortby("loss")
+    order = predictive.sortby("observed")
     axes.fill_between(
-        order["loss"],
+        order["observed"],
         100 * order["band_low"],
         100 * order["band_high"],
         color="#0072b2",
@@ -33,7 +33,7 @@ def fit_to_runs(predictive: xr.Dataset) -> Figure:
     for i, experts in enumerate(counts):
         here = predictive["num_experts"].values == experts
         axes.plot(
-            predictive["loss"].values[here],
+            predictive["observed"].values[here],
             100 * predictive["residual"].values[here],
             marker="o",
             markersize=3.5,
@@ -42,7 +42,8 @@ def fit_to_runs(predictive: xr.Dataset) -> Figure:
             label="dense" if experts == 1 else f"{experts} experts",
         )
     axes.axhline(0.0, color="#6b6b6b", linewidth=1)
-    axes.set_xlabel("observed loss, nats per token")
-    axes.set_ylabel("observed − predicted, % of loss")
+    name, unit = (predictive["observed"].attrs[key] for key in ("long_name", "units"))
+    axes.set_xlabel(f"observed {name}, {unit.replace('/', ' per ')}" if unit != "1" else f"observed {name}")
+    axes.set_ylabel(f"observed − predicted, % of {name}")
     figure.legend(frameon=False, fontsize=8, ncols=min(5, len(counts) + 1), loc="outside lower center")
     return figure

@@ -16,24 +16,25 @@ from bayesmoe.units import perplexity_to_loss
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the run table: unit, meaning, and whether every table must have it."""
+    """A column of the run table: unit and meaning."""
 
     unit: str
     meaning: str
-    required: bool = False
 
 
 COLUMNS: dict[str, Column] = {
     "run_id": Column("text", "unique key; made from the row number when absent"),
     "group": Column("text", "router, corpus, recipe or lab: runs that share one recipe"),
-    "loss": Column("nats/token", "final loss", required=True),
+    "loss": Column("nats/token", "final loss"),
+    "leverage": Column("ratio", "training FLOP of the dense model of equal loss over those of this run"),
     "tokens": Column("tokens", "training tokens"),
-    "num_experts": Column("count", "routed experts; 1 for dense", required=True),
+    "num_experts": Column("count", "routed experts; 1 for dense"),
     "top_k": Column("count", "routed experts per token"),
     "n_dense": Column("parameters", "backbone before expert expansion, without embeddings"),
     "n_active": Column("parameters", "used per token, without embeddings"),
     "n_total": Column("parameters", "all, without embeddings"),
     "granularity": Column("ratio", "4 d_model / d_expert"),
+    "activation_ratio": Column("ratio", "(top_k + shared_experts) / (num_experts + shared_experts); 1 for dense"),
     "shared_experts": Column("count", "always-on experts"),
     "train_flop": Column("FLOP", "training compute as the source counts it"),
     "seed": Column("integer", "seed of the run"),
@@ -119,17 +120,27 @@ for _name in (*SHAPE, "d_shared", "granularity", "shared_experts", "train_flop")
         else _positive("give a positive number"),
     )
 
-_MAY_BE_BLANK = set(_RULES) - {"loss", "tokens", "num_experts"}
+_RULES["leverage"] = (_FINITE, _positive("leverage is a ratio of FLOP; remove the run or correct it"))
+_RULES["activation_ratio"] = (
+    _FINITE,
+    _positive("give active over all experts"),
+    _Rule("must be at most 1", lambda column: column <= 1, lambda value: "give active over all experts, 1 for dense"),
+)
+
+NUMERIC = tuple(name for name in _RULES if name not in ("loss", "leverage"))
+"""Columns of numbers that describe a run before its result."""
+
+_MAY_BE_BLANK = set(_RULES) - {"tokens", "num_experts"}
 
 
-def run_schema() -> pa.DataFrameSchema:
+def run_schema(response: str = "loss") -> pa.DataFrameSchema:
     """The pandera schema of a run table, for users who validate their own frames."""
     columns = {
         name: pa.Column(
             float,
             [pa.Check(rule.holds, name=rule.says, error=rule.says) for rule in rules],
-            nullable=name in _MAY_BE_BLANK,
-            required=name in COLUMNS and COLUMNS[name].required,
+            nullable=name in _MAY_BE_BLANK and name != response,
+            required=name in _required(response),
             coerce=True,
             description=f"{COLUMNS[name].meaning} [{COLUMNS[name].unit}]"
             if name in COLUMNS
@@ -140,7 +151,12 @@ def run_schema() -> pa.DataFrameSchema:
     return pa.DataFrameSchema({**columns, "run_id": pa.Column(str, unique=True, coerce=True)}, strict=False)
 
 
-def checked(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
+def _required(response: str) -> tuple[str, ...]:
+    """Columns that every table must have: what was observed, and the expert count where it was a loss."""
+    return (response, "num_experts") if response == "loss" else (response,)
+
+
+def checked(frame: pd.DataFrame, origin: str, response: str = "loss") -> pd.DataFrame:
     """Return the frame with canonical types, or raise :class:`InputError` for the first broken rule.
 
     Parameters
@@ -149,18 +165,21 @@ def checked(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
         Indexed by the row numbers of the file.
     origin : str
         File name for the message.
+    response : str
+        Column that the runs are there for: ``loss``, or ``leverage``.
     """
     if frame.empty:
         raise InputError("has no runs", file=origin, cure="add one row a trained model")
     present = list(map(str, frame.columns))
-    for name, column in COLUMNS.items():
-        if column.required and name not in frame:
+    for name in _required(response):
+        if name not in frame:
+            column = COLUMNS[name]
             close = nearest(name, present)
             cure = f"map your own name with --map {name}=YOUR_COLUMN ({close})"
             raise InputError(f"is missing ({column.meaning}, {column.unit})", file=origin, column=name, cure=cure)
     frame = _numeric(frame, origin)
     try:
-        frame = run_schema().validate(frame, lazy=True)
+        frame = run_schema(response).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
         raise _first_failure(error.failure_cases, frame, origin) from error
     _cross_checks(frame, origin)
@@ -221,7 +240,7 @@ def _at(frame: pd.DataFrame, row: int, column: str) -> float:
 
 
 def _cross_checks(frame: pd.DataFrame, origin: str) -> None:
-    if "top_k" in frame:
+    if "top_k" in frame and "num_experts" in frame:
         wrong = frame["top_k"] > frame["num_experts"]
         if wrong.any():
             row = int(frame.index[wrong][0])

@@ -46,7 +46,12 @@ class RunTable:
 
 
 def read_runs(
-    path: str | Path, *, columns: dict[str, str] | None = None, select: str | None = None, group: str | None = None
+    path: str | Path,
+    *,
+    columns: dict[str, str] | None = None,
+    select: str | None = None,
+    group: str | None = None,
+    response: str = "loss",
 ) -> RunTable:
     """Read a CSV or Parquet file of runs.
 
@@ -60,6 +65,8 @@ def read_runs(
         Expression over the columns that keeps the rows where it holds, such as ``"n_dense > 1e8 and seed == 1"``.
     group : str, optional
         Column whose values group the runs (router, corpus, recipe, lab).
+    response : str
+        Column that every run must have: ``loss``, or ``leverage`` for a table of efficiency leverages.
 
     Raises
     ------
@@ -69,7 +76,7 @@ def read_runs(
     path = Path(path)
     frame = read_frame(path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return _run_table(frame, str(path), sha256, columns or {}, select, group, simulated=False)
+    return _run_table(frame, str(path), sha256, columns or {}, select, group, response, simulated=False)
 
 
 def as_run_table(
@@ -80,11 +87,12 @@ def as_run_table(
     columns: dict[str, str] | None = None,
     select: str | None = None,
     group: str | None = None,
+    response: str = "loss",
     simulated: bool = False,
 ) -> RunTable:
     """Validate a DataFrame of runs; parameters and errors as in :func:`read_runs`."""
     frame = frame.set_axis(range(2, len(frame) + 2))
-    return _run_table(frame, origin, sha256, columns or {}, select, group, simulated=simulated)
+    return _run_table(frame, origin, sha256, columns or {}, select, group, response, simulated=simulated)
 
 
 def _run_table(
@@ -94,6 +102,7 @@ def _run_table(
     columns: dict[str, str],
     select: str | None,
     group: str | None,
+    response: str,
     *,
     simulated: bool,
 ) -> RunTable:
@@ -109,7 +118,7 @@ def _run_table(
         row = int(frame.index[frame["group"].isna()][0])
         cure = "name its recipe, or leave the run out with --select"
         raise InputError("must not be blank", file=origin, row=row, column=group, cure=cure)
-    frame, derived, missing = _derive(checked(frame, origin))
+    frame, derived, missing = _derive(checked(frame, origin, response))
     sha256 = sha256 or hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
     return RunTable(frame.reset_index(drop=True), origin, sha256, tuple(derived), tuple(missing), simulated)
 
@@ -168,6 +177,8 @@ def _derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
     derived: list[str] = []
     missing: list[str] = []
     known = frame.copy()
+    if "num_experts" not in known:
+        return known, derived, missing
 
     def give(column: str, values: pd.Series, how: str) -> None:
         if column not in known:
@@ -204,6 +215,8 @@ def _derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
         for column in ("n_active", "n_total"):
             if known[column].isna().all():
                 known = known.drop(columns=column)
+    if "n_active" in known and "tokens" in known:
+        give("train_flop", 6.0 * known["n_active"] * known["tokens"], "6 n_active tokens")
     if "d_model" in known and "d_expert" in known:
         width = known["d_expert"].where(experts > 1)
         give("granularity", (4.0 * known["d_model"] / width).where(~dense, 1.0), "4 d_model / d_expert, 1 for dense runs")
