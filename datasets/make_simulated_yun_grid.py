@@ -23,6 +23,19 @@ BACKBONES = {81_395_712: 768, 184_647_680: 896, 289_406_976: 1024, 679_477_248: 
 TOKENS = (2.5e9, 5e9, 10e9, 20e9)
 EXPERTS = (1, 4, 8, 16, 32)
 VOCABULARY = 50_257
+COLUMNS = (
+    "run_id",
+    "n_dense",
+    "n_active",
+    "n_total",
+    "tokens",
+    "num_experts",
+    "top_k",
+    "granularity",
+    "shared_experts",
+    "loss",
+    "group",
+)
 NOISE_SCALE = 0.0062
 SEED = 2502_05172
 
@@ -42,7 +55,7 @@ def simulated_yun_grid() -> Any:
     runs["loss"] = runs["loss"].round(5)
     for name in ("n_dense", "n_active", "n_total", "tokens"):
         runs[name] = runs[name].round().astype("int64")
-    return runs.assign(group="simulated")
+    return runs.assign(group="simulated")[list(COLUMNS)]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from bayesmoe.cli import check, datasets, demo, figures, fit, plan, report
+from bayesmoe.cli import check, datasets, demo, figures, fit, laws, plan, report
 from bayesmoe.errors import InputError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(laws.app, name="laws")
 app.command()(fit.fit)
 app.command()(check.check)
 app.command()(plan.plan)

@@ -1,4 +1,4 @@
-"""The gate: has the sampler converged, and what to do when it has not."""
+"""The gate: has the sampler converged, have the runs spoken, and what to do when not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import arviz_stats
 import numpy as np
 import xarray as xr
 
+from bayesmoe.criticism.predictive import headline_names, prior_overlap
 from bayesmoe.errors import InputError
+from bayesmoe.inference.store import law_of_fit
 
 Verdict = Literal["PASS", "REVIEW", "FAIL"]
 VERDICTS: list[Verdict] = ["PASS", "REVIEW", "FAIL"]
@@ -51,6 +53,11 @@ class Gate:
 
 _BETTER_START = "run more warm-up (--warmup), and look at the rank plots: a chain that disagrees has found another mode"
 _MORE_DRAWS = "draw more (--draws): the bands are noisier than they look"
+_MORE_RUNS = (
+    "the runs say nothing about it: its band is its prior. Add runs that vary what it describes, give a prior of your own, "
+    "or fit a law without it"
+)
+_MOST_OVERLAP = 0.8
 _GEOMETRY = "raise --target-accept to 0.95 or 0.99; if it persists, share more coordinates between groups or tighten a prior"
 
 
@@ -58,7 +65,9 @@ def check(fit: xr.DataTree) -> Gate:
     """Check the convergence of a fit.
 
     R-hat (rank-normalised, split), bulk and tail effective sample size, divergent transitions and E-BFMI, each worst over all
-    sampled parameters and chains.
+    sampled parameters and chains. Then the overlap of prior and posterior, largest over the coordinates: where it is near 1
+    the runs said nothing. The shape of saturation is reported but not judged: e_max is rarely pinned, and what that means is
+    a matter of the plan.
 
     Parameters
     ----------
@@ -69,7 +78,8 @@ def check(fit: xr.DataTree) -> Gate:
     -------
     Gate
         PASS needs R-hat <= 1.01, both sizes >= 400, no divergence and E-BFMI >= 0.3. FAIL is R-hat > 1.05, a size < 100, more
-        than 1 % divergent transitions, E-BFMI < 0.2 or anything that cannot be computed. REVIEW lies between.
+        than 1 % divergent transitions, E-BFMI < 0.2 or anything that cannot be computed. REVIEW lies between, or a prior
+        overlap above 0.8.
 
     References
     ----------
@@ -101,6 +111,7 @@ def check(fit: xr.DataTree) -> Gate:
                 _GEOMETRY,
             ),
             _check("E-BFMI", bfmi, "worst chain", "at least 0.3", bfmi >= 0.3, bfmi >= 0.2, _GEOMETRY),
+            *_identified(fit),
         )
     )
 
@@ -137,6 +148,20 @@ def _sampled(fit: xr.DataTree) -> xr.Dataset:
 def _check(name: str, value: float, where: str, rule: str, passes: bool, reviews: bool, cure: str) -> Check:
     verdict: Verdict = "PASS" if passes else "REVIEW" if reviews else "FAIL"
     return Check(name, verdict, value, where, rule, "" if passes else cure)
+
+
+def _identified(fit: xr.DataTree) -> list[Check]:
+    overlaps = prior_overlap(fit, headline_names(fit))
+    shape = {coordinate.name for coordinate in law_of_fit(fit).coordinates if coordinate.of == "shape"}
+    checks = []
+    for name, judged in (("prior overlap", True), ("shape overlap", False)):
+        found = {key: value for key, value in overlaps.items() if (key.removesuffix("_population") in shape) != judged}
+        if found:
+            where = max(found, key=lambda key: found[key])
+            rule = f"at most {_MOST_OVERLAP:g}" if judged else "reported, not judged"
+            passes = found[where] <= _MOST_OVERLAP or not judged
+            checks.append(_check(name, found[where], where, rule, passes, True, _MORE_RUNS))
+    return checks
 
 
 def _worst(values: Any, pick: Any) -> tuple[float, str]:

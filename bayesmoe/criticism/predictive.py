@@ -46,8 +46,8 @@ def prior_overlap(fit: xr.DataTree, names: list[str]) -> dict[str, float]:
     """
     overlaps = {}
     for name in names:
-        prior = np.asarray(fit["prior"][name]).ravel()
-        posterior = np.asarray(fit["posterior"][name]).ravel()
+        prior, posterior = (np.asarray(fit[group][name]).ravel() for group in ("prior", "posterior"))
+        prior, posterior = prior[np.isfinite(prior)], posterior[np.isfinite(posterior)]
         edges = np.quantile(np.concatenate([prior, posterior]), np.linspace(0, 1, 41))
         edges = np.unique(edges)
         p, q = (np.histogram(values, edges)[0] / len(values) for values in (prior, posterior))

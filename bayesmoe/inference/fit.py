@@ -16,7 +16,7 @@ from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 from bayesmoe.errors import InputError
 from bayesmoe.inference.centring import degrees_of_centring
-from bayesmoe.inference.model import Data, Structure, scaling_law
+from bayesmoe.inference.model import EXPECTED, Data, Structure, noisy, scaling_law
 from bayesmoe.inference.sample import Progress, Samples, nuts
 from bayesmoe.inference.spec import FitSpec, coordinates_of, law_of, load_table
 from bayesmoe.inference.start import overdispersed_starts
@@ -64,8 +64,11 @@ def fit(spec: FitSpec, *, table: RunTable | None = None, report: Callable[[Progr
         scaling_law(structure, data, loss)
 
     key = jax.random.key(spec.sampler.seed)
-    prior_key, sample_key, predictive_key = jax.random.split(key, 3)
-    prior = Predictive(model, num_samples=PRIOR_DRAWS)(prior_key, data, None)
+    prior_key, sample_key = jax.random.split(key)
+    rng = np.random.default_rng(spec.sampler.seed)
+    # Responses are passed in so that they are not drawn: compiling that takes longer than the rest of the prior.
+    prior = Predictive(model, num_samples=PRIOR_DRAWS)(prior_key, data, loss)
+    prior[law.response] = noisy(prior.pop(EXPECTED), prior["noise_scale"], prior["noise_df"], rng)
     free = _free_sites(model, data, loss)
     shapes = {name: np.zeros(prior[name].shape[1:]) for name in free}
     _, unravel = ravel_pytree(shapes)
@@ -91,11 +94,9 @@ def fit(spec: FitSpec, *, table: RunTable | None = None, report: Callable[[Progr
         report=report,
     )
     posterior = _constrained(model, data, loss, samples, unravel)
+    predictive = noisy(posterior.pop(EXPECTED), posterior["noise_scale"], posterior["noise_df"], rng)
     flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in posterior.items()}
     sampled = {name: flat[name] for name in flat if name in free}
-    predictive = Predictive(model, sampled, return_sites=[law.response], batch_ndims=1)(predictive_key, data, None)[
-        law.response
-    ]
     pointwise = log_likelihood(model, sampled, data, loss)[law.response]
     shape = posterior["noise_scale"].shape
     return as_data_tree(
@@ -107,7 +108,7 @@ def fit(spec: FitSpec, *, table: RunTable | None = None, report: Callable[[Progr
         posterior=posterior,
         sample_stats=samples.stats,
         prior=prior,
-        posterior_predictive=np.asarray(predictive).reshape(*shape, -1),
+        posterior_predictive=predictive,
         log_likelihood=np.asarray(pointwise).reshape(*shape, -1),
     )
 
@@ -167,7 +168,7 @@ def _check_dense(frame: pd.DataFrame, dense: str | None, origin: str) -> None:
     rows = frame["group"] == dense
     if not rows.any():
         raise InputError("names no group of the table", file=origin, column="groups.dense", value=dense)
-    if (frame.loc[rows, "num_experts"] != 1).any() or rows.all():
+    if "num_experts" not in frame or (frame.loc[rows, "num_experts"] != 1).any() or rows.all():
         raise InputError(
             "must be the group of the dense runs (num_experts 1), beside at least one other group",
             file=origin,
@@ -177,8 +178,14 @@ def _check_dense(frame: pd.DataFrame, dense: str | None, origin: str) -> None:
 
 
 def _free_sites(model: Callable[..., None], data: Data, loss: Any) -> list[str]:
-    trace = handlers.trace(handlers.seed(model, 0)).get_trace(data, loss)
-    return [name for name, site in trace.items() if site["type"] == "sample" and not site["is_observed"]]
+    names: list[str] = []
+
+    def traced() -> None:
+        trace = handlers.trace(handlers.seed(model, 0)).get_trace(data, loss)
+        names.extend(name for name, site in trace.items() if site["type"] == "sample" and not site["is_observed"])
+
+    jax.eval_shape(traced)
+    return names
 
 
 def _flat(position: Any) -> np.ndarray:

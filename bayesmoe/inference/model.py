@@ -7,11 +7,18 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from numpyro.distributions import transforms
 
 from bayesmoe.laws import Coordinate, Law, Reference
+
+NOISE_DF_MEDIAN = 14.0
+"""Prior median of the degrees of freedom of the noise: from a few outliers (4) to none to speak of (50)."""
+
+EXPECTED = "expected"
+"""Site of each run's response without noise."""
 
 SPREAD_LOG_SD = 0.5
 """Log-sd of the prior of between-group spreads. It keeps them off zero, where few groups leave a funnel that no step size
@@ -108,10 +115,30 @@ def scaling_law(structure: Structure, data: Data, loss: Any = None) -> None:
         if name not in coordinates:
             numpyro.deterministic(name, value)
 
+    numpyro.deterministic(EXPECTED, mean)
     noise_scale = numpyro.sample("noise_scale", dist.LogNormal(jnp.log(law.noise_median), 1.0))
-    noise_df = numpyro.sample("noise_df", dist.Gamma(2.0, 0.1))
+    noise_df = numpyro.sample("noise_df", dist.LogNormal(jnp.log(NOISE_DF_MEDIAN), 0.8))
     with numpyro.plate("runs", mean.shape[0]):
         numpyro.sample(law.response, dist.StudentT(noise_df, mean, noise_scale * mean), obs=loss)
+
+
+def noisy(expected: Any, noise_scale: Any, noise_df: Any, rng: np.random.Generator, *, factor: float = 1.0) -> np.ndarray:
+    """Responses with the model's noise, ``L (1 + factor noise_scale t)`` with t of Student's distribution.
+
+    Parameters
+    ----------
+    expected : array, shape (..., n)
+        Responses without noise.
+    noise_scale, noise_df : array, shape (...)
+        Scale on the logarithm, and degrees of freedom.
+    rng : numpy Generator
+        Source of randomness; numpy's, whose Student draws need no compiled program.
+    factor : float
+        1 for the model's own noise.
+    """
+    expected = np.asarray(expected)
+    t = rng.standard_t(np.broadcast_to(np.asarray(noise_df)[..., None], expected.shape))
+    return expected * (1.0 + factor * np.asarray(noise_scale)[..., None] * t)
 
 
 def _coordinate(coordinate: Coordinate, structure: Structure, data: Data) -> Any:

@@ -116,7 +116,7 @@ def law_named(name: str, **options: Any) -> Law:
     known = {law.name: law for law in all_laws}
     kind = _imported(name) if ":" in name else known.get(name)
     if kind is None:
-        cure = nearest(name, list(known)) + ", or package.module:MyLaw for your own"
+        cure = f"{nearest(name, list(known))} (your own: package.module:MyLaw)"
         raise InputError("is not a known law", column="law", value=name, cure=cure)
     allowed = {field.name for field in fields(kind)}
     for option in options:

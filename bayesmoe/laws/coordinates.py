@@ -54,7 +54,7 @@ INTERACTION = Coordinate(
 )
 REDUCIBLE = Coordinate("reducible", "unit", 0.0, 0.7, 0.2, "dense", "1", "share of the reference loss that scale can remove")
 SIZE_PART = Coordinate(
-    "size_part", "unit", 0.0, 0.6, 0.2, "dense", "1", "share of that part that parameters, not tokens, remove"
+    "size_part", "unit", 0.0, 0.6, 0.2, "dense", "1", "share of what scale removes that falls to parameters, not tokens"
 )
 ADDITIVE = (LOSS_REFERENCE, SLOPE_SIZE, SLOPE_TOKENS, REDUCIBLE, SIZE_PART)
 """Coordinates of ``L = constant + size term + tokens term``."""

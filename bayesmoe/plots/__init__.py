@@ -6,6 +6,7 @@ from bayesmoe.plots.diagnostics import prior_posterior, rank, trace
 from bayesmoe.plots.fit_to_runs import fit_to_runs
 from bayesmoe.plots.loss_by_experts import loss_by_experts
 from bayesmoe.plots.over_training import over_training
+from bayesmoe.plots.prior_predictive import prior_predictive
 
 __all__ = [
     "best_experts",
@@ -14,6 +15,7 @@ __all__ = [
     "loss_by_experts",
     "over_training",
     "prior_posterior",
+    "prior_predictive",
     "rank",
     "trace",
 ]

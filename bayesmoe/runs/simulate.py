@@ -36,7 +36,7 @@ def catalogue_design() -> pd.DataFrame:
     granularity 1 and 4, with and without a shared expert, and two aspect ratios.
     """
     families = (Family(moe_share=0.5), Family(moe_share=0.5, top_k=4.0, granularity=4.0, shared_experts=1.0))
-    sizes, tokens = np.geomspace(5e7, 2e9, 4), np.geomspace(2e9, 1e11, 3)
+    sizes, tokens = np.geomspace(5e7, 2e9, 4).tolist(), np.geomspace(2e9, 1e11, 3).tolist()
     whole = [grid_of_runs(sizes, tokens, [1, 4, 16, 64], family=family) for family in families]
     # A checkerboard of both families: no covariate follows another.
     odd = (np.arange(len(whole[0])) + np.arange(len(whole[0])) // 4) % 2 == 1

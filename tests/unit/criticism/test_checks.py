@@ -11,7 +11,7 @@ import xarray as xr
 from bayesmoe.criticism.checks import check, gate_for_plan
 from bayesmoe.errors import InputError
 
-NAMES = ["R-hat", "bulk ESS", "tail ESS", "divergences", "E-BFMI"]
+NAMES = ["R-hat", "bulk ESS", "tail ESS", "divergences", "E-BFMI", "prior overlap", "shape overlap"]
 
 
 @pytest.fixture
@@ -205,3 +205,27 @@ def test_the_document_is_json_even_where_a_value_is_unknown(changed):
     assert rows["R-hat"]["value"] is None
     assert rows["divergences"]["value"] == 0
     assert set(rows["R-hat"]) == {"name", "verdict", "value", "where", "rule", "recommendation"}
+
+
+def prior_again(fit, name):
+    """Replace the draws of a coordinate by draws of its prior."""
+    prior = fit["prior"][name].values.ravel()
+
+    def function(values):
+        return np.random.default_rng(3).choice(prior, values.shape)
+
+    return {name: function}
+
+
+def test_a_coordinate_left_to_its_prior_asks_for_review(small_fit, changed) -> None:
+    found = by_name(check(changed("posterior", **prior_again(small_fit, "slope_tokens"))))["prior overlap"]
+    assert (found.verdict, found.where) == ("REVIEW", "slope_tokens")
+    assert found.value > 0.85
+    assert "its band is its prior" in found.recommendation
+
+
+def test_the_shape_of_saturation_is_named_but_not_judged(small_fit, changed) -> None:
+    gate = by_name(check(changed("posterior", **prior_again(small_fit, "e_max"))))
+    assert (gate["shape overlap"].verdict, gate["shape overlap"].where) == ("PASS", "e_max")
+    assert gate["shape overlap"].value > 0.85
+    assert gate["prior overlap"].verdict == "PASS"

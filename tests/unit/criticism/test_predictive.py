@@ -13,16 +13,19 @@ from bayesmoe.criticism.predictive import extrapolation, headline_names, predict
 RUNS = ["a", "b", "c"]
 
 
-def predicting(observed, predictions, **constant):
+def predicting(observed, predictions, *, response="loss", units="nats/token", **constant):
     """A fit of three runs whose predictive draws are the given rows, shared by two chains."""
     draws = np.array(predictions, dtype=float).reshape(2, -1, 3)
-    return xr.DataTree.from_dict(
+    seen = ("run", np.array(observed, dtype=float), {"units": units})
+    tree = xr.DataTree.from_dict(
         {
-            "posterior_predictive": xr.Dataset({"loss": (("chain", "draw", "run"), draws)}, coords={"run": RUNS}),
-            "observed_data": xr.Dataset({"loss": ("run", np.array(observed, dtype=float))}, coords={"run": RUNS}),
+            "posterior_predictive": xr.Dataset({response: (("chain", "draw", "run"), draws)}, coords={"run": RUNS}),
+            "observed_data": xr.Dataset({response: seen}, coords={"run": RUNS}),
             "constant_data": xr.Dataset({name: ("run", values) for name, values in constant.items()}, coords={"run": RUNS}),
         }
     )
+    tree.attrs = {"response": response}
+    return tree
 
 
 @pytest.fixture
@@ -43,9 +46,18 @@ def test_the_band_is_ninety_per_cent(checked):
 
 
 def test_runs_keep_their_loss_and_expert_count(checked):
-    np.testing.assert_array_equal(checked["loss"], [2.25, 2.04, 2.96])
+    np.testing.assert_array_equal(checked["observed"], [2.25, 2.04, 2.96])
+    assert checked["observed"].attrs == {"units": "nats/token", "long_name": "loss"}
     np.testing.assert_array_equal(checked["num_experts"], [1, 4, 8])
     assert checked["run"].values.tolist() == RUNS
+
+
+def test_a_leverage_is_checked_like_a_loss():
+    rows = np.repeat(np.linspace(2.0, 3.0, 42)[:, None], 3, axis=1)
+    found = predictive_check(predicting([2.25, 2.04, 2.96], rows, response="leverage", units="1"))
+    np.testing.assert_allclose(found["residual"], np.array([2.25, 2.04, 2.96]) / 2.5 - 1, rtol=1e-12)
+    assert found["covered"].values.tolist() == [True, False, False]
+    assert found["observed"].attrs == {"units": "1", "long_name": "leverage"}
 
 
 def test_runs_without_experts_are_dense():

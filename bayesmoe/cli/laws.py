@@ -1,0 +1,39 @@
+"""``bayesmoe laws``: the laws that can be fitted or quoted, and your own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Scaling laws: list, show.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_() -> None:
+    """One line per law: name, equation, source; hyperparameter laws stand under hyper/."""
+    from bayesmoe.laws.catalogue import catalogue
+    from bayesmoe.laws.catalogue_text import catalogue_text
+
+    typer.echo(catalogue_text(catalogue()))
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A name of `bayesmoe laws list`, or package.module:MyLaw.")],
+    at: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Column of a run at which to evaluate; repeat.")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
+) -> None:
+    """Equation, columns, priors, published coefficients and range of a law; with --at, its values at one run."""
+    import json
+
+    from bayesmoe.cli.settings import configure
+
+    configure()
+    from bayesmoe.laws.catalogue import document
+    from bayesmoe.laws.catalogue_text import document_text
+
+    found = document(name, at or ())
+    typer.echo(json.dumps(found, indent=2, allow_nan=False) if json_ else document_text(found))

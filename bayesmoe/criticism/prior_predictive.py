@@ -1,0 +1,89 @@
+"""What a law says before it has seen a run: prior predictive losses around a typical run."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from bayesmoe.errors import InputError
+from bayesmoe.laws import Law
+from bayesmoe.laws.prior import TYPICAL, TYPICAL_FAMILY, prior_draws, typical_reference
+from bayesmoe.units import BAND
+
+PLAUSIBLE_NATS = (0.5, 12.0)
+"""Losses between which a language model's lies: below what text's entropy allows, above a uniform guess over 160,000 tokens."""
+
+_MULTIPLES = np.geomspace(0.1, 10.0, 9)
+_EXPERTS = (1.0, 16.0, 64.0)
+
+
+def prior_predictive(law: Law, *, draws: int = 1000, seed: int = 0) -> xr.DataArray:
+    """Responses under prior draws on a grid of sizes, tokens and expert counts around a typical run.
+
+    Parameters
+    ----------
+    law : Law
+        The law, with its default priors.
+    draws, seed : int
+        Prior draws and their seed.
+
+    Returns
+    -------
+    DataArray
+        By ``draw``, ``n_dense``, ``tokens`` and ``num_experts``; nats per token, or leverage. Noise is left out.
+
+    Raises
+    ------
+    InputError
+        The law reads a column of its own, of which no typical value is known.
+    """
+    reference = typical_reference(law)
+    if reference is None:
+        raise InputError("reads a column that a typical run does not have", column="law", value=law.name)
+    parameters = prior_draws(law, reference, draws, seed)
+    sizes, tokens = TYPICAL["n_dense"] * _MULTIPLES, TYPICAL["tokens"] * _MULTIPLES
+    grid = jnp.meshgrid(jnp.asarray(sizes), jnp.asarray(tokens), jnp.asarray(_EXPERTS), indexing="ij")
+    runs = {name: jnp.broadcast_to(value, grid[0].shape).ravel() for name, value in TYPICAL_FAMILY.run(*grid).items()}
+    runs = {name: runs[name] for name in law.covariates}
+
+    over_runs = jax.vmap(law.loss, in_axes=(None, 0))
+    found = np.asarray(jax.jit(jax.vmap(over_runs, in_axes=(0, None)))(parameters, runs))
+    found = found.reshape(draws, len(sizes), len(tokens), len(_EXPERTS))
+    coords = {"n_dense": sizes, "tokens": tokens, "num_experts": list(_EXPERTS)}
+    units = "nats/token" if law.response == "loss" else "1"
+    return xr.DataArray(
+        found, dims=("draw", *coords), coords=coords, name=law.response, attrs={"units": units, "law": law.name}
+    )
+
+
+def prior_bands(predictive: xr.DataArray) -> xr.Dataset:
+    """Median and 90% band by size at the typical tokens (``by_size``) and by tokens at the typical size (``by_tokens``)."""
+    bands = predictive.quantile([BAND[0], 0.5, BAND[1]], "draw").assign_attrs(predictive.attrs)
+    middle = {name: TYPICAL[name] for name in ("n_dense", "tokens")}
+    return xr.Dataset(
+        {
+            "by_size": bands.sel(tokens=middle["tokens"], method="nearest", drop=True),
+            "by_tokens": bands.sel(n_dense=middle["n_dense"], method="nearest", drop=True),
+        },
+        attrs={**predictive.attrs, "response": predictive.name},
+    )
+
+
+def prior_check(predictive: xr.DataArray) -> dict[str, float]:
+    """Shares of the prior that make sense.
+
+    Returns
+    -------
+    dict of float
+        ``plausible``: share of losses within :data:`PLAUSIBLE_NATS`; ``falls_with_size`` and ``falls_with_tokens``: share of
+        draws whose loss falls along every line of the grid, a factor 100 long.
+    """
+    low, high = PLAUSIBLE_NATS
+    grid = ["n_dense", "tokens", "num_experts"]
+    return {
+        "plausible": float(((predictive >= low) & (predictive <= high)).mean()),
+        "falls_with_size": float((predictive.diff("n_dense") <= 0).all(grid).mean()),
+        "falls_with_tokens": float((predictive.diff("tokens") <= 0).all(grid).mean()),
+    }
