@@ -13,7 +13,7 @@ test: $(BIN)/.installed
 	$(BIN)/python -m pytest -n auto --dist loadscope
 
 slow: $(BIN)/.installed
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n auto
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .

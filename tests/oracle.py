@@ -51,6 +51,20 @@ def clark_loss(p: Mapping[str, float], size: Any, tokens: Any, num_experts: int)
     return 10.0 ** ((p["a"] + p["c"] * experts) * np.log10(size) + p["b"] * experts + p["d"])
 
 
+def krajewski_loss(family: Any, p: Mapping[str, float], size: Any, tokens: Any, num_experts: int) -> Any:
+    """Krajewski et al. 2024, Eq. 9; a dense model has granularity 1."""
+    granularity = family.granularity if num_experts > 1 else 1.0
+    return p["c"] + (p["g"] / granularity ** p["gamma"] + p["a"]) / size ** p["alpha"] + p["b"] / tokens ** p["beta"]
+
+
+def abnar_loss(family: Any, p: Mapping[str, float], size: Any, tokens: Any, num_experts: int) -> Any:
+    """Abnar et al. 2025, Table 3, in the share of experts that work; a dense model rests none."""
+    shared = family.shared_experts
+    working = (family.top_k + shared) / (num_experts + shared) if num_experts > 1 else 1.0
+    plain = p["a"] / size ** p["alpha"] + p["b"] / tokens ** p["beta"] + p["e"]
+    return plain + p["c"] / working ** p["lambda"] + p["d"] / (working ** p["delta"] * size ** p["gamma"])
+
+
 @dataclass(frozen=True)
 class Oracle:
     """A plan by brute force.

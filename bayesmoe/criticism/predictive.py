@@ -16,22 +16,24 @@ def predictive_check(fit: xr.DataTree) -> xr.Dataset:
     Returns
     -------
     Dataset
-        By ``run``: ``observed`` (the response, in the units of its attribute), ``residual = observed / median prediction - 1``, ``band_low`` and ``band_high`` of
-        the 90% predictive band on the same scale, ``covered``, and ``num_experts``.
+        By ``run``: ``observed`` (the response, in the units of its attribute), ``residual = observed / median prediction -
+        1``, ``band_low`` and ``band_high`` of the 90% predictive band on the same scale, ``covered``, and ``num_experts`` where
+        the table gives it.
     """
     draws = fit["posterior_predictive"][fit.attrs["response"]]
     low, middle, high = draws.quantile([BAND[0], 0.5, BAND[1]], ["chain", "draw"]).values
     observed = fit["observed_data"].dataset[fit.attrs["response"]]
-    return xr.Dataset(
+    found = xr.Dataset(
         {
             "observed": observed.assign_attrs(long_name=observed.name),
             "residual": observed / middle - 1.0,
             "band_low": ("run", low / middle - 1.0),
             "band_high": ("run", high / middle - 1.0),
             "covered": (observed >= low) & (observed <= high),
-            "num_experts": fit["constant_data"].dataset.get("num_experts", xr.ones_like(observed)),
         }
     )
+    runs = fit["constant_data"].dataset
+    return found.assign(num_experts=runs["num_experts"]) if "num_experts" in runs else found
 
 
 def prior_overlap(fit: xr.DataTree, names: list[str]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -14,8 +15,8 @@ def fit_to_runs(predictive: xr.Dataset) -> Figure:
     Parameters
     ----------
     predictive : Dataset
-        ``residual``, ``band_low`` and ``band_high`` (shares of the prediction), ``observed`` (with its units) and
-        ``num_experts`` by ``run``.
+        ``residual``, ``band_low`` and ``band_high`` (shares of the prediction), ``observed`` (with its units) and,
+        where known, ``num_experts`` by ``run``.
     """
     figure, axes = new_figure()
     order = predictive.sortby("observed")
@@ -28,10 +29,12 @@ def fit_to_runs(predictive: xr.Dataset) -> Figure:
         linewidth=0,
         label="90% band",
     )
-    counts = sorted({int(e) for e in predictive["num_experts"].values})
+    known = "num_experts" in predictive
+    experts_of_run = predictive["num_experts"].values if known else np.zeros(predictive.sizes["run"])
+    counts = sorted({int(e) for e in experts_of_run})
     colours = expert_colours(len(counts))
     for i, experts in enumerate(counts):
-        here = predictive["num_experts"].values == experts
+        here = experts_of_run == experts
         axes.plot(
             predictive["observed"].values[here],
             100 * predictive["residual"].values[here],
@@ -39,7 +42,7 @@ def fit_to_runs(predictive: xr.Dataset) -> Figure:
             markersize=3.5,
             linestyle="none",
             color=colours[i],
-            label="dense" if experts == 1 else f"{experts} experts",
+            label="runs" if not known else "dense" if experts == 1 else f"{experts} experts",
         )
     axes.axhline(0.0, color="#6b6b6b", linewidth=1)
     name, unit = (predictive["observed"].attrs[key] for key in ("long_name", "units"))

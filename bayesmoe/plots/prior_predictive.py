@@ -11,32 +11,35 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from bayesmoe.plots.style import expert_colours
-from bayesmoe.units import short
 
 _COLUMNS = 4
 _MOST_NATS = 12.0
 
 
 def prior_predictive(bands: Sequence[xr.Dataset]) -> Figure:
-    """One panel a law: prior median and 90% band of its response by size, for a dense and for a routed model.
+    """One panel a law: prior median and 90% band of its response by size, and median by tokens, for a dense and a routed model.
 
     Parameters
     ----------
     bands : sequence of Dataset
-        ``by_size`` by ``quantile``, ``n_dense`` and ``num_experts``; the law's name and units in its attributes.
+        ``by_size`` by ``quantile``, ``n_dense`` and ``num_experts``, ``by_tokens`` by ``tokens`` instead; the law's name and
+        response in its attributes.
     """
     rows = math.ceil(len(bands) / _COLUMNS)
-    figure, grid = plt.subplots(rows, _COLUMNS, figsize=(10, 1.9 * rows), sharex=True, layout="constrained")
+    figure, grid = plt.subplots(rows, _COLUMNS, figsize=(10, 1.9 * rows), sharex=True, squeeze=False, layout="constrained")
     counts = bands[0]["num_experts"].values[[0, -1]]
     colours = expert_colours(3)[:2]
     for axes, one in zip(grid.flat, bands, strict=False):
         for colour, experts in zip(colours, counts, strict=True):
             low, middle, high = one["by_size"].sel(num_experts=experts).values
-            axes.fill_between(one["n_dense"], low, high, color=colour, alpha=0.2, linewidth=0)
+            size, tokens = (one[name] / one[name].median() for name in ("n_dense", "tokens"))
+            axes.fill_between(size, low, high, color=colour, alpha=0.2, linewidth=0)
             label = "dense" if experts == 1 else f"{int(experts)} experts"
-            axes.plot(one["n_dense"], middle, color=colour, linewidth=1.8, label=label)
+            axes.plot(size, middle, color=colour, linewidth=1.8, label=f"{label} by size, with 90% band")
+            by_tokens = one["by_tokens"].sel(num_experts=experts, quantile=0.5)
+            axes.plot(tokens, by_tokens, color=colour, linewidth=1.4, linestyle=":", label=f"{label} by tokens")
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value, 1)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_title(one.attrs["law"], fontsize=9, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
@@ -48,7 +51,7 @@ def prior_predictive(bands: Sequence[xr.Dataset]) -> Figure:
     for axes in list(grid.flat)[len(bands) :]:
         axes.set_axis_off()
     for axes in grid[-1]:
-        axes.set_xlabel("backbone parameters", fontsize=8)
+        axes.set_xlabel("times the typical run", fontsize=8)
     handles, labels = grid.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=9, ncols=2, loc="outside lower center")
     return figure

@@ -15,7 +15,9 @@ from matplotlib.figure import Figure
 from bayesmoe import plots
 from bayesmoe.criticism.checks import Gate
 from bayesmoe.criticism.predictive import extrapolation, headline_names, predictive_check, prior_overlap
+from bayesmoe.criticism.prior_predictive import prior_bands, prior_predictive
 from bayesmoe.files import write_text, written_whole
+from bayesmoe.laws import all_laws
 from bayesmoe.planning.plan import scenario_of
 from bayesmoe.report import text
 
@@ -33,6 +35,12 @@ def figures(fit: xr.DataTree, risk: xr.Dataset | None) -> dict[str, Figure]:
     for plot in (plots.prior_posterior, plots.trace, plots.rank):
         made[plot.__name__] = plot(fit, names)
     return made
+
+
+def law_figures() -> dict[str, Figure]:
+    """Figures of the catalogue of laws by name; the caller closes them."""
+    bands = [prior_bands(prior_predictive(law())) for law in all_laws]
+    return {"prior_predictive": plots.prior_predictive(bands)}
 
 
 def save_figures(made: dict[str, Figure], folder: str | Path) -> None:

@@ -35,6 +35,9 @@ def test_a_dense_model_is_its_own_backbone(family):
     assert family.total_ratio(1) == family.active_ratio(1) == 1.0
     assert family.routed_ratio(1) == 0.0
     run = family.run(3e9, 5e10, 1)
+    layers, d_model = run.pop("num_layers"), run.pop("d_model")
+    assert 12 * d_model**2 * layers == pytest.approx(3e9, rel=1e-12)
+    assert d_model * layers == pytest.approx(0.045 * 3e9 ** (2 / 3), rel=1e-12)
     assert run == {
         "n_dense": 3e9,
         "n_active": 3e9,
@@ -44,6 +47,8 @@ def test_a_dense_model_is_its_own_backbone(family):
         "top_k": 1.0,
         "granularity": 1.0,
         "shared_experts": 0.0,
+        "activation_ratio": 1.0,
+        "train_flop": 6 * 3e9 * 5e10,
     }
 
 
@@ -53,6 +58,9 @@ def test_a_run_of_a_fine_grained_family_by_hand():
     assert run["n_total"] == pytest.approx(1e9 * (0.4 + 0.6 * 16.5), rel=1e-12)
     assert run["n_active"] == pytest.approx(1e9 * (0.4 + 0.6 * 2.5), rel=1e-12)
     assert (run["top_k"], run["granularity"], run["shared_experts"]) == (4.0, 2.0, 1.0)
+    assert run["activation_ratio"] == pytest.approx(5 / 33, rel=1e-12)
+    assert run["train_flop"] == pytest.approx(6 * 1.9e9 * 2e10, rel=1e-12)
+    assert 12 * run["d_model"] ** 2 * run["num_layers"] == pytest.approx(1e9, rel=1e-12)
     assert FINE.routed_ratio(32) == pytest.approx(0.6 * 16, rel=1e-12)
 
 

@@ -58,6 +58,8 @@ def test_a_fit_has_every_group_and_the_papers_parameters(small_fit) -> None:
     assert runs == 80
     assert small_fit["log_likelihood"]["loss"].dims == ("chain", "draw", "run")
     assert small_fit["posterior_predictive"]["loss"].shape == (4, 250, runs)
+    assert small_fit["observed_data"]["loss"].attrs["units"] == "nats/token"
+    assert small_fit.attrs["response"] == "loss"
     assert small_fit.attrs["data_simulated"] == 1
     assert json.loads(small_fit.attrs["spec"])["law"]["name"] == "yun"
 
@@ -98,7 +100,7 @@ def test_a_fit_survives_its_file(small_fit, tmp_path) -> None:
     assert set(again.children) == GROUPS
     np.testing.assert_array_equal(again["posterior"]["A"], small_fit["posterior"]["A"])
     assert spec_of(again) == spec_of(small_fit)
-    assert reference_of_fit(again) == pytest.approx(reference_of_fit(small_fit))
+    assert reference_of_fit(again) == reference_of_fit(small_fit)
     path.unlink()
     assert float(again["posterior"]["e_max"].mean()) > 0
 
@@ -109,6 +111,27 @@ def test_a_newer_layout_is_refused_by_name(small_fit, tmp_path) -> None:
     save_fit(newer, tmp_path / "newer.nc")
     with pytest.raises(InputError, match=r"install bayesmoe >= 9\.9"):
         load_fit(tmp_path / "newer.nc")
+
+
+def test_an_older_layout_is_refused_with_its_cure(small_fit, tmp_path) -> None:
+    older = small_fit.copy()
+    older.attrs = {**small_fit.attrs, "format": 1, "bayesmoe_version": "0.0.9"}
+    path = tmp_path / "older.nc"
+    save_fit(older, path)
+    with pytest.raises(InputError) as caught:
+        load_fit(path)
+    assert str(caught.value) == (
+        f"{path}: was written by bayesmoe 0.0.9, in an older layout than this version reads; "
+        "refit, or install bayesmoe == 0.0.9."
+    )
+
+
+def test_the_reference_is_the_dense_run_in_the_middle_of_the_table(small_fit) -> None:
+    constant = small_fit["constant_data"].dataset
+    reference = reference_of_fit(small_fit)
+    middle = {name: np.exp(np.log(constant[name].values).mean()) for name in ("n_dense", "tokens")}
+    assert reference.run == pytest.approx({**middle, "num_experts": 1.0})
+    assert reference.gain_experts == pytest.approx((4 * 8 * 16 * 32) ** 0.25)
 
 
 def test_netcdf_that_is_no_fit_is_refused(tmp_path) -> None:
@@ -124,7 +147,7 @@ def test_shared_dense_runs_come_last_and_make_the_dense_model_common() -> None:
     frame, structure, data = arranged({"dense": [1], "x": [4, 8, 16], "y": [4, 8, 16]}, dense="dense")
     assert list(frame["group"].iloc[-2:]) == ["dense", "dense"]
     assert structure.groups == ("x", "y")
-    assert structure.pooled == ("gain", "gain_slope", "e_start", "e_max")
+    assert structure.pooled == ("gain", "interaction", "e_start", "e_max")
     assert data.membership.shape == (12, 2)
     np.testing.assert_array_equal(data.membership.sum(axis=1), 1.0)
     assert len(data.dense_covariates["n_dense"]) == 2
@@ -132,11 +155,11 @@ def test_shared_dense_runs_come_last_and_make_the_dense_model_common() -> None:
 
 def test_groups_without_enough_counts_share_the_shape_of_the_expert_curve() -> None:
     _, structure, _ = arranged({"x": [1, 4, 8, 16], "y": [48]})
-    assert structure.pooled == ("loss_reference", "slope_size", "gain", "gain_slope")
+    assert structure.pooled == ("loss_reference", "slope_size", "gain", "interaction")
 
 
 def test_shared_coordinates_can_be_named() -> None:
-    _, structure, _ = arranged({"x": [1, 4, 8, 16], "y": [48]}, shared=["e_max", "e_start", "gain_slope"])
+    _, structure, _ = arranged({"x": [1, 4, 8, 16], "y": [48]}, shared=["e_max", "e_start", "interaction"])
     assert structure.pooled == ("loss_reference", "slope_size", "gain")
 
 

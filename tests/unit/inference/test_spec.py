@@ -22,7 +22,7 @@ from bayesmoe.inference.spec import (
     read_fit_spec,
     spec_from,
 )
-from bayesmoe.laws import Chinchilla, Law, Yun
+from bayesmoe.laws import Chinchilla, Law, Ludziejewski, Yun, all_laws
 from bayesmoe.packaged import packaged_folder
 from bayesmoe.specs import from_json, to_json
 
@@ -255,7 +255,9 @@ def my_module(tmp_path, monkeypatch):
         (LawSpec(), Yun()),
         (LawSpec(size="n_active"), Yun(size="n_active")),
         (LawSpec(options={"interaction": "paper"}), Yun(interaction="paper")),
-        (LawSpec(name="chinchilla", size="n_total"), Chinchilla(size="n_total")),
+        (LawSpec(name="chinchilla"), Chinchilla(size="n_total")),
+        (LawSpec(name="chinchilla", size="n_dense"), Chinchilla(size="n_dense")),
+        (LawSpec(name="ludziejewski"), Ludziejewski(size="n_active")),
     ],
 )
 def test_a_law_by_its_name(law, expected):
@@ -264,11 +266,11 @@ def test_a_law_by_its_name(law, expected):
 
 @pytest.mark.parametrize(
     ("name", "cure"),
-    [("yunn", "did you mean 'yun'?"), ("zzz", "known: chinchilla, clark, ludziejewski, yun")],
+    [("yunn", "did you mean 'yun'?"), ("zzz", f"known: {', '.join(sorted(law.name for law in all_laws))}")],
 )
 def test_an_unknown_law(name, cure):
     said = complaint(law_of, LawSpec(name=name))
-    assert said == f"law: is not a known law, found {name!r}; {cure}, or package.module:MyLaw for your own."
+    assert said == f"law: is not a known law, found {name!r}; {cure} (your own: package.module:MyLaw)."
 
 
 def test_an_unknown_option_of_a_law():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from bayesmoe.costs.hardware import ACCELERATORS
 from bayesmoe.costs.latency import AnalyticLatency
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import DataSpec, FitSpec, GroupSpec, LawSpec
-from bayesmoe.laws import Clark, Yun
+from bayesmoe.laws import Clark, Reference, Yun, all_laws
 from bayesmoe.planning.landscape import Landscape, landscape
 from bayesmoe.planning.scenario import UncertainShare, in_group
 from bayesmoe.specs import to_json
@@ -156,7 +157,7 @@ def test_the_seed_decides_the_cost_draws(small_fit, scenario):
 TRAINED = ("first", "second", "third")
 
 
-def grouped(*, tokens=1.3e11):
+def grouped(*, tokens=(6.5e10, 2.6e11)):
     """A made-up fit of Clark's law to three routers that share their dense runs; known population and spreads."""
     rng = np.random.default_rng(3)
     chains, draws = 2, 3000
@@ -167,26 +168,25 @@ def grouped(*, tokens=1.3e11):
         "e_max": 300.0 * np.ones((chains, draws)),
         "gain_population": 0.1 * np.exp(0.02 * rng.standard_normal((chains, draws))),
         "gain_spread": 0.3 * np.ones((chains, draws)),
-        "gain_slope_population": 0.01 + 0.001 * rng.standard_normal((chains, draws)),
-        "gain_slope_spread": 0.002 * np.ones((chains, draws)),
+        "interaction_population": 0.125 + 0.0125 * rng.standard_normal((chains, draws)),
+        "interaction_spread": 0.025 * np.ones((chains, draws)),
         "noise_scale": 0.005 * np.ones((chains, draws)),
     }
     offsets = np.array([-0.2, 0.0, 0.3])
     groups = {
         "gain": 0.1 * np.exp(offsets + 0.02 * rng.standard_normal((chains, draws, 3))),
-        "gain_slope": 0.01 + 0.01 * offsets + 0.0005 * rng.standard_normal((chains, draws, 3)),
+        "interaction": 0.125 + 0.125 * offsets + 0.00625 * rng.standard_normal((chains, draws, 3)),
     }
     posterior = xr.Dataset(
         {name: (("chain", "draw"), values) for name, values in scalars.items()}
         | {name: (("chain", "draw", "run_group"), values) for name, values in groups.items()},
         coords={"run_group": list(TRAINED)},
     )
-    reference = xr.Dataset(
-        {"reference_size": 3e8, "reference_tokens": tokens, "reference_num_experts": 1.0, "reference_gain_experts": 16.0}
-    )
-    tree = xr.DataTree.from_dict({"posterior": posterior, "constant_data": reference})
+    reference = xr.Dataset({"reference_n_dense": 3e8, "reference_num_experts": 1.0, "reference_gain_experts": 16.0})
+    runs = reference if tokens is None else reference.assign(tokens=("run", np.array(tokens)))
+    tree = xr.DataTree.from_dict({"posterior": posterior, "constant_data": runs})
     spec = FitSpec(data=DataSpec(file="runs.csv"), law=LawSpec(name="clark"), groups=GroupSpec(dense="Dense"))
-    tree.attrs = {"spec": to_json(spec), "pooled": json.dumps(["gain", "gain_slope"])}
+    tree.attrs = {"spec": to_json(spec), "pooled": json.dumps(["gain", "interaction"])}
     return tree
 
 
@@ -196,7 +196,7 @@ def test_a_named_group_has_its_own_draws(scenario):
     for name in TRAINED:
         here = landscape(fit, in_group(scenario, name))
         own = {q: posterior[q].sel(run_group=name).values if "run_group" in posterior[q].dims else posterior[q].values for q in
-               ("loss_reference", "slope_size", "gain", "gain_slope", "e_start", "e_max")}  # fmt: skip
+               ("loss_reference", "slope_size", "gain", "interaction", "e_start", "e_max")}  # fmt: skip
         # At the reference run the coordinates are the loss itself and its fall to the gain expert count.
         run = {"n_dense": 3e8, "num_experts": np.array([1.0, 16.0])[:, None]}
         dense, routed = np.asarray(Clark().loss(here.parameters, run))
@@ -204,8 +204,10 @@ def test_a_named_group_has_its_own_draws(scenario):
         np.testing.assert_allclose(np.log(dense / routed), own["gain"], rtol=1e-9)
         larger = np.asarray(Clark().loss(here.parameters, {**run, "n_dense": 3e8 * np.e}))
         np.testing.assert_allclose(np.log(larger[0] / dense), -own["slope_size"], rtol=1e-9)
-        np.testing.assert_allclose(np.log(larger[0] / larger[1]), own["gain"] - own["gain_slope"], rtol=1e-8)
-        assert here.fixed_tokens == 1.3e11
+        np.testing.assert_allclose(
+            np.log(larger[0] / larger[1]), own["gain"] - own["interaction"] * own["slope_size"], rtol=1e-8
+        )
+        assert here.fixed_tokens == pytest.approx(1.3e11, rel=1e-12)
 
 
 def log_gains(scenario, group):
@@ -246,14 +248,58 @@ def test_a_fit_without_groups_takes_none(small_fit, scenario, group):
         landscape(small_fit, in_group(scenario, group))
 
 
-def test_a_law_without_experts_cannot_choose_them(small_fit, scenario):
+def refusal(small_fit, scenario, law):
+    """What is said about planning on a fit of that law."""
     fit = small_fit.copy()
     spec = json.loads(fit.attrs["spec"])
-    fit.attrs["spec"] = json.dumps({**spec, "law": {**spec["law"], "name": "chinchilla"}})
-    with pytest.raises(InputError, match="'chinchilla' has no expert term"):
+    fit.attrs["spec"] = json.dumps({**spec, "law": {"name": law}})
+    with pytest.raises(InputError) as caught:
         landscape(fit, scenario)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("law", ["kaplan", "chinchilla", "gadre", "bian", "nested", "flame"])
+def test_a_law_without_experts_cannot_choose_them(small_fit, scenario, law):
+    assert refusal(small_fit, scenario, law) == (
+        f"choices.num_experts: the law {law!r} has no expert term, so it cannot choose an expert count; "
+        "fit a law with experts, such as yun."
+    )
+
+
+@pytest.mark.parametrize("law", ["tian", "tian-leverage"])
+def test_a_law_of_compute_alone_cannot_split_a_budget(small_fit, scenario, law):
+    assert refusal(small_fit, scenario, law) == (
+        f"law: the law {law!r} reads compute only, so it cannot split a budget between size and tokens, found {law!r}; "
+        "fit a law with a size, such as yun."
+    )
+
+
+PLANNABLE = [kind() for kind in all_laws if kind().has_experts and not kind.name.startswith("tian")]
+
+
+@pytest.mark.parametrize("law", PLANNABLE, ids=lambda law: law.name)
+def test_the_loss_optimum_of_every_law_is_the_lowest_loss_on_its_budget(scenario, law):
+    family = Family(top_k=4.0, granularity=2.0, shared_experts=1.0, moe_share=0.5)
+    run = {name: float(value) for name, value in family.run(1e9, 2e10, 8.0).items()}
+    reference = Reference({name: run[name] for name in law.covariates}, 16.0)
+    median = {c.name: c.to_support(c.mean) for c in law.coordinates}
+    fixed = None if "tokens" in law.covariates else 2e11
+    asked = with_training(scenario, budget_flop=1e21)
+    here = at(asked, law, law.paper(median, reference), [1, 8, 64], fixed_tokens=fixed, family=family)
+    optimum = jax.jit(here.loss_optimal)()
+    low, high = here.brackets()
+    grid = low + (high - low) * jnp.linspace(0.0, 1.0, 2001)[:, None, None]
+    losses = jax.jit(jax.vmap(here.loss))(grid)
+    best = jax.jit(here.loss)(optimum)
+    assert (best <= losses.min(axis=0) + 1e-12).all()
+    if fixed is None:
+        assert ((optimum > low + 1) & (optimum < high - 1)).all()
+    assert len(np.unique(best.round(9))) == 3
 
 
 def test_a_law_without_tokens_needs_them_from_the_runs(scenario):
-    with pytest.raises(InputError, match="no tokens"):
-        landscape(grouped(tokens=np.nan), in_group(scenario, "first"))
+    with pytest.raises(InputError) as caught:
+        landscape(grouped(tokens=None), in_group(scenario, "first"))
+    assert str(caught.value) == (
+        "the law 'clark' has no tokens term and its runs have no tokens column; add tokens to the run table and refit."
+    )

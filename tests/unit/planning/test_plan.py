@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from oracle import Oracle, clark_loss, require_same_plan, yun_loss
+from oracle import Oracle, abnar_loss, clark_loss, krajewski_loss, require_same_plan, yun_loss
 
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import DataSpec, FitSpec, LawSpec
-from bayesmoe.laws import Clark, Reference
+from bayesmoe.laws import Reference, law_named
 from bayesmoe.planning.landscape import landscape
 from bayesmoe.planning.plan import UNITS, fingerprint, load_plan, plan, save_plan, scenario_of
 from bayesmoe.planning.risk import risk
 from bayesmoe.specs import to_json
 
 DRAWS, FEW = range(0, 1000, 20), range(0, 1000, 100)
-CASES = ("shipped", "fine-grained", "paper", "long requests", "measured", "fixed tokens")
+CASES = ("shipped", "fine-grained", "paper", "long requests", "measured", "fixed tokens", "krajewski", "abnar")
 
 
 def changed(scenario, **sections):
@@ -99,19 +99,21 @@ class Measured(Oracle):
 FIXED_TOKENS = 1.3e11
 
 
-def fit_without_tokens():
-    """A made-up fit of Clark's law, which has no tokens term: draws around the published coefficients of S-Base."""
+def made_up_fit(name, run):
+    """A made-up fit of a law: draws around its first published coefficients, by a tenth of each prior's width."""
     rng = np.random.default_rng(5)
-    law, reference = Clark(), Reference(3e8, FIXED_TOKENS, 1.0, 16.0)
+    law = law_named(name)
+    reference = Reference({column: run[column] for column in law.covariates}, 16.0)
     centre = law.centre(law.published[0].coefficients, reference)
-    draws = {
-        name: (("chain", "draw"), float(value) * np.exp(0.05 * rng.standard_normal((4, 250))))
-        for name, value in centre.items()
-    }
+    draws = {}
+    for c in law.coordinates:
+        real = float(c.to_real(centre[c.name])) + 0.1 * c.sd * rng.standard_normal((4, 250))
+        draws[c.name] = (("chain", "draw"), np.asarray(c.to_support(real)))
     draws["noise_scale"] = (("chain", "draw"), np.full((4, 250), 0.005))
-    constant = {f"reference_{name}": value for name, value in reference._asdict().items()}
+    constant = {f"reference_{column}": value for column, value in reference.run.items()}
+    constant |= {"reference_gain_experts": 16.0, "tokens": ("run", [run["tokens"]])}
     tree = xr.DataTree.from_dict({"posterior": xr.Dataset(draws), "constant_data": xr.Dataset(constant)})
-    spec = FitSpec(data=DataSpec(file="runs.csv"), law=LawSpec(name="clark"))
+    spec = FitSpec(data=DataSpec(file="runs.csv"), law=LawSpec(name=name))
     tree.attrs = {"spec": to_json(spec), "data_origin": "runs.csv", "data_sha256": "0" * 64, "data_simulated": 0}
     return tree
 
@@ -128,8 +130,14 @@ def case_named(small_fit, small_plan, scenario, tmp_path_factory):
         elif name == "measured":
             asked, oracle = measured(scenario, tmp_path_factory.mktemp("latency")), functools.partial(Measured, law=yun_loss)
         elif name == "fixed tokens":
-            asked, fit = scenario, fit_without_tokens()
-            oracle = functools.partial(Oracle, law=clark_loss, fixed_tokens=FIXED_TOKENS)
+            asked = scenario
+            fit = made_up_fit("clark", {"n_dense": 3e8, "tokens": FIXED_TOKENS, "num_experts": 1.0})
+            oracle = functools.partial(Oracle, law=clark_loss, fixed_tokens=float(np.exp(np.log(FIXED_TOKENS))))
+        elif name in ("krajewski", "abnar"):
+            asked = fine_grained(scenario)
+            fit = made_up_fit(name, {"n_total": 1e9, "tokens": 6e10, "granularity": 2.0, "activation_ratio": 5 / 65})
+            law = {"krajewski": krajewski_loss, "abnar": abnar_loss}[name]
+            oracle = functools.partial(Oracle, law=functools.partial(law, asked.architecture), size="n_total")
         else:
             asked = {"fine-grained": fine_grained, "paper": paper, "long requests": long_requests}[name](scenario)
         here = landscape(fit, asked)
@@ -267,7 +275,7 @@ def test_the_budget_is_spent(case):
     spent = spent[np.isfinite(spent)]
     if case.plan.attrs["fixed_tokens"]:
         assert spent.max() == pytest.approx(1.0, rel=1e-9)
-        assert (case.plan["tokens"].fillna(FIXED_TOKENS) == FIXED_TOKENS).all()
+        np.testing.assert_allclose(case.plan["tokens"].fillna(FIXED_TOKENS), FIXED_TOKENS, rtol=1e-12)
     else:
         np.testing.assert_allclose(spent, 1.0, rtol=1e-9)
 

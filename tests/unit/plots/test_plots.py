@@ -10,6 +10,8 @@ from matplotlib.colors import to_hex
 
 from bayesmoe import plots
 from bayesmoe.criticism.predictive import predictive_check
+from bayesmoe.criticism.prior_predictive import prior_bands, prior_predictive
+from bayesmoe.laws import law_named
 from bayesmoe.planning.risk import risk
 from bayesmoe.plots.style import PROBLEM_COLOURS, PROBLEM_LABELS, PROBLEM_MARKERS, expert_colours
 
@@ -145,14 +147,44 @@ def test_fit_to_runs_shows_every_residual_in_its_band(small_fit):
     colours = expert_colours(5)
     for i, (count, line) in enumerate(zip(COUNTS, markers(axes), strict=True)):
         here = found.isel(run=found["num_experts"].values == count)
-        np.testing.assert_array_equal(line.get_xdata(), here["loss"])
+        np.testing.assert_array_equal(line.get_xdata(), here["observed"])
         np.testing.assert_allclose(line.get_ydata(), 100 * here["residual"], rtol=1e-12)
         assert to_hex(line.get_color()) == to_hex(colours[i])
     (polygon,) = axes.collections
     corners = {tuple(corner) for corner in np.round(polygon.get_paths()[0].vertices, 9)}
-    ends = np.concatenate([np.stack([found["loss"], 100 * found[name]], axis=1) for name in ("band_low", "band_high")])
+    ends = np.concatenate([np.stack([found["observed"], 100 * found[name]], axis=1) for name in ("band_low", "band_high")])
     assert {tuple(end) for end in np.round(ends, 9)} <= corners
     assert labels(figure) == ["90% band", "dense", *(f"{count} experts" for count in COUNTS[1:])]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("observed loss, nats per token", "observed − predicted, % of loss")
+
+
+def test_fit_to_runs_names_what_was_observed(small_fit):
+    found = predictive_check(small_fit)
+    leverage = found.assign(observed=found["observed"].assign_attrs(units="1", long_name="leverage"))
+    axes = only_axes(plots.fit_to_runs(leverage))
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("observed leverage", "observed − predicted, % of leverage")
+
+
+def test_fit_to_runs_without_expert_counts_has_one_series(small_fit):
+    found = predictive_check(small_fit).drop_vars("num_experts")
+    figure = plots.fit_to_runs(found)
+    (line,) = markers(only_axes(figure))
+    np.testing.assert_array_equal(line.get_xdata(), found["observed"])
+    assert labels(figure) == ["90% band", "runs"]
+
+
+def test_prior_predictive_draws_each_laws_bands():
+    bands = [prior_bands(prior_predictive(law_named(name), draws=50)) for name in ("yun", "clark", "tian-leverage")]
+    figure = plots.prior_predictive(bands)
+    panels = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title(loc="left") for axes in panels] == ["yun", "clark", "tian-leverage"]
+    assert [axes.get_ylabel() for axes in panels] == ["nats per token", "nats per token", "leverage"]
+    for axes, one in zip(panels, bands, strict=True):
+        drawn = [(name, experts) for experts in (1.0, 64.0) for name in ("by_size", "by_tokens")]
+        for line, (name, experts) in zip(axes.lines, drawn, strict=True):
+            np.testing.assert_array_equal(line.get_ydata(), one[name].sel(num_experts=experts, quantile=0.5))
+            np.testing.assert_allclose(line.get_xdata(), np.geomspace(0.1, 10, 9))
+    assert labels(figure)[:2] == ["dense by size, with 90% band", "dense by tokens"]
 
 
 def test_traces_are_the_draws_of_every_chain(small_fit):

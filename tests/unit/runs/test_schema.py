@@ -33,10 +33,25 @@ def runs(row: int = 3, **changes) -> pd.DataFrame:
     return frame
 
 
-def complaint(frame: pd.DataFrame) -> str:
+def leverages(**changes) -> pd.DataFrame:
+    """Three good leverages, with some values of row 3 changed."""
+    frame = pd.DataFrame(
+        {
+            "run_id": ["a", "b", "c"],
+            "leverage": [1.0, 3.0, 7.2],
+            "train_flop": [1e20, 1e21, 1e22],
+            "activation_ratio": [1.0, 1 / 8, 1 / 32],
+            "granularity": [1.0, 12.0, 24.0],
+        },
+        index=[2, 3, 4],
+    ).astype(object)
+    return _with(frame, 3, **changes)
+
+
+def complaint(frame: pd.DataFrame, response: str = "loss") -> str:
     """What is said about a frame, after the file's name."""
     with pytest.raises(InputError) as caught:
-        checked(frame, "runs.csv")
+        checked(frame, "runs.csv", response)
     assert caught.value.file == "runs.csv"
     return str(caught.value).removeprefix("runs.csv, ")
 
@@ -111,7 +126,7 @@ def test_an_infinite_size_is_no_size(column):
     assert complaint(runs(4, **{column: np.inf})).startswith(f"row 4, {column}: must be a finite number, found inf")
 
 
-@pytest.mark.parametrize("column", [*NUMBERS, "granularity", "shared_experts", "train_flop"])
+@pytest.mark.parametrize("column", [*NUMBERS, "granularity", "shared_experts", "train_flop", "activation_ratio", "leverage"])
 @pytest.mark.parametrize("value", ["1B", "1,000", "four"])
 def test_text_in_a_numeric_column(column, value):
     cure = "write plain numbers such as 2.5e9, without units or separators."
@@ -123,7 +138,9 @@ def test_text_in_a_shape_column(column):
     assert complaint(runs(**{column: "wide"})).startswith(f"row 3, {column}: must be a number, found 'wide'")
 
 
-@pytest.mark.parametrize("column", ["granularity", "shared_experts", "train_flop", "d_model", "d_ff"])
+@pytest.mark.parametrize(
+    "column", ["granularity", "shared_experts", "train_flop", "activation_ratio", "leverage", "d_model", "d_ff"]
+)
 def test_a_negative_count_or_width(column):
     assert complaint(runs(**{column: -4})).startswith(f"row 3, {column}: must be")
 
@@ -146,7 +163,7 @@ def test_counts_rounded_apart_by_half_a_per_cent_pass(n_active, passes):
         assert "must be at most n_total" in complaint(runs(n_active=n_active))
 
 
-@pytest.mark.parametrize("column", ["top_k", "n_dense", "n_active", "n_total"])
+@pytest.mark.parametrize("column", ["top_k", "n_dense", "n_active", "n_total", "activation_ratio", "train_flop"])
 def test_what_can_be_derived_may_be_blank(column):
     assert np.isnan(checked(runs(**{column: np.nan}), "runs.csv").loc[3, column])
 
@@ -190,9 +207,10 @@ def test_the_first_broken_row_is_named_whatever_its_column():
     assert complaint(runs(3, loss=-1).pipe(_with, 4, n_total=-1)).startswith("row 3, loss:")
 
 
-def test_every_column_states_its_unit_and_only_loss_and_experts_are_required():
+def test_every_column_states_its_unit_and_only_the_response_and_experts_of_a_loss_are_required():
     assert all(column.unit and column.meaning for column in COLUMNS.values())
-    assert [name for name, column in COLUMNS.items() if column.required] == ["loss", "num_experts"]
+    for response, needed in (("loss", ["loss", "num_experts"]), ("leverage", ["leverage"])):
+        assert [name for name, column in run_schema(response).columns.items() if column.required] == [*needed, "run_id"]
 
 
 def test_the_schema_serves_users_who_validate_their_own_frames():
@@ -200,3 +218,32 @@ def test_the_schema_serves_users_who_validate_their_own_frames():
     with pytest.raises(pa.errors.SchemaError, match="must be positive"):
         run_schema().validate(runs(loss=-1))
     assert "nats/token" in str(run_schema().columns["loss"].description)
+
+
+def test_good_leverages_need_no_loss_and_no_expert_count():
+    found = checked(leverages(), "runs.csv", "leverage")
+    assert found["leverage"].tolist() == [1.0, 3.0, 7.2]
+    assert set(found.columns) == {"run_id", "leverage", "train_flop", "activation_ratio", "granularity"}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("leverage", np.nan, f"must be a finite number, found nan; {DIVERGED}"),
+        ("leverage", 0, "must be positive, found 0.0; leverage is a ratio of FLOP; remove the run or correct it."),
+        ("activation_ratio", 0, "must be positive, found 0.0; give active over all experts."),
+        ("activation_ratio", 32, "must be at most 1, found 32.0; give active over all experts, 1 for dense."),
+    ],
+)
+def test_a_broken_leverage_is_named_with_its_row_and_cure(column, value, says):
+    assert complaint(leverages(**{column: value}), "leverage") == f"row 3, {column}: {says}"
+
+
+def test_a_missing_leverage_is_named_with_its_meaning_and_unit():
+    cure = "map your own name with --map leverage=YOUR_COLUMN (did you mean 'el_leverage'?)."
+    said = complaint(leverages().rename(columns={"leverage": "el_leverage"}), "leverage")
+    assert said == f"leverage: is missing ({COLUMNS['leverage'].meaning}, ratio); {cure}"
+
+
+def test_a_table_of_losses_may_hold_blank_leverages():
+    assert np.isnan(checked(runs(leverage=np.nan), "runs.csv").loc[3, "leverage"])

@@ -39,6 +39,8 @@ def test_a_design_is_every_size_with_every_token_and_expert_count():
     assert design["n_active"].tolist() == pytest.approx([3e8, 4e8] * 2 + [6e8, 8e8] * 2)
     assert design["n_total"].tolist() == pytest.approx([3e8, 6e8] * 2 + [6e8, 12e8] * 2)
     assert design["num_experts"].dtype.kind == design["top_k"].dtype.kind == "i"
+    assert design["activation_ratio"].tolist() == pytest.approx([1, 2 / 4] * 4)
+    assert design["train_flop"].tolist() == pytest.approx([1.8e18, 2.4e18, 3.6e18, 4.8e18, 3.6e18, 4.8e18, 7.2e18, 9.6e18])
     assert "loss" not in design
 
 

@@ -397,6 +397,33 @@ def test_activation_ratio_counts_shared_experts_above_and_below():
     assert derived(with_shared, "activation_ratio") == pytest.approx([3 / 9, 8 / 66])
 
 
+def test_training_flop_are_six_times_active_parameters_and_tokens():
+    frame = table(num_experts=[1, 4], top_k=[1, 2], n_dense=1e8, n_active=[1e8, 1.2e8], n_total=[1e8, 1.6e8], tokens=1e10)
+    assert derived(frame, "train_flop") == pytest.approx([6e18, 7.2e18])
+    assert derived(frame.assign(train_flop=[5e18, np.nan]), "train_flop") == pytest.approx([5e18, 7.2e18])
+    assert "train_flop = 6 n_active tokens" in as_run_table(frame).derived
+    assert "train_flop" not in as_run_table(frame.drop(columns="tokens")).frame
+
+
+LEVERAGES = """leverage,train_flop,activation_ratio,granularity
+1.0,1e20,1,1
+3.0,1e21,0.125,12
+7.2,1e22,0.03125,24
+"""
+
+
+def test_a_table_of_leverages_needs_no_expert_count_and_derives_nothing(tmp_path):
+    found = read_runs(written(tmp_path, LEVERAGES), response="leverage")
+    assert found.frame["leverage"].tolist() == [1.0, 3.0, 7.2]
+    assert found.frame["run_id"].tolist() == ["row-2", "row-3", "row-4"]
+    assert (found.derived, found.missing) == ((), ())
+
+
+def test_a_table_of_leverages_is_no_table_of_losses(tmp_path):
+    assert complaint(written(tmp_path, LEVERAGES)).startswith(", loss: is missing (final loss, nats/token); ")
+    assert complaint(written(tmp_path), response="leverage").startswith(", leverage: is missing (")
+
+
 def test_top_k_of_a_dense_run_may_be_blank():
     assert derived(table(num_experts=[1, 4], top_k=[np.nan, 2]), "top_k") == [1, 2]
 
