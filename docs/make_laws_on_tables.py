@@ -87,14 +87,16 @@ def fitted(folder: str, table: Table, name: str) -> dict[str, Any]:
     seconds = time.perf_counter() - started
     gate = check(tree)
     loo = arviz_stats.loo(tree)
-    overlap = prior_overlap(tree, headline_names(tree))
+    coordinates = {c.name for c in law.coordinates}
+    overlap = {name.removesuffix("_population"): value for name, value in prior_overlap(tree, headline_names(tree)).items()}
+    overlap = {name: value for name, value in overlap.items() if name in coordinates}
     return {
         **row,
         "size": law.size if law.size in law.covariates else "",
         "runs": tree["observed_data"].sizes["run"],
         "verdict": gate.verdict,
         "why": [f"{found.name} {found.value:.3g}" for found in gate.checks if found.verdict != "PASS"],
-        "unidentified": sorted(key.removesuffix("_population") for key, value in overlap.items() if value > 0.8),
+        "unidentified": sorted(name for name, value in overlap.items() if value > 0.8),
         "residual_sd": float(np.std(predictive_check(tree)["residual"])),
         "elpd_loo": float(loo.elpd),
         "elpd_loo_se": float(loo.se),

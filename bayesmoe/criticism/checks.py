@@ -151,11 +151,12 @@ def _check(name: str, value: float, where: str, rule: str, passes: bool, reviews
 
 
 def _identified(fit: xr.DataTree) -> list[Check]:
-    overlaps = prior_overlap(fit, headline_names(fit))
-    shape = {coordinate.name for coordinate in law_of_fit(fit).coordinates if coordinate.of == "shape"}
+    of = {coordinate.name: coordinate.of for coordinate in law_of_fit(fit).coordinates}
+    names = {name: of.get(name.removesuffix("_population")) for name in headline_names(fit)}
+    overlaps = prior_overlap(fit, [name for name, kind in names.items() if kind])
     checks = []
     for name, judged in (("prior overlap", True), ("shape overlap", False)):
-        found = {key: value for key, value in overlaps.items() if (key.removesuffix("_population") in shape) != judged}
+        found = {key: value for key, value in overlaps.items() if (names[key] != "shape") == judged}
         if found:
             where = max(found, key=lambda key: found[key])
             rule = f"at most {_MOST_OVERLAP:g}" if judged else "reported, not judged"

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from scipy.optimize import minimize
 
-_OVERDISPERSION = 2.0
+_OVERDISPERSION = (2.0, 1.0, 0.5, 0.0)
 _SPREAD_SD = 0.3
 _STEP = 1e-4
 
@@ -25,6 +25,9 @@ def overdispersed_starts(
     log_density: Callable[..., Any], arguments: tuple[Any, ...], prior_draws: np.ndarray, *, held: np.ndarray, seed: int
 ) -> Start:
     """Climb from each prior draw to a mode and scatter the chain around it, twice as wide as the curvature says.
+
+    Where that leaves the region of finite density, the chain starts nearer; a climb that found no finite density starts at the
+    best mode of the others.
 
     Each chain climbs from its own draw, so that a second mode is met by some chains and seen as a large R-hat. While
     climbing, between-group spreads are held near their start: a hierarchical density grows without bound where a spread
@@ -59,7 +62,16 @@ def overdispersed_starts(
     best = min(climbs, key=lambda climb: climb.fun).x
     covariance = _inverse_curvature(objective, best)
     scatter = np.random.default_rng(seed).standard_normal(prior_draws.shape) @ np.linalg.cholesky(covariance).T
-    return Start(np.stack([climb.x for climb in climbs]) + _OVERDISPERSION * scatter, covariance)
+
+    def finite(position: np.ndarray) -> bool:
+        return bool(np.isfinite(np.asarray(value_and_gradient(position, arguments)[0])))
+
+    tried = (
+        [middle + factor * away for middle in (climb.x, best) for factor in _OVERDISPERSION]
+        for climb, away in zip(climbs, scatter, strict=True)
+    )
+    positions = [next((position for position in candidates if finite(position)), best) for candidates in tried]
+    return Start(np.stack(positions), covariance)
 
 
 def _inverse_curvature(objective: Callable[[np.ndarray], tuple[float, np.ndarray]], mode: np.ndarray) -> np.ndarray:
