@@ -11,7 +11,6 @@ import json
 import multiprocessing
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,7 @@ TABLES = (
 )
 
 
-def fitted(folder: str, table: Table, name: str) -> dict[str, Any]:
+def fitted(task: tuple[str, Table, str]) -> dict[str, Any]:
     """One row: the law fitted to the table, or what the table lacks."""
     import arviz_stats
     import jax
@@ -58,6 +57,7 @@ def fitted(folder: str, table: Table, name: str) -> dict[str, Any]:
     from bayesmoe.laws import require_covariates
     from bayesmoe.specs import from_mapping
 
+    folder, table, name = task
     jax.config.update("jax_enable_x64", True)
     row: dict[str, Any] = {"table": table.file, "law": name}
     section: dict[str, Any] = {
@@ -168,11 +168,11 @@ def main() -> None:
     todo = [(table, law.name) for table in TABLES for law in all_laws if (table.file, law.name) not in done]
     context = multiprocessing.get_context("spawn")
     # A fresh worker every few fits: compiled programs are never freed.
-    with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=12) as pool, KEPT.open("a") as kept:
-        for job in as_completed([pool.submit(fitted, str(folder), table, name) for table, name in todo]):
-            rows.append(job.result())
-            print(json.dumps(rows[-1]), file=kept, flush=True)
-            print(f"{len(rows)}/{len(TABLES) * len(all_laws)} {rows[-1]['table']} {rows[-1]['law']}", file=sys.stderr)
+    with context.Pool(jobs, maxtasksperchild=12) as pool, KEPT.open("a") as kept:
+        for row in pool.imap_unordered(fitted, [(str(folder), table, name) for table, name in todo]):
+            rows.append(row)
+            print(json.dumps(row), file=kept, flush=True)
+            print(f"{len(rows)}/{len(TABLES) * len(all_laws)} {row['table']} {row['law']}", file=sys.stderr)
     write_text(OUT, written(rows, folder))
 
 
