@@ -36,10 +36,16 @@ def fitted():
     return get
 
 
+# Every run of Clark's table saw the same tokens, so a law with a tokens term leaves its slope there to the prior.
+LEFT_TO_THE_PRIOR = {"clark2022-routers-yun": ["slope_tokens"]}
+
+
 @pytest.mark.parametrize("name", ["clark2022-routers", "clark2022-routers-yun", "olmoe3-ladder", "simulated-yun-grid"])
 def test_shipped_specs_pass_the_gate(fitted, mirror, name) -> None:
     gate = check(fitted(name))
-    assert gate.verdict == "PASS", gate.checks
+    left = [found.where for found in gate.checks if found.name == "prior overlap" and found.verdict == "REVIEW"]
+    assert left == LEFT_TO_THE_PRIOR.get(name, [])
+    assert all(found.verdict == "PASS" for found in gate.checks if found.name != "prior overlap"), gate.checks
 
 
 def test_clark_posterior_holds_the_refits(fitted, mirror) -> None:
