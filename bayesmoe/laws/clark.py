@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 import jax.numpy as jnp
 
 from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Values
-from bayesmoe.laws.coordinates import E_MAX, E_START, GAIN, INTERACTION, LOSS_REFERENCE, SLOPE_SIZE
-from bayesmoe.laws.saturation import ln_effective, ln_gain
+from bayesmoe.laws.coordinates import E_ABOVE, E_START, GAIN, INTERACTION, LOSS_REFERENCE, SLOPE_SIZE
+from bayesmoe.laws.saturation import ln_effective, ln_gain, shape_coordinates, shape_of
 from bayesmoe.units import LN10
 
 _SOURCE = "Clark et al. 2022, arXiv:2202.01169, Table 3"
@@ -49,7 +49,7 @@ class Clark(Law):
         GAIN,
         INTERACTION,
         E_START,
-        E_MAX,
+        E_ABOVE,
     )
     symbols: ClassVar[dict[str, str]] = {
         "a": "1",
@@ -92,7 +92,7 @@ class Clark(Law):
         return 10.0 ** (p["a"] * size + p["b"] * experts + p.get("c", 0.0) * size * experts + p["d"])
 
     def paper(self, coordinates: Values, reference: Reference) -> Values:
-        q = {**coordinates, **_expert_shape(coordinates)}
+        q = {**coordinates, **_expert_shape(shape_of({"e_start": 1.0, **coordinates}))}
         ln_size, ln_experts, span = self._reference_logs(q, reference)
         c = q.get("interaction", 0.0) * q["slope_size"] / span
         b = -q["gain"] / span - c * ln_size
@@ -114,7 +114,7 @@ class Clark(Law):
             "slope_size": slope,
             "gain": -(p["b"] + c * ln_size) * span,
             "interaction": c * span / slope,
-            **p,
+            **shape_coordinates(p),
         }
         return {coordinate.name: found[coordinate.name] for coordinate in self.coordinates}
 
@@ -153,7 +153,7 @@ class ClarkUnsaturated(Clark):
 
     name: ClassVar[str] = "clark-unsaturated"
     equation: ClassVar[str] = "log10 L = a log10 N + b log10 Ehat + c log10 N log10 Ehat + d, Ehat = E - 1 + e_start"
-    coordinates: ClassVar[tuple[Coordinate, ...]] = tuple(c for c in Clark.coordinates if c.name != "e_max")
+    coordinates: ClassVar[tuple[Coordinate, ...]] = tuple(c for c in Clark.coordinates if c is not E_ABOVE)
     symbols: ClassVar[dict[str, str]] = {name: unit for name, unit in Clark.symbols.items() if name != "e_max"}
     published: ClassVar[tuple[Published, ...]] = ()
 

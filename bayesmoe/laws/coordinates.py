@@ -8,7 +8,16 @@ from typing import Any, NamedTuple
 from bayesmoe.laws.base import Coordinate, Values
 
 E_START = Coordinate("e_start", "above_one", 0.3, 0.6, 0.4, "shape", "experts", "effective experts of a dense model")
-E_MAX = Coordinate("e_max", "positive", math.log(350.0), 0.7, 0.4, "shape", "experts", "effective experts at saturation")
+E_ABOVE = Coordinate(
+    "e_above",
+    "positive",
+    math.log(350.0),
+    0.7,
+    0.4,
+    "shape",
+    "experts",
+    "effective experts at saturation, above those of a dense model",
+)
 LOSS_REFERENCE = Coordinate(
     "loss_reference", "positive", math.log(2.7), 0.35, 0.05, "dense", "nats/token", "loss of the reference run"
 )

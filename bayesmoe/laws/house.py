@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from bayesmoe.laws.base import Coordinate, Law, Reference, Values
-from bayesmoe.laws.coordinates import E_MAX, E_START
+from bayesmoe.laws.coordinates import E_ABOVE, E_START
 from bayesmoe.laws.nested import Nested, nested_coordinates, nested_loss, nested_paper
-from bayesmoe.laws.saturation import ln_effective, ln_gain
+from bayesmoe.laws.saturation import ln_effective, ln_gain, shape_coordinates, shape_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class House(Law):
         ),
         Coordinate("size_gain_slope", "real", 0.1, 0.1, 0.03, "experts", "1", "size gain lost per e-fold of size"),
         E_START,
-        E_MAX,
+        E_ABOVE,
     )
     symbols: ClassVar[dict[str, str]] = {
         **Nested.symbols,
@@ -69,13 +69,13 @@ class House(Law):
         return nested_loss(parameters, self._ln_effective_size(parameters, run), jnp.log(run["tokens"]))
 
     def paper(self, coordinates: Values, reference: Reference) -> Values:
-        q, run = coordinates, reference.run
-        span = ln_gain(reference.gain_experts, q)
+        q, run, shape = coordinates, reference.run, shape_of(coordinates)
+        span = ln_gain(reference.gain_experts, shape)
         p = {
             "g": q["size_gain"] / span,
             "h": -q["size_gain_slope"] / span,
             "N_0": run[self.size],
-            **{name: q[name] for name in ("e_start", "e_max") if name in q},
+            **shape,
         }
         slope = q["slope_size"] / self._growth(p, run)
         return {**nested_paper(q, self._ln_effective_size(p, run), jnp.log(run["tokens"]), slope), **p}
@@ -89,7 +89,7 @@ class House(Law):
             "slope_size": q["slope_size"] * self._growth(p, run),
             "size_gain": (p["g"] + p["h"] * jnp.log(run[self.size] / p["N_0"])) * span,
             "size_gain_slope": -p["h"] * span,
-            **{name: p[name] for name in ("e_start", "e_max") if name in p},
+            **shape_coordinates(p),
         }
 
     def _ln_effective_size(self, p: Values, run: Values) -> Any:
@@ -117,5 +117,5 @@ class HouseUnsaturated(House):
     equation: ClassVar[str] = (
         "L = F + A (N_e^-a + R D^-b)^k, ln N_e = ln N + (g + h ln(N/N_0)) ln((E - 1 + e_start)/e_start)"
     )
-    coordinates: ClassVar[tuple[Coordinate, ...]] = tuple(c for c in House.coordinates if c is not E_MAX)
+    coordinates: ClassVar[tuple[Coordinate, ...]] = tuple(c for c in House.coordinates if c is not E_ABOVE)
     symbols: ClassVar[dict[str, str]] = {name: unit for name, unit in House.symbols.items() if name != "e_max"}

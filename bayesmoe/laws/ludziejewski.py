@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 import jax.numpy as jnp
 
 from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
-from bayesmoe.laws.coordinates import ADDITIVE, E_MAX, E_START, Terms, coordinates_of_terms, terms_of
-from bayesmoe.laws.saturation import ln_effective, ln_gain
+from bayesmoe.laws.coordinates import ADDITIVE, E_ABOVE, E_START, Terms, coordinates_of_terms, terms_of
+from bayesmoe.laws.saturation import ln_effective, ln_gain, shape_coordinates, shape_of
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Ludziejewski(Law):
         Coordinate("size_interaction", "real", 0.0, 0.05, 0.01, "experts", "1", "size gain lost per e-fold of size"),
         Coordinate("tokens_interaction", "real", 0.0, 0.05, 0.01, "experts", "1", "tokens gain lost per e-fold of tokens"),
         E_START,
-        E_MAX,
+        E_ABOVE,
     )
     symbols: ClassVar[dict[str, str]] = {
         "a": "nats/token parameters^-alpha",
@@ -104,8 +104,8 @@ class Ludziejewski(Law):
         return size_term + tokens_term + p["c"]
 
     def paper(self, coordinates: Values, reference: Reference) -> Values:
-        q, run = coordinates, reference.run
-        ln_experts, span = ln_effective(run["num_experts"], q), ln_gain(reference.gain_experts, q)
+        q, run, shape = coordinates, reference.run, shape_of(coordinates)
+        ln_experts, span = ln_effective(run["num_experts"], shape), ln_gain(reference.gain_experts, shape)
         ln_size, ln_tokens = jnp.log(run[self.size]), jnp.log(run["tokens"])
         t = terms_of(q)
         gamma, zeta = q["size_interaction"] / span, q["tokens_interaction"] / span
@@ -121,7 +121,7 @@ class Ludziejewski(Law):
             "omega": omega,
             "zeta": zeta,
             "c": t.constant,
-            **{name: q[name] for name in ("e_start", "e_max") if name in q},
+            **shape,
         }
 
     def centre(self, parameters: Values, reference: Reference) -> Values:
@@ -137,7 +137,7 @@ class Ludziejewski(Law):
             "tokens_gain": -(p["omega"] + p["zeta"] * ln_tokens) * span,
             "size_interaction": p["gamma"] * span,
             "tokens_interaction": p["zeta"] * span,
-            **{name: p[name] for name in ("e_start", "e_max") if name in p},
+            **shape_coordinates(p),
         }
 
 
@@ -152,6 +152,6 @@ class LudziejewskiUnsaturated(Ludziejewski):
 
     name: ClassVar[str] = "ludziejewski-unsaturated"
     equation: ClassVar[str] = Ludziejewski.equation + ", Ehat = E - 1 + e_start"
-    coordinates: ClassVar[tuple[Coordinate, ...]] = tuple(c for c in Ludziejewski.coordinates if c is not E_MAX)
+    coordinates: ClassVar[tuple[Coordinate, ...]] = tuple(c for c in Ludziejewski.coordinates if c is not E_ABOVE)
     symbols: ClassVar[dict[str, str]] = {name: unit for name, unit in Ludziejewski.symbols.items() if name != "e_max"}
     published: ClassVar[tuple[Published, ...]] = ()

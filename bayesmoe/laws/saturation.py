@@ -56,6 +56,21 @@ def effective_experts(num_experts: Any, e_start: Any, e_max: Any) -> Any:
     return saturated(num_experts - 1.0, e_start, e_max)
 
 
+def shape_of(coordinates: dict[str, Any]) -> dict[str, Any]:
+    """The parameters ``e_start`` and ``e_max = e_start + e_above``; without ``e_above`` nothing saturates and there is no e_max.
+
+    The distance is the coordinate because a law with free e_start and e_max degenerates where they meet: there no expert
+    count gains anything, and a chain that comes near stays.
+    """
+    start = coordinates["e_start"]
+    return {"e_start": start, **({"e_max": start + coordinates["e_above"]} if "e_above" in coordinates else {})}
+
+
+def shape_coordinates(p: dict[str, Any]) -> dict[str, Any]:
+    """The inverse of :func:`shape_of`."""
+    return {"e_start": p["e_start"], **({"e_above": p["e_max"] - p["e_start"]} if "e_max" in p else {})}
+
+
 def ln_effective(num_experts: Any, p: dict[str, Any]) -> Any:
     """Logarithm of the effective experts under a law's parameters; without ``e_max`` among them nothing saturates."""
     return jnp.log(effective_experts(num_experts, p["e_start"], p.get("e_max", jnp.inf)))

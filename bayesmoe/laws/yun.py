@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Values
 from bayesmoe.laws.coordinates import (
-    E_MAX,
+    E_ABOVE,
     E_START,
     GAIN,
     LOSS_REFERENCE,
@@ -18,7 +18,7 @@ from bayesmoe.laws.coordinates import (
     SLOPE_SIZE,
     SLOPE_TOKENS,
 )
-from bayesmoe.laws.saturation import ln_effective, ln_gain
+from bayesmoe.laws.saturation import ln_effective, ln_gain, shape_coordinates, shape_of
 
 # Width over which the gain and the size slope inside the bracket turn from free to positive: a tenth of the values seen in
 # published fits, so that both coordinates are the total gain and slope wherever the law makes sense.
@@ -71,7 +71,7 @@ class Yun(Law):
         Coordinate("experts_part", "unit", -1.4, 1.0, 0.3, "shape", "1", "share of the reducible part that experts remove"),
         SIZE_PART,
         E_START,
-        E_MAX,
+        E_ABOVE,
     )
     symbols: ClassVar[dict[str, str]] = {
         "A": "nats/token parameters^alpha",
@@ -127,10 +127,10 @@ class Yun(Law):
         return bracket * jnp.exp(p["d"] * jnp.log(run[self.size] / p["N_c"]) * (ln_experts - jnp.log(p["e_c"])))
 
     def paper(self, coordinates: Values, reference: Reference) -> Values:
-        q, run = coordinates, reference.run
+        q, run, shape = coordinates, reference.run, shape_of(coordinates)
         centred = self.interaction == "centred"
         centres = {"N_c": run[self.size] if centred else 1.0, "e_c": q["e_start"] if centred else 1.0}
-        at = _at_reference(q, centres, run[self.size], reference)
+        at = _at_reference(shape, centres, run[self.size], reference)
         d = q["interaction"] / at.span
         inner_gain = _softplus(q["gain"] + d * at.tilt_size * at.span)
         inner_slope = _softplus(q["slope_size"] + d * at.tilt_experts)
@@ -152,7 +152,7 @@ class Yun(Law):
             "gamma": gamma,
             "F": bracket * (1.0 - q["reducible"]),
             "d": d,
-            **{name: q[name] for name in ("e_start", "e_max") if name in q},
+            **shape,
             **centres,
         }
 
@@ -176,7 +176,7 @@ class Yun(Law):
             "reducible": reducible / bracket,
             "experts_part": experts_term / reducible,
             "size_part": size_term / (size_term + tokens_term),
-            **{name: p[name] for name in ("e_start", "e_max") if name in p},
+            **shape_coordinates(p),
         }
 
 
@@ -191,7 +191,7 @@ class YunUnsaturated(Yun):
 
     name: ClassVar[str] = "yun-unsaturated"
     equation: ClassVar[str] = Yun.equation + ", Ehat = E - 1 + e_start"
-    coordinates: ClassVar[tuple[Coordinate, ...]] = tuple(c for c in Yun.coordinates if c is not E_MAX)
+    coordinates: ClassVar[tuple[Coordinate, ...]] = tuple(c for c in Yun.coordinates if c is not E_ABOVE)
     symbols: ClassVar[dict[str, str]] = {name: unit for name, unit in Yun.symbols.items() if name != "e_max"}
     published: ClassVar[tuple[Published, ...]] = ()
 

@@ -85,4 +85,4 @@ def test_a_grouped_fit_has_its_report(fitted, mirror) -> None:
     html = build_report(found, check(found), figures(found, None))
     plt.close("all")
     assert html.count("<img") == 4
-    assert "e_max_population" in html
+    assert "e_above_population" in html

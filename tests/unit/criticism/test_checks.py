@@ -225,7 +225,7 @@ def test_a_coordinate_left_to_its_prior_asks_for_review(small_fit, changed) -> N
 
 
 def test_the_shape_of_saturation_is_named_but_not_judged(small_fit, changed) -> None:
-    gate = by_name(check(changed("posterior", **prior_again(small_fit, "e_max"))))
-    assert (gate["shape overlap"].verdict, gate["shape overlap"].where) == ("PASS", "e_max")
+    gate = by_name(check(changed("posterior", **prior_again(small_fit, "e_above"))))
+    assert (gate["shape overlap"].verdict, gate["shape overlap"].where) == ("PASS", "e_above")
     assert gate["shape overlap"].value > 0.85
     assert gate["prior overlap"].verdict == "PASS"

@@ -104,13 +104,13 @@ def test_overlap_does_not_count_draws():
 
 
 def test_overlap_of_what_the_runs_moved_is_small(small_fit):
-    found = prior_overlap(small_fit, ["loss_reference", "e_max"])
-    assert found["loss_reference"] < 0.1 < found["e_max"] <= 1.0
+    found = prior_overlap(small_fit, ["loss_reference", "e_above"])
+    assert found["loss_reference"] < 0.1 < found["e_above"] <= 1.0
 
 
 def test_headline_names_are_what_was_sampled_and_no_more(small_fit):
     law = ["loss_reference", "slope_size", "slope_tokens", "gain", "interaction", "reducible", "experts_part", "size_part"]
-    assert sorted(headline_names(small_fit)) == sorted([*law, "e_start", "e_max", "noise_scale", "noise_df"])
+    assert sorted(headline_names(small_fit)) == sorted([*law, "e_start", "e_above", "noise_scale", "noise_df"])
 
 
 def test_headline_names_of_groups_are_their_populations():

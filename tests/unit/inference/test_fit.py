@@ -147,7 +147,7 @@ def test_shared_dense_runs_come_last_and_make_the_dense_model_common() -> None:
     frame, structure, data = arranged({"dense": [1], "x": [4, 8, 16], "y": [4, 8, 16]}, dense="dense")
     assert list(frame["group"].iloc[-2:]) == ["dense", "dense"]
     assert structure.groups == ("x", "y")
-    assert structure.pooled == ("gain", "interaction", "e_start", "e_max")
+    assert structure.pooled == ("gain", "interaction", "e_start", "e_above")
     assert data.membership.shape == (12, 2)
     np.testing.assert_array_equal(data.membership.sum(axis=1), 1.0)
     assert len(data.dense_covariates["n_dense"]) == 2
@@ -159,7 +159,7 @@ def test_groups_without_enough_counts_share_the_shape_of_the_expert_curve() -> N
 
 
 def test_shared_coordinates_can_be_named() -> None:
-    _, structure, _ = arranged({"x": [1, 4, 8, 16], "y": [48]}, shared=["e_max", "e_start", "interaction"])
+    _, structure, _ = arranged({"x": [1, 4, 8, 16], "y": [48]}, shared=["e_above", "e_start", "interaction"])
     assert structure.pooled == ("loss_reference", "slope_size", "gain")
 
 

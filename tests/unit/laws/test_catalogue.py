@@ -114,8 +114,8 @@ def test_priors_of_a_coordinate_are_exact_quantiles() -> None:
 
 def test_a_parameter_that_is_a_coordinate_inherits_its_prior() -> None:
     found = law_document(law_named("clark"))
-    coordinate = next(c for c in found["coordinates"] if c["coordinate"] == "e_max")
-    parameter = next(p for p in found["parameters"] if p["parameter"] == "e_max")
+    coordinate = next(c for c in found["coordinates"] if c["coordinate"] == "e_start")
+    parameter = next(p for p in found["parameters"] if p["parameter"] == "e_start")
     assert parameter["prior"] == pytest.approx(coordinate["prior"], rel=0.1)
 
 

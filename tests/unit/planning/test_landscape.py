@@ -165,7 +165,7 @@ def grouped(*, tokens=(6.5e10, 2.6e11)):
         "loss_reference": 2.5 + 0.01 * rng.standard_normal((chains, draws)),
         "slope_size": 0.08 + 0.001 * rng.standard_normal((chains, draws)),
         "e_start": 1.9 + 0.0 * np.ones((chains, draws)),
-        "e_max": 300.0 * np.ones((chains, draws)),
+        "e_above": 298.1 * np.ones((chains, draws)),
         "gain_population": 0.1 * np.exp(0.02 * rng.standard_normal((chains, draws))),
         "gain_spread": 0.3 * np.ones((chains, draws)),
         "interaction_population": 0.125 + 0.0125 * rng.standard_normal((chains, draws)),
@@ -196,7 +196,7 @@ def test_a_named_group_has_its_own_draws(scenario):
     for name in TRAINED:
         here = landscape(fit, in_group(scenario, name))
         own = {q: posterior[q].sel(run_group=name).values if "run_group" in posterior[q].dims else posterior[q].values for q in
-               ("loss_reference", "slope_size", "gain", "interaction", "e_start", "e_max")}  # fmt: skip
+               ("loss_reference", "slope_size", "gain", "interaction", "e_start", "e_above")}  # fmt: skip
         # At the reference run the coordinates are the loss itself and its fall to the gain expert count.
         run = {"n_dense": 3e8, "num_experts": np.array([1.0, 16.0])[:, None]}
         dense, routed = np.asarray(Clark().loss(here.parameters, run))

@@ -17,7 +17,7 @@ from bayesmoe.plots.style import PROBLEM_COLOURS, PROBLEM_LABELS, PROBLEM_MARKER
 
 PROBLEMS = ("cheapest_serving", "lowest_loss")
 COUNTS = (1, 4, 8, 16, 32)
-NAMES = ["loss_reference", "e_max", "noise_scale"]
+NAMES = ["loss_reference", "e_above", "noise_scale"]
 
 
 @pytest.fixture(autouse=True)

@@ -99,8 +99,8 @@ def test_extrapolation_names_each_reach_and_judges_the_worst(ratios, parts):
 
 
 def test_identification_names_what_the_prior_decided():
-    said = text.identification({"gain": 0.2, "e_max": 0.95, "e_start": 0.81}, 0.999, 32.0)
-    assert "Left to the prior by these runs (overlap above 80%): e_max, e_start." in said
+    said = text.identification({"gain": 0.2, "e_above": 0.95, "e_start": 0.81}, 0.999, 32.0)
+    assert "Left to the prior by these runs (overlap above 80%): e_above, e_start." in said
     assert "largest trained expert count (32) with probability > 99%" in said
 
 
