@@ -57,7 +57,7 @@ def test_a_fit_has_every_group_and_the_papers_parameters(small_fit) -> None:
     runs = small_fit["observed_data"].sizes["run"]
     assert runs == 80
     assert small_fit["log_likelihood"]["loss"].dims == ("chain", "draw", "run")
-    assert small_fit["posterior_predictive"]["loss"].shape == (4, 250, runs)
+    assert small_fit["posterior_predictive"]["loss"].shape == (4, 400, runs)
     assert small_fit["observed_data"]["loss"].attrs["units"] == "nats/token"
     assert small_fit.attrs["response"] == "loss"
     assert small_fit.attrs["data_simulated"] == 1

@@ -116,7 +116,7 @@ def test_the_draws_are_the_posteriors_own(small_fit, scenario):
 
 def test_costs_are_as_uncertain_as_told(small_fit, scenario):
     costs = landscape(small_fit, scenario).cost_draws
-    draws, candidates = 1000, 5
+    draws, candidates = 1600, 5
     slowdown = np.log(costs["slowdown"])
     assert slowdown.shape == (draws, candidates)
     assert slowdown.std() == pytest.approx(0.35, rel=0.1)
