@@ -17,6 +17,9 @@ def fit(
     dense_group: Annotated[str | None, typer.Option(help="Group of the dense runs that all groups share.")] = None,
     map_: Annotated[list[str] | None, typer.Option("--map", help="Your column for ours: loss=val_loss. Repeatable.")] = None,
     select: Annotated[str | None, typer.Option(help='Keep the runs where this holds: "n_dense > 1e8".')] = None,
+    method: Annotated[
+        str | None, typer.Option(help="nuts (default), or in seconds and approximate: laplace, pathfinder.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same draws.")] = None,
     chains: Annotated[int | None, typer.Option(help="Chains.")] = None,
     warmup: Annotated[int | None, typer.Option(help="Warm-up transitions per chain.")] = None,
@@ -35,7 +38,7 @@ def fit(
         groups={"column": group, "dense": dense_group},
         data={"select": select},
         columns=map_ or [],
-        sampler={"seed": seed, "chains": chains, "warmup": warmup, "draws": draws, "target_accept": target_accept},
+        sampler={"method": method, "seed": seed, "chains": chains, "warmup": warmup, "draws": draws, "target_accept": target_accept},
     )
     require_writable(out)
     configure()
@@ -48,9 +51,11 @@ def fit(
     with sampling_progress() as show:
         tree = fit_spec(spec, table=table, report=show)
     save_fit(tree, out)
-    gate = check(tree) if spec.sampler.chains > 1 else None
+    gate = check(tree) if spec.sampler.chains > 1 or spec.sampler.method != "nuts" else None
     runs = tree["observed_data"].sizes["run"]
-    typer.echo(f"{out}: law {tree.attrs['law']}, {runs} runs, gate {gate.verdict if gate else 'not checked (one chain)'}")
+    how = f", approximate ({spec.sampler.method})" if spec.sampler.method != "nuts" else ""
+    verdict = gate.verdict if gate else "not checked (one chain)"
+    typer.echo(f"{out}: law {tree.attrs['law']}, {runs} runs{how}, gate {verdict}")
     for found in gate.checks if gate else ():
         if found.verdict != "PASS":
             typer.echo(f"  {found.name} {found.verdict}: {found.value:.4g} at {found.where}; {found.recommendation}")

@@ -42,7 +42,7 @@ def plan(
     if json_:
         typer.echo(json.dumps(as_document(found, summary), indent=2))
         return
-    typer.echo(f"gate {gate.verdict}. {text.gate(gate.verdict)}")
+    typer.echo(f"gate {gate.verdict}. {text.gate(gate.verdict, gate.method)} {text.approximate(gate.method)}".rstrip())
     for problem in summary["problem"].values:
         typer.echo(
             f"{text.TITLES[str(problem)]}: {text.decision(str(problem), summary.sel(problem=problem), asked.choices.base_num_experts)}"

@@ -32,9 +32,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Gate:
-    """All checks of a fit; its verdict is the worst of theirs."""
+    """All checks of a fit, and how it was drawn; the verdict is the worst of the checks'."""
 
     checks: tuple[Check, ...]
+    method: str = "nuts"
 
     @property
     def verdict(self) -> Verdict:
@@ -47,12 +48,15 @@ class Gate:
             "schema": "bayesmoe.check",
             "schema_version": 1,
             "verdict": self.verdict,
+            "method": self.method,
+            "approximate": self.method != "nuts",
             "checks": [{**vars(check), "value": check.value if np.isfinite(check.value) else None} for check in self.checks],
         }
 
 
 _BETTER_START = "run more warm-up (--warmup), and look at the rank plots: a chain that disagrees has found another mode"
 _MORE_DRAWS = "draw more (--draws): the bands are noisier than they look"
+_SAMPLE = "the approximation is not good enough here: sample with --method nuts"
 _MORE_RUNS = (
     "the runs say nothing about it: its band is its prior. Add runs that vary what it describes, give a prior of your own, "
     "or fit a law without it"
@@ -65,7 +69,8 @@ def check(fit: xr.DataTree) -> Gate:
     """Check the convergence of a fit.
 
     R-hat (rank-normalised, split), bulk and tail effective sample size, divergent transitions and E-BFMI, each worst over all
-    sampled parameters and chains. Then the overlap of prior and posterior, largest over the coordinates: where it is near 1
+    sampled parameters and chains. An approximation is judged by Pareto's k of its importance weights and by their effective
+    sample size instead. Then the overlap of prior and posterior, largest over the coordinates: where it is near 1
     the runs said nothing. The shape of saturation is reported but not judged: e_max is rarely pinned, and what that means is
     a matter of the plan.
 
@@ -79,12 +84,14 @@ def check(fit: xr.DataTree) -> Gate:
     Gate
         PASS needs R-hat <= 1.01, both sizes >= 400, no divergence and E-BFMI >= 0.3. FAIL is R-hat > 1.05, a size < 100, more
         than 1 % divergent transitions, E-BFMI < 0.2 or anything that cannot be computed. REVIEW lies between, or a prior
-        overlap above 0.8.
+        overlap above 0.8. For an approximation PASS needs k <= 0.7 and an effective size >= 400; FAIL is k > 1 or a size < 100.
 
     References
     ----------
     Vehtari et al. 2021, arXiv:1903.08008 (R-hat and effective sample size); Betancourt 2016, arXiv:1604.00695 (E-BFMI).
     """
+    if "pareto_k" in fit.attrs:
+        return Gate((*_importance(fit), *_identified(fit)), str(fit.attrs["method"]))
     posterior = _sampled(fit)
     if posterior.sizes["chain"] < 2:
         raise InputError(
@@ -148,6 +155,16 @@ def _sampled(fit: xr.DataTree) -> xr.Dataset:
 def _check(name: str, value: float, where: str, rule: str, passes: bool, reviews: bool, cure: str) -> Check:
     verdict: Verdict = "PASS" if passes else "REVIEW" if reviews else "FAIL"
     return Check(name, verdict, value, where, rule, "" if passes else cure)
+
+
+def _importance(fit: xr.DataTree) -> list[Check]:
+    method = str(fit.attrs["method"])
+    pareto_k = float(fit.attrs["pareto_k"])
+    size = float(fit["sample_stats"]["importance_ess"].values.flat[0])
+    return [
+        _check("Pareto k", pareto_k, method, "at most 0.7", pareto_k <= 0.7, pareto_k <= 1.0, _SAMPLE),
+        _check("importance ESS", size, method, "at least 400", size >= 400, size >= 100, _SAMPLE),
+    ]
 
 
 def _identified(fit: xr.DataTree) -> list[Check]:

@@ -15,11 +15,12 @@ from numpyro.infer import Predictive, log_likelihood
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 from bayesmoe.errors import InputError
+from bayesmoe.inference.approximate import laplace, pathfinder
 from bayesmoe.inference.centring import degrees_of_centring
 from bayesmoe.inference.model import EXPECTED, Data, Structure, noisy, scaling_law
 from bayesmoe.inference.sample import Progress, Samples, nuts
-from bayesmoe.inference.spec import FitSpec, coordinates_of, law_of, load_table
-from bayesmoe.inference.start import overdispersed_starts
+from bayesmoe.inference.spec import FitSpec, SamplerSpec, coordinates_of, law_of, load_table
+from bayesmoe.inference.start import Start, overdispersed_starts
 from bayesmoe.inference.store import as_data_tree
 from bayesmoe.laws import Law, reference_run, require_covariates
 from bayesmoe.laws.base import Coordinate
@@ -83,16 +84,7 @@ def fit(spec: FitSpec, *, table: RunTable | None = None, report: Callable[[Progr
         held=_flat({name: np.full(shape.shape, name.endswith("_spread")) for name, shape in shapes.items()}).astype(bool),
         seed=spec.sampler.seed,
     )
-    samples = nuts(
-        log_density,
-        (data, loss),
-        start,
-        sample_key,
-        warmup=spec.sampler.warmup,
-        draws=spec.sampler.draws,
-        target_accept=spec.sampler.target_accept,
-        report=report,
-    )
+    samples = _draw(log_density, (data, loss), start, sample_key, spec.sampler, report)
     posterior = _constrained(model, data, loss, samples, unravel)
     predictive = noisy(posterior.pop(EXPECTED), posterior["noise_scale"], posterior["noise_df"], rng)
     flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in posterior.items()}
@@ -107,10 +99,26 @@ def fit(spec: FitSpec, *, table: RunTable | None = None, report: Callable[[Progr
         data,
         posterior=posterior,
         sample_stats=samples.stats,
+        pareto_k=samples.pareto_k,
         prior=prior,
         posterior_predictive=predictive,
         log_likelihood=np.asarray(pointwise).reshape(*shape, -1),
     )
+
+
+def _draw(
+    log_density: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    start: Start,
+    key: Any,
+    sampler: SamplerSpec,
+    report: Callable[[Progress], None],
+) -> Samples:
+    if sampler.method == "nuts":
+        settings = {"warmup": sampler.warmup, "draws": sampler.draws, "target_accept": sampler.target_accept}
+        return nuts(log_density, arguments, start, key, **settings, report=report)
+    approximation = {"laplace": laplace, "pathfinder": pathfinder}[sampler.method]
+    return approximation(log_density, arguments, start, key, draws=sampler.chains * sampler.draws)
 
 
 def arrange(

@@ -35,10 +35,12 @@ class Progress:
 
 
 class Samples(NamedTuple):
-    """Draws on the unconstrained space, shape (chain, draw, dimension), and the sampler's own record, shape (chain, draw)."""
+    """Draws on the unconstrained space, shape (chain, draw, dimension), the sampler's own record, shape (chain, draw), and
+    for an approximation Pareto's k of its importance weights."""
 
     position: np.ndarray
     stats: dict[str, np.ndarray]
+    pareto_k: float | None = None
 
 
 def nuts(

@@ -61,8 +61,10 @@ class LawSpec:
 
 @spec
 class SamplerSpec:
-    """MCMC settings; the same seed gives the same draws."""
+    """How the posterior is drawn; the same seed gives the same draws. The two approximations take seconds and read only
+    ``chains`` and ``draws``, whose product is the number of draws they give."""
 
+    method: Literal["nuts", "laplace", "pathfinder"] = "nuts"
     chains: Annotated[int, Field(ge=1, le=64)] = 4
     warmup: Annotated[int, Field(ge=100)] = 1000
     draws: Annotated[int, Field(ge=1)] = 1000

@@ -15,9 +15,10 @@ _STEP = 1e-4
 
 
 class Start(NamedTuple):
-    """Starting positions, shape (chains, dimension), and a covariance, shape (dimension, dimension)."""
+    """Starting positions, shape (chains, dimension); the best mode met, shape (dimension,); and the inverse curvature there."""
 
     positions: np.ndarray
+    mode: np.ndarray
     covariance: np.ndarray
 
 
@@ -60,7 +61,7 @@ def overdispersed_starts(
     starts = np.where(held, middle, prior_draws)
     climbs = [minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}) for start in starts]
     best = min(climbs, key=lambda climb: climb.fun).x
-    covariance = _inverse_curvature(objective, best)
+    covariance = inverse_curvature(objective, best)
     scatter = np.random.default_rng(seed).standard_normal(prior_draws.shape) @ np.linalg.cholesky(covariance).T
 
     def finite(position: np.ndarray) -> bool:
@@ -71,10 +72,10 @@ def overdispersed_starts(
         for climb, away in zip(climbs, scatter, strict=True)
     )
     positions = [next((position for position in candidates if finite(position)), best) for candidates in tried]
-    return Start(np.stack(positions), covariance)
+    return Start(np.stack(positions), best, covariance)
 
 
-def _inverse_curvature(objective: Callable[[np.ndarray], tuple[float, np.ndarray]], mode: np.ndarray) -> np.ndarray:
+def inverse_curvature(objective: Callable[[np.ndarray], tuple[float, np.ndarray]], mode: np.ndarray) -> np.ndarray:
     """Inverse of the Hessian by central differences of the gradient, its eigenvalues kept positive and at most one."""
     columns = []
     for i in range(mode.size):

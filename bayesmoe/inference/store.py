@@ -29,7 +29,7 @@ GROUP_DIM = "run_group"
 """Dimension of what differs between groups of runs; ArviZ keeps the name ``group`` for its own."""
 
 _RESPONSE_UNITS = {"loss": "nats/token", "leverage": "1"}
-_STATS = {"diverging", "energy", "lp", "acceptance_rate", "n_steps", "step_size"}
+_STATS = {"diverging", "energy", "lp", "acceptance_rate", "n_steps", "step_size", "importance_ess"}
 
 
 def as_data_tree(
@@ -44,6 +44,7 @@ def as_data_tree(
     prior: dict[str, Any],
     posterior_predictive: np.ndarray,
     log_likelihood: np.ndarray,
+    pareto_k: float | None = None,
 ) -> xr.DataTree:
     """Assemble the DataTree of a fit; see :func:`bayesmoe.inference.fit.fit` for its groups."""
     prior = {name: np.asarray(value)[None] for name, value in prior.items()}
@@ -79,6 +80,7 @@ def as_data_tree(
         "spec": to_json(spec),
         "law": law_of(spec.law).name,
         "response": response,
+        "method": spec.sampler.method,
         "data_origin": table.origin,
         "data_sha256": table.sha256,
         "data_simulated": int(table.simulated),
@@ -87,6 +89,8 @@ def as_data_tree(
         "paper_parameters": json.dumps(_paper_parameters(structure, posterior)),
         "versions": json.dumps({name: importlib.metadata.version(name) for name in ("jax", "numpyro", "blackjax", "arviz")}),
     }
+    if pareto_k is not None:
+        tree.attrs["pareto_k"] = pareto_k
     return tree
 
 

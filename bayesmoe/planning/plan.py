@@ -98,6 +98,7 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> xr.Dataset:
             "scenario": to_json(scenario),
             "law": here.law.name,
             "gate": verdict,
+            "method": fit.attrs["method"],
             "fixed_tokens": here.fixed_tokens or 0.0,
             "data_origin": fit.attrs["data_origin"],
             "fit_sha256": fingerprint(fit),

@@ -106,6 +106,8 @@ def as_document(plan: xr.Dataset, summary: xr.Dataset) -> dict[str, Any]:
         "base_num_experts": scenario.choices.base_num_experts,
         "law": plan.attrs["law"],
         "gate": plan.attrs["gate"],
+        "method": plan.attrs["method"],
+        "approximate": plan.attrs["method"] != "nuts",
         "data_origin": plan.attrs["data_origin"],
         "data_sha256": plan.attrs["data_sha256"],
         "data_simulated": bool(plan.attrs["data_simulated"]),

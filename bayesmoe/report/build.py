@@ -32,7 +32,8 @@ def figures(fit: xr.DataTree, risk: xr.Dataset | None) -> dict[str, Figure]:
         for plot in (plots.best_experts, plots.over_training, plots.cost_against_loss, plots.loss_by_experts):
             made[plot.__name__] = plot(risk)
     made["fit_to_runs"] = plots.fit_to_runs(predictive_check(fit))
-    for plot in (plots.prior_posterior, plots.trace, plots.rank):
+    of_chains = (plots.trace, plots.rank) if fit["posterior"].sizes["chain"] > 1 else ()
+    for plot in (plots.prior_posterior, *of_chains):
         made[plot.__name__] = plot(fit, names)
     return made
 

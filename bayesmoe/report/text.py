@@ -163,13 +163,21 @@ def identification(overlaps: dict[str, float], e_max_beyond: float | None, large
     return said
 
 
-def gate(verdict: str) -> str:
-    """What the gate's verdict means."""
+def gate(verdict: str, method: str = "nuts") -> str:
+    """What the gate's verdict means for a posterior drawn by that method."""
+    what = "sampler converged" if method == "nuts" else "approximation holds"
     return {
-        "PASS": "The sampler converged. This says nothing yet about the law.",
+        "PASS": f"The {what}. This says nothing yet about the law.",
         "REVIEW": "Something needs a look before anyone signs: see the checks below.",
-        "FAIL": "The sampler did not converge. Do not decide on these numbers.",
+        "FAIL": f"The {'sampler did not converge' if method == 'nuts' else 'approximation does not hold'}. Do not decide on these numbers.",
     }[verdict]
+
+
+def approximate(method: str) -> str:
+    """What a posterior that was not sampled is; nothing for one that was."""
+    if method == "nuts":
+        return ""
+    return f"Approximate posterior ({method}, importance-resampled): good for a look, sample with --method nuts before you sign."
 
 
 def ten_lines(summary: xr.Dataset, document: dict[str, Any], note: str, report: str) -> list[str]:
