@@ -38,7 +38,14 @@ def fit(
         groups={"column": group, "dense": dense_group},
         data={"select": select},
         columns=map_ or [],
-        sampler={"method": method, "seed": seed, "chains": chains, "warmup": warmup, "draws": draws, "target_accept": target_accept},
+        sampler={
+            "method": method,
+            "seed": seed,
+            "chains": chains,
+            "warmup": warmup,
+            "draws": draws,
+            "target_accept": target_accept,
+        },
     )
     require_writable(out)
     configure()

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from blackjax.diagnostics import psis_weights
 from blackjax.vi.pathfinder import approximate, sample
-from scipy import stats
 from scipy.optimize import minimize
 
 from bayesmoe.inference.sample import Samples
@@ -24,9 +23,7 @@ _CLIMB = 60
 _AWAY = 3.0
 
 
-def laplace(
-    log_density: Callable[..., Any], arguments: tuple[Any, ...], start: Start, key: Any, *, draws: int
-) -> Samples:
+def laplace(log_density: Callable[..., Any], arguments: tuple[Any, ...], start: Start, key: Any, *, draws: int) -> Samples:
     """Draw from the curvature at the mode, then by importance from the density itself.
 
     ``q = Student_8(mode, (-H)^-1)``, H the Hessian of the log density at the mode; the tails are heavier than a normal's, so
@@ -62,11 +59,15 @@ def laplace(
         return (float(value), np.asarray(gradient, float)) if np.isfinite(value) else (1e15, np.zeros_like(vector))
 
     mode = minimize(objective, start.mode, jac=True, method="L-BFGS-B", options={"maxiter": 1000}).x
-    proposal = stats.multivariate_t(mode, inverse_curvature(objective, mode), df=_PROPOSAL_DF)
     seed = _seed(key)
-    proposed = proposal.rvs(PROPOSALS_PER_DRAW * draws, random_state=np.random.default_rng(seed)).reshape(-1, len(mode))
+    rng = np.random.default_rng(seed)
+    normal = rng.standard_normal((PROPOSALS_PER_DRAW * draws, len(mode)))
+    heavy = normal / np.sqrt(rng.chisquare(_PROPOSAL_DF, (len(normal), 1)) / _PROPOSAL_DF)
+    proposed = mode + heavy @ np.linalg.cholesky(inverse_curvature(objective, mode)).T
+    # Up to a constant, which normalised weights do not see.
+    log_q = -0.5 * (_PROPOSAL_DF + len(mode)) * np.log1p(np.sum(heavy**2, axis=1) / _PROPOSAL_DF)
     log_p = jax.jit(jax.vmap(lambda v, data: log_density(v, *data), in_axes=(0, None)))(proposed, arguments)
-    return _resampled(proposed, np.asarray(log_p), proposal.logpdf(proposed), draws, seed)
+    return _resampled(proposed, np.asarray(log_p), log_q, draws, seed)
 
 
 def pathfinder(
