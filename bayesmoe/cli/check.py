@@ -28,6 +28,6 @@ def check(
         for found in gate.checks:
             cure = f"; {found.recommendation}" if found.recommendation else ""
             typer.echo(f"{found.verdict:<6} {found.name:<12} {found.value:>10.4g} at {found.where} ({found.rule}){cure}")
-        typer.echo(f"gate: {gate.verdict}" + (f", approximate ({gate.method})" if gate.method != "nuts" else ""))
+        typer.echo(f"gate: {gate.verdict}" + (f", approximate ({gate.method})" if gate.method != "mcmc" else ""))
     if gate.verdict == "FAIL":
         raise typer.Exit(1)

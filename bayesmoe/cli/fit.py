@@ -18,13 +18,20 @@ def fit(
     map_: Annotated[list[str] | None, typer.Option("--map", help="Your column for ours: loss=val_loss. Repeatable.")] = None,
     select: Annotated[str | None, typer.Option(help='Keep the runs where this holds: "n_dense > 1e8".')] = None,
     method: Annotated[
-        str | None, typer.Option(help="nuts (default), or in seconds and approximate: laplace, pathfinder.")
+        str | None, typer.Option(help="mcmc (default), or in seconds and approximate: laplace, pathfinder.")
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="Kernel of the chains: hmc (default), nuts, or numpyro for reference.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same draws.")] = None,
     chains: Annotated[int | None, typer.Option(help="Chains.")] = None,
-    warmup: Annotated[int | None, typer.Option(help="Warm-up transitions per chain.")] = None,
+    warmup: Annotated[int | None, typer.Option(help="Most warm-up transitions per chain.")] = None,
     draws: Annotated[int | None, typer.Option(help="Draws per chain.")] = None,
     target_accept: Annotated[float | None, typer.Option(help="Target acceptance of the step size.")] = None,
+    retries: Annotated[int | None, typer.Option(help="Further attempts when chains disagree or diverge; default 2.")] = None,
+    pointwise: Annotated[
+        str | None, typer.Option(help="Keep each run's log-likelihood: auto (while it is small), always, never.")
+    ] = None,
 ) -> None:
     """Fit a scaling law to a table of runs by MCMC."""
     from bayesmoe.cli.progress import sampling_progress
@@ -40,11 +47,14 @@ def fit(
         columns=map_ or [],
         sampler={
             "method": method,
+            "kernel": sampler,
             "seed": seed,
             "chains": chains,
             "warmup": warmup,
             "draws": draws,
             "target_accept": target_accept,
+            "retries": retries,
+            "pointwise": pointwise,
         },
     )
     require_writable(out)
@@ -58,9 +68,9 @@ def fit(
     with sampling_progress() as show:
         tree = fit_spec(spec, table=table, report=show)
     save_fit(tree, out)
-    gate = check(tree) if spec.sampler.chains > 1 or spec.sampler.method != "nuts" else None
+    gate = check(tree) if spec.sampler.chains > 1 or spec.sampler.method != "mcmc" else None
     runs = tree["observed_data"].sizes["run"]
-    how = f", approximate ({spec.sampler.method})" if spec.sampler.method != "nuts" else ""
+    how = f", approximate ({spec.sampler.method})" if spec.sampler.method != "mcmc" else ""
     verdict = gate.verdict if gate else "not checked (one chain)"
     typer.echo(f"{out}: law {tree.attrs['law']}, {runs} runs{how}, gate {verdict}")
     for found in gate.checks if gate else ():

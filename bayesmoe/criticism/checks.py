@@ -35,7 +35,7 @@ class Gate:
     """All checks of a fit, and how it was drawn; the verdict is the worst of the checks'."""
 
     checks: tuple[Check, ...]
-    method: str = "nuts"
+    method: str = "mcmc"
 
     @property
     def verdict(self) -> Verdict:
@@ -49,14 +49,14 @@ class Gate:
             "schema_version": 1,
             "verdict": self.verdict,
             "method": self.method,
-            "approximate": self.method != "nuts",
+            "approximate": self.method != "mcmc",
             "checks": [{**vars(check), "value": check.value if np.isfinite(check.value) else None} for check in self.checks],
         }
 
 
 _BETTER_START = "run more warm-up (--warmup), and look at the rank plots: a chain that disagrees has found another mode"
 _MORE_DRAWS = "draw more (--draws): the bands are noisier than they look"
-_SAMPLE = "the approximation is not good enough here: sample with --method nuts"
+_SAMPLE = "the approximation is not good enough here: sample with --method mcmc"
 _MORE_RUNS = (
     "the runs say nothing about it: its band is its prior. Add runs that vary what it describes, give a prior of your own, "
     "or fit a law without it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -9,16 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jax.flatten_util import ravel_pytree
-from numpyro import handlers
 from numpyro.infer import Predictive, log_likelihood
-from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 from bayesmoe.errors import InputError
 from bayesmoe.inference.approximate import laplace, pathfinder
+from bayesmoe.inference.attempts import Attempt, settle
 from bayesmoe.inference.centring import degrees_of_centring
-from bayesmoe.inference.model import EXPECTED, Data, Structure, noisy, scaling_law
-from bayesmoe.inference.sample import Progress, Samples, nuts
+from bayesmoe.inference.density import Density
+from bayesmoe.inference.model import Data, Structure
+from bayesmoe.inference.numpyro_nuts import numpyro_nuts
+from bayesmoe.inference.sample import Progress, Samples, sample
 from bayesmoe.inference.spec import FitSpec, SamplerSpec, coordinates_of, law_of, load_table
 from bayesmoe.inference.start import Start, overdispersed_starts
 from bayesmoe.inference.store import as_data_tree
@@ -27,6 +28,11 @@ from bayesmoe.laws.base import Coordinate
 from bayesmoe.runs import RunTable
 
 PRIOR_DRAWS = 1000
+"""Prior draws; at most 64 chains of six attempts start from some of them."""
+
+POINTWISE = 10_000_000
+"""Most numbers kept of what has one value for every draw and run: 80 MB."""
+
 _SHAPE_NEEDS = 3
 
 
@@ -61,64 +67,75 @@ def fit(spec: FitSpec, *, table: RunTable | None = None, report: Callable[[Progr
     frame, structure, data = arrange(table, law, coordinates, spec)
     loss = jnp.asarray(frame[law.response].to_numpy(float))
 
-    def model(data: Data, loss: Any) -> None:
-        scaling_law(structure, data, loss)
-
-    key = jax.random.key(spec.sampler.seed)
-    prior_key, sample_key = jax.random.split(key)
+    density = Density(structure)
+    prior_key, sample_key = jax.random.split(jax.random.key(spec.sampler.seed))
     rng = np.random.default_rng(spec.sampler.seed)
-    # Responses are passed in so that they are not drawn: compiling that takes longer than the rest of the prior.
-    prior = Predictive(model, num_samples=PRIOR_DRAWS)(prior_key, data, loss)
-    prior[law.response] = noisy(prior.pop(EXPECTED), prior["noise_scale"], prior["noise_df"], rng)
-    free = _free_sites(model, data, loss)
-    shapes = {name: np.zeros(prior[name].shape[1:]) for name in free}
-    _, unravel = ravel_pytree(shapes)
-
-    def log_density(position: Any, data: Data, loss: Any) -> Any:
-        return -potential_energy(model, (data, loss), {}, unravel(position))
-
-    start = overdispersed_starts(
-        log_density,
-        (data, loss),
-        _unconstrained(model, data, loss, {name: prior[name][: spec.sampler.chains] for name in free}),
-        held=_flat({name: np.full(shape.shape, name.endswith("_spread")) for name, shape in shapes.items()}).astype(bool),
-        seed=spec.sampler.seed,
-    )
-    samples = _draw(log_density, (data, loss), start, sample_key, spec.sampler, report)
-    posterior = _constrained(model, data, loss, samples, unravel)
-    predictive = noisy(posterior.pop(EXPECTED), posterior["noise_scale"], posterior["noise_df"], rng)
-    flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in posterior.items()}
-    sampled = {name: flat[name] for name in flat if name in free}
-    pointwise = log_likelihood(model, sampled, data, loss)[law.response]
-    shape = posterior["noise_scale"].shape
+    free = list(density.shapes(data, loss))
+    drawn = Predictive(density.model, num_samples=PRIOR_DRAWS, return_sites=free)(prior_key, data, loss)
+    places = density.unconstrained(drawn, data, loss)
+    samples, attempts = _drawn(density, (data, loss), places, sample_key, spec.sampler, report)
+    posterior, draws = density.sites(samples.position, data, loss), samples.position[:, _kept(samples.position, loss)]
+    prior = density.sites(places[None], data, loss)
+    prior_draws = places[None, _kept(places[None], loss)]
+    flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in posterior.items() if name in free}
+    small = samples.position.shape[0] * samples.position.shape[1] * len(frame) <= POINTWISE
+    keep = spec.sampler.pointwise == "always" or (spec.sampler.pointwise == "auto" and small)
+    pointwise = log_likelihood(density.model, flat, data, loss)[law.response] if keep else None
     return as_data_tree(
         spec,
         table,
         frame,
         structure,
         data,
+        samples=samples,
+        attempts=attempts,
         posterior=posterior,
-        sample_stats=samples.stats,
-        pareto_k=samples.pareto_k,
         prior=prior,
-        posterior_predictive=predictive,
-        log_likelihood=np.asarray(pointwise).reshape(*shape, -1),
+        prior_predictive=density.responses(prior_draws, data, loss, rng),
+        posterior_predictive=density.responses(draws, data, loss, rng),
+        log_likelihood=None if pointwise is None else np.asarray(pointwise).reshape(*samples.position.shape[:2], -1),
     )
 
 
-def _draw(
-    log_density: Callable[..., Any],
+def _kept(position: np.ndarray, loss: Any) -> np.ndarray:
+    """Draws of each chain whose predictions are kept: all where they are few numbers, evenly thinned where not."""
+    chains, draws, _ = position.shape
+    most = max(1, POINTWISE // (chains * len(loss)))
+    return np.arange(0, draws, -(-draws // most))
+
+
+def _drawn(
+    density: Density,
     arguments: tuple[Any, ...],
-    start: Start,
+    places: np.ndarray,
     key: Any,
     sampler: SamplerSpec,
     report: Callable[[Progress], None],
-) -> Samples:
-    if sampler.method == "nuts":
-        settings = {"warmup": sampler.warmup, "draws": sampler.draws, "target_accept": sampler.target_accept}
-        return nuts(log_density, arguments, start, key, **settings, report=report)
-    approximation = {"laplace": laplace, "pathfinder": pathfinder}[sampler.method]
-    return approximation(log_density, arguments, start, key, draws=sampler.chains * sampler.draws)
+) -> tuple[Samples, tuple[Attempt, ...]]:
+    """The posterior's draws; ``places`` are prior draws, each attempt starts from some of its own."""
+    held = density.spreads(*arguments)
+
+    def start(number: int) -> Start:
+        own = places[number * sampler.chains : (number + 1) * sampler.chains]
+        return overdispersed_starts(density, arguments, own, held=held, seed=sampler.seed + number)
+
+    if sampler.method != "mcmc":
+        approximation = {"laplace": laplace, "pathfinder": pathfinder}[sampler.method]
+        return approximation(density, arguments, start(0), key, draws=sampler.chains * sampler.draws), ()
+
+    def run(settings: SamplerSpec, before: tuple[Attempt, ...]) -> Samples:
+        here, own = start(len(before)), jax.random.fold_in(key, len(before))
+        how = {"warmup": settings.warmup, "draws": settings.draws, "target_accept": settings.target_accept}
+        if settings.kernel == "numpyro":
+            return numpyro_nuts(density, arguments, here, own, **how)
+        why = f", attempt {len(before) + 1} ({before[-1].problem})" if before else ""
+
+        def show(progress: Progress) -> None:
+            report(dataclasses.replace(progress, stage=progress.stage + why))
+
+        return sample(density, arguments, here, own, kernel=settings.kernel, **how, report=show)
+
+    return settle(run, sampler)
 
 
 def arrange(
@@ -183,40 +200,3 @@ def _check_dense(frame: pd.DataFrame, dense: str | None, origin: str) -> None:
             column="groups.dense",
             value=dense,
         )
-
-
-def _free_sites(model: Callable[..., None], data: Data, loss: Any) -> list[str]:
-    names: list[str] = []
-
-    def traced() -> None:
-        trace = handlers.trace(handlers.seed(model, 0)).get_trace(data, loss)
-        names.extend(name for name, site in trace.items() if site["type"] == "sample" and not site["is_observed"])
-
-    jax.eval_shape(traced)
-    return names
-
-
-def _flat(position: Any) -> np.ndarray:
-    return np.asarray(ravel_pytree(position)[0])
-
-
-def _unconstrained(model: Callable[..., None], data: Data, loss: Any, draws: dict[str, Any]) -> np.ndarray:
-    """Prior draws on the unconstrained space, flat, shape (chains, dimension)."""
-
-    def one(values: dict[str, Any]) -> Any:
-        free = unconstrain_fn(model, (data, loss), {}, values)
-        return ravel_pytree({name: free[name] for name in values})[0]
-
-    return np.asarray(jax.jit(jax.vmap(one))(draws), dtype=float)
-
-
-def _constrained(
-    model: Callable[..., None], data: Data, loss: Any, samples: Samples, unravel: Callable[[Any], Any]
-) -> dict[str, np.ndarray]:
-    """Posterior draws on their supports with all deterministics, shape (chain, draw, ...)."""
-
-    def one(position: Any, data: Data, loss: Any) -> Any:
-        return constrain_fn(model, (data, loss), {}, unravel(position), return_deterministic=True)
-
-    batched = jax.jit(jax.vmap(jax.vmap(one, in_axes=(0, None, None)), in_axes=(0, None, None)))
-    return jax.tree.map(np.asarray, batched(samples.position, data, loss))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 from pathlib import Path
@@ -15,14 +16,16 @@ import xarray as xr
 import bayesmoe
 from bayesmoe.errors import InputError
 from bayesmoe.files import write_netcdf
+from bayesmoe.inference.attempts import Attempt
 from bayesmoe.inference.model import Data, Structure
+from bayesmoe.inference.sample import Samples
 from bayesmoe.inference.spec import FitSpec, law_of
 from bayesmoe.laws import Law, Reference
 from bayesmoe.runs import RunTable
 from bayesmoe.runs.schema import NUMERIC
 from bayesmoe.specs import from_json, to_json
 
-FORMAT = 2
+FORMAT = 3
 """Version of the layout written below; a reader refuses any other."""
 
 GROUP_DIM = "run_group"
@@ -39,17 +42,16 @@ def as_data_tree(
     structure: Structure,
     data: Data,
     *,
+    samples: Samples,
+    attempts: tuple[Attempt, ...],
     posterior: dict[str, np.ndarray],
-    sample_stats: dict[str, np.ndarray],
-    prior: dict[str, Any],
+    prior: dict[str, np.ndarray],
+    prior_predictive: np.ndarray,
     posterior_predictive: np.ndarray,
-    log_likelihood: np.ndarray,
-    pareto_k: float | None = None,
+    log_likelihood: np.ndarray | None,
 ) -> xr.DataTree:
     """Assemble the DataTree of a fit; see :func:`bayesmoe.inference.fit.fit` for its groups."""
-    prior = {name: np.asarray(value)[None] for name, value in prior.items()}
     response = structure.law.response
-    prior_response = prior.pop(response)
     constant = {name: frame[name].to_numpy(float) for name in NUMERIC if name in frame and frame[name].notna().all()}
     reference = {f"reference_{name}": float(value) for name, value in data.reference.run.items()}
     reference["reference_gain_experts"] = float(data.reference.gain_experts)
@@ -57,11 +59,11 @@ def as_data_tree(
     tree = arviz_base.from_dict(
         {
             "posterior": posterior,
-            "sample_stats": {name: value for name, value in sample_stats.items() if name in _STATS},
+            "sample_stats": {name: value for name, value in samples.stats.items() if name in _STATS},
             "prior": prior,
-            "prior_predictive": {response: prior_response},
+            "prior_predictive": {response: prior_predictive},
             "posterior_predictive": {response: posterior_predictive},
-            "log_likelihood": {response: log_likelihood},
+            **({} if log_likelihood is None else {"log_likelihood": {response: log_likelihood}}),
             "observed_data": {response: frame[response].to_numpy(float)},
             "constant_data": {**constant, **reference, "group_of_run": group_of_run},
         },
@@ -81,6 +83,8 @@ def as_data_tree(
         "law": law_of(spec.law).name,
         "response": response,
         "method": spec.sampler.method,
+        "attempts": json.dumps([dataclasses.asdict(attempt) for attempt in attempts]),
+        "interrupted": int(samples.interrupted),
         "data_origin": table.origin,
         "data_sha256": table.sha256,
         "data_simulated": int(table.simulated),
@@ -89,8 +93,8 @@ def as_data_tree(
         "paper_parameters": json.dumps(_paper_parameters(structure, posterior)),
         "versions": json.dumps({name: importlib.metadata.version(name) for name in ("jax", "numpyro", "blackjax", "arviz")}),
     }
-    if pareto_k is not None:
-        tree.attrs["pareto_k"] = pareto_k
+    if samples.pareto_k is not None:
+        tree.attrs["pareto_k"] = samples.pareto_k
     return tree
 
 

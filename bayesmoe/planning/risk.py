@@ -107,7 +107,7 @@ def as_document(plan: xr.Dataset, summary: xr.Dataset) -> dict[str, Any]:
         "law": plan.attrs["law"],
         "gate": plan.attrs["gate"],
         "method": plan.attrs["method"],
-        "approximate": plan.attrs["method"] != "nuts",
+        "approximate": plan.attrs["method"] != "mcmc",
         "data_origin": plan.attrs["data_origin"],
         "data_sha256": plan.attrs["data_sha256"],
         "data_simulated": bool(plan.attrs["data_simulated"]),

@@ -163,9 +163,9 @@ def identification(overlaps: dict[str, float], e_max_beyond: float | None, large
     return said
 
 
-def gate(verdict: str, method: str = "nuts") -> str:
+def gate(verdict: str, method: str = "mcmc") -> str:
     """What the gate's verdict means for a posterior drawn by that method."""
-    what = "sampler converged" if method == "nuts" else "approximation holds"
+    what = "sampler converged" if method == "mcmc" else "approximation holds"
     return {
         "PASS": f"The {what}. This says nothing yet about the law.",
         "REVIEW": "Something needs a look before anyone signs: see the checks below.",
@@ -175,9 +175,9 @@ def gate(verdict: str, method: str = "nuts") -> str:
 
 def approximate(method: str) -> str:
     """What a posterior that was not sampled is; nothing for one that was."""
-    if method == "nuts":
+    if method == "mcmc":
         return ""
-    return f"Approximate posterior ({method}, importance-resampled): good for a look, sample with --method nuts before you sign."
+    return f"Approximate posterior ({method}, importance-resampled): good for a look, sample with --method mcmc before you sign."
 
 
 def ten_lines(summary: xr.Dataset, document: dict[str, Any], note: str, report: str) -> list[str]:
