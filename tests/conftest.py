@@ -45,7 +45,7 @@ def small_spec():
     from bayesmoe.inference.spec import read_fit_spec
 
     spec = read_fit_spec(packaged_folder("models") / "simulated-yun-grid.toml")
-    return dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, warmup=800, draws=400))
+    return dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, warmup=800, draws=400, retries=0, seed=1))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -72,7 +73,12 @@ def fit(
     runs = tree["observed_data"].sizes["run"]
     how = f", approximate ({spec.sampler.method})" if spec.sampler.method != "mcmc" else ""
     verdict = gate.verdict if gate else "not checked (one chain)"
+    if tree.attrs["interrupted"]:
+        kept = tree["posterior"].sizes["draw"]
+        typer.echo(f"interrupted: kept the {kept} of {spec.sampler.draws} draws that every chain has made", err=True)
     typer.echo(f"{out}: law {tree.attrs['law']}, {runs} runs{how}, gate {verdict}")
+    for number, attempt in enumerate(json.loads(tree.attrs["attempts"])[:-1], start=1):
+        typer.echo(f"  attempt {number} was not good enough ({attempt['problem']}) and was made again")
     for found in gate.checks if gate else ():
         if found.verdict != "PASS":
             typer.echo(f"  {found.name} {found.verdict}: {found.value:.4g} at {found.where}; {found.recommendation}")

@@ -12,7 +12,10 @@ import xarray as xr
 
 from bayesmoe.criticism.predictive import headline_names, prior_overlap
 from bayesmoe.errors import InputError
-from bayesmoe.inference.store import law_of_fit
+from bayesmoe.inference.attempts import APART, Attempt
+from bayesmoe.inference.spec import coordinates_of
+from bayesmoe.inference.store import law_of_fit, reference_of_fit, spec_of
+from bayesmoe.laws.identifiability import weakest_direction
 
 Verdict = Literal["PASS", "REVIEW", "FAIL"]
 VERDICTS: list[Verdict] = ["PASS", "REVIEW", "FAIL"]
@@ -61,6 +64,13 @@ _MORE_RUNS = (
     "the runs say nothing about it: its band is its prior. Add runs that vary what it describes, give a prior of your own, "
     "or fit a law without it"
 )
+_OTHER_MODE = (
+    "a chain of an earlier attempt was stuck far from the others: look at the rank plots of other seeds (--seed); where both places "
+    "are equally likely, the posterior has two modes"
+)
+_ONE_TOO_MANY = "no table of runs could tell these coordinates apart: take one out of the law"
+_MODE_GAP_NATS = 10.0
+_LEAST_STRENGTH = 1e-6
 _MOST_OVERLAP = 0.8
 _GEOMETRY = "raise --target-accept to 0.95 or 0.99; if it persists, share more coordinates between groups or tighten a prior"
 
@@ -71,7 +81,8 @@ def check(fit: xr.DataTree) -> Gate:
     R-hat (rank-normalised, split), bulk and tail effective sample size, divergent transitions and E-BFMI, each worst over all
     sampled parameters and chains. An approximation is judged by Pareto's k of its importance weights and by their effective
     sample size instead. Then the overlap of prior and posterior, largest over the coordinates: where it is near 1
-    the runs said nothing. The shape of saturation is reported but not judged: e_max is rarely pinned, and what that means is
+    the runs said nothing. A law that has coordinates no runs could tell apart fails
+    (:mod:`bayesmoe.laws.identifiability`), and so does a fit whose earlier attempt had chains in two places of like density. The shape of saturation is reported but not judged: e_max is rarely pinned, and what that means is
     a matter of the plan.
 
     Parameters
@@ -91,7 +102,7 @@ def check(fit: xr.DataTree) -> Gate:
     Vehtari et al. 2021, arXiv:1903.08008 (R-hat and effective sample size); Betancourt 2016, arXiv:1604.00695 (E-BFMI).
     """
     if "pareto_k" in fit.attrs:
-        return Gate((*_importance(fit), *_identified(fit)), str(fit.attrs["method"]))
+        return Gate((*_importance(fit), _law_identified(fit), *_identified(fit)), str(fit.attrs["method"]))
     posterior = _sampled(fit)
     if posterior.sizes["chain"] < 2:
         raise InputError(
@@ -118,6 +129,8 @@ def check(fit: xr.DataTree) -> Gate:
                 _GEOMETRY,
             ),
             _check("E-BFMI", bfmi, "worst chain", "at least 0.3", bfmi >= 0.3, bfmi >= 0.2, _GEOMETRY),
+            *_attempts(fit),
+            _law_identified(fit),
             *_identified(fit),
         )
     )
@@ -165,6 +178,35 @@ def _importance(fit: xr.DataTree) -> list[Check]:
         _check("Pareto k", pareto_k, method, "at most 0.7", pareto_k <= 0.7, pareto_k <= 1.0, _SAMPLE),
         _check("importance ESS", size, method, "at least 400", size >= 400, size >= 100, _SAMPLE),
     ]
+
+
+def _attempts(fit: xr.DataTree) -> list[Check]:
+    """What the attempts before the last one say: nothing where the first one settled."""
+    attempts = [Attempt(**record) for record in json.loads(fit.attrs["attempts"])]
+    apart = [attempt.gap_nats for attempt in attempts[:-1] if not attempt.rhat <= APART]
+    if len(attempts) < 2:
+        return []
+    return [
+        _check(
+            "attempts",
+            float(len(attempts)),
+            "; ".join(attempt.problem or "settled" for attempt in attempts),
+            "chains of no attempt in different places",
+            not apart,
+            all(gap > _MODE_GAP_NATS for gap in apart),
+            _OTHER_MODE,
+        )
+    ]
+
+
+def _law_identified(fit: xr.DataTree) -> Check:
+    spec, law = spec_of(fit), law_of_fit(fit)
+    runs = fit["constant_data"].dataset
+    ranges = {name: (float(runs[name].min()), float(runs[name].max())) for name in law.covariates}
+    weakest = weakest_direction(law, coordinates_of(law, spec.law.priors), reference_of_fit(fit), ranges)
+    learnt = weakest.strength >= _LEAST_STRENGTH
+    where = " with ".join(weakest.coordinates)
+    return _check("law identified", weakest.strength, where, f"at least {_LEAST_STRENGTH:g}", learnt, False, _ONE_TOO_MANY)
 
 
 def _identified(fit: xr.DataTree) -> list[Check]:

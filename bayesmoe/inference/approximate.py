@@ -118,4 +118,4 @@ def _resampled(proposed: np.ndarray, log_p: np.ndarray, log_q: np.ndarray, draws
     weights /= weights.sum()
     index = np.random.default_rng([seed, 1]).choice(len(weights), draws, p=weights)
     found = {"lp": log_p[index][None], "importance_ess": np.full((1, draws), 1.0 / np.sum(weights**2))}
-    return Samples(proposed[index][None], found, float(pareto_k))
+    return Samples(proposed[index][None], found, pareto_k=float(pareto_k))

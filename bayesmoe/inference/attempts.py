@@ -18,6 +18,7 @@ RHAT, LEAST_ESS = 1.01, 400.0
 APART = 1.5
 """R-hat from which chains count as in different places, not as slow."""
 
+_RHAT_OF_FEW = 1.05
 _MOST_TARGET = 0.995
 
 
@@ -87,19 +88,21 @@ def settle(
 def _judged(samples: Samples, settings: SamplerSpec) -> Attempt:
     from arviz_stats.base import array_stats
 
-    axes = {"chain_axis": 0, "draw_axis": 1}
+    axes: dict[str, Any] = {"chain_axis": 0, "draw_axis": 1}
     finite = np.isfinite(samples.position).all()
     several = samples.position.shape[0] > 1
     rhat = float(np.max(array_stats.rhat(samples.position, **axes))) if several and finite else float("nan")
-    ess = [array_stats.ess(samples.position, method=kind, **axes) for kind in ("bulk", "tail")] if finite else [np.nan]
+    tail = {"method": "tail", "prob": (0.05, 0.95)}
+    ess = [array_stats.ess(samples.position, **kind, **axes) for kind in ({"method": "bulk"}, tail)] if finite else [np.nan]
     least = float(np.min(ess))
     divergences = int(samples.stats["diverging"].sum())
     by_chain = samples.stats["lp"].mean(axis=1)
     problems = []
-    if several and not rhat <= RHAT:
-        problems.append(f"R-hat {rhat:.3g}")
     # Fewer draws than this were asked for by someone who knows that they will not do.
-    if samples.position.shape[0] * samples.position.shape[1] >= 2 * LEAST_ESS and not least >= LEAST_ESS:
+    many = samples.position.shape[0] * samples.position.shape[1] >= 2 * LEAST_ESS
+    if several and not rhat <= (RHAT if many else _RHAT_OF_FEW):
+        problems.append(f"R-hat {rhat:.3g}")
+    if many and not least >= LEAST_ESS:
         problems.append(f"effective sample size {least:.0f}")
     if divergences:
         problems.append(f"{divergences} divergences")

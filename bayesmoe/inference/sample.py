@@ -173,13 +173,13 @@ class _Chains:
         for before in range(0, steps, CHUNK):
             try:
                 records.append(self._chunk(threads, adapt=stage == "warm-up"))
+                diverging = sum(int(record["diverging"].sum()) for now in records for record in now)
+                step_size = float(np.mean([record["step_size"][-1] for record in records[-1]]))
+                self.report(Progress(stage, min(done + before + CHUNK, total), total, step_size, diverging))
             except KeyboardInterrupt:
                 if stage == "warm-up" or not records:
                     raise
                 break
-            diverging = sum(int(record["diverging"].sum()) for now in records for record in now)
-            step_size = float(np.mean([record["step_size"][-1] for record in records[-1]]))
-            self.report(Progress(stage, min(done + before + CHUNK, total), total, step_size, diverging))
         joined = [jax.tree.map(lambda *parts: np.concatenate(parts)[:steps], *parts) for parts in zip(*records, strict=True)]
         return jax.tree.map(lambda *leaves: np.stack(leaves), *joined)
 
@@ -192,7 +192,7 @@ class _Chains:
         stretch = scipy.linalg.eigvalsh(covariance, self.inverse_mass)
         self.inverse_mass = covariance
         self.states = [(state, self.programs[c].restart(average)) for c, (state, average) in enumerate(self.states)]
-        return agree and 1 / _MOST_STRETCH < stretch[0] and stretch[-1] < _MOST_STRETCH
+        return agree and stretch[0] > 1 / _MOST_STRETCH and stretch[-1] < _MOST_STRETCH
 
     def _chunk(self, threads: ThreadPoolExecutor, *, adapt: bool) -> list[dict[str, np.ndarray]]:
         number = np.asarray(self.transitions)
@@ -232,6 +232,7 @@ class _Like(NamedTuple):
 
     @classmethod
     def of(cls, arguments: Any) -> _Like:
+        """Shapes and types of these arguments."""
         leaves, tree = jax.tree.flatten(arguments)
         return cls(tree, tuple(jax.ShapeDtypeStruct(np.shape(leaf), np.result_type(leaf)) for leaf in leaves))
 
@@ -272,7 +273,7 @@ def _compiled(
 
     placed = jax.sharding.SingleDeviceSharding(device)
     data = jax.tree.unflatten(like.tree, like.leaves)
-    real = np.result_type(float) if jax.config.read("jax_enable_x64") else np.float32
+    real = jnp.zeros(()).dtype
     vector = jax.ShapeDtypeStruct((dimension,), real)
     matrix = jax.ShapeDtypeStruct((dimension, dimension), real)
     flag, count = jax.ShapeDtypeStruct((), bool), jax.ShapeDtypeStruct((), jnp.zeros((), int).dtype)

@@ -6,7 +6,6 @@ import dataclasses
 import importlib.metadata
 import json
 from pathlib import Path
-from typing import Any
 
 import arviz_base
 import numpy as np

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,8 +11,9 @@ import xarray as xr
 
 from bayesmoe.criticism.checks import check, gate_for_plan
 from bayesmoe.errors import InputError
+from bayesmoe.inference.attempts import Attempt
 
-NAMES = ["R-hat", "bulk ESS", "tail ESS", "divergences", "E-BFMI", "prior overlap", "shape overlap"]
+NAMES = ["R-hat", "bulk ESS", "tail ESS", "divergences", "E-BFMI", "law identified", "prior overlap", "shape overlap"]
 
 
 @pytest.fixture
@@ -229,3 +231,29 @@ def test_the_shape_of_saturation_is_named_but_not_judged(small_fit, changed) -> 
     assert (gate["shape overlap"].verdict, gate["shape overlap"].where) == ("PASS", "e_above")
     assert gate["shape overlap"].value > 0.85
     assert gate["prior overlap"].verdict == "PASS"
+
+
+def attempt(**changes):
+    """A record of one attempt that settled."""
+    settled = Attempt(
+        warmup=300, draws=1000, target_accept=0.9, rhat=1.001, ess=900.0, divergences=0, gap_nats=0.1, problem=""
+    )
+    return dataclasses.asdict(dataclasses.replace(settled, **changes))
+
+
+@pytest.mark.parametrize(
+    ("first", "verdict"),
+    [
+        ({"divergences": 2, "problem": "2 divergences"}, "PASS"),
+        ({"rhat": 1.2, "problem": "R-hat 1.2"}, "PASS"),
+        ({"rhat": 3.0, "gap_nats": 40.0, "problem": "R-hat 3"}, "REVIEW"),
+        ({"rhat": 3.0, "gap_nats": 0.5, "problem": "R-hat 3"}, "FAIL"),
+        ({"rhat": float("nan"), "gap_nats": 0.5, "problem": "R-hat nan"}, "FAIL"),
+    ],
+)
+def test_a_mode_that_a_retry_did_not_find_again_is_not_forgotten(small_fit, first, verdict) -> None:
+    fit = small_fit.copy()
+    fit.attrs = {**small_fit.attrs, "attempts": json.dumps([attempt(**first), attempt()])}
+    found = by_name(check(fit))["attempts"]
+    assert (found.verdict, found.value) == (verdict, 2.0)
+    assert first["problem"] in found.where

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayesmoe.inference.sample import nuts
+from bayesmoe.inference.sample import _compiled, sample
 from bayesmoe.inference.start import overdispersed_starts
 
 MEAN = np.array([1.0, -2.0, 0.5])
@@ -20,14 +25,13 @@ def gaussian(position, precision):
     return -0.5 * away @ precision @ away
 
 
-def draws(precision, seed: int, chains: int = 4):
+def draws(precision, seed: int, chains: int = 4, kernel: str = "hmc"):
     """Draws of the Gaussian with that precision."""
     prior = np.random.default_rng(seed).normal(size=(chains, 3))
     start = overdispersed_starts(gaussian, (precision,), prior, held=np.zeros(3, dtype=bool), seed=seed)
     seen = []
-    out = nuts(
-        gaussian, (precision,), start, jax.random.key(seed), warmup=600, draws=500, target_accept=0.8, report=seen.append
-    )
+    how = {"kernel": kernel, "warmup": 600, "draws": 500, "target_accept": 0.8}
+    out = sample(gaussian, (precision,), start, jax.random.key(seed), **how, report=seen.append)
     return out.position, out.stats, seen
 
 
@@ -42,8 +46,9 @@ def standardised_mean(position: np.ndarray) -> np.ndarray:
     return (position.mean(axis=(0, 1)) - MEAN) / sd * np.sqrt(position.shape[0] * position.shape[1] / 4)
 
 
-def test_moments_of_a_correlated_gaussian(precision) -> None:
-    position, stats, _ = draws(precision, 0)
+@pytest.mark.parametrize("kernel", ["hmc", "nuts"])
+def test_moments_of_a_correlated_gaussian(precision, kernel) -> None:
+    position, stats, _ = draws(precision, 0, kernel=kernel)
     # |z| > 4 has probability 6e-5 in each of three coordinates.
     assert np.abs(standardised_mean(position)).max() < 4
     covariance = np.cov(position.reshape(-1, 3).T)
@@ -66,7 +71,9 @@ def test_the_same_key_gives_the_same_draws_whatever_the_threads(precision, monke
 
 def test_progress_counts_every_stage_to_its_end(precision) -> None:
     _, _, seen = draws(precision, 1, chains=2)
-    assert [p.done for p in seen if p.stage == "warm-up"][-1] == 600
+    warmup = [p.done for p in seen if p.stage == "warm-up"]
+    assert warmup == sorted(warmup)
+    assert 200 <= warmup[-1] < 600, "a Gaussian needs no more than two windows"
     assert [p.done for p in seen if p.stage == "sampling"][-1] == 500
     assert all(p.done <= p.total for p in seen)
 
@@ -78,7 +85,7 @@ def test_chains_started_from_draws_of_two_modes_do_not_all_agree() -> None:
 
     prior = np.array([[18.0], [19.0], [-18.0], [-19.0]])
     start = overdispersed_starts(two_modes, (), prior, held=np.zeros(1, dtype=bool), seed=0)
-    out = nuts(two_modes, (), start, jax.random.key(0), warmup=300, draws=100, target_accept=0.8)
+    out = sample(two_modes, (), start, jax.random.key(0), warmup=300, draws=100, target_accept=0.8)
     signs = np.sign(out.position[..., 0].mean(axis=1))
     assert set(signs) == {-1.0, 1.0}
 
@@ -94,3 +101,54 @@ def test_no_chain_starts_where_the_density_is_not_finite() -> None:
     start = overdispersed_starts(cut_off, (), prior, held=np.zeros(1, dtype=bool), seed=0)
     assert (start.positions < 0.5).all()
     assert start.positions.std() > 0.5
+
+
+def test_an_interrupt_keeps_what_all_chains_have_drawn(precision) -> None:
+    start = overdispersed_starts(gaussian, (precision,), np.zeros((2, 3)), held=np.zeros(3, dtype=bool), seed=0)
+
+    def interrupt_at(stage, done):
+        def report(progress):
+            if progress.stage == stage and progress.done >= done:
+                signal.raise_signal(signal.SIGINT)
+
+        return report
+
+    how = {"warmup": 300, "draws": 500, "target_accept": 0.8}
+    found = sample(gaussian, (precision,), start, jax.random.key(0), **how, report=interrupt_at("sampling", 150))
+    assert found.interrupted
+    assert found.position.shape == (2, 150, 3)
+    with pytest.raises(KeyboardInterrupt):
+        sample(gaussian, (precision,), start, jax.random.key(0), **how, report=interrupt_at("warm-up", 100))
+
+
+def test_tables_of_one_shape_share_a_program(precision) -> None:
+    draws(precision, 0, chains=2)
+    before = _compiled.cache_info()
+    draws(2.0 * precision, 0, chains=2)
+    after = _compiled.cache_info()
+    assert (after.misses, after.hits) == (before.misses, before.hits + 1)
+
+
+def test_chains_spread_over_devices_draw_what_one_device_draws() -> None:
+    """Each in a process of its own: the number of devices is fixed when JAX starts."""
+    script = """
+import jax, jax.numpy as jnp, numpy as np
+jax.config.update("jax_enable_x64", True)
+from bayesmoe.inference.sample import sample
+from bayesmoe.inference.start import Start
+start = Start(np.linspace(-1, 1, 8).reshape(4, 2), np.zeros(2), np.eye(2))
+density = lambda position: -0.5 * position @ position
+found = sample(density, (), start, jax.random.key(0), warmup=100, draws=50, target_accept=0.8)
+print(jax.local_device_count(), repr(found.position.sum()))
+"""
+
+    def run(devices: int) -> list[str]:
+        flags = f"--xla_force_host_platform_device_count={devices}"
+        command = [sys.executable, "-c", script]
+        return subprocess.run(
+            command, env={**os.environ, "XLA_FLAGS": flags}, capture_output=True, text=True, check=True
+        ).stdout.split()
+
+    one, four = run(1), run(4)
+    assert (one[0], four[0]) == ("1", "4")
+    assert one[1] == four[1]

@@ -114,7 +114,13 @@ def made_up_fit(name, run):
     constant |= {"reference_gain_experts": 16.0, "tokens": ("run", [run["tokens"]])}
     tree = xr.DataTree.from_dict({"posterior": xr.Dataset(draws), "constant_data": xr.Dataset(constant)})
     spec = FitSpec(data=DataSpec(file="runs.csv"), law=LawSpec(name=name))
-    tree.attrs = {"spec": to_json(spec), "data_origin": "runs.csv", "data_sha256": "0" * 64, "data_simulated": 0}
+    tree.attrs = {
+        "spec": to_json(spec),
+        "data_origin": "runs.csv",
+        "data_sha256": "0" * 64,
+        "data_simulated": 0,
+        "method": "mcmc",
+    }
     return tree
 
 

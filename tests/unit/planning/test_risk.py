@@ -36,6 +36,7 @@ def made(scenario):
         choices = dataclasses.replace(scenario.choices, num_experts=COUNTS, base_num_experts=4)
         asked = dataclasses.replace(scenario, choices=choices, tolerance=tolerance or scenario.tolerance, name="by hand")
         attrs = {
+            "method": "mcmc",
             "scenario": to_json(asked),
             "bayesmoe_version": "0",
             "law": "yun",

@@ -1,0 +1,64 @@
+"""Models that no honest gate passes: two modes of like mass, and a law with a coordinate too many."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax.numpy as jnp
+import pytest
+
+from bayesmoe.criticism.checks import check
+from bayesmoe.inference.fit import fit
+from bayesmoe.laws.base import Coordinate
+from bayesmoe.laws.chinchilla import Chinchilla
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoModes(Chinchilla):
+    """Chinchilla's law whose size slope depends on the square of a coordinate: two modes, mirror images."""
+
+    name = "two-modes"
+    coordinates = (
+        *(c for c in Chinchilla.coordinates if c.name != "slope_size"),
+        Coordinate("x", "real", 0.0, 1.0, 0.1, "dense", "1", "sign does not matter"),
+    )
+
+    def paper(self, coordinates, reference):
+        return super().paper({**coordinates, "slope_size": 0.02 * jnp.exp(coordinates["x"] ** 2)}, reference)
+
+
+@dataclasses.dataclass(frozen=True)
+class OneTooMany(Chinchilla):
+    """Chinchilla's law with a second factor on the loss: only the product of the two acts."""
+
+    name = "one-too-many"
+    coordinates = (*Chinchilla.coordinates, Coordinate("factor", "positive", 0.0, 0.3, 0.1, "dense", "1", "a second factor"))
+
+    def paper(self, coordinates, reference):
+        loss = coordinates["factor"] * coordinates["loss_reference"]
+        return super().paper({**coordinates, "loss_reference": loss}, reference)
+
+
+def gate_of(small_spec, law: str, seed: int, **sampler):
+    """Gate of a fit of that law to the embedded runs."""
+    own = dataclasses.replace(small_spec.law, name=f"{__name__}:{law}", options={}, priors={}, size=None)
+    how = dataclasses.replace(small_spec.sampler, seed=seed, retries=2, **sampler)
+    return check(fit(dataclasses.replace(small_spec, law=own, sampler=how)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_two_modes_fail(small_spec, seed) -> None:
+    """Four chains all start in one of two modes of equal mass with probability 1/8 an attempt; a fit says so unless all do."""
+    gate = gate_of(small_spec, "TwoModes", seed)
+    assert gate.verdict == "FAIL"
+    assert {found.name for found in gate.checks if found.verdict == "FAIL"} & {"R-hat", "attempts"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_a_coordinate_too_many_fails(small_spec, seed) -> None:
+    gate = gate_of(small_spec, "OneTooMany", seed)
+    failed = [found for found in gate.checks if found.verdict == "FAIL"]
+    assert [found.name for found in failed] == ["law identified"]
+    assert "factor" in failed[0].where
