@@ -173,7 +173,7 @@ def _check(name: str, value: float, where: str, rule: str, passes: bool, reviews
 def _importance(fit: xr.DataTree) -> list[Check]:
     method = str(fit.attrs["method"])
     pareto_k = float(fit.attrs["pareto_k"])
-    size = float(fit["sample_stats"]["importance_ess"].values.flat[0])
+    size = float(fit["sample_stats"].dataset["importance_ess"].mean())
     return [
         _check("Pareto k", pareto_k, method, "at most 0.7", pareto_k <= 0.7, pareto_k <= 1.0, _SAMPLE),
         _check("importance ESS", size, method, "at least 400", size >= 400, size >= 100, _SAMPLE),

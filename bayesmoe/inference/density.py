@@ -76,7 +76,7 @@ class Density:
         """Responses drawn with the model's noise at positions of shape (chain, draw, dimension); shape (chain, draw, n)."""
         names = (EXPECTED, "noise_scale", "noise_df")
         found = self._mapped(lambda found: {name: found[name] for name in names}, positions, data, loss)
-        return noisy(*(found[name] for name in names), rng)
+        return noisy(found[EXPECTED], found["noise_scale"], found["noise_df"], rng)
 
     def _mapped(
         self, of: Callable[[dict[str, Any]], dict[str, Any]], positions: Any, data: Data, loss: Any

@@ -125,7 +125,7 @@ def _drawn(
 
     def run(settings: SamplerSpec, before: tuple[Attempt, ...]) -> Samples:
         here, own = start(len(before)), jax.random.fold_in(key, len(before))
-        how = {"warmup": settings.warmup, "draws": settings.draws, "target_accept": settings.target_accept}
+        how: dict[str, Any] = {"warmup": settings.warmup, "draws": settings.draws, "target_accept": settings.target_accept}
         if settings.kernel == "numpyro":
             return numpyro_nuts(density, arguments, here, own, **how)
         why = f", attempt {len(before) + 1} ({before[-1].problem})" if before else ""

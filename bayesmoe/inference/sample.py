@@ -279,7 +279,7 @@ def _compiled(
     flag, count = jax.ShapeDtypeStruct((), bool), jax.ShapeDtypeStruct((), jnp.zeros((), int).dtype)
     key = jax.eval_shape(lambda: jax.random.key(0))
     state, average = jax.eval_shape(begin, key, vector, data)
-    there = {"in_shardings": placed, "out_shardings": placed}
+    there: dict[str, Any] = {"in_shardings": placed, "out_shardings": placed}
     return _Programs(
         jax.jit(begin, **there).lower(key, vector, data).compile(),
         jax.jit(chunk, **there).lower(key, count, state, average, matrix, flag, data).compile(),
