@@ -21,14 +21,14 @@ from bayesmoe.inference.model import Data, Structure
 from bayesmoe.inference.numpyro_nuts import numpyro_nuts
 from bayesmoe.inference.sample import Progress, Samples, sample
 from bayesmoe.inference.spec import FitSpec, SamplerSpec, coordinates_of, law_of, load_table
-from bayesmoe.inference.start import Start, overdispersed_starts
+from bayesmoe.inference.start import CLIMBS, Start, overdispersed_starts
 from bayesmoe.inference.store import as_data_tree
 from bayesmoe.laws import Law, reference_run, require_covariates
 from bayesmoe.laws.base import Coordinate
 from bayesmoe.runs import RunTable
 
 PRIOR_DRAWS = 1000
-"""Prior draws; at most 64 chains of six attempts start from some of them."""
+"""Prior draws; those of six attempts with 64 chains start from some of them."""
 
 POINTWISE = 10_000_000
 """Most numbers kept of what has one value for every draw and run: 80 MB."""
@@ -116,8 +116,9 @@ def _drawn(
     held = density.spreads(*arguments)
 
     def start(number: int) -> Start:
-        own = places[number * sampler.chains : (number + 1) * sampler.chains]
-        return overdispersed_starts(density, arguments, own, held=held, seed=sampler.seed + number)
+        climbs = max(CLIMBS, sampler.chains)
+        own = places[number * climbs : (number + 1) * climbs]
+        return overdispersed_starts(density, arguments, own, chains=sampler.chains, held=held, seed=sampler.seed + number)
 
     if sampler.method != "mcmc":
         approximation = {"laplace": laplace, "pathfinder": pathfinder}[sampler.method]

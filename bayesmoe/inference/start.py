@@ -7,11 +7,20 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import scipy.linalg
 from scipy.optimize import minimize
+
+CLIMBS = 16
+"""Fewest climbs of a start: a mode that takes one climb in six is missed by all of them once in twenty times."""
+
+LIKE = 20.0
+"""How many nats below the best mode met another one may lie and still be worth a chain."""
 
 _OVERDISPERSION = (2.0, 1.0, 0.5, 0.0)
 _SPREAD_SD = 0.3
 _STEP = 1e-4
+# Squared distance, in units of the curvature, from which two modes are different places whatever lies between.
+_ELSEWHERE = 100.0
 
 
 class Start(NamedTuple):
@@ -23,15 +32,20 @@ class Start(NamedTuple):
 
 
 def overdispersed_starts(
-    log_density: Callable[..., Any], arguments: tuple[Any, ...], prior_draws: np.ndarray, *, held: np.ndarray, seed: int
+    log_density: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    prior_draws: np.ndarray,
+    *,
+    chains: int,
+    held: np.ndarray,
+    seed: int,
 ) -> Start:
-    """Climb from each prior draw to a mode and scatter the chain around it, twice as wide as the curvature says.
+    """Climb from each prior draw to a mode, and scatter chains around modes far apart, twice as wide as the curvature says.
 
-    Where that leaves the region of finite density, the chain starts nearer; a climb that found no finite density starts at the
-    best mode of the others.
+    The first chain has the best mode; each further one the highest mode, at most 20 nats lower, that lies elsewhere: ten standard
+    deviations of the curvature from those taken. So a second mode that any climb met has a chain, and is seen as a large R-hat. Where scattering leaves the region of finite density, the chain starts nearer.
 
-    Each chain climbs from its own draw, so that a second mode is met by some chains and seen as a large R-hat. While
-    climbing, between-group spreads are held near their start: a hierarchical density grows without bound where a spread
+    While climbing, between-group spreads are held near their start: a hierarchical density grows without bound where a spread
     goes to zero, and that is not where its mass is.
 
     Parameters
@@ -40,8 +54,10 @@ def overdispersed_starts(
         ``log_density(position, *arguments)`` of a position of shape (dimension,) on the unconstrained space.
     arguments : tuple
         Data.
-    prior_draws : array, shape (chains, dimension)
+    prior_draws : array, shape (climbs, dimension)
         Unconstrained prior draws.
+    chains : int
+        Chains to start.
     held : array of bool, shape (dimension,)
         Entries that are between-group spreads.
     seed : int
@@ -60,19 +76,36 @@ def overdispersed_starts(
 
     starts = np.where(held, middle, prior_draws)
     climbs = [minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}) for start in starts]
-    best = min(climbs, key=lambda climb: climb.fun).x
+    heights = np.array([climb.fun for climb in climbs])
+    best = climbs[int(heights.argmin())].x
     covariance = inverse_curvature(objective, best)
-    scatter = np.random.default_rng(seed).standard_normal(prior_draws.shape) @ np.linalg.cholesky(covariance).T
+    scale = np.linalg.cholesky(covariance)
+    modes = _far_apart(best, np.stack([climb.x for climb in climbs]), heights - heights.min(), scale, chains)
+    scatter = np.random.default_rng(seed).standard_normal((chains, best.size)) @ scale.T
 
     def finite(position: np.ndarray) -> bool:
         return bool(np.isfinite(np.asarray(value_and_gradient(position, arguments)[0])))
 
     tried = (
-        [middle + factor * away for middle in (climb.x, best) for factor in _OVERDISPERSION]
-        for climb, away in zip(climbs, scatter, strict=True)
+        [middle + factor * away for middle in (mode, best) for factor in _OVERDISPERSION]
+        for mode, away in zip(modes, scatter, strict=True)
     )
     positions = [next((position for position in candidates if finite(position)), best) for candidates in tried]
     return Start(np.stack(positions), best, covariance)
+
+
+def _far_apart(best: np.ndarray, modes: np.ndarray, deficits: np.ndarray, scale: np.ndarray, count: int) -> list[np.ndarray]:
+    """The best mode, then each time the highest mode that is elsewhere, and when all places are taken the furthest one.
+
+    ``deficits`` are nats below the best, ``scale`` is the Cholesky factor of the covariance that distance is measured in.
+    """
+    chosen = [best]
+    nearest = np.full(len(modes), _ELSEWHERE)
+    while len(chosen) < count:
+        away = scipy.linalg.solve_triangular(scale, (modes - chosen[-1]).T, lower=True)
+        nearest = np.minimum(nearest, (away**2).sum(axis=0))
+        chosen.append(modes[int(np.where(deficits <= LIKE, nearest - deficits, -np.inf).argmax())])
+    return chosen
 
 
 def inverse_curvature(objective: Callable[[np.ndarray], tuple[float, np.ndarray]], mode: np.ndarray) -> np.ndarray:

@@ -49,8 +49,8 @@ def gate_of(small_spec, law: str, seed: int, **sampler):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_two_modes_fail(small_spec, seed) -> None:
-    """Eight chains all start in the same of two like modes with probability 1/128; only then does the fit not say so."""
-    gate = gate_of(small_spec, "TwoModes", seed, chains=8)
+    """Sixteen climbs all meet the same of two like modes with probability 1/32768; only then does the fit not say so."""
+    gate = gate_of(small_spec, "TwoModes", seed)
     assert gate.verdict == "FAIL"
     assert {found.name for found in gate.checks if found.verdict == "FAIL"} & {"R-hat", "attempts"}
 

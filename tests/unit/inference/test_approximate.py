@@ -17,7 +17,7 @@ METHODS = [laplace, pathfinder]
 def drawn(method, log_density, dimension: int, seed: int = 0):
     """Draws of a density by a method, started as a fit starts it."""
     prior = np.random.default_rng(seed).normal(size=(4, dimension))
-    start = overdispersed_starts(log_density, (), prior, held=np.zeros(dimension, dtype=bool), seed=seed)
+    start = overdispersed_starts(log_density, (), prior, chains=len(prior), held=np.zeros(dimension, dtype=bool), seed=seed)
     return method(log_density, (), start, jax.random.key(seed), draws=DRAWS)
 
 

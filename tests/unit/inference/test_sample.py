@@ -28,7 +28,7 @@ def gaussian(position, precision):
 def draws(precision, seed: int, chains: int = 4, kernel: str = "hmc"):
     """Draws of the Gaussian with that precision."""
     prior = np.random.default_rng(seed).normal(size=(chains, 3))
-    start = overdispersed_starts(gaussian, (precision,), prior, held=np.zeros(3, dtype=bool), seed=seed)
+    start = overdispersed_starts(gaussian, (precision,), prior, chains=chains, held=np.zeros(3, dtype=bool), seed=seed)
     seen = []
     how = {"kernel": kernel, "warmup": 600, "draws": 500, "target_accept": 0.8}
     out = sample(gaussian, (precision,), start, jax.random.key(seed), **how, report=seen.append)
@@ -78,16 +78,26 @@ def test_progress_counts_every_stage_to_its_end(precision) -> None:
     assert all(p.done <= p.total for p in seen)
 
 
-def test_chains_started_from_draws_of_two_modes_do_not_all_agree() -> None:
+def test_a_second_mode_that_one_climb_in_sixteen_met_has_a_chain() -> None:
     def two_modes(position):
         x = position[0]
         return jnp.logaddexp(-0.5 * ((x - 20) / 0.5) ** 2, -0.5 * ((x + 20) / 0.5) ** 2)
 
-    prior = np.array([[18.0], [19.0], [-18.0], [-19.0]])
-    start = overdispersed_starts(two_modes, (), prior, held=np.zeros(1, dtype=bool), seed=0)
+    prior = np.append(np.full(15, 18.0), -18.0)[:, None]
+    start = overdispersed_starts(two_modes, (), prior, chains=4, held=np.zeros(1, dtype=bool), seed=0)
     out = sample(two_modes, (), start, jax.random.key(0), warmup=300, draws=100, target_accept=0.8)
     signs = np.sign(out.position[..., 0].mean(axis=1))
     assert set(signs) == {-1.0, 1.0}
+
+
+def test_a_mode_of_no_weight_has_no_chain() -> None:
+    def lopsided(position):
+        x = position[0]
+        return jnp.logaddexp(-0.5 * ((x - 20) / 0.5) ** 2, -0.5 * ((x + 20) / 0.5) ** 2 - 30.0)
+
+    prior = np.repeat([[18.0], [-18.0]], 8, axis=0)
+    start = overdispersed_starts(lopsided, (), prior, chains=4, held=np.zeros(1, dtype=bool), seed=0)
+    assert (start.positions > 0).all()
 
 
 def test_no_chain_starts_where_the_density_is_not_finite() -> None:
@@ -98,13 +108,13 @@ def test_no_chain_starts_where_the_density_is_not_finite() -> None:
         return jnp.where(x < 0.5, -0.5 * x**2, jnp.nan)
 
     prior = np.linspace(-2.0, 0.4, 40)[:, None]
-    start = overdispersed_starts(cut_off, (), prior, held=np.zeros(1, dtype=bool), seed=0)
+    start = overdispersed_starts(cut_off, (), prior, chains=40, held=np.zeros(1, dtype=bool), seed=0)
     assert (start.positions < 0.5).all()
     assert start.positions.std() > 0.5
 
 
 def test_an_interrupt_keeps_what_all_chains_have_drawn(precision) -> None:
-    start = overdispersed_starts(gaussian, (precision,), np.zeros((2, 3)), held=np.zeros(3, dtype=bool), seed=0)
+    start = overdispersed_starts(gaussian, (precision,), np.zeros((2, 3)), chains=2, held=np.zeros(3, dtype=bool), seed=0)
 
     def interrupt_at(stage, done):
         def report(progress):
