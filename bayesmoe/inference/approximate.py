@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from blackjax.diagnostics import psis_weights
 from blackjax.vi.pathfinder import approximate, sample
-from scipy.optimize import minimize
 
 from bayesmoe.inference.sample import Samples
-from bayesmoe.inference.start import Start, inverse_curvature
+from bayesmoe.inference.start import Objective, Start, inverse_curvature
 
 PROPOSALS_PER_DRAW = 4
 _PROPOSAL_DF = 8.0
@@ -52,13 +51,8 @@ def laplace(log_density: Callable[..., Any], arguments: tuple[Any, ...], start: 
     ----------
     Vehtari et al. 2024, arXiv:1507.02646 (Pareto smoothing).
     """
-    value_and_gradient = jax.jit(jax.value_and_grad(lambda v, data: -log_density(v, *data)))
-
-    def objective(vector: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = value_and_gradient(vector, arguments)
-        return (float(value), np.asarray(gradient, float)) if np.isfinite(value) else (1e15, np.zeros_like(vector))
-
-    mode = minimize(objective, start.mode, jac=True, method="L-BFGS-B", options={"maxiter": 1000}).x
+    objective = Objective(log_density, arguments)
+    mode = objective.climb(start.mode)
     seed = _seed(key)
     rng = np.random.default_rng(seed)
     normal = rng.standard_normal((PROPOSALS_PER_DRAW * draws, len(mode)))

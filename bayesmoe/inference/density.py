@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 from numpyro import handlers
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
+from bayesmoe.inference.like import Like
 from bayesmoe.inference.model import EXPECTED, Data, Structure, noisy, scaling_law
 
 SPREAD_SUFFIX = "_spread"
@@ -42,15 +44,7 @@ class Density:
 
     def shapes(self, data: Data, loss: Any) -> dict[str, tuple[int, ...]]:
         """Shape of each free site."""
-        found: dict[str, tuple[int, ...]] = {}
-
-        def traced() -> None:
-            trace = handlers.trace(handlers.seed(self.model, 0)).get_trace(data, loss)
-            free = {name: site for name, site in trace.items() if site["type"] == "sample" and not site["is_observed"]}
-            found.update({name: tuple(site["value"].shape) for name, site in free.items()})
-
-        jax.eval_shape(traced)
-        return found
+        return dict(_shapes(self, Like.of((data, loss))))
 
     def spreads(self, data: Data, loss: Any) -> np.ndarray:
         """Which entries of a position are between-group spreads, shape (dimension,)."""
@@ -90,3 +84,16 @@ class Density:
 
     def _unravel(self, data: Data, loss: Any) -> Callable[[Any], Any]:
         return ravel_pytree({name: np.zeros(shape) for name, shape in self.shapes(data, loss).items()})[1]
+
+
+@lru_cache(maxsize=64)
+def _shapes(density: Density, like: Like) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
+
+    def traced(data: Data, loss: Any) -> None:
+        trace = handlers.trace(handlers.seed(density.model, 0)).get_trace(data, loss)
+        free = {name: site for name, site in trace.items() if site["type"] == "sample" and not site["is_observed"]}
+        found.update({name: tuple(site["value"].shape) for name, site in free.items()})
+
+    jax.eval_shape(traced, *like.placeholders())
+    return found

@@ -16,6 +16,7 @@ import scipy.linalg
 from blackjax.adaptation.step_size import dual_averaging_adaptation
 
 from bayesmoe.inference.kernels import kernel_of
+from bayesmoe.inference.like import Like
 from bayesmoe.inference.start import Start
 
 KernelName = Literal["hmc", "nuts"]
@@ -153,7 +154,7 @@ class _Chains:
         self.transitions = 0
         self.inverse_mass = start.covariance
         here = [devices[chain % len(devices)] for chain in range(count)]
-        like = _Like.of(arguments)
+        like = Like.of(arguments)
         programs = {
             device: _compiled(log_density, kernel, target_accept, device, start.mode.size, like) for device in devices
         }
@@ -224,22 +225,9 @@ class _Programs(NamedTuple):
     restart: Callable[..., Any]
 
 
-class _Like(NamedTuple):
-    """Shapes and types of a tree of arrays, to be compared and hashed."""
-
-    tree: Any
-    leaves: tuple[jax.ShapeDtypeStruct, ...]
-
-    @classmethod
-    def of(cls, arguments: Any) -> _Like:
-        """Shapes and types of these arguments."""
-        leaves, tree = jax.tree.flatten(arguments)
-        return cls(tree, tuple(jax.ShapeDtypeStruct(np.shape(leaf), np.result_type(leaf)) for leaf in leaves))
-
-
 @lru_cache(maxsize=64)
 def _compiled(
-    log_density: Callable[..., Any], kernel: KernelName, target_accept: float, device: Any, dimension: int, like: _Like
+    log_density: Callable[..., Any], kernel: KernelName, target_accept: float, device: Any, dimension: int, like: Like
 ) -> _Programs:
     """Programs of one device for arguments of one shape, compiled before any thread meets them."""
     begin_at, step = kernel_of(kernel)
@@ -272,7 +260,7 @@ def _compiled(
         return state, average, record
 
     placed = jax.sharding.SingleDeviceSharding(device)
-    data = jax.tree.unflatten(like.tree, like.leaves)
+    data = like.placeholders()
     real = jnp.zeros(()).dtype
     vector = jax.ShapeDtypeStruct((dimension,), real)
     matrix = jax.ShapeDtypeStruct((dimension, dimension), real)
