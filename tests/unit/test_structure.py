@@ -30,6 +30,7 @@ BELOW = {
     "plots": {"units"},
     "report": {"plots", "planning", "criticism", "inference", "costs", "laws", "runs"},
     "demo": {"report", "planning", "criticism", "inference"},
+    "__main__": {"cli"},
     "cli": {"demo", "report", "planning", "criticism", "inference", "laws", "runs", "costs"},
 }
 LAWS = {
