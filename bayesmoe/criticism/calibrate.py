@@ -58,7 +58,7 @@ def simulation_ranks(
     reference = jax.tree.map(jnp.asarray, reference_run(design, law))
     covariates = {name: jnp.asarray(design[name].to_numpy(float)) for name in law.covariates}
     none = {name: jnp.zeros(0) for name in law.covariates}
-    data = Data(covariates, jnp.zeros((len(design), 0)), none, reference, {})
+    data = Data(covariates, jnp.zeros(len(design), dtype=int), none, reference, {})
     structure = Structure(law, law.coordinates, (), ())
 
     def model(data: Data, response: Any = None) -> None:

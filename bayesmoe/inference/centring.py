@@ -24,7 +24,7 @@ def degrees_of_centring(structure: Structure, data: Data) -> dict[str, Any]:
     structure : Structure
         Law, coordinates and groups.
     data : Data
-        Covariates and group membership; its ``centring`` is not read.
+        Covariates and groups; its ``centring`` is not read.
 
     Returns
     -------
@@ -45,8 +45,8 @@ def degrees_of_centring(structure: Structure, data: Data) -> dict[str, Any]:
     spread = np.array([c.spread for c in coordinates])
     scaled = np.nan_to_num(gradient) * spread / law.noise_median
     degrees = np.empty((len(structure.groups), len(coordinates)))
-    for group, member in enumerate(np.asarray(data.membership).T):
-        own = scaled * member[:, None]
+    for group in range(len(structure.groups)):
+        own = scaled[np.asarray(data.group) == group]
         degrees[group] = 1.0 - np.diag(np.linalg.inv(own.T @ own + np.eye(len(coordinates))))
     degrees = np.clip(degrees, 0.0, 1.0)
     return {c.name: jnp.asarray(degrees[:, i]) for i, c in enumerate(coordinates) if c.name in structure.pooled}

@@ -152,11 +152,11 @@ def arrange(
         groups = tuple(sorted(frame.loc[~shared_dense, "group"].unique()))
         frame = pd.concat([frame[~shared_dense], frame[shared_dense]]).reset_index(drop=True)
     routed, dense = frame.iloc[: (~shared_dense).sum()], frame.iloc[(~shared_dense).sum() :]
-    membership = np.array([[float(group == g) for g in groups] for group in routed.get("group", [])])
+    group = pd.Index(groups).get_indexer(routed["group"].to_numpy()) if groups else np.zeros(len(routed), dtype=int)
     pooled = _pooled(coordinates, frame, groups, spec) if groups else ()
     data = Data(
         covariates={name: jnp.asarray(routed[name].to_numpy(float)) for name in law.covariates},
-        membership=jnp.asarray(membership.reshape(len(routed), len(groups))),
+        group=jnp.asarray(group),
         dense_covariates={name: jnp.asarray(dense[name].to_numpy(float)) for name in law.covariates},
         reference=jax.tree.map(jnp.asarray, reference_run(frame, law)),
         centring={},

@@ -61,9 +61,8 @@ class Data(NamedTuple):
     ----------
     covariates : dict of array, shape (r,)
         Covariates of the runs that belong to one group, in the law's column names.
-    membership : array, shape (r, groups)
-        One-hot group of these runs; width 0 when runs are not grouped. A product with it beats an index: its gradient is a
-        product too, where that of an index is a scatter.
+    group : array of int, shape (r,)
+        Index of these runs' groups; all 0 when runs are not grouped.
     dense_covariates : dict of array, shape (n - r,)
         Covariates of the dense runs that every group shares.
     reference : Reference
@@ -73,7 +72,7 @@ class Data(NamedTuple):
     """
 
     covariates: dict[str, Any]
-    membership: Any
+    group: Any
     dense_covariates: dict[str, Any]
     reference: Reference
     centring: dict[str, Any]
@@ -101,8 +100,7 @@ def scaling_law(structure: Structure, data: Data, loss: Any = None) -> None:
         axes = {name: 0 if name in structure.pooled else None for name in coordinates}
         width = len(structure.groups)
         parameters = jax.vmap(lambda q: law.paper(q, reference), in_axes=(axes,), axis_size=width)(coordinates)
-        table = data.membership @ jnp.stack(list(parameters.values()), axis=1)
-        per_run = {name: table[:, i] for i, name in enumerate(parameters)}
+        per_run = {name: value[data.group] for name, value in parameters.items()}
         mean = jax.vmap(law.loss)(per_run, data.covariates)
         if len(data.dense_covariates[law.covariates[0]]):
             over_runs = jax.vmap(law.loss, in_axes=(None, 0))

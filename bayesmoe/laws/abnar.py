@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
 from bayesmoe.laws.coordinates import LOSS_REFERENCE, REDUCIBLE, SLOPE_SIZE, SLOPE_TOKENS
+from bayesmoe.laws.power import power
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,8 @@ class Abnar(Law):
     def _terms(self, p: Values, run: Values) -> tuple[Any, Any, Any, Any]:
         size, active = run[self.size], run["activation_ratio"]
         return (
-            p["a"] * size ** -p["alpha"],
-            p["b"] * run["tokens"] ** -p["beta"],
-            p["c"] * active ** -p["lambda"],
-            p["d"] * active ** -p["delta"] * size ** -p["gamma"],
+            p["a"] * power(size, -p["alpha"]),
+            p["b"] * power(run["tokens"], -p["beta"]),
+            p["c"] * power(active, -p["lambda"]),
+            p["d"] * power(active, -p["delta"]) * power(size, -p["gamma"]),
         )

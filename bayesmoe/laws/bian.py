@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from bayesmoe.laws.base import Coordinate, Law, Reference, Size, Values
 from bayesmoe.laws.coordinates import ADDITIVE, Terms, coordinates_of_terms, terms_of
+from bayesmoe.laws.power import power
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Bian(Law):
 
     def loss(self, parameters: Values, run: Values) -> Any:
         p = parameters
-        plain = p["E"] + p["A"] * run[self.size] ** -p["alpha"] + p["B"] * run["tokens"] ** -p["beta"]
-        return plain * (1.0 + p["eps"] * _aspect(run) ** p["gamma"])
+        plain = p["E"] + p["A"] * power(run[self.size], -p["alpha"]) + p["B"] * power(run["tokens"], -p["beta"])
+        return plain * (1.0 + p["eps"] * power(_aspect(run), p["gamma"]))
 
     def paper(self, coordinates: Values, reference: Reference) -> Values:
         q, run = coordinates, reference.run
@@ -70,8 +71,8 @@ class Bian(Law):
 
     def centre(self, parameters: Values, reference: Reference) -> Values:
         p, run = parameters, reference.run
-        size, tokens = p["A"] * run[self.size] ** -p["alpha"], p["B"] * run["tokens"] ** -p["beta"]
-        penalty = p["eps"] * _aspect(run) ** p["gamma"]
+        size, tokens = p["A"] * power(run[self.size], -p["alpha"]), p["B"] * power(run["tokens"], -p["beta"])
+        penalty = p["eps"] * power(_aspect(run), p["gamma"])
         plain = coordinates_of_terms(Terms(size, tokens, p["E"], p["alpha"], p["beta"]))
         return {
             **plain,

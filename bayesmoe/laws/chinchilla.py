@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
 from bayesmoe.laws.coordinates import ADDITIVE, Terms, coordinates_of_terms, terms_of
+from bayesmoe.laws.power import power
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Chinchilla(Law):
 
     def loss(self, parameters: Values, run: Values) -> Any:
         p = parameters
-        return p["E"] + p["A"] * run[self.size] ** -p["alpha"] + p["B"] * run["tokens"] ** -p["beta"]
+        return p["E"] + p["A"] * power(run[self.size], -p["alpha"]) + p["B"] * power(run["tokens"], -p["beta"])
 
     def paper(self, coordinates: Values, reference: Reference) -> Values:
         t = terms_of(coordinates)
@@ -77,6 +78,6 @@ class Chinchilla(Law):
 
     def centre(self, parameters: Values, reference: Reference) -> Values:
         p = parameters
-        size = p["A"] * reference.run[self.size] ** -p["alpha"]
-        tokens = p["B"] * reference.run["tokens"] ** -p["beta"]
+        size = p["A"] * power(reference.run[self.size], -p["alpha"])
+        tokens = p["B"] * power(reference.run["tokens"], -p["beta"])
         return coordinates_of_terms(Terms(size, tokens, p["E"], p["alpha"], p["beta"]))

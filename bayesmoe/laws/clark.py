@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Values
 from bayesmoe.laws.coordinates import E_ABOVE, E_START, GAIN, INTERACTION, LOSS_REFERENCE, SLOPE_SIZE
+from bayesmoe.laws.power import power
 from bayesmoe.laws.saturation import ln_effective, ln_gain, shape_coordinates, shape_of
 from bayesmoe.units import LN10
 
@@ -89,7 +90,7 @@ class Clark(Law):
     def loss(self, parameters: Values, run: Values) -> Any:
         p = parameters
         size, experts = jnp.log10(run[self.size]), ln_effective(run["num_experts"], _expert_shape(p)) / LN10
-        return 10.0 ** (p["a"] * size + p["b"] * experts + p.get("c", 0.0) * size * experts + p["d"])
+        return power(10.0, p["a"] * size + p["b"] * experts + p.get("c", 0.0) * size * experts + p["d"])
 
     def paper(self, coordinates: Values, reference: Reference) -> Values:
         q = {**coordinates, **_expert_shape(shape_of({"e_start": 1.0, **coordinates}))}

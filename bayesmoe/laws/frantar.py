@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
 from bayesmoe.laws.coordinates import ADDITIVE, Terms, coordinates_of_terms, terms_of
+from bayesmoe.laws.power import power
 
 _SOURCE = "Frantar et al. 2023, arXiv:2309.08520"
 
@@ -114,6 +115,6 @@ class Frantar(Law):
         return jnp.maximum(0.0, 1.0 - jnp.exp(ln_active))
 
     def _terms(self, p: Values, run: Values) -> tuple[Any, Any]:
-        amplitude = p["a_S"] * (run[self.size] / run["n_total"]) ** p["b_S"] + p["c_S"]
+        amplitude = p["a_S"] * power(run[self.size] / run["n_total"], p["b_S"]) + p["c_S"]
         tokens = jnp.exp(p["b_D"] * (jnp.log(p["a_D"]) - jnp.log(run["tokens"])))
-        return amplitude * run[self.size] ** -p["b_N"], tokens
+        return amplitude * power(run[self.size], -p["b_N"]), tokens

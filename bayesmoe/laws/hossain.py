@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
 from bayesmoe.laws.coordinates import ADDITIVE, Terms, coordinates_of_terms, terms_of
+from bayesmoe.laws.power import power
 
 _SOURCE = "Hossain et al. 2025, arXiv:2508.06617, Tables VII-IX"
 
@@ -102,9 +103,9 @@ class Hossain(Law):
 
     def _terms(self, p: Values, run: Values) -> tuple[Any, Any, Any]:
         active = run[self.size] / run["n_total"]
-        amplitude = p["a"] * active ** p["alpha"] + p["c"] * (1.0 - active)
+        amplitude = p["a"] * power(active, p["alpha"]) + p["c"] * (1.0 - active)
         return (
-            p["e"] * active ** p["gamma"],
-            amplitude * run[self.size] ** -p["alpha"],
-            p["b"] * run["tokens"] ** -p["beta"],
+            p["e"] * power(active, p["gamma"]),
+            amplitude * power(run[self.size], -p["alpha"]),
+            p["b"] * power(run["tokens"], -p["beta"]),
         )

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
 from bayesmoe.laws.coordinates import ADDITIVE, Terms, coordinates_of_terms, terms_of
+from bayesmoe.laws.power import power
 
 _PAPER = "Krajewski et al. 2024, arXiv:2402.07871"
 
@@ -85,8 +86,8 @@ class Krajewski(Law):
 
     def loss(self, parameters: Values, run: Values) -> Any:
         p = parameters
-        amplitude = p["g"] * run["granularity"] ** -p["gamma"] + p["a"]
-        return p["c"] + amplitude * run[self.size] ** -p["alpha"] + p["b"] * run["tokens"] ** -p["beta"]
+        amplitude = p["g"] * power(run["granularity"], -p["gamma"]) + p["a"]
+        return p["c"] + amplitude * power(run[self.size], -p["alpha"]) + p["b"] * power(run["tokens"], -p["beta"])
 
     def paper(self, coordinates: Values, reference: Reference) -> Values:
         q, run, t = coordinates, reference.run, terms_of(coordinates)
@@ -103,8 +104,8 @@ class Krajewski(Law):
 
     def centre(self, parameters: Values, reference: Reference) -> Values:
         p, run = parameters, reference.run
-        fine = p["g"] * run["granularity"] ** -p["gamma"]
-        size, tokens = (fine + p["a"]) * run[self.size] ** -p["alpha"], p["b"] * run["tokens"] ** -p["beta"]
+        fine = p["g"] * power(run["granularity"], -p["gamma"])
+        size, tokens = (fine + p["a"]) * power(run[self.size], -p["alpha"]), p["b"] * power(run["tokens"], -p["beta"])
         return {
             **coordinates_of_terms(Terms(size, tokens, p["c"], p["alpha"], p["beta"])),
             "granularity_part": fine / (fine + p["a"]),

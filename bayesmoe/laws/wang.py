@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from bayesmoe.laws.base import Coordinate, Law, Reference, Size, Values
 from bayesmoe.laws.coordinates import ADDITIVE, Terms, coordinates_of_terms, terms_of
+from bayesmoe.laws.power import power
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ class Wang(Law):
 
     def loss(self, parameters: Values, run: Values) -> Any:
         p = parameters
-        size = p["A"] * run[self.size] ** -p["alpha"] * run["num_experts"] ** -p["gamma"]
-        return size + p["B"] * run["tokens"] ** -p["beta"] + p["sigma"]
+        size = p["A"] * power(run[self.size], -p["alpha"]) * power(run["num_experts"], -p["gamma"])
+        return size + p["B"] * power(run["tokens"], -p["beta"]) + p["sigma"]
 
     def paper(self, coordinates: Values, reference: Reference) -> Values:
         run, t = reference.run, terms_of(coordinates)
@@ -75,8 +76,8 @@ class Wang(Law):
 
     def centre(self, parameters: Values, reference: Reference) -> Values:
         p, run = parameters, reference.run
-        size = p["A"] * run[self.size] ** -p["alpha"] * run["num_experts"] ** -p["gamma"]
-        tokens = p["B"] * run["tokens"] ** -p["beta"]
+        size = p["A"] * power(run[self.size], -p["alpha"]) * power(run["num_experts"], -p["gamma"])
+        tokens = p["B"] * power(run["tokens"], -p["beta"])
         return {
             **coordinates_of_terms(Terms(size, tokens, p["sigma"], p["alpha"], p["beta"])),
             "size_gain": p["gamma"] * jnp.log(reference.gain_experts),

@@ -18,6 +18,7 @@ from bayesmoe.laws.coordinates import (
     SLOPE_SIZE,
     SLOPE_TOKENS,
 )
+from bayesmoe.laws.power import power
 from bayesmoe.laws.saturation import ln_effective, ln_gain, shape_coordinates, shape_of
 
 # Width over which the gain and the size slope inside the bracket turn from free to positive: a tenth of the values seen in
@@ -119,9 +120,9 @@ class Yun(Law):
         p = parameters
         ln_experts = ln_effective(run["num_experts"], p)
         bracket = (
-            p["A"] * run[self.size] ** -p["alpha"]
+            p["A"] * power(run[self.size], -p["alpha"])
             + p["B"] * jnp.exp(-p["beta"] * ln_experts)
-            + p["C"] * run["tokens"] ** -p["gamma"]
+            + p["C"] * power(run["tokens"], -p["gamma"])
             + p["F"]
         )
         return bracket * jnp.exp(p["d"] * jnp.log(run[self.size] / p["N_c"]) * (ln_experts - jnp.log(p["e_c"])))
@@ -159,9 +160,9 @@ class Yun(Law):
     def centre(self, parameters: Values, reference: Reference) -> Values:
         p, run = parameters, reference.run
         at = _at_reference(p, p, run[self.size], reference)
-        size_term = p["A"] * run[self.size] ** -p["alpha"]
+        size_term = p["A"] * power(run[self.size], -p["alpha"])
         experts_term = p["B"] * jnp.exp(-p["beta"] * at.ln_gain)
-        tokens_term = p["C"] * run["tokens"] ** -p["gamma"]
+        tokens_term = p["C"] * power(run["tokens"], -p["gamma"])
         reducible = size_term + experts_term + tokens_term
         bracket = reducible + p["F"]
         inner_gain = jnp.log1p(experts_term * jnp.expm1(p["beta"] * at.span) / bracket)

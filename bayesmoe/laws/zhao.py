@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
 from bayesmoe.laws.coordinates import LOSS_REFERENCE, REDUCIBLE, SIZE_PART, SLOPE_TOKENS
+from bayesmoe.laws.power import power
 
 
 @dataclass(frozen=True)
@@ -171,10 +172,10 @@ class Zhao(Law):
         experts, shared = _design(run)
         return _Terms(
             p["e"] * experts + p["f"] / experts + p["m"] * shared**2 + p["n"] * shared,
-            total ** -p["alpha"] + p["k"] * active ** -p["alpha"] + p["h"] * active / total,
-            p["a"] * total ** -p["alpha"],
-            p["c"] * active ** -p["alpha"],
-            p["b"] * run["tokens"] ** -p["beta"],
+            power(total, -p["alpha"]) + p["k"] * power(active, -p["alpha"]) + p["h"] * active / total,
+            p["a"] * power(total, -p["alpha"]),
+            p["c"] * power(active, -p["alpha"]),
+            p["b"] * power(run["tokens"], -p["beta"]),
         )
 
 
