@@ -48,7 +48,6 @@ def bayesmoe(seeds: int, kernel: str = "hmc") -> Iterator[dict[str, Any]]:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    from numpyro.infer import Predictive
 
     from bayesmoe.inference.sample import Progress, sample
     from bayesmoe.inference.start import CLIMBS, overdispersed_starts
@@ -57,9 +56,8 @@ def bayesmoe(seeds: int, kernel: str = "hmc") -> Iterator[dict[str, Any]]:
     density, data, loss = clark_posterior()
     arguments = (data, loss)
     held = density.spreads(*arguments)
-    drawn = Predictive(density.model, num_samples=CLIMBS, return_sites=list(density.shapes(*arguments)))
     for seed in range(seeds + 1):
-        places = density.unconstrained(drawn(jax.random.key(seed), *arguments), *arguments)
+        places = density.prior(jax.random.key(seed), CLIMBS, *arguments)
         at: dict[str, float] = {"begin": time.perf_counter()}
 
         def clock(progress: Progress, at: dict[str, float] = at) -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import xarray as xr
-from jax.flatten_util import ravel_pytree
-from numpyro.infer import Predictive
-from numpyro.infer.util import potential_energy, unconstrain_fn
 from scipy import stats
 
-from bayesmoe.inference.model import EXPECTED, Data, Structure, noisy, scaling_law
+from bayesmoe.inference.density import Density
+from bayesmoe.inference.model import EXPECTED, Data, Structure, noisy
 from bayesmoe.inference.refit import chain_program
 from bayesmoe.laws import Law, reference_run
 
@@ -58,35 +54,22 @@ def simulation_ranks(
     reference = jax.tree.map(jnp.asarray, reference_run(design, law))
     covariates = {name: jnp.asarray(design[name].to_numpy(float)) for name in law.covariates}
     none = {name: jnp.zeros(0) for name in law.covariates}
-    data = Data(covariates, jnp.zeros(len(design), dtype=int), none, reference, {})
+    data = Data(covariates, jnp.zeros(len(design), dtype=int), none, reference, jnp.ones(len(design)), {})
     structure = Structure(law, law.coordinates, (), ())
-
-    def model(data: Data, response: Any = None) -> None:
-        scaling_law(structure, data, response)
-
+    density, placeholder = Density(structure), jnp.ones(len(design))
     truth_key, chain_key = jax.random.split(jax.random.key(seed))
-    placeholder = jnp.ones(len(design))
-    drawn = Predictive(model, num_samples=simulations)(truth_key, data, placeholder)
-    names = [*(coordinate.name for coordinate in law.coordinates), "noise_scale", "noise_df"]
-    truths = {name: drawn[name] for name in names}
+    places = density.prior(truth_key, simulations, data, placeholder)
+    expected = density.expected(places[None], data, placeholder)
     rng = np.random.default_rng(seed)
-    tables = jnp.asarray(noisy(drawn[EXPECTED], drawn["noise_scale"], drawn["noise_df"], rng, factor=noise_factor))
-
-    _, unravel = ravel_pytree({name: jnp.zeros(()) for name in names})
-
-    def unconstrained(truth: Any, table: Any) -> Any:
-        return ravel_pytree(unconstrain_fn(model, (data, table), {}, truth))[0]
-
-    def log_density(position: Any, arguments: tuple[Data, Any]) -> Any:
-        return -potential_energy(model, arguments, {}, unravel(position))
-
-    run = chain_program(log_density, draws=DRAWS)
-    positions = jax.jit(jax.vmap(unconstrained))(truths, tables)
+    noise = (expected["noise_scale"][0], expected["noise_df"][0])
+    tables = noisy(expected[EXPECTED][0], *noise, rng, factor=noise_factor)
+    names = [*(coordinate.name for coordinate in law.coordinates), "noise_scale", "noise_df"]
+    run = chain_program(lambda position, arguments: density(position, *arguments), draws=DRAWS)
     below = np.empty((simulations, len(names)))
     divergences = np.empty(simulations, dtype=int)
     for i in range(simulations):
-        draws, diverged = run(jax.random.fold_in(chain_key, i), positions[i], (data, tables[i]))
-        below[i], divergences[i] = np.asarray((draws < positions[i]).mean(0)), int(diverged)
+        draws, diverged = run(jax.random.fold_in(chain_key, i), places[i], (data, jnp.asarray(tables[i])))
+        below[i], divergences[i] = np.asarray((draws < places[i]).mean(0)), int(diverged)
     # Flattening a dictionary sorts its names.
     ranks = {name: ("simulation", below[:, i]) for i, name in enumerate(sorted(names))}
     return xr.Dataset({**ranks, "divergences": ("simulation", divergences)})

@@ -43,7 +43,8 @@ def degrees_of_centring(structure: Structure, data: Data) -> dict[str, Any]:
 
     gradient = np.asarray(jax.jit(jax.vmap(jax.grad(ln_loss), in_axes=(None, 0)))(medians, data.covariates))
     spread = np.array([c.spread for c in coordinates])
-    scaled = np.nan_to_num(gradient) * spread / law.noise_median
+    weight = np.asarray(data.weight)[: len(gradient), None]
+    scaled = np.nan_to_num(gradient) * np.sqrt(weight) * spread / law.noise_median
     degrees = np.empty((len(structure.groups), len(coordinates)))
     for group in range(len(structure.groups)):
         own = scaled[np.asarray(data.group) == group]

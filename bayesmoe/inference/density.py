@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from numpyro import handlers
+from numpyro.infer import Predictive
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 from bayesmoe.inference.like import Like
@@ -36,7 +37,7 @@ class Density:
 
     def __call__(self, position: Any, data: Data, loss: Any) -> Any:
         """Log density at a position of shape (dimension,)."""
-        return -potential_energy(self.model, (data, loss), {}, self._unravel(data, loss)(position))
+        return _traced(self)(position, data, loss)
 
     def model(self, data: Data, loss: Any) -> None:
         """The NumPyro model."""
@@ -51,39 +52,79 @@ class Density:
         marks = {name: np.full(shape, name.endswith(SPREAD_SUFFIX)) for name, shape in self.shapes(data, loss).items()}
         return np.asarray(ravel_pytree(marks)[0]).astype(bool)
 
+    def prior(self, key: Any, count: int, data: Data, loss: Any) -> np.ndarray:
+        """Positions of draws from the prior, shape (count, dimension)."""
+        return np.asarray(_prior(self, count)(key, data, loss), dtype=float)
+
     def unconstrained(self, draws: dict[str, Any], data: Data, loss: Any) -> np.ndarray:
         """Positions of draws of the free sites, shape (draws, dimension)."""
-
-        def one(values: dict[str, Any]) -> Any:
-            free = unconstrain_fn(self.model, (data, loss), {}, values)
-            return ravel_pytree({name: free[name] for name in values})[0]
-
-        return np.asarray(jax.jit(jax.vmap(one))(draws), dtype=float)
+        return np.asarray(jax.jit(jax.vmap(lambda values: _flat(self, values, data, loss)))(draws), dtype=float)
 
     def sites(self, positions: Any, data: Data, loss: Any) -> dict[str, np.ndarray]:
         """Free sites on their supports and the law's own parameters, at positions of shape (chain, draw, dimension)."""
-        return self._mapped(
-            lambda found: {name: value for name, value in found.items() if name != EXPECTED}, positions, data, loss
-        )
+        return jax.tree.map(np.asarray, _mapped(self, expected=False)(positions, data, loss))
+
+    def expected(self, positions: Any, data: Data, loss: Any) -> dict[str, np.ndarray]:
+        """Each run's response without noise, shape (chain, draw, n), and ``noise_scale`` and ``noise_df``, shape (chain, draw)."""
+        return jax.tree.map(np.asarray, _mapped(self, expected=True)(positions, data, loss))
 
     def responses(self, positions: Any, data: Data, loss: Any, rng: np.random.Generator) -> np.ndarray:
         """Responses drawn with the model's noise at positions of shape (chain, draw, dimension); shape (chain, draw, n)."""
-        names = (EXPECTED, "noise_scale", "noise_df")
-        found = self._mapped(lambda found: {name: found[name] for name in names}, positions, data, loss)
+        found = self.expected(positions, data, loss)
         return noisy(found[EXPECTED], found["noise_scale"], found["noise_df"], rng)
-
-    def _mapped(
-        self, of: Callable[[dict[str, Any]], dict[str, Any]], positions: Any, data: Data, loss: Any
-    ) -> dict[str, Any]:
-        def one(position: Any, data: Data, loss: Any) -> Any:
-            free = self._unravel(data, loss)(position)
-            return of(constrain_fn(self.model, (data, loss), {}, free, return_deterministic=True))
-
-        over_draws = jax.vmap(one, in_axes=(0, None, None))
-        return jax.tree.map(np.asarray, jax.jit(jax.vmap(over_draws, in_axes=(0, None, None)))(positions, data, loss))
 
     def _unravel(self, data: Data, loss: Any) -> Callable[[Any], Any]:
         return ravel_pytree({name: np.zeros(shape) for name, shape in self.shapes(data, loss).items()})[1]
+
+
+@lru_cache(maxsize=64)
+def _traced(density: Density) -> Callable[..., Any]:
+    """The log density as a program: whatever differentiates or batches it finds its trace instead of running the model again."""
+
+    def program(position: Any, data: Data, loss: Any) -> Any:
+        return -potential_energy(density.model, (data, loss), {}, density._unravel(data, loss)(position))
+
+    return jax.jit(program)
+
+
+@lru_cache(maxsize=64)
+def _prior(density: Density, count: int) -> Callable[..., Any]:
+    def program(key: Any, data: Data, loss: Any) -> Any:
+        free = list(density.shapes(data, loss))
+        drawn = Predictive(density.model, num_samples=count, return_sites=free)(key, data, loss)
+        return jax.vmap(lambda values: _flat(density, values, data, loss))({name: drawn[name] for name in free})
+
+    return jax.jit(program)
+
+
+def _flat(density: Density, values: dict[str, Any], data: Data, loss: Any) -> Any:
+    found = unconstrain_fn(density.model, (data, loss), {}, values)
+    return ravel_pytree({name: found[name] for name in values})[0]
+
+
+@lru_cache(maxsize=64)
+def _constrained(density: Density) -> Callable[..., Any]:
+    """All sites at a position, as a program."""
+
+    def program(position: Any, data: Data, loss: Any) -> dict[str, Any]:
+        free = density._unravel(data, loss)(position)
+        return constrain_fn(density.model, (data, loss), {}, free, return_deterministic=True)
+
+    return jax.jit(program)
+
+
+@lru_cache(maxsize=64)
+def _mapped(density: Density, *, expected: bool) -> Callable[..., Any]:
+    """The runs' expected responses and noise, or all other sites, over chains and draws."""
+    everything, noise = _constrained(density), ("noise_scale", "noise_df")
+
+    def one(position: Any, data: Data, loss: Any) -> dict[str, Any]:
+        found = everything(position, data, loss)
+        names = (EXPECTED, *noise) if expected else [name for name in found if name != EXPECTED]
+        return {name: found[name] for name in names}
+
+    over_draws = jax.vmap(one, in_axes=(0, None, None))
+    return jax.jit(jax.vmap(over_draws, in_axes=(0, None, None)))
 
 
 @lru_cache(maxsize=64)

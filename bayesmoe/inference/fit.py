@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from numpyro.infer import Predictive, log_likelihood
+from numpyro.infer import log_likelihood
 
 from bayesmoe.errors import InputError
 from bayesmoe.inference.approximate import laplace, pathfinder
@@ -71,8 +71,7 @@ def fit(spec: FitSpec, *, table: RunTable | None = None, report: Callable[[Progr
     prior_key, sample_key = jax.random.split(jax.random.key(spec.sampler.seed))
     rng = np.random.default_rng(spec.sampler.seed)
     free = list(density.shapes(data, loss))
-    drawn = Predictive(density.model, num_samples=PRIOR_DRAWS, return_sites=free)(prior_key, data, loss)
-    places = density.unconstrained(drawn, data, loss)
+    places = density.prior(prior_key, PRIOR_DRAWS, data, loss)
     samples, attempts = _drawn(density, (data, loss), places, sample_key, spec.sampler, report)
     posterior, draws = density.sites(samples.position, data, loss), samples.position[:, _kept(samples.position, loss)]
     prior = density.sites(places[None], data, loss)
@@ -140,10 +139,14 @@ def _drawn(
 
 
 def arrange(
-    table: RunTable, law: Law, coordinates: tuple[Coordinate, ...], spec: FitSpec
+    table: RunTable, law: Law, coordinates: tuple[Coordinate, ...], spec: FitSpec, kept: np.ndarray | None = None
 ) -> tuple[pd.DataFrame, Structure, Data]:
-    """Runs in model order (shared dense runs last), the model's structure and its arrays."""
-    frame = table.frame
+    """Runs in model order (shared dense runs last), the model's structure and its arrays.
+
+    ``kept``, shape (n,), says which of the table's runs the model may see; the others have weight 0, and neither the reference run
+    nor what is pooled nor the degrees of centring depend on them.
+    """
+    frame = table.frame.assign(_kept=True if kept is None else kept)
     groups: tuple[str, ...] = ()
     shared_dense = np.zeros(len(frame), dtype=bool)
     if spec.groups is not None:
@@ -153,12 +156,14 @@ def arrange(
         frame = pd.concat([frame[~shared_dense], frame[shared_dense]]).reset_index(drop=True)
     routed, dense = frame.iloc[: (~shared_dense).sum()], frame.iloc[(~shared_dense).sum() :]
     group = pd.Index(groups).get_indexer(routed["group"].to_numpy()) if groups else np.zeros(len(routed), dtype=int)
-    pooled = _pooled(coordinates, frame, groups, spec) if groups else ()
+    weight = frame.pop("_kept").to_numpy(bool)
+    pooled = _pooled(coordinates, frame[weight], groups, spec) if groups else ()
     data = Data(
         covariates={name: jnp.asarray(routed[name].to_numpy(float)) for name in law.covariates},
         group=jnp.asarray(group),
         dense_covariates={name: jnp.asarray(dense[name].to_numpy(float)) for name in law.covariates},
-        reference=jax.tree.map(jnp.asarray, reference_run(frame, law)),
+        reference=jax.tree.map(jnp.asarray, reference_run(frame[weight], law)),
+        weight=jnp.asarray(weight, dtype=float),
         centring={},
     )
     structure = Structure(law, coordinates, pooled, groups)

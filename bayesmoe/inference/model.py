@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from numpyro import handlers
 from numpyro.distributions import transforms
 
 from bayesmoe.laws import Coordinate, Law, Reference
@@ -67,6 +68,8 @@ class Data(NamedTuple):
         Covariates of the dense runs that every group shares.
     reference : Reference
         Reference run.
+    weight : array, shape (n,)
+        Power of each run's likelihood: 1, or 0 for a run that is held out.
     centring : dict of array, shape (groups,)
         For each pooled coordinate, how far each group is centred: 1 where its own runs pin it, 0 where they say nothing.
     """
@@ -75,6 +78,7 @@ class Data(NamedTuple):
     group: Any
     dense_covariates: dict[str, Any]
     reference: Reference
+    weight: Any
     centring: dict[str, Any]
 
 
@@ -116,7 +120,7 @@ def scaling_law(structure: Structure, data: Data, loss: Any = None) -> None:
     numpyro.deterministic(EXPECTED, mean)
     noise_scale = numpyro.sample("noise_scale", dist.LogNormal(jnp.log(law.noise_median), 1.0))
     noise_df = numpyro.sample("noise_df", dist.LogNormal(jnp.log(NOISE_DF_MEDIAN), 0.8))
-    with numpyro.plate("runs", mean.shape[0]):
+    with numpyro.plate("runs", mean.shape[0]), handlers.scale(scale=data.weight):
         numpyro.sample(law.response, dist.StudentT(noise_df, mean, noise_scale * mean), obs=loss)
 
 

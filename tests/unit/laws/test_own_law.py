@@ -63,7 +63,7 @@ def test_the_catalogue_shows_it(folder) -> None:
 
 def test_a_fit_finds_the_true_values(folder) -> None:
     spec = read_fit_spec(folder / "my_laws.toml")
-    sampler = dataclasses.replace(spec.sampler, warmup=200, draws=100, chains=2)
+    sampler = dataclasses.replace(spec.sampler, warmup=200, draws=100, chains=2, retries=0)
     posterior = fit(dataclasses.replace(spec, sampler=sampler))["posterior"]
     reach = NormalDist().inv_cdf(0.9995)
     for name, true in TRUTH.items():

@@ -1,0 +1,119 @@
+"""Fits of one law to parts of one table, by the hundred: every part is the whole table with weights, so one program serves all."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesmoe.inference.density import Density
+from bayesmoe.inference.fit import arrange
+from bayesmoe.inference.model import EXPECTED
+from bayesmoe.inference.sample import sample
+from bayesmoe.inference.spec import FitSpec, coordinates_of, law_of
+from bayesmoe.inference.start import CLIMBS, overdispersed_starts
+from bayesmoe.laws import require_covariates
+from bayesmoe.runs import RunTable
+
+CHAINS, WARMUP, DRAWS = 4, 400, 250
+"""A part's chains: a thousand draws, enough for scores."""
+
+_BUMP = 0.01
+
+
+class Subsets:
+    """A table and a law, to be fitted to parts of the table.
+
+    Parameters
+    ----------
+    spec : FitSpec
+        Law, priors, groups and seed; its sampler's chains and draws are not read.
+    table : RunTable
+        All runs.
+    """
+
+    def __init__(self, spec: FitSpec, table: RunTable) -> None:
+        self.law = law_of(spec.law)
+        require_covariates(table.frame, self.law, file=table.origin)
+        self._spec, self._table = spec, table
+        self._coordinates = coordinates_of(self.law, spec.law.priors)
+        self.frame: pd.DataFrame = arrange(table, self.law, self._coordinates, spec)[0]
+        """Runs in model order, the order of every mask and of every result."""
+
+    def fit(self, kept: np.ndarray, *, axes: tuple[str, ...] = ()) -> xr.Dataset:
+        """Fit to the runs of a mask and predict all runs.
+
+        Parameters
+        ----------
+        kept : array of bool, shape (n,)
+            Runs that the model sees, in the order of ``frame``.
+        axes : tuple of str
+            Covariates along which to say how far each run lies beyond the runs seen.
+
+        Returns
+        -------
+        Dataset
+            ``expected`` (draw, run), the response without noise in nats per token; ``noise_scale`` and ``noise_df`` (draw);
+            ``reach`` (axis, run), the fall of the log response along an axis from the nearest covariate seen, if the slope
+            there went on: see :func:`reach`; ``rhat``, the largest.
+        """
+        order = dict(zip(self.frame["run_id"], kept, strict=True))
+        mask = self._table.frame["run_id"].map(order).to_numpy(bool)
+        frame, structure, data = arrange(self._table, self.law, self._coordinates, self._spec, mask)
+        loss = jnp.asarray(frame[self.law.response].to_numpy(float))
+        density, arguments = Density(structure), (data, loss)
+        seed = self._spec.sampler.seed
+        prior_key, sample_key = jax.random.split(jax.random.key(seed))
+        places = density.prior(prior_key, CLIMBS, *arguments)
+        start = overdispersed_starts(density, arguments, places, chains=CHAINS, held=density.spreads(*arguments), seed=seed)
+        found = sample(density, arguments, start, sample_key, warmup=WARMUP, draws=DRAWS, target_accept=0.9)
+        position = found.position.reshape(1, -1, found.position.shape[-1])
+        expected = density.expected(position, *arguments)
+        from arviz_stats.base import array_stats
+
+        return xr.Dataset(
+            {
+                "expected": (("draw", "run"), expected[EXPECTED][0]),
+                "noise_scale": ("draw", expected["noise_scale"][0]),
+                "noise_df": ("draw", expected["noise_df"][0]),
+                "reach": (("axis", "run"), self._reach(density, position[:, ::20], data, loss, kept, axes)),
+                "rhat": float(np.max(array_stats.rhat(found.position, chain_axis=0, draw_axis=1))),
+            },
+            coords={"run": frame["run_id"].to_numpy(str), "axis": list(axes)},
+        )
+
+    def _reach(
+        self, density: Density, position: np.ndarray, data: Any, loss: Any, kept: np.ndarray, axes: tuple[str, ...]
+    ) -> np.ndarray:
+        """``|d ln L/d ln x| |ln x - ln x_seen|`` at the nearest point seen, axis by axis, mean over draws."""
+        values = {axis: self.frame[axis].to_numpy(float) for axis in axes}
+        inside = {axis: np.clip(value, value[kept].min(), value[kept].max()) for axis, value in values.items()}
+
+        def ln_expected(at: dict[str, np.ndarray]) -> np.ndarray:
+            routed = len(data.group)
+            moved = data._replace(
+                covariates={**data.covariates, **{axis: jnp.asarray(v[:routed]) for axis, v in at.items()}},
+                dense_covariates={**data.dense_covariates, **{axis: jnp.asarray(v[routed:]) for axis, v in at.items()}},
+            )
+            return np.log(density.expected(position, moved, loss)[EXPECTED][0])
+
+        at = {axis: inside[axis] for axis in axes if axis in self.law.covariates}
+        base = ln_expected(at) if at else np.zeros((1, len(kept)))
+        found = np.zeros((len(axes), len(kept)))
+        for i, axis in enumerate(axes):
+            if axis in at:
+                bumped = ln_expected({**at, axis: at[axis] * np.exp(_BUMP)})
+                slope = np.abs(bumped - base).mean(axis=0) / _BUMP
+                found[i] = slope * np.abs(np.log(values[axis] / inside[axis]))
+        return found
+
+
+def with_law(spec: FitSpec, name: str, size: Any = None) -> FitSpec:
+    """The same fit of another law, with that law's own priors."""
+    law = dataclasses.replace(spec.law, name=name, options={}, priors={}, size=size)
+    return dataclasses.replace(spec, law=law)
