@@ -118,10 +118,10 @@ class Objective:
         """Value and gradient at a position of shape (dimension,)."""
         value, gradient = self._value_and_gradient(vector, self._arguments)
         away = self._held * (vector - self.middle) / _SPREAD_SD
-        total = float(value) + 0.5 * float(away @ away)
-        if not np.isfinite(total):
+        total, slope = float(value) + 0.5 * float(away @ away), np.asarray(gradient, dtype=float) + away / _SPREAD_SD
+        if not (np.isfinite(total) and np.isfinite(slope).all()):
             return _WALL, np.zeros_like(vector)
-        return total, np.asarray(gradient, dtype=float) + away / _SPREAD_SD
+        return total, slope
 
     def finite(self, vector: np.ndarray) -> bool:
         """Whether there is a density there."""

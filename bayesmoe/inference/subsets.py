@@ -53,14 +53,14 @@ class Subsets:
         kept : array of bool, shape (n,)
             Runs that the model sees, in the order of ``frame``.
         axes : tuple of str
-            Covariates along which to say how far each run lies beyond the runs seen.
+            Covariates along which to say how far each run lies from the runs seen.
 
         Returns
         -------
         Dataset
             ``expected`` (draw, run), the response without noise in nats per token; ``noise_scale`` and ``noise_df`` (draw);
-            ``reach`` (axis, run), the fall of the log response along an axis from the nearest covariate seen, if the slope
-            there went on: see :func:`reach`; ``rhat``, the largest.
+            ``reach`` (axis, run), by how much the log response would move from the nearest run seen if its slopes there went on,
+            axis by axis; ``rhat``, the largest.
         """
         order = dict(zip(self.frame["run_id"], kept, strict=True))
         mask = self._table.frame["run_id"].map(order).to_numpy(bool)
@@ -90,27 +90,26 @@ class Subsets:
     def _reach(
         self, density: Density, position: np.ndarray, data: Any, loss: Any, kept: np.ndarray, axes: tuple[str, ...]
     ) -> np.ndarray:
-        """``|d ln L/d ln x| |ln x - ln x_seen|`` at the nearest point seen, axis by axis, mean over draws."""
-        values = {axis: self.frame[axis].to_numpy(float) for axis in axes}
-        inside = {axis: np.clip(value, value[kept].min(), value[kept].max()) for axis, value in values.items()}
+        """``|d ln L/d ln x_j| |ln x_j - ln x_j,seen|`` by axis j, from the run seen from which their sum is least; shape (axis, n)."""
 
-        def ln_expected(at: dict[str, np.ndarray]) -> np.ndarray:
-            routed = len(data.group)
+        def ln_expected(axis: str | None) -> np.ndarray:
+            factor = {name: np.exp(_BUMP) if name == axis else 1.0 for name in data.covariates}
             moved = data._replace(
-                covariates={**data.covariates, **{axis: jnp.asarray(v[:routed]) for axis, v in at.items()}},
-                dense_covariates={**data.dense_covariates, **{axis: jnp.asarray(v[routed:]) for axis, v in at.items()}},
+                covariates={name: value * factor[name] for name, value in data.covariates.items()},
+                dense_covariates={name: value * factor[name] for name, value in data.dense_covariates.items()},
             )
             return np.log(density.expected(position, moved, loss)[EXPECTED][0])
 
-        at = {axis: inside[axis] for axis in axes if axis in self.law.covariates}
-        base = ln_expected(at) if at else np.zeros((1, len(kept)))
-        found = np.zeros((len(axes), len(kept)))
-        for i, axis in enumerate(axes):
-            if axis in at:
-                bumped = ln_expected({**at, axis: at[axis] * np.exp(_BUMP)})
-                slope = np.abs(bumped - base).mean(axis=0) / _BUMP
-                found[i] = slope * np.abs(np.log(values[axis] / inside[axis]))
-        return found
+        base = ln_expected(None)
+        moves = [axis for axis in axes if axis in self.law.covariates]
+        slope = {axis: np.abs(ln_expected(axis) - base).mean(axis=0) / _BUMP for axis in moves}
+        steps = np.zeros((len(axes), len(kept), int(kept.sum())))
+        for j, axis in enumerate(axes):
+            if axis in slope:
+                ln = np.log(self.frame[axis].to_numpy(float))
+                steps[j] = slope[axis][kept] * np.abs(ln[:, None] - ln[kept])
+        nearest = steps.sum(axis=0).argmin(axis=1)
+        return steps[:, np.arange(len(kept)), nearest]
 
 
 def with_law(spec: FitSpec, name: str, size: Any = None) -> FitSpec:

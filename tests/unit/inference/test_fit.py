@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -91,6 +93,63 @@ def test_same_seed_same_draws_and_another_seed_others(small_spec) -> None:
     first, again, third = (fit(spec)["posterior"]["slope_size"].values for spec in (quick, quick, other))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, third)
+
+
+def test_pointwise_log_likelihoods_are_kept_when_asked_or_while_they_are_small(small_spec, monkeypatch) -> None:
+    """What is large is never held for every draw: predictions are thinned, log-likelihoods left out."""
+    quick = dataclasses.replace(small_spec.sampler, warmup=100, draws=20, chains=2)
+
+    def made(pointwise: str):
+        return fit(dataclasses.replace(small_spec, sampler=dataclasses.replace(quick, pointwise=pointwise)))
+
+    assert "log_likelihood" not in made("never").children
+    monkeypatch.setattr("bayesmoe.inference.fit.POINTWISE", 2 * 10 * 80)
+    large = made("auto")
+    assert "log_likelihood" not in large.children
+    assert large["posterior_predictive"]["loss"].shape == (2, 10, 80)
+    assert large["posterior"]["A"].shape == (2, 20)
+    assert made("always")["log_likelihood"]["loss"].shape == (2, 20, 80)
+
+
+def test_the_reference_kernel_gives_the_same_layout(small_spec) -> None:
+    quick = dataclasses.replace(small_spec.sampler, warmup=150, draws=30, chains=2, kernel="numpyro")
+    found = fit(dataclasses.replace(small_spec, sampler=quick))
+    assert set(found.children) == GROUPS
+    assert found["posterior"]["A"].shape == (2, 30)
+    assert {"diverging", "energy", "lp", "n_steps"} <= set(found["sample_stats"].data_vars)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_runs_fit_in_bounded_memory(tmp_path) -> None:
+    """In a process of its own, so that its peak is its own: a pointwise log-likelihood alone would be 3.2 GB."""
+    script = """
+import resource
+import jax
+jax.config.update("jax_enable_x64", True)
+import numpy as np
+from bayesmoe.architecture import Family
+from bayesmoe.inference.fit import fit
+from bayesmoe.inference.spec import FitSpec
+from bayesmoe.laws import law_named
+from bayesmoe.runs import as_run_table
+from bayesmoe.runs.simulate import grid_of_runs, simulate_losses
+from bayesmoe.specs import from_mapping
+design = grid_of_runs(np.geomspace(1e7, 1e9, 100), np.geomspace(1e9, 1e11, 125), [1, 2, 4, 8, 16, 32, 64, 128], family=Family())
+law = law_named("chinchilla")
+truth = law.coefficients("besiroglu")
+runs = as_run_table(simulate_losses(design, lambda run: law.loss(truth, run), noise_scale=0.01, seed=0))
+sampler = {"warmup": 200, "draws": 1000, "retries": 0}
+spec = from_mapping({"data": {"file": "x.csv"}, "law": {"name": "chinchilla", "size": "n_dense"}, "sampler": sampler}, FitSpec)
+found = fit(spec, table=runs)
+alpha = found["posterior"]["alpha"].values
+print(len(runs.frame), "log_likelihood" in found.children, abs(alpha.mean() - truth["alpha"]) / alpha.std(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    runs, kept, z, peak_gb = int(done[0]), done[1], float(done[2]), float(done[3])
+    assert runs == 100_000
+    assert kept == "False"
+    assert z < 4
+    assert peak_gb < 3.0
 
 
 def test_a_fit_survives_its_file(small_fit, tmp_path) -> None:

@@ -1,0 +1,64 @@
+"""Fits to parts of a table: what is held out leaves no trace, and reach is what it says."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bayesmoe.architecture import Family
+from bayesmoe.inference.spec import load_table
+from bayesmoe.inference.subsets import Subsets, with_law
+from bayesmoe.laws import law_named
+from bayesmoe.runs import as_run_table
+from bayesmoe.runs.simulate import grid_of_runs, simulate_losses
+
+
+@pytest.fixture(scope="module")
+def simulated(small_spec):
+    """The embedded runs' table."""
+    return load_table(small_spec.data, small_spec.groups)
+
+
+def test_runs_held_out_leave_no_trace(small_spec, simulated) -> None:
+    subsets = Subsets(small_spec, simulated)
+    kept = (subsets.frame["n_dense"] < subsets.frame["n_dense"].max()).to_numpy()
+    spoilt = simulated.frame.assign(loss=np.where(kept, simulated.frame["loss"], 9.0))
+    other = Subsets(small_spec, dataclasses.replace(simulated, frame=spoilt))
+    first, second = (each.fit(kept)["expected"].values for each in (subsets, other))
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, subsets.fit(np.ones(len(kept), dtype=bool))["expected"].values)
+
+
+def test_predictions_of_larger_runs_hold_the_truth(small_spec) -> None:
+    """Runs made by the law fitted; 99.9% band of the mean of their residuals, at the noise that the fit found."""
+    law = law_named("chinchilla")
+    truth = law.coefficients("besiroglu")
+    design = grid_of_runs(np.geomspace(5e7, 2e9, 6), np.geomspace(2e9, 1e11, 5), [1], family=Family())
+    runs = as_run_table(simulate_losses(design, lambda run: law.loss(truth, run), noise_scale=0.004, seed=3))
+    subsets = Subsets(with_law(small_spec, "chinchilla"), runs)
+    held = (subsets.frame["n_dense"] == subsets.frame["n_dense"].max()).to_numpy()
+    found = subsets.fit(~held)
+    residual = np.log(subsets.frame["loss"].to_numpy()[held]) - np.log(found["expected"].values[:, held])
+    spread = np.hypot(residual.mean(axis=1).std(), float(found["noise_scale"].mean()) / np.sqrt(held.sum()))
+    assert abs(residual.mean()) < 3.3 * spread
+    assert abs(residual.mean() + 0.05) > 3.3 * spread
+    assert float(found["rhat"]) < 1.05
+
+
+def test_reach_is_the_slope_times_the_distance_to_the_nearest_run(small_spec, simulated) -> None:
+    subsets = Subsets(small_spec, simulated)
+    sizes = np.sort(subsets.frame["n_dense"].unique())
+    held = (subsets.frame["n_dense"] == sizes[-1]).to_numpy()
+    found = subsets.fit(~held, axes=("n_dense", "tokens", "num_experts"))
+    reach = found["reach"]
+    assert (reach.values[:, ~held] == 0.0).all()
+    assert (reach.sel(axis="n_dense").values[held] > 0.0).all()
+    assert (reach.sel(axis=["tokens", "num_experts"]).values[:, held] == 0.0).all()
+    # A power law bends: from one size to the next the loss falls by less than the slope at the smaller one says, and not by much less.
+    ln = np.log(found["expected"].values).mean(axis=0)
+    frame = subsets.frame.assign(ln=ln, reach=reach.sel(axis="n_dense").values)
+    paired = frame[held].merge(frame[frame["n_dense"] == sizes[-2]], on=["tokens", "num_experts"])
+    ratio = (paired["ln_y"] - paired["ln_x"]) / paired["reach_x"]
+    assert ratio.between(0.5, 1.0).all(), ratio.describe()
