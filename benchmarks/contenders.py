@@ -55,7 +55,7 @@ def bayesmoe(seeds: int, kernel: str = "hmc") -> Iterator[dict[str, Any]]:
 
     density, data, loss = clark_posterior()
     arguments = (data, loss)
-    held = density.spreads(*arguments)
+    held = density.unbounded(*arguments)
     for seed in range(seeds + 1):
         places = density.prior(jax.random.key(seed), CLIMBS, *arguments)
         at: dict[str, float] = {"begin": time.perf_counter()}

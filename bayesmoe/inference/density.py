@@ -47,9 +47,14 @@ class Density:
         """Shape of each free site."""
         return dict(_shapes(self, Like.of((data, loss))))
 
-    def spreads(self, data: Data, loss: Any) -> np.ndarray:
-        """Which entries of a position are between-group spreads, shape (dimension,)."""
-        marks = {name: np.full(shape, name.endswith(SPREAD_SUFFIX)) for name, shape in self.shapes(data, loss).items()}
+    def unbounded(self, data: Data, loss: Any) -> np.ndarray:
+        """Entries of a position along which the density has peaks without mass, shape (dimension,).
+
+        A between-group spread that goes to zero, with its groups, and degrees of freedom that go to zero, with a noise that fits some
+        runs exactly: the density grows without bound there, and a climb must not follow it.
+        """
+        shapes = self.shapes(data, loss)
+        marks = {name: np.full(shape, name.endswith(SPREAD_SUFFIX) or name == "noise_df") for name, shape in shapes.items()}
         return np.asarray(ravel_pytree(marks)[0]).astype(bool)
 
     def prior(self, key: Any, count: int, data: Data, loss: Any) -> np.ndarray:

@@ -112,7 +112,7 @@ def _drawn(
     report: Callable[[Progress], None],
 ) -> tuple[Samples, tuple[Attempt, ...]]:
     """The posterior's draws; ``places`` are prior draws, each attempt starts from some of its own."""
-    held = density.spreads(*arguments)
+    held = density.unbounded(*arguments)
 
     def start(number: int) -> Start:
         climbs = max(CLIMBS, sampler.chains)

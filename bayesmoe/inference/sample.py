@@ -30,6 +30,8 @@ _LAST_WINDOW = 100
 # Variance of the chains' means over the variance within them that still counts as agreement: an R-hat of 1.1.
 _MOST_BETWEEN = 0.2
 _MOST_STRETCH = 4.0
+# Chains that have moved less than a hundredth of a standard deviation say nothing about a covariance.
+_LEAST_MOVED = 1e-4
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,8 @@ class _Chains:
     def learn(self, position: np.ndarray) -> bool:
         """Set the inverse mass matrix from a window's draws; True when it was about right before and the chains agree."""
         late = position[:, position.shape[1] // 2 :]
+        if (late.var(axis=1).mean(axis=0) < _LEAST_MOVED * np.diag(self.inverse_mass)).all():
+            return False
         covariance = _pooled_covariance(late)
         between = late.mean(axis=1).var(axis=0) if len(late) > 1 else np.zeros(late.shape[-1])
         agree = bool((between <= _MOST_BETWEEN * late.var(axis=1).mean(axis=0)).all())

@@ -47,8 +47,8 @@ def overdispersed_starts(
     The first chain has the best mode; each further one the highest mode, at most 20 nats lower, that lies elsewhere: ten standard
     deviations of the curvature from those taken. So a second mode that any climb met has a chain, and is seen as a large R-hat. Where scattering leaves the region of finite density, the chain starts nearer.
 
-    While climbing, between-group spreads are held near their start: a hierarchical density grows without bound where a spread
-    goes to zero, and that is not where its mass is.
+    While climbing, some entries are held near the prior's middle: where a between-group spread or the noise's degrees of freedom go
+    to zero the density grows without bound, and that is not where its mass is.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def overdispersed_starts(
     chains : int
         Chains to start.
     held : array of bool, shape (dimension,)
-        Entries that are between-group spreads.
+        Entries along which the density has peaks without mass.
     seed : int
         Seed of the scatter.
     """
@@ -128,12 +128,23 @@ class Objective:
         return self(vector)[0] < _WALL
 
     def climb(self, start: np.ndarray) -> np.ndarray:
-        """The mode reached from there.
+        """The mode reached from there; entries held stay where they are.
 
         A dense quasi-Newton method: with ten pairs of memory L-BFGS needed four times the evaluations on hierarchical densities,
         and often ended nats below the mode.
         """
-        return minimize(self, start, jac=True, method="BFGS", options={"maxiter": 500, "gtol": 1e-2}).x
+        free = np.broadcast_to(np.asarray(self._held, dtype=float) == 0.0, start.shape)
+
+        def along_free(some: np.ndarray) -> tuple[float, np.ndarray]:
+            vector = start.copy()
+            vector[free] = some
+            value, gradient = self(vector)
+            return value, gradient[free]
+
+        reached = start.copy()
+        options = {"maxiter": 500, "gtol": 1e-2}
+        reached[free] = minimize(along_free, start[free], jac=True, method="BFGS", options=options).x
+        return reached
 
 
 def _far_apart(best: np.ndarray, modes: np.ndarray, deficits: np.ndarray, scale: np.ndarray, count: int) -> list[np.ndarray]:

@@ -70,7 +70,9 @@ class Subsets:
         seed = self._spec.sampler.seed
         prior_key, sample_key = jax.random.split(jax.random.key(seed))
         places = density.prior(prior_key, CLIMBS, *arguments)
-        start = overdispersed_starts(density, arguments, places, chains=CHAINS, held=density.spreads(*arguments), seed=seed)
+        start = overdispersed_starts(
+            density, arguments, places, chains=CHAINS, held=density.unbounded(*arguments), seed=seed
+        )
         found = sample(density, arguments, start, sample_key, warmup=WARMUP, draws=DRAWS, target_accept=0.9)
         position = found.position.reshape(1, -1, found.position.shape[-1])
         expected = density.expected(position, *arguments)

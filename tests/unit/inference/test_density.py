@@ -42,14 +42,14 @@ def test_densities_of_one_structure_are_one(arranged) -> None:
 
 def test_the_gradient_is_finite_at_the_middle_of_the_prior(arranged) -> None:
     density, data, loss = arranged
-    size = density.spreads(data, loss).size
-    assert not density.spreads(data, loss).any(), "runs are not grouped"
+    size = density.unbounded(data, loss).size
+    assert not density.unbounded(data, loss).any(), "runs are not grouped"
     assert np.isfinite(jax.jit(jax.grad(density))(jnp.zeros(size), data, loss)).all()
 
 
 def test_responses_scatter_around_the_law(arranged) -> None:
     density, data, loss = arranged
-    position = np.zeros((1, 400, density.spreads(data, loss).size))
+    position = np.zeros((1, 400, density.unbounded(data, loss).size))
     drawn = density.responses(position, data, loss, np.random.default_rng(0))
     assert drawn.shape == (1, 400, len(loss))
     sites = density.sites(position[:, :1], data, loss)

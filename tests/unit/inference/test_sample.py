@@ -113,6 +113,20 @@ def test_no_chain_starts_where_the_density_is_not_finite() -> None:
     assert start.positions.std() > 0.5
 
 
+def test_a_climb_does_not_follow_a_peak_without_mass() -> None:
+    """Normal(0, exp(s)) with one observation at 0: its density grows without bound as s falls."""
+
+    def funnel(position):
+        x, s = position
+        return -0.5 * (x / jnp.exp(s)) ** 2 - s - 0.5 * (x - 0.1) ** 2 - 1e-3 * s**2
+
+    prior = np.random.default_rng(0).normal(size=(16, 2))
+    start = overdispersed_starts(funnel, (), prior, chains=4, held=np.array([False, True]), seed=0)
+    assert start.mode[1] == np.median(prior[:, 1])
+    free = overdispersed_starts(funnel, (), prior, chains=4, held=np.zeros(2, dtype=bool), seed=0)
+    assert free.mode[1] < -5.0
+
+
 def test_an_interrupt_keeps_what_all_chains_have_drawn(precision) -> None:
     start = overdispersed_starts(gaussian, (precision,), np.zeros((2, 3)), chains=2, held=np.zeros(3, dtype=bool), seed=0)
 
