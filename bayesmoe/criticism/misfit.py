@@ -1,0 +1,139 @@
+"""How far a law misses beyond the runs it was fitted to: a misfit that grows with reach, learnt from forward validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+GROWTH_MEDIAN, GROWTH_LOG_SD = 0.15, 0.6
+"""Prior of the misfit per unit of reach. `docs/make_misfits.py` measures it: the laws of the catalogue, fitted to the smaller runs of
+public tables, miss larger ones by 14% of the reach in the median, which is what shift and growth of this median give together."""
+
+_TEMPER = 0.5
+_DRAWS = 1000
+
+
+def misfit(forecasts: Sequence[xr.Dataset], *, seed: int) -> xr.Dataset:
+    """Posterior of a law's misfit per unit of reach.
+
+    ``ln y_i = ln L_i + sum_j m_j r_ij + noise,   m_j ~ Normal(shift_j, growth_j),   shift_j ~ Normal(0, growth_j)``
+
+    r_ij is the reach of run i along axis j: by how much the law itself says the log loss would move from the nearest run seen. So m
+    is dimensionless: 0.2 means that a fifth of what the law promises along an axis is not to be believed. Each cut of the table has
+    its own m; its runs share it, which is what makes the misfit of larger runs a drift and not a scatter. A law that errs the same
+    way at every cut has a shift; one that errs either way has growth. ``growth_j ~ LogNormal`` by the constants of this module.
+
+    Parameters
+    ----------
+    forecasts : sequence of Dataset
+        One per cut, the runs asked only: ``expected`` (draw, run), ``noise_scale`` and ``noise_df`` (draw), ``reach`` (axis, run),
+        ``observed`` (run).
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    Dataset
+        ``shift`` and ``growth``, shape (draw, axis), dimensionless; the prior where no cut says anything.
+
+    Notes
+    -----
+    Exact for normal misfit, parameters and noise, by conjugacy given growth and importance from growth's prior. Cuts share runs, so
+    each counts half.
+    """
+    axes = forecasts[0]["axis"].values if len(forecasts) else np.array([], dtype=str)
+    rng = np.random.default_rng(seed)
+    growth = GROWTH_MEDIAN * np.exp(GROWTH_LOG_SD * rng.standard_normal((_DRAWS, len(axes))))
+    precision = np.eye(len(axes)) / growth[:, :, None] ** 2
+    pull, log_weight = np.zeros((_DRAWS, len(axes))), np.zeros(_DRAWS)
+    for forecast in forecasts:
+        information, slope = _evidence(forecast)
+        scaled = growth[:, :, None] * information * growth[:, None, :]
+        inner = np.eye(len(axes)) + scaled
+        shrink = growth[:, :, None] * np.linalg.inv(inner) * growth[:, None, :]
+        known = information - information @ shrink @ information
+        precision = precision + _TEMPER * known
+        pull = pull + _TEMPER * (slope - (information @ shrink) @ slope)
+        log_weight += _TEMPER * 0.5 * ((shrink @ slope) @ slope - np.linalg.slogdet(inner)[1])
+    covariance = np.linalg.inv(precision)
+    centre = (covariance @ pull[:, :, None])[:, :, 0]
+    prior_precision = -2.0 * np.log(growth).sum(axis=1)
+    log_weight += 0.5 * ((centre * pull).sum(axis=1) - np.linalg.slogdet(precision)[1] + prior_precision)
+    weight = np.exp(log_weight - log_weight.max())
+    kept = rng.choice(_DRAWS, _DRAWS, p=weight / weight.sum())
+    scatter = np.linalg.cholesky(covariance[kept]) @ rng.standard_normal((_DRAWS, len(axes), 1))
+    return xr.Dataset(
+        {"shift": (("draw", "axis"), centre[kept] + scatter[:, :, 0]), "growth": (("draw", "axis"), growth[kept])},
+        coords={"axis": axes},
+    )
+
+
+def _evidence(forecast: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Information of a cut about its own m, ``r C^-1 r'``, and ``r C^-1 e``: C of the law's draws and the noise."""
+    ln = np.log(forecast["expected"].values)
+    error = np.log(forecast["observed"].values) - ln.mean(axis=0)
+    df = np.maximum(np.median(forecast["noise_df"].values), 3.0)
+    noise = np.median(forecast["noise_scale"].values) ** 2 * df / (df - 2.0)
+    covariance = np.cov(ln, rowvar=False).reshape(len(error), len(error)) + noise * np.eye(len(error))
+    reach = forecast["reach"].values
+    solved = np.linalg.solve(covariance, np.column_stack([reach.T, error]))
+    return reach @ solved[:, :-1], reach @ solved[:, -1]
+
+
+def predicted(forecast: xr.Dataset, own: xr.Dataset | None, *, draws: int, seed: int) -> np.ndarray:
+    """Draws of runs' responses, with noise and, given a misfit, with misfit that all runs of a draw share.
+
+    Parameters
+    ----------
+    forecast : Dataset
+        ``expected``, ``noise_scale``, ``noise_df``, ``reach``.
+    own : Dataset, optional
+        The law's :func:`misfit`.
+    draws : int
+        How many.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    array, shape (draw, run)
+        In nats per token.
+    """
+    rng = np.random.default_rng(seed)
+    index, expected = _moved(forecast, own, draws, rng)
+    t = rng.standard_t(np.maximum(forecast["noise_df"].values[index], 2.1)[:, None], size=expected.shape)
+    return expected * np.exp(forecast["noise_scale"].values[index, None] * t)
+
+
+def log_densities(forecast: xr.Dataset, own: xr.Dataset | None, *, draws: int, seed: int) -> np.ndarray:
+    """Log density of each run's observed response under each draw, shape (draw, run), in nats."""
+    rng = np.random.default_rng(seed)
+    index, expected = _moved(forecast, own, draws, rng)
+    df, scale = forecast["noise_df"].values[index, None], expected * forecast["noise_scale"].values[index, None]
+    return stats.t.logpdf(forecast["observed"].values, np.maximum(df, 2.1), expected, scale)
+
+
+def _moved(
+    forecast: xr.Dataset, own: xr.Dataset | None, draws: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    index = rng.integers(forecast.sizes["draw"], size=draws)
+    expected = forecast["expected"].values[index]
+    if own is None:
+        return index, expected
+    which = rng.integers(own.sizes["draw"], size=draws)
+    shift, growth = own["shift"].values[which], own["growth"].values[which]
+    moved = shift + growth * rng.standard_normal(shift.shape)
+    return index, expected * np.exp(moved @ forecast["reach"].values)
+
+
+def prior_misfit(axes: Sequence[str], *, seed: int) -> xr.Dataset:
+    """A misfit of which nothing is known but its prior."""
+    rng = np.random.default_rng(seed)
+    growth = GROWTH_MEDIAN * np.exp(GROWTH_LOG_SD * rng.standard_normal((_DRAWS, len(axes))))
+    shift = growth * rng.standard_normal(growth.shape)
+    return xr.Dataset(
+        {"shift": (("draw", "axis"), shift), "growth": (("draw", "axis"), growth)}, coords={"axis": list(axes)}
+    )

@@ -1,0 +1,73 @@
+"""Scores of a forecast that is made of draws: how far off, how sure, and how often right."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+"""Central intervals whose coverage is counted."""
+
+
+def crps(draws: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Continuous ranked probability score of draws, ``mean |x - y| - mean |x - x'| / 2``; smaller is better.
+
+    Parameters
+    ----------
+    draws : array, shape (draw, n)
+        Forecast, in the unit of what is observed.
+    observed : array, shape (n,)
+        What came.
+
+    Returns
+    -------
+    array, shape (n,)
+        In the same unit.
+
+    References
+    ----------
+    Gneiting and Raftery 2007, doi:10.1198/016214506000001437, Eq. 20.
+    """
+    ordered = np.sort(draws, axis=0)
+    count = len(ordered)
+    weight = (2.0 * np.arange(1, count + 1) - count - 1.0)[:, None] / count**2
+    return np.abs(draws - observed).mean(axis=0) - (weight * ordered).sum(axis=0)
+
+
+def log_score(log_density: np.ndarray) -> np.ndarray:
+    """``ln mean p(y | draw)`` from log densities of shape (draw, n), in nats; larger is better. Shape (n,)."""
+    most = log_density.max(axis=0)
+    return most + np.log(np.exp(log_density - most).mean(axis=0))
+
+
+def scores(draws: np.ndarray, observed: np.ndarray) -> xr.Dataset:
+    """Summary scores of a forecast.
+
+    Parameters
+    ----------
+    draws : array, shape (draw, n)
+        Forecast with its noise, in nats per token.
+    observed : array, shape (n,)
+        Losses that came, in nats per token.
+
+    Returns
+    -------
+    Dataset
+        ``coverage`` by ``level``, ``crps`` and ``sharpness`` (mean width of the 90% band) in nats per token, ``bias`` (mean of
+        ln observed over median), and by ``run`` the probability integral transform ``pit``, the share of draws below.
+    """
+    coverage, widths = [], {}
+    for level in LEVELS:
+        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        coverage.append(((observed >= low) & (observed <= high)).mean())
+        widths[level] = float((high - low).mean())
+    return xr.Dataset(
+        {
+            "coverage": ("level", np.array(coverage)),
+            "crps": float(crps(draws, observed).mean()),
+            "bias": float(np.log(observed / np.median(draws, axis=0)).mean()),
+            "sharpness": widths[0.9],
+            "pit": ("run", (draws < observed).mean(axis=0)),
+        },
+        coords={"level": list(LEVELS)},
+    )

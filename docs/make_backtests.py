@@ -1,0 +1,171 @@
+"""Write ``docs/backtests.md``: nine hold-outs of public tables, forecast by each law, by their average and by today's practice.
+
+``python docs/make_backtests.py FOLDER`` reads the tidy tables from FOLDER (see the data cards for what they are). Nothing is set per
+table but its grouping and the rows that its data card leaves out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+OUT = ROOT / "docs" / "backtests.md"
+KEPT = ROOT / "build" / "backtests.jsonl"
+
+CLARK = {"column": "group", "dense": "Dense"}
+BY_GROUP = {"column": "group"}
+
+
+@dataclass(frozen=True)
+class HoldOut:
+    """A hold-out of a table: rows used, runs held out, groups."""
+
+    name: str
+    file: str
+    held: str
+    select: str | None = None
+    groups: dict[str, Any] = field(default_factory=dict)
+
+
+HOLD_OUTS = (
+    HoldOut("clark 1.3B", "clark2022_final", "n_dense > 1e9", "main_grid == 1 and suspect == 0", CLARK),
+    HoldOut("clark N >= 370M", "clark2022_final", "n_dense > 3e8", "main_grid == 1 and suspect == 0", CLARK),
+    HoldOut("clark E >= 256", "clark2022_final", "num_experts >= 256", "main_grid == 1 and suspect == 0", CLARK),
+    HoldOut("olmoe3 1.2B", "olmoe3_tuned", "n_active > 8e8", None, BY_GROUP),
+    HoldOut("olmoe3 two largest token multiples", "olmoe3_tuned", "cx >= 4", None, BY_GROUP),
+    HoldOut("olmoe3 192 experts", "olmoe3_tuned", "num_experts == 192 and group == 'olmoe3-a0'", None, BY_GROUP),
+    HoldOut("steplaw dense, largest N", "steplaw_dense_tuned", "n_active > 1e9"),
+    HoldOut(
+        "chinchilla, top decile of FLOP", "dense_chinchilla_epoch", "train_flop >= train_flop.quantile(0.9)", "outlier == 0"
+    ),
+    HoldOut("flame 3e19", "flame_moe_isoflop", "train_flop > 2e19", "few_steps == 0"),
+)
+
+
+def measured(folder: Path, hold_out: HoldOut) -> dict[str, Any]:
+    """One row: the backtest's document and its run time."""
+    import pandas as pd
+
+    from bayesmoe.criticism.backtest import backtest, document
+    from bayesmoe.inference.spec import FitSpec, load_table
+    from bayesmoe.specs import from_mapping
+
+    file = folder / f"{hold_out.file}.csv"
+    mapping = {
+        "name": hold_out.name,
+        "data": {"file": str(file), "select": hold_out.select},
+        "groups": hold_out.groups or None,
+    }
+    spec = from_mapping(mapping, FitSpec)
+    table = load_table(spec.data, spec.groups)
+    # Columns that only one source has do not survive into a run table.
+    every = pd.read_csv(file)
+    every = every.query(hold_out.select) if hold_out.select else every
+    held = table.frame["run_id"].isin(every.loc[every.eval(hold_out.held), "run_id"]).to_numpy()
+    begin = time.perf_counter()
+    found = backtest(spec, table, held, report=lambda line: print(f"{hold_out.name}: {line}", file=sys.stderr))
+    return {
+        "hold_out": hold_out.name,
+        "seconds": time.perf_counter() - begin,
+        **document({hold_out.held: found})["backtests"][0],
+    }
+
+
+def written(rows: list[dict[str, Any]], folder: Path) -> str:
+    """The page."""
+    from bayesmoe.criticism.backtest import AVERAGE, BASELINE
+
+    def cell(row: dict[str, Any], forecaster: str) -> str:
+        found = row["forecasts"][forecaster]
+        return f"{100 * found['coverage']['0.9']:.0f}% / {found['crps_nats_per_token']:.4f} / {100 * found['bias_ln']:+.1f}%"
+
+    counts = np.array([len(row["runs"]) for row in rows])
+
+    def pooled(forecaster: Any) -> float:
+        return float(np.average([row["forecasts"][forecaster(row)]["coverage"]["0.9"] for row in rows], weights=counts))
+
+    def crps_below(other: Any) -> int:
+        return sum(
+            row["forecasts"][AVERAGE]["crps_nats_per_token"] < row["forecasts"][other(row)]["crps_nats_per_token"]
+            for row in rows
+        )
+
+    good = sum(row["forecasts"][AVERAGE]["coverage"]["0.9"] >= 0.8 for row in rows)
+    lines = [
+        "# Backtests",
+        "",
+        f"Made by `python docs/make_backtests.py {folder.name}` with one set of defaults: fit the smaller runs of a public table, forecast the",
+        "larger. Cells are coverage of the 90% band, mean CRPS in nats per token, and bias (mean of ln observed over the median",
+        "forecast; negative: the runs were better than forecast).",
+        "",
+        f"- The average's 90% band covers at least 80% in {good} of {len(rows)} hold-outs, and {100 * pooled(lambda row: AVERAGE):.0f}% of all "
+        f"{counts.sum()} runs pooled. The law that PSIS-LOO picks covers {100 * pooled(lambda row: row['loo_pick']):.0f}%, {BASELINE} "
+        f"{100 * pooled(lambda row: BASELINE):.0f}%.",
+        f"- Its CRPS is below that of {BASELINE} in {crps_below(lambda row: BASELINE)}, and below that of the law that LOO picks in "
+        f"{crps_below(lambda row: row['loo_pick'])} of {len(rows)}.",
+        "",
+        "| hold-out | runs | largest against the largest seen | average of laws | law that LOO picks, alone | Huber + bootstrap of that law | weights | s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        beyond = ", ".join(f"{axis} {times:.2g}x" for axis, times in row["times_beyond"].items() if times > 1.01)
+        weights = ", ".join(
+            f"{law} {100 * w:.0f}%" for law, w in sorted(row["weights"].items(), key=lambda item: -item[1]) if w > 0.05
+        )
+        lines.append(
+            f"| {row['hold_out']} | {len(row['runs'])} | {beyond or 'the same'} | {cell(row, AVERAGE)} | {row['loo_pick']}: "
+            f"{cell(row, row['loo_pick'])} | {cell(row, BASELINE)} | {weights} | {row['seconds']:.0f} |"
+        )
+    lines += [
+        "",
+        "## Each law",
+        "",
+        "Alone, and with its misfit term. Shift and growth are shares of the reach along each axis.",
+        "",
+    ]
+    for row in rows:
+        lines += [f"### {row['hold_out']}", "", "| law | alone | with misfit | shift | growth |", "|---|---|---|---|---|"]
+        for law in row["weights"]:
+            own = row["misfits"][law]
+            shift = ", ".join(f"{axis} {found['shift']:+.2f} ± {found['shift_sd']:.2f}" for axis, found in own.items())
+            growth = ", ".join(f"{axis} {found['growth_median']:.2f}" for axis, found in own.items())
+            lines.append(f"| {law} | {cell(row, law)} | {cell(row, f'{law} with misfit')} | {shift} | {growth} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure what is missing, then write the page."""
+    import jax
+
+    from bayesmoe.files import write_text
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", help="Measure the hold-outs whose name holds this, and write no page.")
+    given = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    KEPT.parent.mkdir(exist_ok=True)
+    rows = {row["hold_out"]: row for row in map(json.loads, KEPT.read_text().splitlines())} if KEPT.exists() else {}
+    for hold_out in HOLD_OUTS:
+        if hold_out.name in rows or (given.only and given.only not in hold_out.name):
+            continue
+        rows[hold_out.name] = measured(given.folder, hold_out)
+        with KEPT.open("a") as kept:
+            print(json.dumps(rows[hold_out.name]), file=kept, flush=True)
+        # Compiled programs are never freed.
+        jax.clear_caches()
+    if not given.only:
+        write_text(OUT, written([rows[hold_out.name] for hold_out in HOLD_OUTS], given.folder))
+
+
+if __name__ == "__main__":
+    main()

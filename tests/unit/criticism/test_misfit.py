@@ -1,0 +1,78 @@
+"""Misfit beyond the runs: recovered where cuts show it, its prior where they do not, and wider the further away."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayesmoe.criticism.misfit import GROWTH_MEDIAN, log_densities, misfit, predicted, prior_misfit
+
+
+def forecast(m: float, seed: int, *, reach: float = 0.1, runs: int = 20, parameter_sd: float = 1e-4) -> xr.Dataset:
+    """A forecast whose runs miss by ``m`` of their reach along the first of two axes."""
+    rng = np.random.default_rng(seed)
+    away = np.stack([rng.uniform(0.5, 1.5, runs) * reach, np.zeros(runs)])
+    expected = 2.5 * np.exp(parameter_sd * rng.standard_normal((400, 1)) * away[0] / reach)
+    observed = 2.5 * np.exp(m * away[0] + 0.001 * rng.standard_normal(runs))
+    return xr.Dataset(
+        {
+            "expected": (("draw", "run"), expected),
+            "noise_scale": ("draw", np.full(400, 0.001)),
+            "noise_df": ("draw", np.full(400, 50.0)),
+            "reach": (("axis", "run"), away),
+            "observed": ("run", observed),
+        },
+        coords={"axis": ["n_dense", "tokens"]},
+    )
+
+
+def test_a_steady_miss_is_a_shift_along_its_axis_alone() -> None:
+    found = misfit([forecast(0.3, seed) for seed in range(8)], seed=0)
+    shift = found["shift"]
+    assert float(shift.sel(axis="n_dense").mean()) == pytest.approx(0.3, abs=0.06)
+    assert abs(float(shift.sel(axis="tokens").mean())) < 0.03
+    assert float(found["growth"].sel(axis="n_dense").median()) < GROWTH_MEDIAN
+    steady = misfit([forecast(0.0, seed) for seed in range(8)], seed=0)
+    assert abs(float(steady["shift"].sel(axis="n_dense").mean())) < 0.05
+
+
+def test_misses_of_either_sign_are_growth() -> None:
+    found = misfit([forecast(0.5 * (-1) ** seed, seed) for seed in range(8)], seed=0)
+    assert abs(float(found["shift"].sel(axis="n_dense").mean())) < 0.15
+    assert float(found["growth"].sel(axis="n_dense").median()) > 1.5 * GROWTH_MEDIAN
+
+
+def test_a_miss_that_the_parameters_explain_says_little() -> None:
+    sure = misfit([forecast(0.3, 0)], seed=0)["shift"].sel(axis="n_dense")
+    unsure = misfit([forecast(0.3, 0, parameter_sd=0.2)], seed=0)["shift"].sel(axis="n_dense")
+    assert float(sure.mean()) > 3 * abs(float(unsure.mean()))
+
+
+def test_without_cuts_that_reach_along_an_axis_its_prior_remains() -> None:
+    found, prior = misfit([forecast(0.3, 0)], seed=0), prior_misfit(["n_dense", "tokens"], seed=1)
+    for name in ("shift", "growth"):
+        ours, theirs = found[name].sel(axis="tokens"), prior[name].sel(axis="tokens")
+        assert float(ours.std()) == pytest.approx(float(theirs.std()), rel=0.25)
+
+
+def test_bands_widen_with_reach_and_share_their_misfit() -> None:
+    away = forecast(0.0, 0).isel(run=[0, 1, 2])
+    away = away.assign(reach=(("axis", "run"), np.array([[0.0, 0.1, 0.4], [0.0, 0.0, 0.0]])))
+    draws = np.log(predicted(away, prior_misfit(["n_dense", "tokens"], seed=0), draws=4000, seed=0))
+    spread = draws.std(axis=0)
+    assert spread[0] < 0.002
+    assert spread[2] == pytest.approx(4 * spread[1], rel=0.1)
+    assert np.corrcoef(draws[:, 1], draws[:, 2])[0, 1] > 0.95
+    alone = np.log(predicted(away, None, draws=4000, seed=0))
+    assert alone.std(axis=0).max() < 0.002
+
+
+def test_log_densities_are_those_of_the_draws() -> None:
+    """The mean density of a run equals the density of draws around it, by a histogram of 20,000 draws."""
+    one = forecast(0.1, 0).isel(run=[3])
+    own = prior_misfit(["n_dense", "tokens"], seed=0)
+    density = float(np.exp(log_densities(one, own, draws=20_000, seed=1)).mean())
+    draws, y = predicted(one, own, draws=20_000, seed=2)[:, 0], float(one["observed"][0])
+    width = 0.02
+    assert density == pytest.approx((np.abs(draws - y) < width / 2).mean() / width, rel=0.1)
