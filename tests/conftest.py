@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import matplotlib as mpl
 import pooch
 import pytest
 
+from bayesmoe.cli import main
 from bayesmoe.packaged import packaged_folder
 
 mpl.use("Agg")
@@ -70,3 +73,30 @@ def small_plan(small_fit, scenario):
     from bayesmoe.planning.plan import plan
 
     return plan(small_fit, scenario, verdict="PASS")
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def bayesmoe(monkeypatch, capsys):
+    """Run a command in this process, away from a terminal."""
+    for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["bayesmoe", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        return Ended(code, *capsys.readouterr())
+
+    return run

@@ -10,13 +10,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from bayesmoe.cli import main
 from bayesmoe.inference.store import load_fit
 from bayesmoe.laws import law_named
 from bayesmoe.packaged import packaged_folder
@@ -29,33 +27,6 @@ a,2.5,1e9,1,1,1e8
 b,2.4,1e9,4,2,1e8
 c,2.3,1e9,8,2,1e8
 """
-
-
-class Ended(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def bayesmoe(monkeypatch, capsys):
-    """Run a command in this process, away from a terminal."""
-    for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        monkeypatch.delenv(variable, raising=False)
-
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["bayesmoe", *map(str, arguments)])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code or 0
-        return Ended(code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture
@@ -262,7 +233,7 @@ def test_an_older_fit_survives_a_full_disk(bayesmoe, runs, tmp_path, monkeypatch
 
 
 @pytest.fixture
-def interrupted(bayesmoe, runs, tmp_path, monkeypatch) -> Ended:
+def interrupted(bayesmoe, runs, tmp_path, monkeypatch):
     """A fit that was stopped at the keyboard."""
 
     def stopped(*_, **__):

@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-from bayesmoe.cli import main
 from bayesmoe.laws import all_laws
 from bayesmoe.laws.hyperparameters import all_hyperparameter_laws
 
@@ -17,20 +16,9 @@ JOINT = ((6.4e13 / 1e9) ** (0.076 / 0.103) + 1.8e13 / 4.6e10) ** 0.103
 
 
 @pytest.fixture
-def laws(monkeypatch, capsys):
-    """Run ``bayesmoe laws`` in this process and return exit code, output and errors."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bayesmoe", "laws", *arguments])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        return (code, *capsys.readouterr())
-
-    return run
+def laws(bayesmoe):
+    """Run ``bayesmoe laws``."""
+    return lambda *arguments: bayesmoe("laws", *arguments)
 
 
 def test_list_has_a_line_for_each(laws):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ BASELINE = "Huber + bootstrap"
 
 _DRAWS = 2000
 _SCORE_DRAWS = 800
+_HIGH_K = 0.7
 _EXPERT_LAWS = ("clark", "clark-unsaturated", "clark-bilinear", "yun", "house", "house-unsaturated", "ludziejewski", "wang")
 _DENSE_LAWS = ("kaplan", "chinchilla", "nested", "gadre")
 
@@ -50,6 +52,13 @@ def default_laws(frame: pd.DataFrame, size: str) -> tuple[str, ...]:
     return tuple(name for name in names if name not in ("house-unsaturated", "ludziejewski", "wang"))
 
 
+class Loo(NamedTuple):
+    """Expected log predictive density in nats, and the number of runs whose Pareto k makes it doubtful."""
+
+    elpd: float
+    doubtful: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Backtest:
     """Forecasts of the runs held out, and what they were worth.
@@ -64,8 +73,8 @@ class Backtest:
         Weight of each law in the average.
     misfits : dict of Dataset
         Each law's :func:`bayesmoe.criticism.misfit.misfit`.
-    loo_pick : str
-        The law that PSIS-LOO prefers on the runs seen.
+    loo : dict of Loo
+        By law, its PSIS-LOO on the runs seen.
     observed : array, shape (run,)
         Losses of the runs held out, nats per token.
     runs : array of str, shape (run,)
@@ -78,10 +87,15 @@ class Backtest:
     draws: dict[str, np.ndarray]
     weights: dict[str, float]
     misfits: dict[str, xr.Dataset]
-    loo_pick: str
+    loo: dict[str, Loo]
     observed: np.ndarray
     runs: np.ndarray
     times_beyond: dict[str, float]
+
+    @property
+    def loo_pick(self) -> str:
+        """The law that PSIS-LOO prefers on the runs seen."""
+        return max(self.loo, key=lambda name: self.loo[name].elpd)
 
 
 def backtest(
@@ -128,6 +142,9 @@ def backtest(
     frame = table.frame
     size = size_of(spec, frame)
     names = tuple(laws) or default_laws(frame, size)
+    for name in names:
+        if (response := law_named(name).response) != "loss":
+            raise InputError(f"predicts {response}, not loss", column="law", value=name, cure="leave it out of the average")
     kept_ids = set(frame.loc[~held, "run_id"])
     outer, inner, axes = {}, {}, axes_of(frame, size)
     parts: dict[str, Subsets] = {}
@@ -152,7 +169,8 @@ def backtest(
     moved = {name: predicted(forecasts[name], misfits[name], draws=_DRAWS, seed=seed) for name in names}
     draws |= {f"{name} with misfit": moved[name] for name in names}
     draws[AVERAGE] = mixed(list(moved.values()), weights, count=_DRAWS, seed=seed)
-    pick = max(names, key=lambda name: _elpd_loo(outer[name].isel(run=~asked[name])))
+    loo = {name: _loo(outer[name].isel(run=~asked[name])) for name in names}
+    pick = max(names, key=lambda name: loo[name].elpd)
     if baseline:
         part = parts[pick]
         report(f"{BASELINE}: {pick}")
@@ -164,7 +182,7 @@ def backtest(
         draws=draws,
         weights=dict(zip(names, weights.tolist(), strict=True)),
         misfits=misfits,
-        loo_pick=pick,
+        loo=loo,
         observed=observed,
         runs=forecasts[names[0]]["run"].values,
         times_beyond={
@@ -203,7 +221,7 @@ def _weights(
     return stacking_weights(found)
 
 
-def _elpd_loo(forecast: xr.Dataset) -> float:
+def _loo(forecast: xr.Dataset) -> Loo:
     """PSIS-LOO of the runs seen, from a fit's own draws."""
     import arviz_base
     import arviz_stats
@@ -211,10 +229,15 @@ def _elpd_loo(forecast: xr.Dataset) -> float:
     expected, scale = forecast["expected"].values, forecast["noise_scale"].values[:, None]
     density = stats.t.logpdf(forecast["observed"].values, forecast["noise_df"].values[:, None], expected, scale * expected)
     tree = arviz_base.from_dict(
-        {"posterior": {"noise_scale": scale[None, :, 0]}, "log_likelihood": {"loss": density[None]}}, dims={"loss": ["run"]}
+        {"posterior": {"noise_scale": scale[None, :, 0]}, "log_likelihood": {"loss": density[None]}},
+        dims={"loss": ["run"]},
+        sample_dims=["chain", "draw"],
     )
-    found: Any = arviz_stats.loo(tree)
-    return float(found.elpd)
+    with warnings.catch_warnings():
+        # Its warning about k is our count.
+        warnings.simplefilter("ignore", UserWarning)
+        found: Any = arviz_stats.loo(tree)
+    return Loo(float(found.elpd), int((np.asarray(found.pareto_k) > _HIGH_K).sum()))
 
 
 def held_out(table: RunTable, expression: str) -> np.ndarray:
@@ -268,7 +291,7 @@ def lines(found: Backtest) -> list[str]:
         head,
         *rows,
         f"weights: {weights}",
-        f"PSIS-LOO would pick: {found.loo_pick}",
+        f"PSIS-LOO would pick: {found.loo_pick} (Pareto k above {_HIGH_K} in {found.loo[found.loo_pick].doubtful} runs)",
     ]
 
 
@@ -285,6 +308,7 @@ def document(found: dict[str, Backtest]) -> dict[str, Any]:
                 "times_beyond": each.times_beyond,
                 "weights": each.weights,
                 "loo_pick": each.loo_pick,
+                "loo": {law: {"elpd_nats": loo.elpd, "runs_with_high_k": loo.doubtful} for law, loo in each.loo.items()},
                 "misfits": {
                     law: {
                         str(axis): {
