@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from bayesmoe.cli import backtest, check, datasets, demo, figures, fit, laws, plan, report
+from bayesmoe.cli import backtest, calibrate, check, datasets, demo, figures, fit, laws, plan, report
 from bayesmoe.errors import InputError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.add_typer(laws.app, name="laws")
 app.command()(fit.fit)
 app.command()(check.check)
 app.command()(backtest.backtest)
+app.command()(calibrate.calibrate)
 app.command()(plan.plan)
 app.command()(report.report)
 app.command()(figures.figures)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,16 +25,12 @@ DRAWS = 400
 def simulation_ranks(
     law: Law, design: pd.DataFrame, *, simulations: int, seed: int, noise_factor: float = 1.0
 ) -> xr.Dataset:
-    """Ranks of prior draws within the posteriors of tables simulated from them.
-
-    Each simulation draws a truth from the prior and a table from the truth, and refits it. The chain starts at the truth,
-    which is an exact draw of that posterior, so no bias is left from warming up. If model and sampler are right, each rank is
-    uniform.
+    """Ranks of prior draws within the posteriors of tables simulated from them, for a law on runs that are not grouped.
 
     Parameters
     ----------
     law : Law
-        The law, with its default priors; runs are not grouped.
+        The law, with its default priors.
     design : DataFrame
         Runs without losses, with every covariate of the law.
     simulations : int
@@ -44,35 +44,68 @@ def simulation_ranks(
     Returns
     -------
     Dataset
-        For each coordinate, ``noise_scale`` and ``noise_df``, the share of posterior draws below the truth, by ``simulation``;
-        ``divergences``, how many draws of the refit diverged.
-
-    References
-    ----------
-    Talts et al. 2018, arXiv:1804.06788.
+        See :func:`ranks_of`.
     """
     reference = jax.tree.map(jnp.asarray, reference_run(design, law))
     covariates = {name: jnp.asarray(design[name].to_numpy(float)) for name in law.covariates}
     none = {name: jnp.zeros(0) for name in law.covariates}
     data = Data(covariates, jnp.zeros(len(design), dtype=int), none, reference, jnp.ones(len(design)), {})
     structure = Structure(law, law.coordinates, (), ())
-    density, placeholder = Density(structure), jnp.ones(len(design))
+    return ranks_of(structure, data, range(simulations), seed=seed, noise_factor=noise_factor)
+
+
+def ranks_of(
+    structure: Structure, data: Data, numbers: Sequence[int], *, seed: int, noise_factor: float = 1.0
+) -> xr.Dataset:
+    """Ranks of prior draws within the posteriors of tables simulated from them.
+
+    Each simulation draws a truth from the prior and a table from the truth, and refits it. The chain starts at the truth,
+    which is an exact draw of that posterior, so no bias is left from warming up. If model and sampler are right, each rank is
+    uniform. A simulation depends on the seed and its own number only, so that any division of the work gives the same ranks.
+
+    Parameters
+    ----------
+    structure : Structure
+        Law, priors, groups.
+    data : Data
+        The table's covariates.
+    numbers : sequence of int
+        Which simulations.
+    seed : int
+        Seed of truths, tables and chains.
+    noise_factor : float
+        As in :func:`simulation_ranks`.
+
+    Returns
+    -------
+    Dataset
+        For each free site, by its entries where it has several, the share of posterior draws below the truth, by ``simulation``;
+        ``divergences``, how many draws of the refit diverged.
+
+    References
+    ----------
+    Talts et al. 2018, arXiv:1804.06788.
+    """
+    density, placeholder = Density(structure), jnp.ones(len(data.weight))
     truth_key, chain_key = jax.random.split(jax.random.key(seed))
-    places = density.prior(truth_key, simulations, data, placeholder)
-    expected = density.expected(places[None], data, placeholder)
-    rng = np.random.default_rng(seed)
-    noise = (expected["noise_scale"][0], expected["noise_df"][0])
-    tables = noisy(expected[EXPECTED][0], *noise, rng, factor=noise_factor)
-    names = [*(coordinate.name for coordinate in law.coordinates), "noise_scale", "noise_df"]
-    run = chain_program(lambda position, arguments: density(position, *arguments), draws=DRAWS)
-    below = np.empty((simulations, len(names)))
-    divergences = np.empty(simulations, dtype=int)
-    for i in range(simulations):
-        draws, diverged = run(jax.random.fold_in(chain_key, i), places[i], (data, jnp.asarray(tables[i])))
-        below[i], divergences[i] = np.asarray((draws < places[i]).mean(0)), int(diverged)
-    # Flattening a dictionary sorts its names.
-    ranks = {name: ("simulation", below[:, i]) for i, name in enumerate(sorted(names))}
-    return xr.Dataset({**ranks, "divergences": ("simulation", divergences)})
+    run = _refit(density)
+    names = density.entries(data, placeholder)
+    below, divergences = np.empty((len(numbers), len(names))), np.empty(len(numbers), dtype=int)
+    for row, number in enumerate(numbers):
+        place = density.prior(jax.random.fold_in(truth_key, number), 1, data, placeholder)
+        expected = density.expected(place[None], data, placeholder)
+        noise = (expected["noise_scale"][0], expected["noise_df"][0])
+        rng = np.random.default_rng([seed, number])
+        table = noisy(expected[EXPECTED][0], *noise, rng, factor=noise_factor)[0]
+        draws, diverged = run(jax.random.fold_in(chain_key, number), place[0], (data, jnp.asarray(table)))
+        below[row], divergences[row] = np.asarray((draws < place[0]).mean(0)), int(diverged)
+    ranks = {name: ("simulation", below[:, i]) for i, name in enumerate(names)}
+    return xr.Dataset({**ranks, "divergences": ("simulation", divergences)}, coords={"simulation": list(numbers)})
+
+
+@lru_cache(maxsize=8)
+def _refit(density: Density) -> Callable[..., Any]:
+    return chain_program(lambda position, arguments: density(position, *arguments), draws=DRAWS)
 
 
 def calibration(ranks: xr.Dataset) -> xr.Dataset:

@@ -57,6 +57,16 @@ class Density:
         marks = {name: np.full(shape, name.endswith(SPREAD_SUFFIX) or name == "noise_df") for name, shape in shapes.items()}
         return np.asarray(ravel_pytree(marks)[0]).astype(bool)
 
+    def entries(self, data: Data, loss: Any) -> list[str]:
+        """Name of each entry of a position: the site's, with an index where it has several."""
+        shapes = self.shapes(data, loss)
+        # Flattening a dictionary sorts its names.
+        return [
+            f"{name}[{','.join(map(str, index))}]" if index else name
+            for name in sorted(shapes)
+            for index in np.ndindex(*shapes[name])
+        ]
+
     def prior(self, key: Any, count: int, data: Data, loss: Any) -> np.ndarray:
         """Positions of draws from the prior, shape (count, dimension)."""
         return np.asarray(_prior(self, count)(key, data, loss), dtype=float)

@@ -1,0 +1,104 @@
+"""Independent blocks of work on a dask cluster: progress, resumption, and nothing lost with a worker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bayesmoe.errors import InputError
+
+
+def finished_blocks(
+    work: Callable[..., dict[str, Any]],
+    blocks: Sequence[list[int]],
+    common: tuple[Any, ...],
+    *,
+    kept: Path,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> list[dict[str, Any]]:
+    """``work(block, *common)`` of every block, in the order of the blocks.
+
+    A finished block is written to ``kept`` at once; a later call with the same work and the same ``common`` reads it back instead of
+    computing it. What a killed worker had in hand goes to another one.
+
+    Parameters
+    ----------
+    work : callable
+        A module's own function, which workers can import; returns plain data.
+    blocks : sequence of list of int
+        What each task is told.
+    common : tuple
+        What all tasks are told; picklable.
+    kept : path
+        Lines of JSON.
+    scheduler : str, optional
+        Address of a dask scheduler, whose workers have this package; a cluster on this machine otherwise.
+    workers : int, optional
+        Workers of that cluster.
+    report : callable
+        Called with a line whenever a block is done.
+
+    Raises
+    ------
+    InputError
+        dask.distributed is not installed, the scheduler does not answer, or ``kept`` belongs to other work.
+    """
+    stamp = hashlib.sha256(pickle.dumps((work.__module__, work.__qualname__, list(map(list, blocks)), common))).hexdigest()
+    done = _read(kept, stamp)
+    todo = [number for number in range(len(blocks)) if number not in done]
+    if done:
+        report(f"{len(done)} of {len(blocks)} blocks were done before")
+    if todo:
+        with _client(scheduler, workers) as client, kept.open("a", encoding="utf-8") as lines:
+            from distributed import as_completed
+
+            shared = client.scatter(common, broadcast=True)
+            waiting = {client.submit(_one, work, blocks[number], shared, pure=False): number for number in todo}
+            for future in as_completed(list(waiting)):
+                number = waiting[future]
+                done[number] = future.result()
+                print(json.dumps({"stamp": stamp, "block": number, "result": done[number]}), file=lines, flush=True)
+                report(f"{len(done)} of {len(blocks)} blocks done")
+    return [done[number] for number in range(len(blocks))]
+
+
+def _one(work: Callable[..., dict[str, Any]], block: list[int], common: tuple[Any, ...]) -> dict[str, Any]:
+    return work(block, *common)
+
+
+def _client(scheduler: str | None, workers: int | None) -> Any:
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise InputError(
+            "needs dask.distributed", column="--scheduler", cure="install it: pip install 'bayesmoe[cluster]'"
+        ) from error
+    if scheduler is None:
+        # One thread a worker: a worker's compiled chains take a core each.
+        return LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0").get_client()
+    try:
+        return Client(scheduler, timeout=10)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InputError(
+            "does not answer", column="--scheduler", value=scheduler, cure="start one: dask scheduler"
+        ) from error
+
+
+def _read(kept: Path, stamp: str) -> dict[int, dict[str, Any]]:
+    done: dict[int, dict[str, Any]] = {}
+    for line in kept.read_text(encoding="utf-8").splitlines() if kept.exists() else ():
+        try:
+            found = json.loads(line)
+        except json.JSONDecodeError:
+            # The last line of a run that was stopped while writing.
+            continue
+        if found["stamp"] != stamp:
+            raise InputError("holds the finished part of other work", file=kept, cure="remove it, or name another --out")
+        done[found["block"]] = found["result"]
+    return done
