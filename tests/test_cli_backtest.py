@@ -62,6 +62,7 @@ def test_a_hold_out_is_forecast_scored_and_printed(bayesmoe, table) -> None:
         "chinchilla with misfit",
         "kaplan with misfit",
         "average of laws",
+        "average without misfit",
         "Huber + bootstrap",
     }
     average = one["forecasts"]["average of laws"]

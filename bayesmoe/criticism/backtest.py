@@ -24,6 +24,7 @@ from bayesmoe.laws import law_named
 from bayesmoe.runs import RunTable
 
 AVERAGE = "average of laws"
+AVERAGE_ALONE = "average without misfit"
 BASELINE = "Huber + bootstrap"
 
 _DRAWS = 2000
@@ -81,6 +82,8 @@ class Backtest:
         Their names.
     times_beyond : dict of float
         By covariate, how many times the largest value seen the largest value asked is.
+    budget_beyond : array, shape (run,)
+        Each run's training compute, ``size * tokens``, over the largest seen.
     """
 
     scores: dict[str, xr.Dataset]
@@ -91,6 +94,7 @@ class Backtest:
     observed: np.ndarray
     runs: np.ndarray
     times_beyond: dict[str, float]
+    budget_beyond: np.ndarray
 
     @property
     def loo_pick(self) -> str:
@@ -168,6 +172,7 @@ def backtest(
     draws = {name: predicted(forecasts[name], None, draws=_DRAWS, seed=seed) for name in names}
     moved = {name: predicted(forecasts[name], misfits[name], draws=_DRAWS, seed=seed) for name in names}
     draws |= {f"{name} with misfit": moved[name] for name in names}
+    draws[AVERAGE_ALONE] = mixed([draws[name] for name in names], weights, count=_DRAWS, seed=seed)
     draws[AVERAGE] = mixed(list(moved.values()), weights, count=_DRAWS, seed=seed)
     loo = {name: _loo(outer[name].isel(run=~asked[name])) for name in names}
     pick = max(names, key=lambda name: loo[name].elpd)
@@ -188,6 +193,7 @@ def backtest(
         times_beyond={
             axis: float(frame.loc[held, axis].max() / frame.loc[~held, axis].max()) for axis in axes if axis in frame
         },
+        budget_beyond=_budget_beyond(parts[names[0]].frame, asked[names[0]], size),
     )
 
 
@@ -196,6 +202,11 @@ def size_of(spec: FitSpec, frame: pd.DataFrame) -> Any:
     if spec.law.size is not None:
         return spec.law.size
     return "n_dense" if "n_dense" in frame and frame["n_dense"].notna().all() else "n_active"
+
+
+def _budget_beyond(frame: pd.DataFrame, asked: np.ndarray, size: str) -> np.ndarray:
+    budget = frame[size].to_numpy(float) * frame["tokens"].to_numpy(float)
+    return budget[asked] / budget[~asked].max()
 
 
 def _asked(subsets: Subsets, cut: Cut, axes: tuple[str, ...]) -> xr.Dataset:
@@ -276,7 +287,7 @@ def lines(found: Backtest) -> list[str]:
     """The backtest in lines of text, its average first."""
     beyond = ", ".join(f"{axis} {times:.3g}x" for axis, times in found.times_beyond.items())
     width = max(len(name) for name in found.scores)
-    order = [AVERAGE, *(name for name in found.scores if name != AVERAGE)]
+    order = sorted(found.scores, key=[AVERAGE, AVERAGE_ALONE, BASELINE, *found.weights, *found.scores].index)
     head = f"{'':{width}}  50%  80%  90%  95%     CRPS     bias  90% width"
     rows = [
         f"{name:{width}} "

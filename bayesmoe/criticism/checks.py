@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import arviz_stats
 import numpy as np
 import xarray as xr
 
@@ -109,6 +108,9 @@ def check(fit: xr.DataTree) -> Gate:
             "needs at least 2 chains", column="chains", value=posterior.sizes["chain"], cure="refit with --chains 4"
         )
     stats = fit["sample_stats"].to_dataset()
+    # A second of imports that an approximate fit does not pay for.
+    import arviz_stats
+
     rhat, rhat_at = _worst(arviz_stats.rhat(posterior.where(np.isfinite(posterior))), np.max)
     bulk, bulk_at = _worst(arviz_stats.ess(posterior, method="bulk"), np.min)
     tail, tail_at = _worst(arviz_stats.ess(posterior, method="tail"), np.min)
