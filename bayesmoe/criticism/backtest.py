@@ -15,7 +15,7 @@ from scipy import stats
 from bayesmoe.criticism.averaging import mixed, stacking_weights
 from bayesmoe.criticism.baselines import huber_bootstrap, with_residuals
 from bayesmoe.criticism.forward import Cut, axes_of, cuts
-from bayesmoe.criticism.misfit import log_densities, misfit, predicted, prior_misfit
+from bayesmoe.criticism.misfit import log_densities, misfit, miss_per_reach, predicted, prior_misfit
 from bayesmoe.criticism.scores import log_score, scores
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import FitSpec
@@ -74,6 +74,8 @@ class Backtest:
         Weight of each law in the average.
     misfits : dict of Dataset
         Each law's :func:`bayesmoe.criticism.misfit.misfit`.
+    misses : dict of list of float
+        By law, its miss as a share of reach: of the runs held out, then at each cut inside the runs seen.
     loo : dict of Loo
         By law, its PSIS-LOO on the runs seen.
     observed : array, shape (run,)
@@ -90,6 +92,7 @@ class Backtest:
     draws: dict[str, np.ndarray]
     weights: dict[str, float]
     misfits: dict[str, xr.Dataset]
+    misses: dict[str, list[float]]
     loo: dict[str, Loo]
     observed: np.ndarray
     runs: np.ndarray
@@ -187,6 +190,7 @@ def backtest(
         draws=draws,
         weights=dict(zip(names, weights.tolist(), strict=True)),
         misfits=misfits,
+        misses={name: [miss_per_reach(each) for each in (forecasts[name], *inner[name].values())] for name in names},
         loo=loo,
         observed=observed,
         runs=forecasts[names[0]]["run"].values,
@@ -320,6 +324,9 @@ def document(found: dict[str, Backtest]) -> dict[str, Any]:
                 "weights": each.weights,
                 "loo_pick": each.loo_pick,
                 "loo": {law: {"elpd_nats": loo.elpd, "runs_with_high_k": loo.doubtful} for law, loo in each.loo.items()},
+                "misses_per_reach": {
+                    law: [miss if np.isfinite(miss) else None for miss in misses] for law, misses in each.misses.items()
+                },
                 "misfits": {
                     law: {
                         str(axis): {

@@ -9,8 +9,8 @@ import xarray as xr
 from scipy import stats
 
 GROWTH_MEDIAN, GROWTH_LOG_SD = 0.15, 0.6
-"""Prior of the misfit per unit of reach. `docs/make_misfits.py` measures it: the laws of the catalogue, fitted to the smaller runs of
-public tables, miss larger ones by 14% of the reach in the median, which is what shift and growth of this median give together."""
+"""Prior of the misfit per unit of reach. Shift and growth of this median together miss by 14% of the reach in the median;
+``docs/make_backtests.py`` measures what laws of the catalogue do on public tables, and ``docs/backtests.md`` says it."""
 
 _TEMPER = 0.5
 _DRAWS = 1000
@@ -81,6 +81,16 @@ def _evidence(forecast: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     reach = forecast["reach"].values
     solved = np.linalg.solve(covariance, np.column_stack([reach.T, error]))
     return reach @ solved[:, :-1], reach @ solved[:, -1]
+
+
+def miss_per_reach(forecast: xr.Dataset) -> float:
+    """A law's miss of some runs as a share of their reach, by least squares; NaN where no run reaches anywhere.
+
+    ``m = sum_i e_i r_i / sum_i r_i^2``, e the error of the mean log response, r the reach over all axes.
+    """
+    error = np.log(forecast["observed"].values) - np.log(forecast["expected"].values).mean(axis=0)
+    reach = forecast["reach"].values.sum(axis=0)
+    return float(error @ reach / (reach @ reach)) if reach.any() else float("nan")
 
 
 def predicted(forecast: xr.Dataset, own: xr.Dataset | None, *, draws: int, seed: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayesmoe.criticism.misfit import GROWTH_MEDIAN, log_densities, misfit, predicted, prior_misfit
+from bayesmoe.criticism.misfit import GROWTH_MEDIAN, log_densities, misfit, miss_per_reach, predicted, prior_misfit
 
 
 def forecast(m: float, seed: int, *, reach: float = 0.1, runs: int = 20, parameter_sd: float = 1e-4) -> xr.Dataset:
@@ -76,3 +76,18 @@ def test_log_densities_are_those_of_the_draws() -> None:
     draws, y = predicted(one, own, draws=20_000, seed=2)[:, 0], float(one["observed"][0])
     width = 0.02
     assert density == pytest.approx((np.abs(draws - y) < width / 2).mean() / width, rel=0.1)
+
+
+def test_the_prior_misses_by_what_the_docs_say() -> None:
+    """Median and 90th percentile of |shift + growth z|, as printed on the page of backtests."""
+    own = prior_misfit(["n_dense"] * 50, seed=0)
+    rng = np.random.default_rng(1)
+    misses = np.abs(own["shift"].values + own["growth"].values * rng.standard_normal(own["shift"].shape))
+    assert np.median(misses) == pytest.approx(0.14, abs=0.01)
+    assert np.quantile(misses, 0.9) == pytest.approx(0.46, abs=0.02)
+
+
+def test_a_miss_is_a_share_of_reach() -> None:
+    assert miss_per_reach(forecast(0.3, 0)) == pytest.approx(0.3, abs=0.02)
+    nowhere = forecast(0.3, 0)
+    assert np.isnan(miss_per_reach(nowhere.assign(reach=0.0 * nowhere["reach"])))
