@@ -54,7 +54,8 @@ def measured(folder: Path, hold_out: HoldOut) -> dict[str, Any]:
     """One row: the backtest's document and its run time."""
     import pandas as pd
 
-    from bayesmoe.criticism.backtest import backtest, document
+    from bayesmoe.criticism.backtest import backtest
+    from bayesmoe.criticism.backtest_text import document
     from bayesmoe.inference.spec import FitSpec, load_table
     from bayesmoe.specs import from_mapping
 

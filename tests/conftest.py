@@ -100,3 +100,21 @@ def bayesmoe(monkeypatch, capsys):
         return Ended(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def refused(bayesmoe, tmp_path):
+    """Run a command that must be refused, and return the sentence; nothing may be written at ``--out``."""
+
+    def run(*arguments: object, out: str = "out.nc") -> str:
+        before = set(tmp_path.rglob("*"))
+        ended = bayesmoe(*arguments, "--out", tmp_path / out)
+        assert ended.code == 2
+        assert ended.out == ""
+        assert ended.err.startswith("bayesmoe: ")
+        assert ended.err.count("\n") == 1
+        assert ended.err.endswith((".\n", "?\n"))
+        assert set(tmp_path.rglob("*")) == before
+        return ended.err.removeprefix("bayesmoe: ").removesuffix("\n")
+
+    return run

@@ -43,7 +43,8 @@ def backtest(
     )
     configure()
     from bayesmoe.criticism.backtest import backtest as run
-    from bayesmoe.criticism.backtest import document, forward_masks, held_out, lines
+    from bayesmoe.criticism.backtest import forward_masks, held_out
+    from bayesmoe.criticism.backtest_text import document, lines
 
     table = load_table(spec.data, spec.groups)
     masks = {hold_out: held_out(table, hold_out)} if hold_out is not None else forward_masks(spec, table.frame, forward or 1)
