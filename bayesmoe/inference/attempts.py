@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmoe.inference.kernels import MOST_STEPS
 from bayesmoe.inference.sample import Samples
 from bayesmoe.inference.spec import SamplerSpec
 
@@ -19,6 +20,7 @@ APART = 1.5
 """R-hat from which chains count as in different places, not as slow."""
 
 _RHAT_OF_FEW = 1.05
+_LONG_SHARE = 0.5
 _MOST_TARGET = 0.995
 
 
@@ -59,7 +61,8 @@ def settle(
 
     Chains that disagree, or too few effective draws: twice the warm-up and twice the draws. Divergences: two thirds of the way from
     the target acceptance to one. Every attempt starts at new places, and the last one is the fit; no chain is ever left out.
-    An attempt that was interrupted is the last.
+    An attempt that was interrupted is the last, and so is one whose trajectories are as long as they may be: the posterior has a
+    cliff that no step size fits, and more of the same would take hours.
 
     Parameters
     ----------
@@ -80,7 +83,8 @@ def settle(
     while True:
         samples = run(settings, made)
         made = (*made, _judged(samples, settings))
-        if not made[-1].problem or samples.interrupted or len(made) > asked.retries:
+        cut = float(np.mean(samples.stats["n_steps"])) > _LONG_SHARE * MOST_STEPS
+        if not made[-1].problem or samples.interrupted or cut or len(made) > asked.retries:
             return samples, made
         settings = _harder(settings, made[-1])
 

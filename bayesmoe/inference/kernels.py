@@ -12,8 +12,10 @@ import jax.numpy as jnp
 QUARTER_TURN = 1.5707963267948966
 """Length of a trajectory that turns a normal draw of unit scale into an independent one."""
 
+MOST_STEPS = 1023
+"""Longest trajectory."""
+
 _TURNS = (0.35, 2.45)
-_MOST_STEPS = 1023
 
 
 class Kernel(NamedTuple):
@@ -40,7 +42,7 @@ def kernel_of(name: Literal["hmc", "nuts"]) -> Kernel:
 
     def steps(key: Any, step_size: Any) -> Any:
         length = QUARTER_TURN * jax.random.uniform(key, minval=_TURNS[0], maxval=_TURNS[1])
-        return jnp.clip(jnp.round(length / step_size), 1, _MOST_STEPS).astype(int)
+        return jnp.clip(jnp.round(length / step_size), 1, MOST_STEPS).astype(int)
 
     hmc = blackjax.dynamic_hmc.build_kernel(integration_steps_fn=steps)
 

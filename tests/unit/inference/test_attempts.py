@@ -9,7 +9,15 @@ from bayesmoe.inference.sample import Samples
 from bayesmoe.inference.spec import SamplerSpec
 
 
-def samples(*, shift: float = 0.0, divergences: int = 0, lp_gap: float = 0.0, draws: int = 500, interrupted: bool = False):
+def samples(
+    *,
+    shift: float = 0.0,
+    divergences: int = 0,
+    lp_gap: float = 0.0,
+    draws: int = 500,
+    interrupted: bool = False,
+    steps: int = 8,
+):
     """Independent draws of four chains; one of them moved, some transitions divergent."""
     position = np.random.default_rng(0).standard_normal((4, draws, 2))
     position[3] += shift
@@ -17,7 +25,7 @@ def samples(*, shift: float = 0.0, divergences: int = 0, lp_gap: float = 0.0, dr
     diverging.flat[:divergences] = True
     lp = np.zeros((4, draws))
     lp[3] -= lp_gap
-    return Samples(position, {"diverging": diverging, "lp": lp}, 300, interrupted)
+    return Samples(position, {"diverging": diverging, "lp": lp, "n_steps": np.full((4, draws), steps)}, 300, interrupted)
 
 
 def settled(*made: Samples, retries: int = 2):
@@ -66,3 +74,8 @@ def test_retries_are_bounded_and_the_last_attempt_is_the_fit() -> None:
 
 def test_an_interrupted_attempt_is_the_last() -> None:
     assert len(settled(samples(shift=20.0, interrupted=True))[1]) == 1
+
+
+def test_trajectories_as_long_as_they_may_be_are_not_tried_again() -> None:
+    assert len(settled(samples(shift=20.0, steps=1023))[1]) == 1
+    assert len(settled(samples(shift=20.0, steps=100), samples())[1]) == 2
