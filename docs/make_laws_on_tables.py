@@ -64,6 +64,8 @@ def fitted(task: tuple[str, Table, str]) -> dict[str, Any]:
         "data": {"file": str(Path(folder) / f"{table.file}.csv"), "select": table.select},
         "name": name,
     }
+    # PSIS-LOO needs them, however many draws a fit that was made again has.
+    section["sampler"] = {"pointwise": "always"}
     section["law"] = {"name": name}
     section["groups"] = dict(table.groups) or None
     spec = from_mapping(section, FitSpec)
