@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from bayesmoe.cli import backtest, calibrate, check, datasets, demo, figures, fit, laws, plan, report
+from bayesmoe.cli import backtest, calibrate, check, compare, datasets, demo, figures, fit, laws, plan, report
 from bayesmoe.errors import InputError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.add_typer(datasets.app, name="datasets")
 app.add_typer(laws.app, name="laws")
 app.command()(fit.fit)
 app.command()(check.check)
+app.command()(compare.compare)
 app.command()(backtest.backtest)
 app.command()(calibrate.calibrate)
 app.command()(plan.plan)

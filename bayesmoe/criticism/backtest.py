@@ -14,6 +14,7 @@ from scipy import stats
 
 from bayesmoe.criticism.averaging import mixed, stacking_weights
 from bayesmoe.criticism.baselines import huber_bootstrap, with_residuals
+from bayesmoe.criticism.compare import HIGH_K
 from bayesmoe.criticism.forward import Cut, axes_of, cuts
 from bayesmoe.criticism.misfit import log_densities, misfit, miss_per_reach, predicted, prior_misfit
 from bayesmoe.criticism.scores import log_score, scores
@@ -26,9 +27,6 @@ from bayesmoe.runs import RunTable
 AVERAGE = "average of laws"
 AVERAGE_ALONE = "average without misfit"
 BASELINE = "Huber + bootstrap"
-
-HIGH_K = 0.7
-"""Pareto k from which a run's PSIS-LOO is doubtful."""
 
 _DRAWS = 2000
 _SCORE_DRAWS = 800

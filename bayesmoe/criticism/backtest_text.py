@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesmoe.criticism.backtest import AVERAGE, AVERAGE_ALONE, BASELINE, HIGH_K, Backtest
+from bayesmoe.criticism.backtest import AVERAGE, AVERAGE_ALONE, BASELINE, Backtest
+from bayesmoe.criticism.compare import HIGH_K
 
 
 def lines(found: Backtest) -> list[str]:

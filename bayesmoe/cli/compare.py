@@ -1,0 +1,51 @@
+"""``bayesmoe compare``: fits of one table side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    fits: Annotated[list[Path], typer.Argument(metavar="FIT.nc FIT.nc ...", help="Fits of the same runs.")],
+    json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
+) -> None:
+    """Compare fits by PSIS-LOO and stacking; which law forecasts larger runs is `bayesmoe backtest`'s question."""
+    import json
+
+    from bayesmoe.cli.settings import configure
+
+    configure()
+    from bayesmoe.criticism.compare import HIGH_K
+    from bayesmoe.criticism.compare import compare as compare_fits
+    from bayesmoe.inference.store import load_fit
+
+    table = compare_fits({str(path): load_fit(path) for path in fits})
+    if json_:
+        rows = [
+            {
+                "fit": fit,
+                "law": row["law"],
+                "elpd_nats": row["elpd"],
+                "elpd_se_nats": row["se"],
+                "elpd_below_best_nats": row["elpd_diff"],
+                "elpd_below_best_se_nats": row["dse"],
+                "stacking_weight": row["weight"],
+                "runs_with_high_k": row["doubtful"],
+            }
+            for fit, row in zip(table.index, table.to_dict("records"), strict=True)
+        ]
+        typer.echo(json.dumps({"schema": "bayesmoe.compare", "schema_version": 1, "fits": rows}, indent=2))
+        return
+    width = max(len("fit"), *(len(fit) for fit in table.index))
+    typer.echo(
+        f"{'fit':{width}}  {'law':<24} {'elpd':>10} {'se':>7} {'below best':>11} {'se':>7} {'weight':>7}  k > {HIGH_K}"
+    )
+    for fit, row in zip(table.index, table.to_dict("records"), strict=True):
+        typer.echo(
+            f"{fit:{width}}  {row['law']:<24} {row['elpd']:>10.1f} {row['se']:>7.1f} {row['elpd_diff']:>11.1f} {row['dse']:>7.1f} "
+            f"{row['weight']:>7.2f}  {row['doubtful']}"
+        )
+    typer.echo("LOO fills gaps between runs; which law forecasts larger ones is asked by `bayesmoe backtest`.")
