@@ -123,7 +123,6 @@ def test_the_reference_kernel_gives_the_same_layout(small_spec) -> None:
 def test_a_hundred_thousand_runs_fit_in_bounded_memory(tmp_path) -> None:
     """In a process of its own, so that its peak is its own: a pointwise log-likelihood alone would be 3.2 GB."""
     script = """
-import resource
 import jax
 jax.config.update("jax_enable_x64", True)
 import numpy as np
@@ -142,14 +141,16 @@ sampler = {"warmup": 200, "draws": 1000, "retries": 0}
 spec = from_mapping({"data": {"file": "x.csv"}, "law": {"name": "chinchilla", "size": "n_dense"}, "sampler": sampler}, FitSpec)
 found = fit(spec, table=runs)
 alpha = found["posterior"]["alpha"].values
-print(len(runs.frame), "log_likelihood" in found.children, abs(alpha.mean() - truth["alpha"]) / alpha.std(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+# Not the peak of getrusage, which a child inherits from its parent.
+peak_kb = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(len(runs.frame), "log_likelihood" in found.children, abs(alpha.mean() - truth["alpha"]) / alpha.std(), peak_kb / 1e6)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     runs, kept, z, peak_gb = int(done[0]), done[1], float(done[2]), float(done[3])
     assert runs == 100_000
     assert kept == "False"
     assert z < 4
-    assert peak_gb < 3.0
+    assert peak_gb < 1.5
 
 
 def test_a_fit_survives_its_file(small_fit, tmp_path) -> None:
