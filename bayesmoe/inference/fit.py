@@ -115,9 +115,10 @@ def _drawn(
     held = density.unbounded(*arguments)
 
     def start(number: int) -> Start:
-        climbs = max(CLIMBS, sampler.chains)
+        # An approximation has one mode; half the climbs find the best one, and seconds are what it is for.
+        climbs, chains = (max(CLIMBS, sampler.chains), sampler.chains) if sampler.method == "mcmc" else (CLIMBS // 2, 1)
         own = places[number * climbs : (number + 1) * climbs]
-        return overdispersed_starts(density, arguments, own, chains=sampler.chains, held=held, seed=sampler.seed + number)
+        return overdispersed_starts(density, arguments, own, chains=chains, held=held, seed=sampler.seed + number)
 
     if sampler.method != "mcmc":
         approximation = {"laplace": laplace, "pathfinder": pathfinder}[sampler.method]
