@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jax
 
-from bayesmoe.cli.calibrate import _ranks
+from bayesmoe.cli.calibrate import ranks_in_worker
 from bayesmoe.criticism.cluster import finished_blocks
 from bayesmoe.inference.spec import law_of, load_table, read_fit_spec
 from benchmarks.clark import SPEC
@@ -32,14 +32,14 @@ def main() -> None:
     blocks = [list(range(first, first + BLOCK)) for first in range(0, given.refits, BLOCK)]
     begin = time.perf_counter()
     for block in blocks:
-        _ranks(block, spec, table)
+        ranks_in_worker(block, spec, table)
     alone = time.perf_counter() - begin
     print(f"{given.refits} refits of Clark's 166 runs in one process: {alone:.0f} s, compilation included", flush=True)
     one = None
     for workers in sorted({1, os.cpu_count() or 1}):
         with tempfile.TemporaryDirectory() as folder:
             begin = time.perf_counter()
-            finished_blocks(_ranks, blocks, (spec, table), kept=Path(folder) / "kept.jsonl", workers=workers)
+            finished_blocks(ranks_in_worker, blocks, (spec, table), kept=Path(folder) / "kept.jsonl", workers=workers)
             took = time.perf_counter() - begin
         one = one or took
         print(f"on {workers} worker(s): {took:.0f} s, {one / took:.2f} times as fast as one worker", flush=True)

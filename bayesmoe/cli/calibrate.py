@@ -52,7 +52,7 @@ def calibrate(
     blocks = [list(range(first, min(first + _BLOCK, simulations))) for first in range(0, simulations, _BLOCK)]
     kept = out.with_suffix(".partial.jsonl")
     found = finished_blocks(
-        _ranks,
+        ranks_in_worker,
         blocks,
         (spec, table),
         kept=kept,
@@ -79,7 +79,7 @@ ERROR_RATE = 0.001
 """A calibrated model is rejected with at most this probability."""
 
 
-def _ranks(numbers: list[int], spec: Any, table: Any) -> dict[str, Any]:
+def ranks_in_worker(numbers: list[int], spec: Any, table: Any) -> dict[str, Any]:
     """Ranks of some simulations, as plain data; runs in a worker, which may be a fresh process."""
     from bayesmoe.cli.settings import configure
 

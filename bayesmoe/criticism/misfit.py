@@ -46,7 +46,7 @@ def misfit(forecasts: Sequence[xr.Dataset], *, seed: int) -> xr.Dataset:
     """
     axes = forecasts[0]["axis"].values if len(forecasts) else np.array([], dtype=str)
     rng = np.random.default_rng(seed)
-    growth = GROWTH_MEDIAN * np.exp(GROWTH_LOG_SD * rng.standard_normal((_DRAWS, len(axes))))
+    growth = _prior_growth(len(axes), rng)
     precision = np.eye(len(axes)) / growth[:, :, None] ** 2
     pull, log_weight = np.zeros((_DRAWS, len(axes))), np.zeros(_DRAWS)
     for forecast in forecasts:
@@ -69,6 +69,10 @@ def misfit(forecasts: Sequence[xr.Dataset], *, seed: int) -> xr.Dataset:
         {"shift": (("draw", "axis"), centre[kept] + scatter[:, :, 0]), "growth": (("draw", "axis"), growth[kept])},
         coords={"axis": axes},
     )
+
+
+def _prior_growth(axes: int, rng: np.random.Generator) -> np.ndarray:
+    return GROWTH_MEDIAN * np.exp(GROWTH_LOG_SD * rng.standard_normal((_DRAWS, axes)))
 
 
 def _evidence(forecast: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -142,7 +146,7 @@ def _moved(
 def prior_misfit(axes: Sequence[str], *, seed: int) -> xr.Dataset:
     """A misfit of which nothing is known but its prior."""
     rng = np.random.default_rng(seed)
-    growth = GROWTH_MEDIAN * np.exp(GROWTH_LOG_SD * rng.standard_normal((_DRAWS, len(axes))))
+    growth = _prior_growth(len(axes), rng)
     shift = growth * rng.standard_normal(growth.shape)
     return xr.Dataset(
         {"shift": (("draw", "axis"), shift), "growth": (("draw", "axis"), growth)}, coords={"axis": list(axes)}

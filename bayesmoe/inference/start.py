@@ -45,7 +45,8 @@ def overdispersed_starts(
     """Climb from each prior draw to a mode, and scatter chains around modes far apart, twice as wide as the curvature says.
 
     The first chain has the best mode; each further one the highest mode, at most 20 nats lower, that lies elsewhere: ten standard
-    deviations of the curvature from those taken. So a second mode that any climb met has a chain, and is seen as a large R-hat. Where scattering leaves the region of finite density, the chain starts nearer.
+    deviations of the curvature from those taken. So a second mode that any climb met has a chain, and is seen as a large R-hat.
+    Where scattering leaves the region of finite density, the chain starts nearer.
 
     While climbing, some entries are held near the prior's middle: where a between-group spread or the noise's degrees of freedom go
     to zero the density grows without bound, and that is not where its mass is.
