@@ -3,12 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesmoe.criticism.forward import axes_of
+from bayesmoe.criticism.misfit import log_densities, misfit
+from bayesmoe.criticism.scores import log_score
+from bayesmoe.laws import law_named
 
 _PER_CUT = 3.0
 _PRIOR = 1.0
 _ITERATIONS = 2000
+_SCORE_DRAWS = 800
+_EXPERT_LAWS = ("clark", "clark-unsaturated", "clark-bilinear", "yun", "house", "house-unsaturated", "ludziejewski", "wang")
+_DENSE_LAWS = ("kaplan", "chinchilla", "nested", "gadre")
+
+
+@dataclass(frozen=True)
+class Average:
+    """What forward validation says of several laws.
+
+    Attributes
+    ----------
+    weights : dict of float
+        Weight of each law, with sum 1.
+    misfits : dict of Dataset
+        Each law's :func:`bayesmoe.criticism.misfit.misfit`.
+    scores : DataFrame
+        Mean log score in nats a run, by cut and law.
+    """
+
+    weights: dict[str, float]
+    misfits: dict[str, xr.Dataset]
+    scores: pd.DataFrame
+
+
+def average_of(forward: dict[str, dict[str, xr.Dataset]], axes: Sequence[str], *, seed: int) -> Average:
+    """Weights and misfits of laws from their forecasts at cuts of a table.
+
+    For its weight, a law forecasts with the prior of its misfit: with what these same cuts taught, it would be judged by what it has
+    seen.
+
+    Parameters
+    ----------
+    forward : dict of dict of Dataset
+        By law and cut; see :func:`bayesmoe.criticism.forward.forward_forecasts`.
+    axes : sequence of str
+        Axes of reach.
+    seed : int
+        Seed.
+    """
+    names = list(forward)
+    common = [cut for cut in forward[names[0]] if all(cut in forward[name] for name in names)]
+    own = misfit([], axes, seed=seed)
+    found = []
+    for cut in common:
+        densities = [log_densities(forward[name][cut], own, draws=_SCORE_DRAWS, seed=seed) for name in names]
+        found.append(np.stack([log_score(density) for density in densities]))
+    even = np.full(len(names), 1.0 / len(names))
+    weights = stacking_weights(found) if found else even
+    return Average(
+        dict(zip(names, weights.tolist(), strict=True)),
+        {name: misfit(list(forward[name].values()), axes, seed=seed) for name in names},
+        pd.DataFrame([each.mean(axis=1) for each in found], index=pd.Index(common, name="cut"), columns=names),
+    )
+
+
+def default_laws(frame: pd.DataFrame, size: str) -> tuple[str, ...]:
+    """Laws that a table can tell something about, by what varies in it.
+
+    Laws with experts where their number varies, else laws of size and tokens. Laws without tokens only where tokens do not vary.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Runs.
+    size : str
+        Column of size.
+    """
+    axes = axes_of(frame, size)
+    names = _EXPERT_LAWS if "num_experts" in axes else _DENSE_LAWS
+    if "tokens" in axes:
+        return tuple(name for name in names if "tokens" in law_named(name).covariates)
+    return tuple(name for name in names if name not in ("house-unsaturated", "ludziejewski", "wang"))
 
 
 def stacking_weights(log_scores: Sequence[np.ndarray]) -> np.ndarray:

@@ -12,12 +12,12 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from bayesmoe.criticism.averaging import mixed, stacking_weights
+from bayesmoe.criticism.averaging import Average, average_of, default_laws, mixed
 from bayesmoe.criticism.baselines import huber_bootstrap, with_residuals
 from bayesmoe.criticism.compare import HIGH_K
-from bayesmoe.criticism.forward import Cut, axes_of, cuts
-from bayesmoe.criticism.misfit import log_densities, misfit, miss_per_reach, predicted, prior_misfit
-from bayesmoe.criticism.scores import log_score, scores
+from bayesmoe.criticism.forward import axes_of, forward_forecasts
+from bayesmoe.criticism.misfit import miss_per_reach, predicted
+from bayesmoe.criticism.scores import scores
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.inference.subsets import Subsets, with_law
@@ -29,28 +29,6 @@ AVERAGE_ALONE = "average without misfit"
 BASELINE = "Huber + bootstrap"
 
 _DRAWS = 2000
-_SCORE_DRAWS = 800
-_EXPERT_LAWS = ("clark", "clark-unsaturated", "clark-bilinear", "yun", "house", "house-unsaturated", "ludziejewski", "wang")
-_DENSE_LAWS = ("kaplan", "chinchilla", "nested", "gadre")
-
-
-def default_laws(frame: pd.DataFrame, size: str) -> tuple[str, ...]:
-    """Laws that a table can tell something about, by what varies in it.
-
-    Laws with experts where their number varies, else laws of size and tokens. Laws without tokens only where tokens do not vary.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Runs.
-    size : str
-        Column of size.
-    """
-    axes = axes_of(frame, size)
-    names = _EXPERT_LAWS if "num_experts" in axes else _DENSE_LAWS
-    if "tokens" in axes:
-        return tuple(name for name in names if "tokens" in law_named(name).covariates)
-    return tuple(name for name in names if name not in ("house-unsaturated", "ludziejewski", "wang"))
 
 
 class Loo(NamedTuple):
@@ -58,6 +36,34 @@ class Loo(NamedTuple):
 
     elpd: float
     doubtful: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecasts:
+    """Fits of several laws to the runs seen, and to the smaller part of these at several cuts.
+
+    Attributes
+    ----------
+    parts : dict of Subsets
+        By law, its fits.
+    asked : dict of array of bool, shape (n,)
+        By law, the runs held out, in the order of its frame.
+    full : dict of Dataset
+        By law, the fit to all runs seen, and what it expects of every run.
+    forward : dict of dict of Dataset
+        By law and cut, see :func:`bayesmoe.criticism.forward.forward_forecasts`.
+    axes : tuple of str
+        Covariates along which the table varies.
+    size : str
+        Column of size.
+    """
+
+    parts: dict[str, Subsets]
+    asked: dict[str, np.ndarray]
+    full: dict[str, xr.Dataset]
+    forward: dict[str, dict[str, xr.Dataset]]
+    axes: tuple[str, ...]
+    size: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,52 +158,61 @@ def backtest(
     for name in names:
         if (response := law_named(name).response) != "loss":
             raise InputError(f"predicts {response}, not loss", column="law", value=name, cure="leave it out of the average")
-    kept_ids = set(frame.loc[~held, "run_id"])
-    outer, inner, axes = {}, {}, axes_of(frame, size)
-    parts: dict[str, Subsets] = {}
+    forecasts = _forecasts(spec, table, held, names, size, report)
+    found = judged(forecasts, average_of(forecasts.forward, forecasts.axes, seed=spec.sampler.seed), seed=spec.sampler.seed)
+    if not baseline:
+        return found
+    part, asked = forecasts.parts[found.loo_pick], forecasts.asked[found.loo_pick]
+    report(f"{BASELINE}: {found.loo_pick}")
+    points = huber_bootstrap(part.law, part.frame, ~asked, seed=spec.sampler.seed)
+    draws = with_residuals(points, draws=_DRAWS, seed=spec.sampler.seed)[:, asked]
+    return dataclasses.replace(
+        found,
+        draws=found.draws | {BASELINE: draws},
+        scores=found.scores | {BASELINE: scores(draws, found.observed)},
+    )
+
+
+def _forecasts(
+    spec: FitSpec, table: RunTable, held: np.ndarray, names: Sequence[str], size: Any, report: Callable[[str], None]
+) -> Forecasts:
+    found = Forecasts({}, {}, {}, {}, axes_of(table.frame, size), size)
+    kept_ids = set(table.frame.loc[~held, "run_id"])
     for name in names:
-        parts[name] = subsets = Subsets(with_law(spec, name, size), table)
+        found.parts[name] = subsets = Subsets(with_law(spec, name, size), table)
         seen = subsets.frame["run_id"].isin(kept_ids).to_numpy()
         report(f"{name}: {int(seen.sum())} runs")
-        outer[name] = _with_observed(subsets, subsets.fit(seen, axes=axes))
-        inner[name] = {}
-        for cut in cuts(subsets.frame, seen, axes, size):
-            report(f"{name}: {cut.name}")
-            inner[name][cut.name] = _asked(subsets, cut, axes)
-    asked = {name: ~part.frame["run_id"].isin(kept_ids).to_numpy() for name, part in parts.items()}
-    seed = spec.sampler.seed
-    misfits = {
-        name: misfit(list(inner[name].values()), seed=seed) if inner[name] else prior_misfit(axes, seed=seed)
-        for name in names
-    }
-    weights = _weights(inner, names, axes, seed)
-    forecasts = {name: outer[name].isel(run=asked[name]) for name in names}
-    draws = {name: predicted(forecasts[name], None, draws=_DRAWS, seed=seed) for name in names}
-    moved = {name: predicted(forecasts[name], misfits[name], draws=_DRAWS, seed=seed) for name in names}
+        found.asked[name] = ~seen
+        found.full[name] = subsets.fit(seen, axes=found.axes)
+        found.forward[name] = forward_forecasts(subsets, seen, found.axes, size, report=report)
+    return found
+
+
+def judged(forecasts: Forecasts, average: Average, *, seed: int) -> Backtest:
+    """What forecasts were worth, each law alone, with its misfit, and the average, against the runs held out."""
+    names = list(average.weights)
+    weights = np.array(list(average.weights.values()))
+    asked = {name: forecasts.full[name].isel(run=forecasts.asked[name]) for name in names}
+    draws = {name: predicted(asked[name], None, draws=_DRAWS, seed=seed) for name in names}
+    moved = {name: predicted(asked[name], average.misfits[name], draws=_DRAWS, seed=seed) for name in names}
     draws |= {f"{name} with misfit": moved[name] for name in names}
     draws[AVERAGE_ALONE] = mixed([draws[name] for name in names], weights, count=_DRAWS, seed=seed)
     draws[AVERAGE] = mixed(list(moved.values()), weights, count=_DRAWS, seed=seed)
-    loo = {name: _loo(outer[name].isel(run=~asked[name])) for name in names}
-    pick = max(names, key=lambda name: loo[name].elpd)
-    if baseline:
-        part = parts[pick]
-        report(f"{BASELINE}: {pick}")
-        points = huber_bootstrap(part.law, part.frame, ~asked[pick], seed=seed)
-        draws[BASELINE] = with_residuals(points, draws=_DRAWS, seed=seed)[:, asked[pick]]
-    observed = forecasts[names[0]]["observed"].values
+    first = names[0]
+    observed = asked[first]["observed"].values
+    frame, held = forecasts.parts[first].frame, forecasts.asked[first]
+    budget = (frame[forecasts.size] * frame["tokens"]).to_numpy(float)
     return Backtest(
         scores={name: scores(each, observed) for name, each in draws.items()},
         draws=draws,
-        weights=dict(zip(names, weights.tolist(), strict=True)),
-        misfits=misfits,
-        misses={name: [miss_per_reach(each) for each in (forecasts[name], *inner[name].values())] for name in names},
-        loo=loo,
+        weights=average.weights,
+        misfits=average.misfits,
+        misses={name: [miss_per_reach(each) for each in (asked[name], *forecasts.forward[name].values())] for name in names},
+        loo={name: _loo(forecasts.full[name].isel(run=~forecasts.asked[name])) for name in names},
         observed=observed,
-        runs=forecasts[names[0]]["run"].values,
-        times_beyond={
-            axis: float(frame.loc[held, axis].max() / frame.loc[~held, axis].max()) for axis in axes if axis in frame
-        },
-        budget_beyond=_budget_beyond(parts[names[0]].frame, asked[names[0]], size),
+        runs=asked[first]["run"].values,
+        times_beyond={axis: float(frame.loc[held, axis].max() / frame.loc[~held, axis].max()) for axis in forecasts.axes},
+        budget_beyond=budget[held] / budget[~held].max(),
     )
 
 
@@ -206,34 +221,6 @@ def size_of(spec: FitSpec, frame: pd.DataFrame) -> Any:
     if spec.law.size is not None:
         return spec.law.size
     return "n_dense" if "n_dense" in frame and frame["n_dense"].notna().all() else "n_active"
-
-
-def _budget_beyond(frame: pd.DataFrame, asked: np.ndarray, size: str) -> np.ndarray:
-    budget = frame[size].to_numpy(float) * frame["tokens"].to_numpy(float)
-    return budget[asked] / budget[~asked].max()
-
-
-def _asked(subsets: Subsets, cut: Cut, axes: tuple[str, ...]) -> xr.Dataset:
-    return _with_observed(subsets, subsets.fit(cut.seen, axes=axes)).isel(run=cut.asked)
-
-
-def _with_observed(subsets: Subsets, found: xr.Dataset) -> xr.Dataset:
-    return found.assign(observed=("run", subsets.frame[subsets.law.response].to_numpy(float)))
-
-
-def _weights(
-    inner: dict[str, dict[str, xr.Dataset]], names: tuple[str, ...], axes: tuple[str, ...], seed: int
-) -> np.ndarray:
-    """Stacking on forward scores. Each law forecasts with the prior of its misfit, not with what these same cuts taught it."""
-    common = [cut for cut in inner[names[0]] if all(cut in inner[name] for name in names)]
-    if not common or len(names) == 1:
-        return np.full(len(names), 1.0 / len(names))
-    own = prior_misfit(axes, seed=seed)
-    found = []
-    for cut in common:
-        each = [log_densities(inner[name][cut], own, draws=_SCORE_DRAWS, seed=seed) for name in names]
-        found.append(np.stack([log_score(density) for density in each]))
-    return stacking_weights(found)
 
 
 def _loo(forecast: xr.Dataset) -> Loo:

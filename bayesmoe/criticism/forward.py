@@ -1,12 +1,16 @@
-"""Forward validation: which parts of a table to fit, and which larger runs to ask them for."""
+"""Forward validation: which parts of a table to fit, which larger runs to ask them for, and what came of it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
+
+from bayesmoe.inference.subsets import Subsets
 
 _SAME_LEVEL = 0.08
 _MANY_LEVELS = 9
@@ -86,3 +90,14 @@ def cuts(frame: pd.DataFrame, seen: np.ndarray, axes: tuple[str, ...], size: str
 
 def _below(value: np.ndarray, seen: np.ndarray, share: float) -> Any:
     return value < np.quantile(value[seen], 1.0 - share)
+
+
+def forward_forecasts(
+    subsets: Subsets, seen: np.ndarray, axes: tuple[str, ...], size: str, *, report: Callable[[str], None]
+) -> dict[str, xr.Dataset]:
+    """Forecasts of a law at every cut inside the runs seen: by cut, what :meth:`Subsets.fit` says of the runs asked."""
+    found = {}
+    for cut in cuts(subsets.frame, seen, axes, size):
+        report(f"{subsets.law.name}: {cut.name}")
+        found[cut.name] = subsets.fit(cut.seen, axes=axes).isel(run=cut.asked)
+    return found

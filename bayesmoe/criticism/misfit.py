@@ -8,6 +8,8 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
+from bayesmoe.inference.model import noisy
+
 GROWTH_MEDIAN, GROWTH_LOG_SD = 0.15, 0.6
 """Prior of the misfit per unit of reach. Shift and growth of this median together miss by 14% of the reach in the median;
 ``docs/make_backtests.py`` measures what laws of the catalogue do on public tables, and ``docs/backtests.md`` says it."""
@@ -16,7 +18,7 @@ _TEMPER = 0.5
 _DRAWS = 1000
 
 
-def misfit(forecasts: Sequence[xr.Dataset], *, seed: int) -> xr.Dataset:
+def misfit(forecasts: Sequence[xr.Dataset], axes: Sequence[str], *, seed: int) -> xr.Dataset:
     """Posterior of a law's misfit per unit of reach.
 
     ``ln y_i = ln L_i + sum_j m_j r_ij + noise,   m_j ~ Normal(shift_j, growth_j),   shift_j ~ Normal(0, growth_j)``
@@ -30,7 +32,9 @@ def misfit(forecasts: Sequence[xr.Dataset], *, seed: int) -> xr.Dataset:
     ----------
     forecasts : sequence of Dataset
         One per cut, the runs asked only: ``expected`` (draw, run), ``noise_scale`` and ``noise_df`` (draw), ``reach`` (axis, run),
-        ``observed`` (run).
+        ``observed`` (run). None at all leaves the prior.
+    axes : sequence of str
+        Axes of reach.
     seed : int
         Seed.
 
@@ -44,9 +48,8 @@ def misfit(forecasts: Sequence[xr.Dataset], *, seed: int) -> xr.Dataset:
     Exact for normal misfit, parameters and noise, by conjugacy given growth and importance from growth's prior. Cuts share runs, so
     each counts half.
     """
-    axes = forecasts[0]["axis"].values if len(forecasts) else np.array([], dtype=str)
     rng = np.random.default_rng(seed)
-    growth = _prior_growth(len(axes), rng)
+    growth = GROWTH_MEDIAN * np.exp(GROWTH_LOG_SD * rng.standard_normal((_DRAWS, len(axes))))
     precision = np.eye(len(axes)) / growth[:, :, None] ** 2
     pull, log_weight = np.zeros((_DRAWS, len(axes))), np.zeros(_DRAWS)
     for forecast in forecasts:
@@ -67,12 +70,8 @@ def misfit(forecasts: Sequence[xr.Dataset], *, seed: int) -> xr.Dataset:
     scatter = np.linalg.cholesky(covariance[kept]) @ rng.standard_normal((_DRAWS, len(axes), 1))
     return xr.Dataset(
         {"shift": (("draw", "axis"), centre[kept] + scatter[:, :, 0]), "growth": (("draw", "axis"), growth[kept])},
-        coords={"axis": axes},
+        coords={"axis": list(axes)},
     )
-
-
-def _prior_growth(axes: int, rng: np.random.Generator) -> np.ndarray:
-    return GROWTH_MEDIAN * np.exp(GROWTH_LOG_SD * rng.standard_normal((_DRAWS, axes)))
 
 
 def _evidence(forecast: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -118,8 +117,7 @@ def predicted(forecast: xr.Dataset, own: xr.Dataset | None, *, draws: int, seed:
     """
     rng = np.random.default_rng(seed)
     index, expected = _moved(forecast, own, draws, rng)
-    t = rng.standard_t(np.maximum(forecast["noise_df"].values[index], 2.1)[:, None], size=expected.shape)
-    return expected * np.exp(forecast["noise_scale"].values[index, None] * t)
+    return noisy(expected, forecast["noise_scale"].values[index], forecast["noise_df"].values[index], rng)
 
 
 def log_densities(forecast: xr.Dataset, own: xr.Dataset | None, *, draws: int, seed: int) -> np.ndarray:
@@ -127,7 +125,7 @@ def log_densities(forecast: xr.Dataset, own: xr.Dataset | None, *, draws: int, s
     rng = np.random.default_rng(seed)
     index, expected = _moved(forecast, own, draws, rng)
     df, scale = forecast["noise_df"].values[index, None], expected * forecast["noise_scale"].values[index, None]
-    return stats.t.logpdf(forecast["observed"].values, np.maximum(df, 2.1), expected, scale)
+    return stats.t.logpdf(forecast["observed"].values, df, expected, scale)
 
 
 def _moved(
@@ -141,13 +139,3 @@ def _moved(
     shift, growth = own["shift"].values[which], own["growth"].values[which]
     moved = shift + growth * rng.standard_normal(shift.shape)
     return index, expected * np.exp(moved @ forecast["reach"].values)
-
-
-def prior_misfit(axes: Sequence[str], *, seed: int) -> xr.Dataset:
-    """A misfit of which nothing is known but its prior."""
-    rng = np.random.default_rng(seed)
-    growth = _prior_growth(len(axes), rng)
-    shift = growth * rng.standard_normal(growth.shape)
-    return xr.Dataset(
-        {"shift": (("draw", "axis"), shift), "growth": (("draw", "axis"), growth)}, coords={"axis": list(axes)}
-    )

@@ -14,6 +14,7 @@ import xarray as xr
 from bayesmoe.inference.density import Density
 from bayesmoe.inference.fit import arrange
 from bayesmoe.inference.model import EXPECTED
+from bayesmoe.inference.reach import reach
 from bayesmoe.inference.sample import sample
 from bayesmoe.inference.spec import FitSpec, coordinates_of, law_of
 from bayesmoe.inference.start import CLIMBS, overdispersed_starts
@@ -58,9 +59,10 @@ class Subsets:
         Returns
         -------
         Dataset
-            ``expected`` (draw, run), the response without noise in nats per token; ``noise_scale`` and ``noise_df`` (draw);
-            ``reach`` (axis, run), by how much the log response would move from the nearest run seen if its slopes there went on,
-            axis by axis; ``rhat``, the largest.
+            ``expected`` (draw, run), the response without noise in nats per token, and ``observed`` (run), of those held out too;
+            ``noise_scale`` and ``noise_df`` (draw);
+            ``ln_covariate`` and ``slope`` (axis, run), the logarithm of each run's covariates and how steeply the law falls there;
+            ``reach`` (axis, run), see :func:`bayesmoe.inference.reach.reach`; ``rhat``, the largest.
         """
         order = dict(zip(self.frame["run_id"], kept, strict=True))
         mask = self._table.frame["run_id"].map(order).to_numpy(bool)
@@ -76,23 +78,26 @@ class Subsets:
         found = sample(density, arguments, start, sample_key, warmup=WARMUP, draws=DRAWS, target_accept=0.9)
         position = found.position.reshape(1, -1, found.position.shape[-1])
         expected = density.expected(position, *arguments)
+        covariates = np.log(frame[list(axes)].to_numpy(float).T)
+        slope = self._slope(density, position[:, ::20], data, loss, axes)
         from arviz_stats.base import array_stats
 
         return xr.Dataset(
             {
                 "expected": (("draw", "run"), expected[EXPECTED][0]),
+                "observed": ("run", frame[self.law.response].to_numpy(float)),
                 "noise_scale": ("draw", expected["noise_scale"][0]),
                 "noise_df": ("draw", expected["noise_df"][0]),
-                "reach": (("axis", "run"), self._reach(density, position[:, ::20], data, loss, kept, axes)),
+                "ln_covariate": (("axis", "run"), covariates),
+                "slope": (("axis", "run"), slope),
+                "reach": (("axis", "run"), reach(covariates, covariates[:, kept], slope[:, kept])),
                 "rhat": float(np.max(array_stats.rhat(found.position, chain_axis=0, draw_axis=1))),
             },
             coords={"run": frame["run_id"].to_numpy(str), "axis": list(axes)},
         )
 
-    def _reach(
-        self, density: Density, position: np.ndarray, data: Any, loss: Any, kept: np.ndarray, axes: tuple[str, ...]
-    ) -> np.ndarray:
-        """``|d ln L/d ln x_j| |ln x_j - ln x_j,seen|`` by axis j, from the run seen from which their sum is least; shape (axis, n)."""
+    def _slope(self, density: Density, position: np.ndarray, data: Any, loss: Any, axes: tuple[str, ...]) -> np.ndarray:
+        """``|d ln L/d ln x_j|`` at every run, averaged over draws; shape (axis, n)."""
 
         def ln_expected(axis: str | None) -> np.ndarray:
             factor = {name: np.exp(_BUMP) if name == axis else 1.0 for name in data.covariates}
@@ -103,15 +108,10 @@ class Subsets:
             return np.log(density.expected(position, moved, loss)[EXPECTED][0])
 
         base = ln_expected(None)
-        moves = [axis for axis in axes if axis in self.law.covariates]
-        slope = {axis: np.abs(ln_expected(axis) - base).mean(axis=0) / _BUMP for axis in moves}
-        steps = np.zeros((len(axes), len(kept), int(kept.sum())))
-        for j, axis in enumerate(axes):
-            if axis in slope:
-                ln = np.log(self.frame[axis].to_numpy(float))
-                steps[j] = slope[axis][kept] * np.abs(ln[:, None] - ln[kept])
-        nearest = steps.sum(axis=0).argmin(axis=1)
-        return steps[:, np.arange(len(kept)), nearest]
+        reads = [
+            np.abs(ln_expected(axis) - base).mean(axis=0) if axis in self.law.covariates else 0.0 * base[0] for axis in axes
+        ]
+        return np.stack(reads) / _BUMP if axes else np.zeros((0, base.shape[1]))
 
 
 def with_law(spec: FitSpec, name: str, size: Any = None) -> FitSpec:

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayesmoe.criticism.misfit import GROWTH_MEDIAN, log_densities, misfit, miss_per_reach, predicted, prior_misfit
+from bayesmoe.criticism.misfit import GROWTH_MEDIAN, log_densities, misfit, miss_per_reach, predicted
+
+
+AXES = ["n_dense", "tokens"]
 
 
 def forecast(m: float, seed: int, *, reach: float = 0.1, runs: int = 20, parameter_sd: float = 1e-4) -> xr.Dataset:
@@ -23,34 +26,34 @@ def forecast(m: float, seed: int, *, reach: float = 0.1, runs: int = 20, paramet
             "reach": (("axis", "run"), away),
             "observed": ("run", observed),
         },
-        coords={"axis": ["n_dense", "tokens"]},
+        coords={"axis": AXES},
     )
 
 
 def test_a_steady_miss_is_a_shift_along_its_axis_alone() -> None:
-    found = misfit([forecast(0.3, seed) for seed in range(8)], seed=0)
+    found = misfit([forecast(0.3, seed) for seed in range(8)], AXES, seed=0)
     shift = found["shift"]
     assert float(shift.sel(axis="n_dense").mean()) == pytest.approx(0.3, abs=0.06)
     assert abs(float(shift.sel(axis="tokens").mean())) < 0.03
     assert float(found["growth"].sel(axis="n_dense").median()) < GROWTH_MEDIAN
-    steady = misfit([forecast(0.0, seed) for seed in range(8)], seed=0)
+    steady = misfit([forecast(0.0, seed) for seed in range(8)], AXES, seed=0)
     assert abs(float(steady["shift"].sel(axis="n_dense").mean())) < 0.05
 
 
 def test_misses_of_either_sign_are_growth() -> None:
-    found = misfit([forecast(0.5 * (-1) ** seed, seed) for seed in range(8)], seed=0)
+    found = misfit([forecast(0.5 * (-1) ** seed, seed) for seed in range(8)], AXES, seed=0)
     assert abs(float(found["shift"].sel(axis="n_dense").mean())) < 0.15
     assert float(found["growth"].sel(axis="n_dense").median()) > 1.5 * GROWTH_MEDIAN
 
 
 def test_a_miss_that_the_parameters_explain_says_little() -> None:
-    sure = misfit([forecast(0.3, 0)], seed=0)["shift"].sel(axis="n_dense")
-    unsure = misfit([forecast(0.3, 0, parameter_sd=0.2)], seed=0)["shift"].sel(axis="n_dense")
+    sure = misfit([forecast(0.3, 0)], AXES, seed=0)["shift"].sel(axis="n_dense")
+    unsure = misfit([forecast(0.3, 0, parameter_sd=0.2)], AXES, seed=0)["shift"].sel(axis="n_dense")
     assert float(sure.mean()) > 3 * abs(float(unsure.mean()))
 
 
 def test_without_cuts_that_reach_along_an_axis_its_prior_remains() -> None:
-    found, prior = misfit([forecast(0.3, 0)], seed=0), prior_misfit(["n_dense", "tokens"], seed=1)
+    found, prior = misfit([forecast(0.3, 0)], AXES, seed=0), misfit([], AXES, seed=1)
     for name in ("shift", "growth"):
         ours, theirs = found[name].sel(axis="tokens"), prior[name].sel(axis="tokens")
         assert float(ours.std()) == pytest.approx(float(theirs.std()), rel=0.25)
@@ -59,7 +62,7 @@ def test_without_cuts_that_reach_along_an_axis_its_prior_remains() -> None:
 def test_bands_widen_with_reach_and_share_their_misfit() -> None:
     away = forecast(0.0, 0).isel(run=[0, 1, 2])
     away = away.assign(reach=(("axis", "run"), np.array([[0.0, 0.1, 0.4], [0.0, 0.0, 0.0]])))
-    draws = np.log(predicted(away, prior_misfit(["n_dense", "tokens"], seed=0), draws=4000, seed=0))
+    draws = np.log(predicted(away, misfit([], AXES, seed=0), draws=4000, seed=0))
     spread = draws.std(axis=0)
     assert spread[0] < 0.002
     assert spread[2] == pytest.approx(4 * spread[1], rel=0.1)
@@ -71,7 +74,7 @@ def test_bands_widen_with_reach_and_share_their_misfit() -> None:
 def test_log_densities_are_those_of_the_draws() -> None:
     """The mean density of a run equals the density of draws around it, by a histogram of 20,000 draws."""
     one = forecast(0.1, 0).isel(run=[3])
-    own = prior_misfit(["n_dense", "tokens"], seed=0)
+    own = misfit([], AXES, seed=0)
     density = float(np.exp(log_densities(one, own, draws=20_000, seed=1)).mean())
     draws, y = predicted(one, own, draws=20_000, seed=2)[:, 0], float(one["observed"][0])
     width = 0.02
@@ -80,7 +83,7 @@ def test_log_densities_are_those_of_the_draws() -> None:
 
 def test_the_prior_misses_by_what_the_docs_say() -> None:
     """Median and 90th percentile of |shift + growth z|, as printed on the page of backtests."""
-    own = prior_misfit(["n_dense"] * 50, seed=0)
+    own = misfit([], ["n_dense"] * 50, seed=0)
     rng = np.random.default_rng(1)
     misses = np.abs(own["shift"].values + own["growth"].values * rng.standard_normal(own["shift"].shape))
     assert np.median(misses) == pytest.approx(0.14, abs=0.01)
