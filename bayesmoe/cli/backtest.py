@@ -29,13 +29,15 @@ def backtest(
 
     from bayesmoe.cli.settings import configure
     from bayesmoe.errors import InputError
+    from bayesmoe.inference.members import AVERAGE
     from bayesmoe.inference.spec import load_table, spec_from
 
     if (hold_out is None) == (forward is None):
         raise InputError("give one of them", column="--hold-out or --forward", cure='such as --hold-out "n_dense > 1e9"')
     spec = spec_from(
         target,
-        law={"size": size},
+        laws=[AVERAGE, *law] if law else [],
+        size=size,
         groups={"column": group, "dense": dense_group},
         data={"select": select},
         columns=map_ or [],
@@ -48,10 +50,7 @@ def backtest(
 
     table = load_table(spec.data, spec.groups)
     masks = {hold_out: held_out(table, hold_out)} if hold_out is not None else forward_masks(spec, table.frame, forward or 1)
-    found = {
-        name: run(spec, table, mask, laws=law or (), report=lambda line: typer.echo(line, err=True))
-        for name, mask in masks.items()
-    }
+    found = {name: run(spec, table, mask, report=lambda line: typer.echo(line, err=True)) for name, mask in masks.items()}
     if json_:
         typer.echo(json.dumps(document(found), indent=2))
         return

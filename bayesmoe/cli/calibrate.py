@@ -35,7 +35,8 @@ def calibrate(
 
     spec = spec_from(
         target,
-        law={"name": law, "size": size},
+        laws=[law] if law else [],
+        size=size,
         groups={"column": group, "dense": dense_group},
         data={},
         columns=[],

@@ -12,7 +12,13 @@ import typer
 def fit(
     target: Annotated[Path, typer.Argument(metavar="SPEC.toml|RUNS.csv", help="A model spec, or a CSV or Parquet of runs.")],
     out: Annotated[Path, typer.Option(help="Where the posterior goes (netCDF).")],
-    law: Annotated[str | None, typer.Option(help="Law: yun, clark, chinchilla, ... or package.module:MyLaw.")] = None,
+    law: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Law: yun, clark, chinchilla, ... or package.module:MyLaw. Given several times, or as 'average': laws averaged by "
+            "how well they forecast larger runs."
+        ),
+    ] = None,
     size: Annotated[str | None, typer.Option(help="Size column the law reads: n_dense, n_active or n_total.")] = None,
     group: Annotated[str | None, typer.Option(help="Column that groups the runs (router, corpus, recipe, lab).")] = None,
     dense_group: Annotated[str | None, typer.Option(help="Group of the dense runs that all groups share.")] = None,
@@ -34,15 +40,16 @@ def fit(
         str | None, typer.Option(help="Keep each run's log-likelihood: auto (while it is small), always, never.")
     ] = None,
 ) -> None:
-    """Fit a scaling law to a table of runs by MCMC."""
+    """Fit a scaling law, or an average of several, to a table of runs by MCMC."""
     from bayesmoe.cli.progress import sampling_progress
     from bayesmoe.cli.settings import configure
     from bayesmoe.files import require_writable
-    from bayesmoe.inference.spec import load_table, spec_from
+    from bayesmoe.inference.spec import spec_from
 
     spec = spec_from(
         target,
-        law={"name": law, "size": size},
+        laws=law or [],
+        size=size,
         groups={"column": group, "dense": dense_group},
         data={"select": select},
         columns=map_ or [],
@@ -62,12 +69,15 @@ def fit(
     configure()
     from bayesmoe.criticism.checks import check
     from bayesmoe.inference.fit import fit as fit_spec
-    from bayesmoe.inference.spec import law_of
     from bayesmoe.inference.store import save_fit
 
-    table = load_table(spec.data, spec.groups, law_of(spec.law).response)
     with sampling_progress() as show:
-        tree = fit_spec(spec, table=table, report=show)
+        if spec.average is not None:
+            from bayesmoe.criticism.averaged import fit_average
+
+            tree = fit_average(spec, report=show, say=lambda line: typer.echo(line, err=True))
+        else:
+            tree = fit_spec(spec, report=show)
     save_fit(tree, out)
     gate = check(tree) if spec.sampler.chains > 1 or spec.sampler.method != "mcmc" else None
     runs = tree["observed_data"].sizes["run"]

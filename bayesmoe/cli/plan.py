@@ -27,17 +27,18 @@ def plan(
     from bayesmoe.cli.settings import configure
 
     configure()
-    from bayesmoe.criticism.checks import gate_for_plan
+    from bayesmoe.criticism.checks import gate_for_plan, with_extrapolation
     from bayesmoe.inference.store import load_fit
     from bayesmoe.planning.plan import plan as plan_fit
     from bayesmoe.planning.plan import save_plan
-    from bayesmoe.planning.risk import as_document, risk
+    from bayesmoe.planning.risk import as_document, risk, times_beyond
     from bayesmoe.report import text
 
     posterior = load_fit(fit)
     gate = gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
     found = plan_fit(posterior, asked, verdict=gate.verdict)
     summary = risk(found)
+    gate = with_extrapolation(gate, times_beyond(posterior, summary))
     save_plan(found, out)
     if json_:
         typer.echo(json.dumps(as_document(found, summary), indent=2))

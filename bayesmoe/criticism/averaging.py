@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayesmoe.criticism.forward import axes_of
-from bayesmoe.criticism.misfit import log_densities, misfit
-from bayesmoe.criticism.scores import log_score
+from bayesmoe.criticism.misfit import log_densities, misfit, predicted
+from bayesmoe.criticism.scores import inside, log_score
+from bayesmoe.errors import InputError
+from bayesmoe.inference.spec import FitSpec
 from bayesmoe.laws import law_named
 
 _PER_CUT = 3.0
 _PRIOR = 1.0
 _ITERATIONS = 2000
 _SCORE_DRAWS = 800
+_DRAWS = 2000
 _EXPERT_LAWS = ("clark", "clark-unsaturated", "clark-bilinear", "yun", "house", "house-unsaturated", "ludziejewski", "wang")
 _DENSE_LAWS = ("kaplan", "chinchilla", "nested", "gadre")
 
@@ -30,15 +34,22 @@ class Average:
     ----------
     weights : dict of float
         Weight of each law, with sum 1.
+    weight_sd : dict of float
+        How far a weight would move with another choice of cuts: its jackknife standard error over cuts. NaN below two cuts.
     misfits : dict of Dataset
         Each law's :func:`bayesmoe.criticism.misfit.misfit`.
     scores : DataFrame
         Mean log score in nats a run, by cut and law.
+    coverage : float
+        Share of the runs asked that lay in the average's 90% band, each cut forecast with the weights that the other cuts give and the
+        prior of the misfit. NaN without cuts.
     """
 
     weights: dict[str, float]
+    weight_sd: dict[str, float]
     misfits: dict[str, xr.Dataset]
     scores: pd.DataFrame
+    coverage: float
 
 
 def average_of(forward: dict[str, dict[str, xr.Dataset]], axes: Sequence[str], *, seed: int) -> Average:
@@ -63,13 +74,46 @@ def average_of(forward: dict[str, dict[str, xr.Dataset]], axes: Sequence[str], *
     for cut in common:
         densities = [log_densities(forward[name][cut], own, draws=_SCORE_DRAWS, seed=seed) for name in names]
         found.append(np.stack([log_score(density) for density in densities]))
-    even = np.full(len(names), 1.0 / len(names))
-    weights = stacking_weights(found) if found else even
+    weights = stacking_weights(found, laws=len(names))
+    without = [stacking_weights(found[:i] + found[i + 1 :], laws=len(names)) for i in range(len(found))]
+    covered: list[np.ndarray] = []
+    for cut, others in zip(common, without, strict=True):
+        here = [forward[name][cut] for name in names]
+        draws = mixed(
+            [predicted(each, own, draws=_SCORE_DRAWS, seed=seed) for each in here], others, count=_DRAWS, seed=seed
+        )
+        covered.append(inside(draws, here[0]["observed"].values, 0.9))
     return Average(
         dict(zip(names, weights.tolist(), strict=True)),
+        dict(zip(names, _jackknife_sd(without, len(names)).tolist(), strict=True)),
         {name: misfit(list(forward[name].values()), axes, seed=seed) for name in names},
         pd.DataFrame([each.mean(axis=1) for each in found], index=pd.Index(common, name="cut"), columns=names),
+        float(np.concatenate(covered).mean()) if covered else float("nan"),
     )
+
+
+def _jackknife_sd(without: list[np.ndarray], laws: int) -> np.ndarray:
+    count = len(without)
+    if count < 2:
+        return np.full(laws, np.nan)
+    return np.std(without, axis=0) * np.sqrt(count - 1)
+
+
+def laws_of(spec: FitSpec, frame: pd.DataFrame) -> tuple[str, ...]:
+    """Laws that a spec's average is made of: those it names, else those that the table can tell something about.
+
+    Raises
+    ------
+    InputError
+        One of them predicts something else than losses.
+    """
+    names = (
+        spec.average.laws if spec.average is not None and spec.average.laws else default_laws(frame, size_of(spec, frame))
+    )
+    for name in names:
+        if (response := law_named(name).response) != "loss":
+            raise InputError(f"predicts {response}, not loss", column="law", value=name, cure="leave it out of the average")
+    return names
 
 
 def default_laws(frame: pd.DataFrame, size: str) -> tuple[str, ...]:
@@ -91,7 +135,14 @@ def default_laws(frame: pd.DataFrame, size: str) -> tuple[str, ...]:
     return tuple(name for name in names if name not in ("house-unsaturated", "ludziejewski", "wang"))
 
 
-def stacking_weights(log_scores: Sequence[np.ndarray]) -> np.ndarray:
+def size_of(spec: FitSpec, frame: pd.DataFrame) -> Any:
+    """Column of size that all laws of an average read: the spec's own, or ``n_dense`` where every run has it, else ``n_active``."""
+    if spec.law.size is not None:
+        return spec.law.size
+    return "n_dense" if "n_dense" in frame and frame["n_dense"].notna().all() else "n_active"
+
+
+def stacking_weights(log_scores: Sequence[np.ndarray], *, laws: int) -> np.ndarray:
     """Weights that maximise the forecast score of the mixture, and a little evenness.
 
     ``sum_c 3 mean_(i in c) ln sum_k w_k p_k(y_i) + sum_k ln w_k``
@@ -103,26 +154,22 @@ def stacking_weights(log_scores: Sequence[np.ndarray]) -> np.ndarray:
     ----------
     log_scores : sequence of array, shape (law, run)
         Log predictive densities of the runs that each cut asked for, in nats.
+    laws : int
+        How many.
 
     Returns
     -------
     array, shape (law,)
         Positive, with sum 1. Even where there is no cut.
 
-    Raises
-    ------
-    ValueError
-        There is neither cut nor law.
-
     References
     ----------
     Yao et al. 2018, arXiv:1704.02030, Eq. 4 (stacking of predictive distributions); here on forward validation.
     """
-    if not log_scores:
-        raise ValueError("stacking needs at least one cut")
-    laws = len(log_scores[0])
     share = [np.exp(score - score.max(axis=0)) for score in log_scores]
     weight = np.full(laws, 1.0 / laws)
+    if not share:
+        return weight
     # Expectation-maximisation: every step raises the objective, which is concave.
     for _ in range(_ITERATIONS):
         before = weight

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from bayesmoe.criticism.averaging import Average, average_of, default_laws, mixed
+from bayesmoe.criticism.averaging import Average, average_of, laws_of, mixed, size_of
 from bayesmoe.criticism.baselines import huber_bootstrap, with_residuals
 from bayesmoe.criticism.compare import HIGH_K
 from bayesmoe.criticism.forward import axes_of, forward_forecasts
@@ -21,7 +21,6 @@ from bayesmoe.criticism.scores import scores
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.inference.subsets import Subsets, with_law
-from bayesmoe.laws import law_named
 from bayesmoe.runs import RunTable
 
 AVERAGE = "average of laws"
@@ -116,7 +115,6 @@ def backtest(
     table: RunTable,
     held: np.ndarray,
     *,
-    laws: Sequence[str] = (),
     baseline: bool = True,
     report: Callable[[str], None] = lambda line: None,
 ) -> Backtest:
@@ -128,13 +126,11 @@ def backtest(
     Parameters
     ----------
     spec : FitSpec
-        Groups, size and seed; its law is used when ``laws`` is empty and nothing is known better.
+        Groups, size, seed, and the laws of its ``average``; those that the table can tell something about where it names none.
     table : RunTable
         All runs.
     held : array of bool, shape (n,)
         Runs held out, in the table's order.
-    laws : sequence of str
-        Laws of the average; :func:`default_laws` when empty.
     baseline : bool
         Whether to run Huber + bootstrap beside it.
     report : callable
@@ -154,10 +150,7 @@ def backtest(
         )
     frame = table.frame
     size = size_of(spec, frame)
-    names = tuple(laws) or default_laws(frame, size)
-    for name in names:
-        if (response := law_named(name).response) != "loss":
-            raise InputError(f"predicts {response}, not loss", column="law", value=name, cure="leave it out of the average")
+    names = laws_of(spec, frame)
     forecasts = _forecasts(spec, table, held, names, size, report)
     found = judged(forecasts, average_of(forecasts.forward, forecasts.axes, seed=spec.sampler.seed), seed=spec.sampler.seed)
     if not baseline:
@@ -214,13 +207,6 @@ def judged(forecasts: Forecasts, average: Average, *, seed: int) -> Backtest:
         times_beyond={axis: float(frame.loc[held, axis].max() / frame.loc[~held, axis].max()) for axis in forecasts.axes},
         budget_beyond=budget[held] / budget[~held].max(),
     )
-
-
-def size_of(spec: FitSpec, frame: pd.DataFrame) -> Any:
-    """Column of size that all laws of an average read: the spec's own, or ``n_dense`` where every run has it, else ``n_active``."""
-    if spec.law.size is not None:
-        return spec.law.size
-    return "n_dense" if "n_dense" in frame and frame["n_dense"].notna().all() else "n_active"
 
 
 def _loo(forecast: xr.Dataset) -> Loo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +13,7 @@ import xarray as xr
 from bayesmoe.criticism.predictive import headline_names, prior_overlap
 from bayesmoe.errors import InputError
 from bayesmoe.inference.attempts import APART, Attempt
+from bayesmoe.inference.members import AVERAGE, LAWS, members
 from bayesmoe.inference.spec import coordinates_of
 from bayesmoe.inference.store import law_of_fit, reference_of_fit, spec_of
 from bayesmoe.laws.identifiability import weakest_direction
@@ -68,6 +70,15 @@ _OTHER_MODE = (
     "are equally likely, the posterior has two modes"
 )
 _ONE_TOO_MANY = "no table of runs could tell these coordinates apart: take one out of the law"
+_LEFT_OUT = "these laws say nothing here: give them other priors or runs, or name the laws that you want (--law)"
+_NOT_COVERED = "larger runs fell outside the band more often than it says: train something in between before you sign"
+_WEIGHTS_HANG = "which law is right hangs on a few runs: look at the plan without each law, and train larger runs"
+_TOO_FAR = "train something in between before you sign"
+_LEAST_COVERAGE, _POOR_COVERAGE, _MOST_WEIGHT_SD = 0.8, 0.5, 0.25
+FAR = {"train_flop": 100.0}
+"""Times the largest run from which a plan is a long extrapolation; of everything else, ten."""
+
+_FAR = 10.0
 _MODE_GAP_NATS = 10.0
 _LEAST_STRENGTH = 1e-6
 _MOST_OVERLAP = 0.8
@@ -84,22 +95,27 @@ def check(fit: xr.DataTree) -> Gate:
     (:mod:`bayesmoe.laws.identifiability`), and so does a fit whose earlier attempt had chains in two places of like density. The shape of saturation is reported but not judged: e_max is rarely pinned, and what that means is
     a matter of the plan.
 
+    Of an average, each check is that of the law in which it is worst, laws that were left out are named, and forward validation is
+    judged: how often its 90% band held the larger runs, and how far the weights hang on the choice of cuts.
+
     Parameters
     ----------
     fit : DataTree
-        Groups ``posterior`` and ``sample_stats``.
+        Groups ``posterior`` and ``sample_stats``, or those of an average.
 
     Returns
     -------
     Gate
         PASS needs R-hat <= 1.01, both sizes >= 400, no divergence and E-BFMI >= 0.3. FAIL is R-hat > 1.05, a size < 100, more
         than 1 % divergent transitions, E-BFMI < 0.2 or anything that cannot be computed. REVIEW lies between, or a prior
-        overlap above 0.8. For an approximation PASS needs k <= 0.7 and an effective size >= 400; FAIL is k > 1 or a size < 100.
+        overlap above 0.8, a forward coverage below 0.8 (FAIL: 0.5) or a weight's standard error above 0.25. For an approximation PASS needs k <= 0.7 and an effective size >= 400; FAIL is k > 1 or a size < 100.
 
     References
     ----------
     Vehtari et al. 2021, arXiv:1903.08008 (R-hat and effective sample size); Betancourt 2016, arXiv:1604.00695 (E-BFMI).
     """
+    if LAWS in fit.children:
+        return _of_average(fit)
     if "pareto_k" in fit.attrs:
         return Gate((*_importance(fit), _law_identified(fit), *_identified(fit)), str(fit.attrs["method"]))
     posterior = _sampled(fit)
@@ -136,6 +152,77 @@ def check(fit: xr.DataTree) -> Gate:
             *_identified(fit),
         )
     )
+
+
+def _of_average(fit: xr.DataTree) -> Gate:
+    worst: dict[str, Check] = {}
+    for name, member in members(fit).items():
+        for found in check(member.fit).checks:
+            named = dataclasses.replace(found, where=f"{name}: {found.where}")
+            known = worst.get(found.name)
+            if known is None or VERDICTS.index(named.verdict) > VERDICTS.index(known.verdict):
+                worst[found.name] = named
+    table = fit[AVERAGE].to_dataset()
+    left_out = json.loads(table.attrs["left_out"])
+    coverage, spread = float(table.attrs["coverage"]), table["weight_sd"].values
+    widest = int(np.argmax(np.nan_to_num(spread, nan=0.0)))
+    return Gate(
+        (
+            *worst.values(),
+            _check(
+                "laws left out",
+                float(len(left_out)),
+                "; ".join(f"{name}: {why}" for name, why in left_out.items()) or "all laws converged",
+                "none",
+                not left_out,
+                True,
+                _LEFT_OUT,
+            ),
+            _check(
+                "forward coverage",
+                coverage,
+                f"90% band, {table.sizes['cut']} cuts",
+                f"at least {_LEAST_COVERAGE:g}",
+                coverage >= _LEAST_COVERAGE,
+                not coverage < _POOR_COVERAGE,
+                _NOT_COVERED,
+            ),
+            _check(
+                "weight spread",
+                float(spread[widest]),
+                str(table["law"].values[widest]),
+                f"at most {_MOST_WEIGHT_SD:g}",
+                bool(spread[widest] <= _MOST_WEIGHT_SD),
+                True,
+                _WEIGHTS_HANG,
+            ),
+        )
+    )
+
+
+def with_extrapolation(gate: Gate, times: dict[str, float]) -> Gate:
+    """The gate of a plan: the fit's, and how far beyond the runs its choices lie.
+
+    Parameters
+    ----------
+    gate : Gate
+        Of the fit.
+    times : dict of float
+        By covariate, times the largest value trained; see :func:`bayesmoe.planning.risk.times_beyond`.
+    """
+    if not times:
+        return gate
+    where = max(times, key=lambda name: times[name] / FAR.get(name, _FAR))
+    rule = ", ".join(f"{name} at most {FAR.get(name, _FAR):g}x" for name in times)
+    near = not far(times)
+    return dataclasses.replace(
+        gate, checks=(*gate.checks, _check("extrapolation", times[where], where, rule, near, True, _TOO_FAR))
+    )
+
+
+def far(times: dict[str, float]) -> bool:
+    """Whether a plan lies so many times beyond the largest run that something should be trained in between."""
+    return any(value > FAR.get(name, _FAR) for name, value in times.items())
 
 
 def gate_for_plan(fit: xr.DataTree, *, despite_fail: bool, file: Any = None) -> Gate:

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
+from bayesmoe.inference.members import misfit_draws
 from bayesmoe.inference.model import noisy
 
 GROWTH_MEDIAN, GROWTH_LOG_SD = 0.15, 0.6
@@ -135,7 +136,4 @@ def _moved(
     expected = forecast["expected"].values[index]
     if own is None:
         return index, expected
-    which = rng.integers(own.sizes["draw"], size=draws)
-    shift, growth = own["shift"].values[which], own["growth"].values[which]
-    moved = shift + growth * rng.standard_normal(shift.shape)
-    return index, expected * np.exp(moved @ forecast["reach"].values)
+    return index, expected * np.exp(misfit_draws(own, draws, rng) @ forecast["reach"].values)

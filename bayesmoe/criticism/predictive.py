@@ -67,17 +67,3 @@ def headline_names(fit: xr.DataTree) -> list[str]:
             continue
         names.append(f"{name}_population" if name in pooled else name)
     return names
-
-
-def extrapolation(fit: xr.DataTree, target: dict[str, float]) -> dict[str, float]:
-    """How many times beyond the largest trained value each quantity of a plan lies.
-
-    Parameters
-    ----------
-    fit : DataTree
-        Its ``constant_data`` holds the covariates of the runs.
-    target : dict of float
-        Planned values under the run table's column names.
-    """
-    runs = fit["constant_data"].dataset
-    return {name: value / float(runs[name].max()) for name, value in target.items() if name in runs}

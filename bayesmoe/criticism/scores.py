@@ -40,6 +40,12 @@ def log_score(log_density: np.ndarray) -> np.ndarray:
     return most + np.log(np.exp(log_density - most).mean(axis=0))
 
 
+def inside(draws: np.ndarray, observed: np.ndarray, level: float) -> np.ndarray:
+    """Whether each observation lies in the central interval of draws of shape (draw, n); shape (n,)."""
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return (observed >= low) & (observed <= high)
+
+
 def scores(draws: np.ndarray, observed: np.ndarray) -> xr.Dataset:
     """Summary scores of a forecast.
 
@@ -56,17 +62,13 @@ def scores(draws: np.ndarray, observed: np.ndarray) -> xr.Dataset:
         ``coverage`` by ``level``, ``crps`` and ``sharpness`` (mean width of the 90% band) in nats per token, ``bias`` (mean of
         ln observed over median), and by ``run`` the probability integral transform ``pit``, the share of draws below.
     """
-    coverage, widths = [], {}
-    for level in LEVELS:
-        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        coverage.append(((observed >= low) & (observed <= high)).mean())
-        widths[level] = float((high - low).mean())
+    low, high = np.quantile(draws, [0.05, 0.95], axis=0)
     return xr.Dataset(
         {
-            "coverage": ("level", np.array(coverage)),
+            "coverage": ("level", np.array([inside(draws, observed, level).mean() for level in LEVELS])),
             "crps": float(crps(draws, observed).mean()),
             "bias": float(np.log(observed / np.median(draws, axis=0)).mean()),
-            "sharpness": widths[0.9],
+            "sharpness": float((high - low).mean()),
             "pit": ("run", (draws < observed).mean(axis=0)),
         },
         coords={"level": list(LEVELS)},

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from bayesmoe.errors import InputError, nearest
+from bayesmoe.inference.members import AVERAGE
 from bayesmoe.laws import Coordinate, Law, law_named
 from bayesmoe.runs import RunTable, as_run_table, load_source, read_runs
 from bayesmoe.specs import from_mapping, read_toml, spec
@@ -94,14 +95,30 @@ class SamplerSpec:
 
 
 @spec
+class AverageSpec:
+    """Laws to average by how well they forecast larger runs; none named: those that the table can tell something about."""
+
+    laws: tuple[str, ...] = ()
+
+
+@spec
 class FitSpec:
-    """Everything a posterior follows from."""
+    """Everything a posterior follows from: of ``law``, or of several laws where there is an ``average``."""
 
     data: DataSpec
     name: str = "unnamed"
     law: LawSpec = Field(default_factory=LawSpec)
+    average: AverageSpec | None = None
     groups: GroupSpec | None = None
     sampler: SamplerSpec = Field(default_factory=SamplerSpec)
+
+    @model_validator(mode="after")
+    def _one_or_many(self) -> FitSpec:
+        if self.average is not None and (self.law.options or self.law.priors):
+            raise ValueError("law.options and law.priors are one law's own; leave them out of an average")
+        if self.average is not None and self.sampler.method != "mcmc":
+            raise ValueError("an average of laws is sampled: leave out sampler.method, or fit one law")
+        return self
 
 
 def read_fit_spec(path: str | Path) -> FitSpec:
@@ -117,7 +134,8 @@ def read_fit_spec(path: str | Path) -> FitSpec:
 def spec_from(
     target: str | Path,
     *,
-    law: dict[str, Any],
+    laws: list[str],
+    size: str | None,
     groups: dict[str, Any],
     data: dict[str, Any],
     columns: list[str],
@@ -129,7 +147,11 @@ def spec_from(
     ----------
     target : path
         A model spec (.toml), or a run table.
-    law, groups, data, sampler : dict
+    laws : list of str
+        One law; several, or "average", to average; none leaves the spec's.
+    size : str, optional
+        Column of the law's size.
+    groups, data, sampler : dict
         Keys of these sections; None leaves a key as it is.
     columns : list of str
         ``ours=yours`` pairs.
@@ -138,6 +160,10 @@ def spec_from(
         base = dataclasses.asdict(read_fit_spec(target))
     else:
         base = {"name": Path(target).stem, "data": {"file": str(target)}}
+    one = laws[0] if len(laws) == 1 and laws[0] != AVERAGE else None
+    if laws:
+        base["average"] = None if one else {"laws": [name for name in laws if name != AVERAGE]}
+    law = {"name": one, "size": size}
     given = {key: _given(values) for key, values in {"law": law, "groups": groups, "data": data, "sampler": sampler}.items()}
     for section, values in given.items():
         if values:

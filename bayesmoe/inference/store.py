@@ -16,6 +16,7 @@ import bayesmoe
 from bayesmoe.errors import InputError
 from bayesmoe.files import write_netcdf
 from bayesmoe.inference.attempts import Attempt
+from bayesmoe.inference.members import AVERAGE, LAWS
 from bayesmoe.inference.model import Data, Structure
 from bayesmoe.inference.sample import Samples
 from bayesmoe.inference.spec import FitSpec, law_of
@@ -121,7 +122,8 @@ def load_fit(path: str | Path) -> xr.DataTree:
         The file is missing, is not a fit of this package, or was written in another layout.
     """
     tree = _load_netcdf(path, "a fit made by `bayesmoe fit`")
-    missing = {"posterior", "sample_stats", "constant_data"} - set(tree.children)
+    nodes = {AVERAGE, LAWS} if LAWS in tree.children else {"posterior", "sample_stats"}
+    missing = (nodes | {"constant_data"}) - set(tree.children)
     if missing or not {"spec", "format", "law", "pooled"} <= set(tree.attrs):
         raise InputError("is not a fit of bayesmoe", file=path, cure="make one with `bayesmoe fit`")
     if (found := int(tree.attrs["format"])) != FORMAT:

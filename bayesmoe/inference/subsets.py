@@ -117,4 +117,4 @@ class Subsets:
 def with_law(spec: FitSpec, name: str, size: Any = None) -> FitSpec:
     """The same fit of another law, with that law's own priors."""
     law = dataclasses.replace(spec.law, name=name, options={}, priors={}, size=size)
-    return dataclasses.replace(spec, law=law)
+    return dataclasses.replace(spec, law=law, average=None)

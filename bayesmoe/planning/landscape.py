@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -15,14 +15,18 @@ from bayesmoe.costs.hardware import accelerator_named
 from bayesmoe.costs.latency import AnalyticLatency, Latency, Served, TableLatency, read_latency_table
 from bayesmoe.costs.serving import ServingCost, cheapest_replica
 from bayesmoe.errors import InputError
+from bayesmoe.inference.members import Member, members, misfit_draws, shares
+from bayesmoe.inference.reach import reach
 from bayesmoe.inference.spec import coordinates_of
 from bayesmoe.inference.store import GROUP_DIM, law_of_fit, reference_of_fit, spec_of
 from bayesmoe.laws import Law
-from bayesmoe.planning.optimum import minimise_unimodal
+from bayesmoe.planning.optimum import minimise
 from bayesmoe.planning.scenario import Scenario, drawn
 
 NEW_GROUP = "new"
 _SMALLEST, _LARGEST = 1e6, 1e14
+_GRID = 512
+_STEP = float(np.log(_LARGEST / _SMALLEST)) / (_GRID - 1)
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,10 @@ class Landscape:
         Draws of the scenario's uncertain numbers: shape (S, 1), or (S, K) where candidates differ.
     latency : Latency
         Seconds of a serving iteration.
+    misfit : array, shape (S, A), or None
+        Misfit per unit of reach along the law's A axes; None where the law was fitted alone.
+    reach : array, shape (K, G, A), or None
+        Reach of each candidate on an even grid of G sizes over all that are considered.
     """
 
     law: Law
@@ -59,6 +67,8 @@ class Landscape:
     fixed_tokens: float | None
     cost_draws: dict[str, Any]
     latency: Latency
+    misfit: Any = None
+    reach: Any = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -104,7 +114,7 @@ class Landscape:
 
     def loss_optimal(self) -> Any:
         """ln size of the lowest loss on the budget."""
-        return minimise_unimodal(self.loss_slope, *self.brackets())
+        return minimise(self.loss, self.loss_slope, *self.brackets())
 
     def serving(self, ln_size: Any) -> ServingCost:
         """Cost of serving, USD per million output tokens, with the cheapest number of GPUs."""
@@ -141,29 +151,55 @@ class Landscape:
     def _flop_per_token(self, ln_size: Any) -> Any:
         return self.family.train_flop_per_token(jnp.exp(ln_size), self.num_experts, self.scenario.training.flop_rule)
 
-    def _loss_of_one(self, ln_size: Any, num_experts: Any, parameters: dict[str, Any]) -> Any:
+    def _loss_of_one(self, ln_size: Any, candidate: tuple[Any, Any], draw: tuple[dict[str, Any], Any]) -> Any:
+        (num_experts, away), (parameters, misfit) = candidate, draw
         size = jnp.exp(ln_size)
         if self.fixed_tokens is None:
             training = self.scenario.training
             tokens = training.budget_flop / self.family.train_flop_per_token(size, num_experts, training.flop_rule)
         else:
             tokens = self.fixed_tokens
-        return self.law.loss(parameters, self.family.run(size, tokens, num_experts))
+        loss = self.law.loss(parameters, self.family.run(size, tokens, num_experts))
+        if misfit is None:
+            return loss
+        return loss * jnp.exp(misfit @ _between(away, (ln_size - np.log(_SMALLEST)) / _STEP))
 
     def _over_candidates(self, function: Any) -> Any:
         over_experts = jax.vmap(function, in_axes=(0, 0, None))
         over_draws = jax.vmap(over_experts, in_axes=(0, None, 0))
-        return lambda ln_size: over_draws(ln_size, self.num_experts, self.parameters)
+        return lambda ln_size: over_draws(ln_size, (self.num_experts, self.reach), (self.parameters, self.misfit))
 
 
-def landscape(fit: xr.DataTree, scenario: Scenario) -> Landscape:
-    """Candidates of a scenario under every draw of a fit.
+def _between(values: Any, place: Any) -> Any:
+    """Rows of values at whole places, shape (G, A), drawn straight between them; shape (A,)."""
+    below = jnp.clip(jnp.floor(place), 0, len(values) - 2).astype(int)
+    return values[below] + (place - below) * (values[below + 1] - values[below])
+
+
+def landscapes(fit: xr.DataTree, scenario: Scenario) -> dict[str, Landscape]:
+    """Candidates of a scenario under every draw of a fit, by law; of an average, each law has its share of the draws.
 
     Raises
     ------
     InputError
-        The scenario names no group of a grouped fit, or one it does not have; the law cannot tell the candidates apart.
+        The scenario names no group of a grouped fit, or one it does not have; a law cannot tell the candidates apart.
     """
+    laws = members(fit)
+    posteriors = {name: member.fit["posterior"].sizes for name, member in laws.items()}
+    total = min(sizes["chain"] * sizes["draw"] for sizes in posteriors.values())
+    counts = shares(np.array([member.weight for member in laws.values()]), total)
+    costs = _cost_draws(scenario, total, len(scenario.choices.num_experts))
+    found, first = {}, 0
+    for (name, member), count in zip(laws.items(), counts, strict=True):
+        if count:
+            own = {key: values[first : first + count] for key, values in costs.items()}
+            found[name] = _landscape(member, scenario, count, own)
+        first += count
+    return found
+
+
+def _landscape(member: Member, scenario: Scenario, draws: int, cost_draws: dict[str, Any]) -> Landscape:
+    fit = member.fit
     law = law_of_fit(fit)
     if not law.has_experts:
         raise InputError(
@@ -181,8 +217,10 @@ def landscape(fit: xr.DataTree, scenario: Scenario) -> Landscape:
     coordinates = _group_coordinates(fit, scenario)
     reference = reference_of_fit(fit)
     parameters = jax.vmap(lambda q: law.paper(q, reference))(coordinates)
-    draws = len(next(iter(coordinates.values())))
-    parameters = {name: jnp.broadcast_to(jnp.asarray(value), (draws,)) for name, value in parameters.items()}
+    every = len(next(iter(coordinates.values())))
+    # Evenly spaced: neighbours in a chain are alike.
+    kept = np.linspace(0, every - 1, draws).round().astype(int)
+    parameters = {name: jnp.broadcast_to(jnp.asarray(value), (every,))[kept] for name, value in parameters.items()}
     runs = fit["constant_data"].dataset
     fixed = (
         None if "tokens" in law.covariates else float(np.exp(np.log(runs["tokens"]).mean())) if "tokens" in runs else np.nan
@@ -192,9 +230,33 @@ def landscape(fit: xr.DataTree, scenario: Scenario) -> Landscape:
             f"the law {law.name!r} has no tokens term and its runs have no tokens column",
             cure="add tokens to the run table and refit",
         )
-    counts = jnp.asarray(scenario.choices.num_experts, dtype=float)
-    costs = _cost_draws(scenario, draws, len(counts))
-    return Landscape(law, parameters, counts, scenario.architecture.family(), scenario, fixed, costs, _latency(scenario))
+    found = Landscape(
+        law,
+        parameters,
+        jnp.asarray(scenario.choices.num_experts, dtype=float),
+        scenario.architecture.family(),
+        scenario,
+        fixed,
+        cost_draws,
+        _latency(scenario),
+    )
+    if member.beyond is None:
+        return found
+    misfit = misfit_draws(member.beyond, draws, np.random.default_rng((scenario.seed, 2)))
+    return replace(found, misfit=jnp.asarray(misfit), reach=_reach(found, member.beyond))
+
+
+def _reach(here: Landscape, beyond: xr.Dataset) -> Any:
+    size = np.exp(np.log(_SMALLEST) + _STEP * np.arange(_GRID))
+    flop_rule, budget = here.scenario.training.flop_rule, here.scenario.training.budget_flop
+    found, axes = [], list(map(str, beyond["axis"].values))
+    for count in here.scenario.choices.num_experts:
+        per_token = here.family.train_flop_per_token(size, float(count), flop_rule)
+        tokens = budget / per_token if here.fixed_tokens is None else here.fixed_tokens
+        run = here.family.run(size, tokens, float(count))
+        asked = np.stack([np.broadcast_to(np.log(np.asarray(run[axis], dtype=float)), size.shape) for axis in axes])
+        found.append(reach(asked, beyond["ln_covariate"].values, beyond["slope"].values).T)
+    return jnp.asarray(np.stack(found))
 
 
 def _group_coordinates(fit: xr.DataTree, scenario: Scenario) -> dict[str, Any]:

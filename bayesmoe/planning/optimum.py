@@ -11,6 +11,9 @@ import jax.numpy as jnp
 STEPS = 60
 """Bisection steps: 60 halvings of the widest bracket used leave less than one part in 1e15."""
 
+GRID = 64
+"""Points of the grid from which a minimum is sought."""
+
 
 def bisect(below: Callable[[Any], Any], low: Any, high: Any) -> tuple[Any, Any]:
     """Where a predicate that holds first and then no more stops to hold.
@@ -37,15 +40,24 @@ def bisect(below: Callable[[Any], Any], low: Any, high: Any) -> tuple[Any, Any]:
     return jax.lax.fori_loop(0, STEPS, halve, (low, high))
 
 
-def minimise_unimodal(slope: Callable[[Any], Any], low: Any, high: Any) -> Any:
-    """Minimum of a function that falls and then rises, from the sign of its derivative.
+def minimise(value: Callable[[Any], Any], slope: Callable[[Any], Any], low: Any, high: Any) -> Any:
+    """Lowest minimum of a function: the best point of an even grid, then its valley by the sign of the derivative.
 
     Parameters
     ----------
-    slope : callable
-        Elementwise derivative.
+    value, slope : callable
+        Elementwise function and its derivative. Of several minima less than a grid step apart, one is found.
     low, high : array
-        Bracket; the nearer end comes back when the derivative keeps one sign.
+        Bracket; the nearer end comes back when the lowest value is there.
     """
-    falling, _ = bisect(lambda x: slope(x) < 0, low, high)
+    step = (high - low) / (GRID - 1)
+
+    def better(number: Any, best: tuple[Any, Any]) -> tuple[Any, Any]:
+        least, at = best
+        x = low + number * step
+        found = value(x)
+        return jnp.where(found < least, found, least), jnp.where(found < least, x, at)
+
+    _, at = jax.lax.fori_loop(0, GRID, better, (jnp.full_like(low, jnp.inf), low))
+    falling, _ = bisect(lambda x: slope(x) < 0, jnp.maximum(at - step, low), jnp.minimum(at + step, high))
     return falling

@@ -17,12 +17,13 @@ from bayesmoe.costs.hardware import accelerator_named
 from bayesmoe.costs.training import training_usd
 from bayesmoe.errors import InputError
 from bayesmoe.files import write_netcdf
-from bayesmoe.planning.landscape import Landscape, landscape
+from bayesmoe.inference.members import members
+from bayesmoe.planning.landscape import Landscape, landscapes
 from bayesmoe.planning.problems import all_problems
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.specs import from_json, to_json
 
-FORMAT = 1
+FORMAT = 2
 _EDGE = 1e-3
 UNITS = {
     "n_dense": "parameters",
@@ -46,7 +47,7 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> xr.Dataset:
     Parameters
     ----------
     fit : DataTree
-        A fit of a law with an expert term.
+        A fit of a law with an expert term, or of several averaged.
     scenario : Scenario
         Budget, choices, fleet.
     verdict : {"PASS", "REVIEW", "FAIL"}
@@ -55,20 +56,43 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> xr.Dataset:
     Returns
     -------
     Dataset
-        Dimensions ``problem``, ``num_experts``, ``sample``. Sizes, tokens, loss, costs, GPU count, over-training ratio (tokens
+        Dimensions ``problem``, ``num_experts``, ``sample``, with the ``law`` of each sample. Sizes, tokens, loss, costs, GPU count, over-training ratio (tokens
         chosen over loss-optimal tokens at the same expert count and budget) and size ratio of each draw's own solution, NaN
         where ``feasible`` is False; ``loss_optimal_*`` at each draw's lowest loss; ``bound``, the constraint of each problem.
 
     Raises
     ------
     InputError
-        See :func:`bayesmoe.planning.landscape.landscape`.
+        See :func:`bayesmoe.planning.landscape.landscapes`.
     """
-    here = landscape(fit, scenario)
     base = scenario.choices.num_experts.index(scenario.choices.base_num_experts)
+    laws = landscapes(fit, scenario)
+    found = xr.concat([_solved(here, base) for here in laws.values()], "sample")
+    law_of_sample = np.repeat(list(laws), [here.shape[0] for here in laws.values()])
+    return found.assign_coords(
+        problem=[problem.name for problem in all_problems],
+        num_experts=list(scenario.choices.num_experts),
+        law=("sample", law_of_sample),
+    ).assign_attrs(
+        {
+            "format": FORMAT,
+            "bayesmoe_version": bayesmoe.__version__,
+            "scenario": to_json(scenario),
+            "law": fit.attrs["law"],
+            "gate": verdict,
+            "method": fit.attrs["method"],
+            "fixed_tokens": max(here.fixed_tokens or 0.0 for here in laws.values()),
+            "data_origin": fit.attrs["data_origin"],
+            "fit_sha256": fingerprint(fit),
+            "data_sha256": fit.attrs["data_sha256"],
+            "data_simulated": fit.attrs["data_simulated"],
+        }
+    )
 
-    def solved(parameters: dict[str, Any], cost_draws: dict[str, Any]) -> Any:
-        part = replace(here, parameters=parameters, cost_draws=cost_draws)
+
+def _solved(here: Landscape, base: int) -> xr.Dataset:
+    def solved(draws: dict[str, Any]) -> Any:
+        part = replace(here, **draws)
         optimal = part.loss_optimal()
         low, high = part.brackets()
         # An optimum at the edge of all sizes is none, unless the budget itself is the edge.
@@ -79,7 +103,8 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> xr.Dataset:
         feasible = [ok & inside & inside[:, base][:, None] for _, ok, _ in solutions]
         return at_optimum, chosen, feasible, [bound for _, _, bound in solutions]
 
-    at_optimum, chosen, feasible, bounds = jax.tree.map(np.asarray, jax.jit(solved)(here.parameters, here.cost_draws))
+    draws = {"parameters": here.parameters, "cost_draws": here.cost_draws, "misfit": here.misfit, "reach": here.reach}
+    at_optimum, chosen, feasible, bounds = jax.tree.map(np.asarray, jax.jit(solved)(draws))
     feasible = np.stack(feasible).transpose(0, 2, 1)
     dims = ("problem", "num_experts", "sample")
     variables: dict[str, Any] = {"feasible": (dims, feasible)}
@@ -89,23 +114,7 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> xr.Dataset:
     for name in ("n_dense", "n_active", "n_total", "tokens", "loss", "serving_usd_per_million_tokens", "train_usd"):
         variables[f"loss_optimal_{name}"] = (dims[1:], at_optimum[name].T, {"units": UNITS[name]})
     variables["bound"] = (("problem", "sample"), np.stack(bounds))
-    return xr.Dataset(
-        variables,
-        coords={"problem": [problem.name for problem in all_problems], "num_experts": list(scenario.choices.num_experts)},
-        attrs={
-            "format": FORMAT,
-            "bayesmoe_version": bayesmoe.__version__,
-            "scenario": to_json(scenario),
-            "law": here.law.name,
-            "gate": verdict,
-            "method": fit.attrs["method"],
-            "fixed_tokens": here.fixed_tokens or 0.0,
-            "data_origin": fit.attrs["data_origin"],
-            "fit_sha256": fingerprint(fit),
-            "data_sha256": fit.attrs["data_sha256"],
-            "data_simulated": fit.attrs["data_simulated"],
-        },
-    )
+    return xr.Dataset(variables)
 
 
 def _quantities(part: Landscape, ln_size: Any, optimal: Any) -> dict[str, Any]:
@@ -164,7 +173,8 @@ def load_plan(path: str | Path, *, of: xr.DataTree | None = None) -> xr.Dataset:
 def fingerprint(fit: xr.DataTree) -> str:
     """Checksum of a fit's draws and spec, which ties a plan to its fit."""
     digest = hashlib.sha256(fit.attrs["spec"].encode())
-    digest.update(np.ascontiguousarray(fit["posterior"]["noise_scale"].values).tobytes())
+    for member in members(fit).values():
+        digest.update(np.ascontiguousarray(member.fit["posterior"]["noise_scale"].values).tobytes())
     return digest.hexdigest()
 
 

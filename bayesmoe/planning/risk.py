@@ -75,6 +75,37 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
     return summary.assign_attrs(plan.attrs)
 
 
+def times_beyond(fit: xr.DataTree, summary: xr.Dataset) -> dict[str, float]:
+    """Times the largest run at which the choices of a plan lie, worst over problems, by column of the run table."""
+    runs = fit["constant_data"].dataset
+    trained = {str(name): float(values.max()) for name, values in runs.data_vars.items() if values.dtype.kind == "f"}
+    # Sources count compute by rules of their own, so both sides are counted anew by one.
+    trained.pop("train_flop", None)
+    if {"n_active", "tokens"} <= set(trained):
+        trained["train_flop"] = 6.0 * float((runs["n_active"] * runs["tokens"]).max())
+    worst: dict[str, float] = {}
+    for problem in summary["problem"].values:
+        part = summary.sel(problem=problem, quantile=0.5)
+        if not (choice := int(part["choice"])):
+            continue
+        row = part.sel(num_experts=choice)
+        target = {name: float(row[name]) for name in ("n_dense", "n_active", "tokens")}
+        target |= {"num_experts": float(choice), "train_flop": 6.0 * target["n_active"] * target["tokens"]}
+        for name, value in target.items():
+            if name in trained:
+                worst[name] = max(value / trained[name], worst.get(name, 0.0))
+    return worst
+
+
+def without_each_law(plan: xr.Dataset) -> dict[str, xr.Dataset]:
+    """Risk of a plan on an average of laws without each of them; empty for a plan on one law."""
+    laws = plan["law"].values
+    names = dict.fromkeys(map(str, laws))
+    if len(names) < 2:
+        return {}
+    return {name: risk(plan.isel(sample=laws != name)) for name in names}
+
+
 def as_document(plan: xr.Dataset, summary: xr.Dataset) -> dict[str, Any]:
     """The plan as plain data for JSON: versioned, units in its keys; schema in ``docs/json.md``.
 

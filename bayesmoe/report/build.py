@@ -13,29 +13,40 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
 
 from bayesmoe import plots
-from bayesmoe.criticism.checks import Gate
-from bayesmoe.criticism.predictive import extrapolation, headline_names, predictive_check, prior_overlap
+from bayesmoe.criticism.checks import Gate, far, with_extrapolation
+from bayesmoe.criticism.predictive import headline_names, predictive_check, prior_overlap
 from bayesmoe.criticism.prior_predictive import prior_bands, prior_predictive
 from bayesmoe.files import write_text, written_whole
+from bayesmoe.inference.members import AVERAGE, members
 from bayesmoe.laws import all_laws
 from bayesmoe.planning.plan import scenario_of
+from bayesmoe.planning.risk import times_beyond, without_each_law
 from bayesmoe.report import text
 
 _DPI = 130
 
 
 def figures(fit: xr.DataTree, risk: xr.Dataset | None) -> dict[str, Figure]:
-    """All figures of a report by name; those of the plan only when there is one. They stay open: the caller closes them."""
-    names = headline_names(fit)
+    """All figures of a report by name; those of the plan only when there is one. They stay open: the caller closes them.
+
+    Of several laws averaged, the chains and parameters shown are those of the heaviest.
+    """
+    shown = heaviest(fit)
+    names = headline_names(shown)
     made: dict[str, Figure] = {}
     if risk is not None:
         for plot in (plots.best_experts, plots.over_training, plots.cost_against_loss, plots.loss_by_experts):
             made[plot.__name__] = plot(risk)
     made["fit_to_runs"] = plots.fit_to_runs(predictive_check(fit))
-    of_chains = (plots.trace, plots.rank) if fit["posterior"].sizes["chain"] > 1 else ()
+    of_chains = (plots.trace, plots.rank) if shown["posterior"].sizes["chain"] > 1 else ()
     for plot in (plots.prior_posterior, *of_chains):
-        made[plot.__name__] = plot(fit, names)
+        made[plot.__name__] = plot(shown, names)
     return made
+
+
+def heaviest(fit: xr.DataTree) -> xr.DataTree:
+    """The fit itself, or that of the law with the largest weight."""
+    return next(iter(members(fit).values())).fit
 
 
 def law_figures() -> dict[str, Figure]:
@@ -51,29 +62,18 @@ def save_figures(made: dict[str, Figure], folder: str | Path) -> None:
             figure.savefig(path, dpi=_DPI, facecolor="white")
 
 
-def reach(fit: xr.DataTree, risk: xr.Dataset) -> dict[str, float]:
-    """Times beyond the largest run at which the plan's choices lie, worst over problems."""
-    worst: dict[str, float] = {}
-    for problem in risk["problem"].values:
-        part = risk.sel(problem=problem, quantile=0.5)
-        if int(part["choice"]):
-            row = part.sel(num_experts=int(part["choice"]))
-            target = {name: float(row[name]) for name in ("n_dense", "n_active", "tokens")}
-            for name, ratio in extrapolation(fit, {**target, "num_experts": float(part["choice"])}).items():
-                worst[name] = max(ratio, worst.get(name, 0.0))
-    return worst
-
-
 def notes(fit: xr.DataTree, risk: xr.Dataset | None) -> list[str]:
     """Sentences on extrapolation (with a plan) and identification."""
     said = []
     if risk is not None:
-        said.append(text.extrapolation(reach(fit, risk)))
-    counts = fit["constant_data"].dataset.get("num_experts")
+        times = times_beyond(fit, risk)
+        said.append(text.extrapolation(times, far=far(times)))
+    shown = heaviest(fit)
+    counts = shown["constant_data"].dataset.get("num_experts")
     largest = float(counts.max()) if counts is not None else 1.0
-    posterior = fit["posterior"].dataset
+    posterior = shown["posterior"].dataset
     beyond = float((posterior["e_max"] > largest).mean()) if "e_max" in posterior else None
-    said.append(text.identification(prior_overlap(fit, headline_names(fit)), beyond, largest))
+    said.append(text.identification(prior_overlap(shown, headline_names(shown)), beyond, largest))
     return said
 
 
@@ -92,7 +92,7 @@ def build_report(
     fit : DataTree
         The posterior.
     gate : Gate
-        Its checks.
+        Its checks; those of the plan are added here.
     made : dict of Figure
         Figures by name, from :func:`figures`.
     plan, risk : Dataset, optional
@@ -114,16 +114,19 @@ def build_report(
     return environment.get_template("report.html.jinja").render(
         style=style,
         text=text,
-        gate=gate,
+        gate=gate if risk is None else with_extrapolation(gate, times_beyond(fit, risk)),
         images=images,
         notes=notes(fit, risk),
-        far=risk is not None and max(reach(fit, risk).values(), default=0.0) > text.FAR,
+        far=risk is not None and far(times_beyond(fit, risk)),
         decisions=_decisions(plan, risk) if plan is not None and risk is not None else [],
         scenario=_scenario_rows(plan) if plan is not None else [],
         scenario_name=scenario_of(plan).name if plan is not None else "",
-        law=fit.attrs["law"],
+        law=text.laws({name: member.weight for name, member in members(fit).items()}),
+        shown=heaviest(fit).attrs["law"],
+        laws=_law_rows(fit, plan),
+        problems=[text.TITLES[str(name)] for name in plan["problem"].values] if plan is not None else [],
         simulated=bool(fit.attrs["data_simulated"]),
-        parameters=_parameter_rows(fit),
+        parameters=_parameter_rows(heaviest(fit)),
         data_notes=json.loads(fit.attrs["data_notes"]),
         provenance={
             "Runs": f"{fit['observed_data'].sizes['run']} runs from {fit.attrs['data_origin']}",
@@ -174,6 +177,33 @@ def _decisions(plan: xr.Dataset, risk: xr.Dataset) -> list[dict[str, Any]]:
             )
         found.append({"title": text.TITLES[problem], "text": text.decision(problem, part, base), "rows": rows})
     return found
+
+
+def _law_rows(fit: xr.DataTree, plan: xr.Dataset | None) -> list[dict[str, Any]]:
+    """A row a law of an average: weight, forecasts, misfit, and what the plan would be without it; none for one law."""
+    if AVERAGE not in fit.children:
+        return []
+    table = fit[AVERAGE].to_dataset()
+    without = without_each_law(plan) if plan is not None else {}
+    rows = []
+    for name in members(fit):
+        own = table.sel(law=name)
+        misfit = [text.misfit(str(axis), own.sel(axis=axis)) for axis in table["axis"].values]
+        plans = []
+        if name in without:
+            for problem in without[name]["problem"].values:
+                plans.append(text.brief(without[name].sel(problem=problem)))
+        weight, spread = float(own["weight"]), float(own["weight_sd"])
+        rows.append(
+            {
+                "name": name,
+                "weight": text.weight(weight, spread),
+                "score": text.score(own["log_score"].values),
+                "misfit": ", ".join(misfit),
+                "plans": plans,
+            }
+        )
+    return rows
 
 
 def _scenario_rows(plan: xr.Dataset) -> list[tuple[str, str]]:

@@ -16,6 +16,11 @@ TITLES = {
 }
 BAND_NOTE = "Numbers are medians with the 90% band in brackets: the truth lies outside in one case of ten if the law holds."
 SIMULATED = "Simulated data: the losses come from a published law, not from training. Nothing here is about real models."
+AVERAGED = (
+    "The bands average over laws by how well each forecast larger runs from smaller ones in this table, and widen with the distance from "
+    "the runs by as much as laws have missed there."
+)
+WITHOUT_NOTE = "What the plan would be without each law. A decision that changes with one of them rests on it: train the run that tells them apart."
 ONE_LAW = (
     "The bands hold under this one law. A law that converged and fits its runs can still miss larger models, and the farther the "
     "choice lies beyond the runs the more: take the bands as a lower bound on the uncertainty."
@@ -24,9 +29,6 @@ REGRET_NOTE = (
     "Regret is what an expert count costs over the best one, with its size chosen anew in each draw. It leaves out draws where "
     "the count cannot meet the constraint; the chance of meeting it stands beside it."
 )
-FAR = 10.0
-"""Times beyond the largest run from which a plan is called a long extrapolation."""
-
 FIGURES = {
     "best_experts": "Distribution of the optimal expert count: the share of posterior draws in which each count wins.",
     "over_training": "Over-training ratio: tokens chosen over the tokens of the loss optimum at the same budget. Line: 90% band.",
@@ -129,9 +131,15 @@ def decision(problem: str, part: xr.Dataset, base: int) -> str:
     )
 
 
-def extrapolation(ratios: dict[str, float]) -> str:
-    """How far the chosen model lies beyond the runs."""
-    names = {"n_dense": "backbone", "n_active": "active size", "tokens": "tokens", "num_experts": "experts"}
+def extrapolation(ratios: dict[str, float], *, far: bool) -> str:
+    """How far the chosen model lies beyond the runs, and whether the gate finds that too far."""
+    names = {
+        "n_dense": "backbone",
+        "n_active": "active size",
+        "tokens": "tokens",
+        "num_experts": "experts",
+        "train_flop": "training compute",
+    }
     parts = [f"{names[name]} {_times(ratio)}" for name, ratio in ratios.items() if name in names]
     if not parts:
         return ""
@@ -140,10 +148,41 @@ def extrapolation(ratios: dict[str, float]) -> str:
         "This is inside the range of the runs."
         if worst <= 1
         else "This is an extrapolation."
-        if worst <= FAR
+        if not far
         else "This is a long extrapolation: train something in between before you sign."
     )
     return f"Against the largest run: {', '.join(parts)}. {verdict}"
+
+
+def laws(weights: dict[str, float]) -> str:
+    """``Law yun``, or ``Average of house (47%), yun (21%)``, heaviest first."""
+    if len(weights) == 1:
+        return f"Law {next(iter(weights))}"
+    return "Average of " + ", ".join(f"{name} ({percent(share)})" for name, share in weights.items())
+
+
+def weight(share: float, sd: float) -> str:
+    """A law's weight, with how far it hangs on the choice of cuts where that is known."""
+    return percent(share) if math.isnan(sd) else f"{percent(share)} ± {100 * sd:.0f}%"
+
+
+def score(by_cut: Any) -> str:
+    """Mean log score over cuts; a dash without any."""
+    return f"{by_cut.mean():.2f}" if len(by_cut) else "–"
+
+
+def misfit(axis: str, own: xr.Dataset) -> str:
+    """Along an axis, the share of what a law promises beyond the runs that is not to be believed, one sd."""
+    return f"{axis} {100 * float(own['shift'].mean()):+.0f}% ± {100 * float(own['growth'].median()):.0f}%"
+
+
+def brief(part: xr.Dataset) -> str:
+    """A choice in a few words, for a table of plans."""
+    choice = int(part["choice"])
+    if not choice:
+        return "none meets the constraint"
+    row = part.sel(num_experts=choice)
+    return f"{experts(choice)}, backbone {band_of(row['n_dense'], large=True)}, tokens {band_of(row['tokens'], large=True)}"
 
 
 def _times(ratio: float) -> str:
@@ -169,7 +208,7 @@ def gate(verdict: str, method: str = "mcmc") -> str:
     return {
         "PASS": f"The {what}. This says nothing yet about the law.",
         "REVIEW": "Something needs a look before anyone signs: see the checks below.",
-        "FAIL": f"The {'sampler did not converge' if method == 'nuts' else 'approximation does not hold'}. Do not decide on these numbers.",
+        "FAIL": f"The {'sampler did not converge' if method == 'mcmc' else 'approximation does not hold'}. Do not decide on these numbers.",
     }[verdict]
 
 

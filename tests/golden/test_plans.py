@@ -11,9 +11,16 @@ from oracle import Oracle, clark_loss, require_same_plan, yun_loss
 from bayesmoe.inference.fit import fit
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.packaged import packaged_folder
-from bayesmoe.planning.landscape import landscape
+from bayesmoe.planning.landscape import landscapes
 from bayesmoe.planning.plan import plan
 from bayesmoe.planning.scenario import in_group
+
+
+def landscape(fit, scenario):
+    """The landscape of a fit of one law."""
+    (found,) = landscapes(fit, scenario).values()
+    return found
+
 
 pytestmark = pytest.mark.slow
 

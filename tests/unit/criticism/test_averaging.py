@@ -25,7 +25,7 @@ def test_weights_maximise_the_objective() -> None:
     def objective(w: np.ndarray) -> float:
         return sum(3.0 * np.log(w @ np.exp(each)).mean() for each in found) + np.log(w).sum()
 
-    best = stacking_weights(found)
+    best = stacking_weights(found, laws=3)
     assert best.sum() == pytest.approx(1.0)
     rng = np.random.default_rng(1)
     others = rng.dirichlet(best * 200, size=2000)
@@ -33,7 +33,7 @@ def test_weights_maximise_the_objective() -> None:
 
 
 def test_the_better_law_weighs_more_and_no_law_weighs_nothing() -> None:
-    weights = stacking_weights(log_scores(2, cuts=8))
+    weights = stacking_weights(log_scores(2, cuts=8), laws=3)
     assert weights.argmax() == 0
     assert weights.min() > 0.01
 
@@ -41,12 +41,11 @@ def test_the_better_law_weighs_more_and_no_law_weighs_nothing() -> None:
 def test_more_runs_in_a_cut_do_not_make_it_count_for_more() -> None:
     few, many = log_scores(3, cuts=1, runs=10), log_scores(3, cuts=1, runs=10)
     many = [np.tile(many[0], 50)]
-    np.testing.assert_allclose(stacking_weights(few), stacking_weights(many), atol=1e-6)
+    np.testing.assert_allclose(stacking_weights(few, laws=3), stacking_weights(many, laws=3), atol=1e-6)
 
 
-def test_no_cut_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one cut"):
-        stacking_weights([])
+def test_without_cuts_weights_are_even() -> None:
+    np.testing.assert_allclose(stacking_weights([], laws=4), 0.25)
 
 
 def test_a_mixture_has_its_weights() -> None:

@@ -8,7 +8,6 @@ import xarray as xr
 
 from bayesmoe.criticism.misfit import GROWTH_MEDIAN, log_densities, misfit, miss_per_reach, predicted
 
-
 AXES = ["n_dense", "tokens"]
 
 

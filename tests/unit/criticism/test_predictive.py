@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayesmoe.criticism.predictive import extrapolation, headline_names, predictive_check, prior_overlap
+from bayesmoe.criticism.predictive import headline_names, predictive_check, prior_overlap
 
 RUNS = ["a", "b", "c"]
 
@@ -118,9 +118,3 @@ def test_headline_names_of_groups_are_their_populations():
     fit = xr.DataTree.from_dict({"posterior": posterior})
     fit.attrs = {"pooled": json.dumps(["gain"]), "paper_parameters": json.dumps(["A"])}
     assert headline_names(fit) == ["gain_population", "noise_scale"]
-
-
-def test_extrapolation_is_against_the_largest_run():
-    fit = predicting([2.0] * 3, np.full((4, 3), 2.0), n_dense=[1e8, 4e8, 2e8], tokens=[1e10, 1e10, 2e10])
-    found = extrapolation(fit, {"n_dense": 2e9, "tokens": 1e10, "num_experts": 8.0})
-    assert found == {"n_dense": 5.0, "tokens": 0.5}

@@ -10,6 +10,7 @@ import pytest
 
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import (
+    AverageSpec,
     DataSpec,
     FitSpec,
     GroupSpec,
@@ -60,7 +61,7 @@ def model(tmp_path) -> Path:
 
 def asked(target, **flags) -> FitSpec:
     """A spec of a command with these flags and no others."""
-    return spec_from(target, **{"law": {}, "groups": {}, "data": {}, "columns": [], "sampler": {}} | flags)
+    return spec_from(target, **{"laws": [], "size": None, "groups": {}, "data": {}, "columns": [], "sampler": {}} | flags)
 
 
 def complaint(function, *arguments, **named) -> str:
@@ -141,8 +142,10 @@ def test_a_run_table_alone_is_a_spec():
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ({"law": {"name": "chinchilla", "size": None}}, {"law": LawSpec(name="chinchilla")}),
-        ({"law": {"name": None, "size": "n_active"}}, {"law": LawSpec(size="n_active")}),
+        ({"laws": ["chinchilla"]}, {"law": LawSpec(name="chinchilla")}),
+        ({"laws": ["average"]}, {"average": AverageSpec()}),
+        ({"laws": ["yun", "clark"]}, {"average": AverageSpec(laws=("yun", "clark"))}),
+        ({"size": "n_active"}, {"law": LawSpec(size="n_active")}),
         ({"groups": {"column": "lab", "dense": None}}, {"groups": GroupSpec(column="lab")}),
         ({"groups": {"column": None, "dense": "Dense"}}, {"groups": GroupSpec(dense="Dense")}),
         ({"groups": {"column": None, "dense": None}}, {"groups": None}),
@@ -161,7 +164,7 @@ def test_flags_on_top_of_a_spec_change_what_they_name_and_nothing_else(model):
     plain = read_fit_spec(model)
     found = asked(
         model,
-        law={"name": "yun", "size": None},
+        laws=["yun"],
         groups={"column": None, "dense": "None"},
         data={"select": "loss < 3"},
         columns=["loss=train_loss"],
@@ -174,6 +177,26 @@ def test_flags_on_top_of_a_spec_change_what_they_name_and_nothing_else(model):
         data=dataclasses.replace(plain.data, select="loss < 3", columns={"loss": "train_loss", "tokens": "D"}),
         sampler=SamplerSpec(chains=2, seed=7, draws=10),
     )
+
+
+def test_one_law_in_place_of_an_average(tmp_path):
+    path = tmp_path / "model.toml"
+    path.write_text("[data]\nfile = 'runs.csv'\n[average]\nlaws = ['yun', 'house']\n")
+    assert read_fit_spec(path).average == AverageSpec(laws=("yun", "house"))
+    assert asked(path, laws=["clark"]) == dataclasses.replace(read_fit_spec(path), law=LawSpec(name="clark"), average=None)
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        ("[law]\noptions = { interaction = 'none' }\n", "one law's own; leave them out of an average"),
+        ("[sampler]\nmethod = 'laplace'\n", "an average of laws is sampled"),
+    ],
+)
+def test_what_an_average_cannot_have(tmp_path, section, says):
+    path = tmp_path / "model.toml"
+    path.write_text(f"[data]\nfile = 'runs.csv'\n[average]\n{section}")
+    assert says in complaint(read_fit_spec, path)
 
 
 def test_a_seed_of_zero_is_not_an_absent_seed(model):

@@ -17,9 +17,16 @@ from bayesmoe.costs.latency import AnalyticLatency
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import DataSpec, FitSpec, GroupSpec, LawSpec
 from bayesmoe.laws import Clark, Reference, Yun, all_laws
-from bayesmoe.planning.landscape import Landscape, landscape
+from bayesmoe.planning.landscape import Landscape, landscapes
 from bayesmoe.planning.scenario import UncertainShare, in_group
 from bayesmoe.specs import to_json
+
+
+def landscape(fit, scenario):
+    """The landscape of a fit of one law."""
+    (found,) = landscapes(fit, scenario).values()
+    return found
+
 
 ILLUSTRATIVE = Yun.published[0].coefficients
 CLARK = Clark.published[0].coefficients
@@ -186,7 +193,7 @@ def grouped(*, tokens=(6.5e10, 2.6e11)):
     runs = reference if tokens is None else reference.assign(tokens=("run", np.array(tokens)))
     tree = xr.DataTree.from_dict({"posterior": posterior, "constant_data": runs})
     spec = FitSpec(data=DataSpec(file="runs.csv"), law=LawSpec(name="clark"), groups=GroupSpec(dense="Dense"))
-    tree.attrs = {"spec": to_json(spec), "pooled": json.dumps(["gain", "interaction"])}
+    tree.attrs = {"law": spec.law.name, "spec": to_json(spec), "pooled": json.dumps(["gain", "interaction"])}
     return tree
 
 

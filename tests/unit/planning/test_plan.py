@@ -15,10 +15,17 @@ from oracle import Oracle, abnar_loss, clark_loss, krajewski_loss, require_same_
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import DataSpec, FitSpec, LawSpec
 from bayesmoe.laws import Reference, law_named
-from bayesmoe.planning.landscape import landscape
+from bayesmoe.planning.landscape import landscapes
 from bayesmoe.planning.plan import UNITS, fingerprint, load_plan, plan, save_plan, scenario_of
 from bayesmoe.planning.risk import risk
 from bayesmoe.specs import to_json
+
+
+def landscape(fit, scenario):
+    """The landscape of a fit of one law."""
+    (found,) = landscapes(fit, scenario).values()
+    return found
+
 
 DRAWS, FEW = range(0, 1000, 20), range(0, 1000, 100)
 CASES = ("shipped", "fine-grained", "paper", "long requests", "measured", "fixed tokens", "krajewski", "abnar")
@@ -115,6 +122,7 @@ def made_up_fit(name, run):
     tree = xr.DataTree.from_dict({"posterior": xr.Dataset(draws), "constant_data": xr.Dataset(constant)})
     spec = FitSpec(data=DataSpec(file="runs.csv"), law=LawSpec(name=name))
     tree.attrs = {
+        "law": spec.law.name,
         "spec": to_json(spec),
         "data_origin": "runs.csv",
         "data_sha256": "0" * 64,

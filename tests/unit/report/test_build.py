@@ -11,12 +11,12 @@ import matplotlib.pyplot as plt
 import pytest
 import xarray as xr
 
-from bayesmoe.criticism.checks import Check, Gate, check
+from bayesmoe.criticism.checks import Check, Gate, check, far
 from bayesmoe.errors import InputError
 from bayesmoe.planning.plan import scenario_of
-from bayesmoe.planning.risk import risk
+from bayesmoe.planning.risk import risk, times_beyond
 from bayesmoe.report import text
-from bayesmoe.report.build import build_report, figures, notes, reach, save_figures, save_report
+from bayesmoe.report.build import build_report, figures, notes, save_figures, save_report
 from bayesmoe.specs import to_json
 
 HOSTILE = "<script>alert(1)</script>"
@@ -210,22 +210,25 @@ def test_the_decision_of_each_problem_stands_before_the_evidence(full, summary):
 
 
 def test_a_plan_far_beyond_the_runs_is_flagged(small_fit, summary, full):
-    assert max(reach(small_fit, summary).values()) > text.FAR
-    assert f'<p class="banner REVIEW">{text.extrapolation(reach(small_fit, summary))}' in full
+    times = times_beyond(small_fit, summary)
+    assert far(times)
+    assert f'<p class="banner REVIEW">{text.extrapolation(times, far=True)}' in full
 
 
 def test_the_reach_is_of_the_worst_problem(small_fit, summary):
-    found = reach(small_fit, summary)
+    found = times_beyond(small_fit, summary)
     rows = [summary.sel(problem=p, quantile=0.5, num_experts=int(summary["choice"].sel(problem=p))) for p in text.TITLES]
     largest = small_fit["constant_data"]
     for name in ("n_dense", "n_active", "tokens"):
         assert found[name] == pytest.approx(max(float(row[name]) for row in rows) / float(largest[name].max()))
     assert found["num_experts"] == pytest.approx(max(float(row["num_experts"]) for row in rows) / 32)
+    flop = float((largest["n_active"] * largest["tokens"]).max())
+    assert found["train_flop"] == pytest.approx(max(float(row["n_active"] * row["tokens"]) for row in rows) / flop)
 
 
 def test_no_choice_reaches_nowhere(small_fit, summary):
     nothing = summary.assign(choice=0 * summary["choice"])
-    assert reach(small_fit, nothing) == {}
+    assert times_beyond(small_fit, nothing) == {}
     assert notes(small_fit, nothing)[0] == ""
 
 

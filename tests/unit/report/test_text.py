@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from bayesmoe.criticism.checks import far
 from bayesmoe.planning.plan import scenario_of
 from bayesmoe.planning.risk import as_document, risk
 from bayesmoe.report import text
@@ -90,10 +91,11 @@ def test_one_expert_is_dense(count, said):
         ({"n_dense": 0.5, "tokens": 1.0}, ["backbone 0.50×", "tokens 1.0×", "inside the range"]),
         ({"n_dense": 2.34, "num_experts": 1.0}, ["backbone 2.3×", "experts 1.0×", "This is an extrapolation."]),
         ({"n_active": 12.6, "tokens": 2.0}, ["active size 13×", "long extrapolation"]),
+        ({"train_flop": 99.0, "tokens": 9.0}, ["training compute 99×", "This is an extrapolation."]),
     ],
 )
 def test_extrapolation_names_each_reach_and_judges_the_worst(ratios, parts):
-    said = text.extrapolation(ratios)
+    said = text.extrapolation(ratios, far=far(ratios))
     assert all(part in said for part in parts)
     assert bool(said) == bool(parts[0])
 
