@@ -91,7 +91,7 @@ def check(fit: xr.DataTree) -> Gate:
     R-hat (rank-normalised, split), bulk and tail effective sample size, divergent transitions and E-BFMI, each worst over all
     sampled parameters and chains. An approximation is judged by Pareto's k of its importance weights and by their effective
     sample size instead. Then the overlap of prior and posterior, largest over the coordinates: where it is near 1
-    the runs said nothing. A law that has coordinates no runs could tell apart fails
+    the runs said nothing; and the sensitivity to the prior's power, where it exceeds that to the likelihood's. A law that has coordinates no runs could tell apart fails
     (:mod:`bayesmoe.laws.identifiability`), and so does a fit whose earlier attempt had chains in two places of like density. The shape of saturation is reported but not judged: e_max is rarely pinned, and what that means is
     a matter of the plan.
 
@@ -112,7 +112,8 @@ def check(fit: xr.DataTree) -> Gate:
 
     References
     ----------
-    Vehtari et al. 2021, arXiv:1903.08008 (R-hat and effective sample size); Betancourt 2016, arXiv:1604.00695 (E-BFMI).
+    Vehtari et al. 2021, arXiv:1903.08008 (R-hat and effective sample size); Betancourt 2016, arXiv:1604.00695 (E-BFMI); Kallioinen
+    et al. 2024, doi:10.1007/s11222-023-10366-5 (power-scaling sensitivity).
     """
     if LAWS in fit.children:
         return _of_average(fit)
@@ -150,6 +151,7 @@ def check(fit: xr.DataTree) -> Gate:
             *_attempts(fit),
             _law_identified(fit),
             *_identified(fit),
+            *_prior_sensitivity(fit),
         )
     )
 
@@ -311,6 +313,34 @@ def _identified(fit: xr.DataTree) -> list[Check]:
             passes = found[where] <= _MOST_OVERLAP or not judged
             checks.append(_check(name, found[where], where, rule, passes, True, _MORE_RUNS))
     return checks
+
+
+def _prior_sensitivity(fit: xr.DataTree) -> list[Check]:
+    """How far the posterior moves when the prior is raised to a power near 1, where the likelihood moves it less.
+
+    Not judged: what the runs left to the prior is what the overlap judges, and this says how much the prior's width then matters.
+    """
+    of = {coordinate.name: coordinate.of for coordinate in law_of_fit(fit).coordinates}
+    names = [name for name in headline_names(fit) if of.get(name, "shape") != "shape"]
+    if not names or "log_likelihood" not in fit.children:
+        return []
+    import arviz_stats
+
+    prior, likelihood = (arviz_stats.psense(fit, var_names=names, group=group) for group in ("prior", "likelihood"))
+    over = {name: float(prior[name]) for name in names if float(prior[name]) > float(likelihood[name])}
+    where = max(over, key=lambda name: over[name]) if over else ""
+    value = over.get(where, 0.0)
+    return [
+        _check(
+            "prior sensitivity",
+            value,
+            where or "the runs outweigh the prior everywhere",
+            "reported where the prior outweighs the runs, not judged",
+            True,
+            True,
+            "",
+        )
+    ]
 
 
 def _worst(values: Any, pick: Any) -> tuple[float, str]:

@@ -51,7 +51,7 @@ def fit(spec: FitSpec, *, table: RunTable | None = None, report: Callable[[Progr
     Returns
     -------
     xarray.DataTree
-        Groups ``posterior``, ``sample_stats``, ``prior``, ``prior_predictive``, ``posterior_predictive``,
+        Groups ``posterior``, ``sample_stats``, ``log_prior``, ``prior``, ``prior_predictive``, ``posterior_predictive``,
         ``log_likelihood``, ``observed_data`` and ``constant_data``; the spec and its provenance in ``attrs``. Losses are in
         nats per token; the variable is named after the law's response.
 

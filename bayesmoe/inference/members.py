@@ -49,7 +49,7 @@ def members(fit: xr.DataTree) -> dict[str, Member]:
     order = table["law"].values[np.argsort(-table["weight"].values, kind="stable")]
     return {
         str(name): Member(
-            fit[f"{LAWS}/{name}"],
+            fit[LAWS].children[str(name)],
             float(table["weight"].sel(law=name)),
             table[["shift", "growth", "ln_covariate", "slope"]].sel(law=name),
         )

@@ -15,8 +15,11 @@ from numpyro.distributions import transforms
 
 from bayesmoe.laws import Coordinate, Law, Reference
 
-NOISE_DF_MEDIAN = 14.0
-"""Prior median of the degrees of freedom of the noise: from a few outliers (4) to none to speak of (50)."""
+NOISE_LOG_SD = 1.0
+"""Log-sd of the prior of the noise scale around its law's median."""
+
+NOISE_DF_MEDIAN, NOISE_DF_LOG_SD = 14.0, 0.8
+"""Prior of the degrees of freedom of the noise: from a few outliers (4) to none to speak of (50)."""
 
 EXPECTED = "expected"
 """Site of each run's response without noise."""
@@ -118,8 +121,8 @@ def scaling_law(structure: Structure, data: Data, loss: Any = None) -> None:
             numpyro.deterministic(name, value)
 
     numpyro.deterministic(EXPECTED, mean)
-    noise_scale = numpyro.sample("noise_scale", dist.LogNormal(jnp.log(law.noise_median), 1.0))
-    noise_df = numpyro.sample("noise_df", dist.LogNormal(jnp.log(NOISE_DF_MEDIAN), 0.8))
+    noise_scale = numpyro.sample("noise_scale", dist.LogNormal(jnp.log(law.noise_median), NOISE_LOG_SD))
+    noise_df = numpyro.sample("noise_df", dist.LogNormal(jnp.log(NOISE_DF_MEDIAN), NOISE_DF_LOG_SD))
     with numpyro.plate("runs", mean.shape[0]), handlers.scale(scale=data.weight):
         numpyro.sample(law.response, dist.StudentT(noise_df, mean, noise_scale * mean), obs=loss)
 

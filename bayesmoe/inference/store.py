@@ -16,6 +16,7 @@ import bayesmoe
 from bayesmoe.errors import InputError
 from bayesmoe.files import write_netcdf
 from bayesmoe.inference.attempts import Attempt
+from bayesmoe.inference.log_prior import log_prior
 from bayesmoe.inference.members import AVERAGE, LAWS
 from bayesmoe.inference.model import Data, Structure
 from bayesmoe.inference.sample import Samples
@@ -60,6 +61,7 @@ def as_data_tree(
         {
             "posterior": posterior,
             "sample_stats": {name: value for name, value in samples.stats.items() if name in _STATS},
+            "log_prior": log_prior(structure, posterior),
             "prior": prior,
             "prior_predictive": {response: prior_predictive},
             "posterior_predictive": {response: posterior_predictive},

@@ -23,7 +23,7 @@ def test_weights_maximise_the_objective() -> None:
     found = log_scores(0)
 
     def objective(w: np.ndarray) -> float:
-        return sum(3.0 * np.log(w @ np.exp(each)).mean() for each in found) + np.log(w).sum()
+        return sum(3.0 * np.log(w @ np.exp(each)).mean() for each in found) + 0.1 * np.log(w).sum()
 
     best = stacking_weights(found, laws=3)
     assert best.sum() == pytest.approx(1.0)
@@ -35,7 +35,7 @@ def test_weights_maximise_the_objective() -> None:
 def test_the_better_law_weighs_more_and_no_law_weighs_nothing() -> None:
     weights = stacking_weights(log_scores(2, cuts=8), laws=3)
     assert weights.argmax() == 0
-    assert weights.min() > 0.01
+    assert weights.min() > 0.001
 
 
 def test_more_runs_in_a_cut_do_not_make_it_count_for_more() -> None:

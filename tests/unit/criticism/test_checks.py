@@ -13,7 +13,17 @@ from bayesmoe.criticism.checks import check, gate_for_plan
 from bayesmoe.errors import InputError
 from bayesmoe.inference.attempts import Attempt
 
-NAMES = ["R-hat", "bulk ESS", "tail ESS", "divergences", "E-BFMI", "law identified", "prior overlap", "shape overlap"]
+NAMES = [
+    "R-hat",
+    "bulk ESS",
+    "tail ESS",
+    "divergences",
+    "E-BFMI",
+    "law identified",
+    "prior overlap",
+    "shape overlap",
+    "prior sensitivity",
+]
 
 
 @pytest.fixture

@@ -1,0 +1,45 @@
+"""Log densities of the priors at posterior draws, for power-scaling them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from bayesmoe.inference.density import SPREAD_SUFFIX
+from bayesmoe.inference.model import NOISE_DF_LOG_SD, NOISE_DF_MEDIAN, NOISE_LOG_SD, SPREAD_LOG_SD, Structure
+
+
+def log_prior(structure: Structure, posterior: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Log prior density of each coordinate, of each spread between groups and of the noise, at draws.
+
+    On the link scale, where every prior is normal: to raise a prior to a power is to widen or narrow it around its median. What groups
+    make of a population is no prior to doubt, and is left out.
+
+    Parameters
+    ----------
+    structure : Structure
+        Law, priors, groups.
+    posterior : dict of array, shape (chain, draw)
+        Draws of the model's sites.
+
+    Returns
+    -------
+    dict of array, shape (chain, draw)
+        In nats, by site.
+    """
+    found = {}
+    for coordinate in structure.coordinates:
+        name = coordinate.name
+        pooled = name in structure.pooled
+        site = f"{name}_population" if pooled else name
+        found[site] = stats.norm.logpdf(np.asarray(coordinate.to_real(posterior[site])), coordinate.mean, coordinate.sd)
+        if pooled:
+            spread = f"{name}{SPREAD_SUFFIX}"
+            found[spread] = stats.norm.logpdf(np.log(posterior[spread]), math.log(coordinate.spread), SPREAD_LOG_SD)
+    noise = {"noise_scale": (structure.law.noise_median, NOISE_LOG_SD), "noise_df": (NOISE_DF_MEDIAN, NOISE_DF_LOG_SD)}
+    for site, (median, log_sd) in noise.items():
+        found[site] = stats.norm.logpdf(np.log(posterior[site]), math.log(median), log_sd)
+    return found
