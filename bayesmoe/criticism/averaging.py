@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesmoe.criticism.forward import axes_of
-from bayesmoe.criticism.misfit import log_densities, misfit, predicted
+from bayesmoe.criticism.misfit import GROWTH_MEDIAN, log_densities, misfit, predicted
 from bayesmoe.criticism.scores import inside, log_score
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import FitSpec
@@ -43,6 +43,8 @@ class Average:
     coverage : float
         Share of the runs asked that lay in the average's 90% band, each cut forecast with the weights that the other cuts give and the
         prior of the misfit. NaN without cuts.
+    forward_score : float
+        Mean log score of those forecasts in nats a run, each cut counting alike. NaN without cuts.
     """
 
     weights: dict[str, float]
@@ -50,9 +52,12 @@ class Average:
     misfits: dict[str, xr.Dataset]
     scores: pd.DataFrame
     coverage: float
+    forward_score: float
 
 
-def average_of(forward: dict[str, dict[str, xr.Dataset]], axes: Sequence[str], *, seed: int) -> Average:
+def average_of(
+    forward: dict[str, dict[str, xr.Dataset]], axes: Sequence[str], *, seed: int, growth_median: float = GROWTH_MEDIAN
+) -> Average:
     """Weights and misfits of laws from their forecasts at cuts of a table.
 
     For its weight, a law forecasts with the prior of its misfit: with what these same cuts taught, it would be judged by what it has
@@ -66,10 +71,12 @@ def average_of(forward: dict[str, dict[str, xr.Dataset]], axes: Sequence[str], *
         Axes of reach.
     seed : int
         Seed.
+    growth_median : float
+        Median of the prior of every misfit's growth.
     """
     names = list(forward)
     common = [cut for cut in forward[names[0]] if all(cut in forward[name] for name in names)]
-    own = misfit([], axes, seed=seed)
+    own = misfit([], axes, seed=seed, growth_median=growth_median)
     found = []
     for cut in common:
         densities = [log_densities(forward[name][cut], own, draws=_SCORE_DRAWS, seed=seed) for name in names]
@@ -86,9 +93,12 @@ def average_of(forward: dict[str, dict[str, xr.Dataset]], axes: Sequence[str], *
     return Average(
         dict(zip(names, weights.tolist(), strict=True)),
         dict(zip(names, _jackknife_sd(without, len(names)).tolist(), strict=True)),
-        {name: misfit(list(forward[name].values()), axes, seed=seed) for name in names},
+        {name: misfit(list(forward[name].values()), axes, seed=seed, growth_median=growth_median) for name in names},
         pd.DataFrame([each.mean(axis=1) for each in found], index=pd.Index(common, name="cut"), columns=names),
         float(np.concatenate(covered).mean()) if covered else float("nan"),
+        float(np.mean([log_mixture(each, w).mean() for each, w in zip(found, without, strict=True)]))
+        if found
+        else float("nan"),
     )
 
 
@@ -179,6 +189,12 @@ def stacking_weights(log_scores: Sequence[np.ndarray], *, laws: int) -> np.ndarr
         if np.abs(weight - before).max() < 1e-8:
             break
     return weight
+
+
+def log_mixture(log_scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Log density of a mixture from those of its laws, shape (law, n); shape (n,), in nats."""
+    most = log_scores.max(axis=0)
+    return most + np.log(weights @ np.exp(log_scores - most))
 
 
 def mixed(draws: Sequence[np.ndarray], weights: np.ndarray, *, count: int, seed: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -141,24 +141,19 @@ def backtest(
     InputError
         Nothing or nearly everything is held out.
     """
-    if held.sum() < 1 or (~held).sum() < 8:
-        raise InputError(
-            "leaves too little on one side",
-            column="--hold-out",
-            value=f"{int(held.sum())} of {len(held)} runs held out",
-            cure="hold out at least one run and keep at least eight",
-        )
-    frame = table.frame
-    size = size_of(spec, frame)
-    names = laws_of(spec, frame)
-    forecasts = _forecasts(spec, table, held, names, size, report)
+    forecasts = forecasts_of(spec, table, held, report=report)
     found = judged(forecasts, average_of(forecasts.forward, forecasts.axes, seed=spec.sampler.seed), seed=spec.sampler.seed)
-    if not baseline:
-        return found
+    if baseline:
+        report(f"{BASELINE}: {found.loo_pick}")
+        return with_baseline(found, forecasts, seed=spec.sampler.seed)
+    return found
+
+
+def with_baseline(found: Backtest, forecasts: Forecasts, *, seed: int) -> Backtest:
+    """A backtest with today's practice beside it: the law that PSIS-LOO picks, by Huber loss from a grid, and a bootstrap over runs."""
     part, asked = forecasts.parts[found.loo_pick], forecasts.asked[found.loo_pick]
-    report(f"{BASELINE}: {found.loo_pick}")
-    points = huber_bootstrap(part.law, part.frame, ~asked, seed=spec.sampler.seed)
-    draws = with_residuals(points, draws=_DRAWS, seed=spec.sampler.seed)[:, asked]
+    points = huber_bootstrap(part.law, part.frame, ~asked, seed=seed)
+    draws = with_residuals(points, draws=_DRAWS, seed=seed)[:, asked]
     return dataclasses.replace(
         found,
         draws=found.draws | {BASELINE: draws},
@@ -166,9 +161,24 @@ def backtest(
     )
 
 
-def _forecasts(
-    spec: FitSpec, table: RunTable, held: np.ndarray, names: Sequence[str], size: Any, report: Callable[[str], None]
+def forecasts_of(
+    spec: FitSpec, table: RunTable, held: np.ndarray, *, report: Callable[[str], None] = lambda line: None
 ) -> Forecasts:
+    """Fit the laws of a spec's average to the runs that are not held out, and at every cut inside these.
+
+    Raises
+    ------
+    InputError
+        Nothing or nearly everything is held out.
+    """
+    if held.sum() < 1 or (~held).sum() < 8:
+        raise InputError(
+            "leaves too little on one side",
+            column="--hold-out",
+            value=f"{int(held.sum())} of {len(held)} runs held out",
+            cure="hold out at least one run and keep at least eight",
+        )
+    size, names = size_of(spec, table.frame), laws_of(spec, table.frame)
     found = Forecasts({}, {}, {}, {}, axes_of(table.frame, size), size)
     kept_ids = set(table.frame.loc[~held, "run_id"])
     for name in names:

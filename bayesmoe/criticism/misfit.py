@@ -19,7 +19,9 @@ _TEMPER = 0.5
 _DRAWS = 1000
 
 
-def misfit(forecasts: Sequence[xr.Dataset], axes: Sequence[str], *, seed: int) -> xr.Dataset:
+def misfit(
+    forecasts: Sequence[xr.Dataset], axes: Sequence[str], *, seed: int, growth_median: float = GROWTH_MEDIAN
+) -> xr.Dataset:
     """Posterior of a law's misfit per unit of reach.
 
     ``ln y_i = ln L_i + sum_j m_j r_ij + noise,   m_j ~ Normal(shift_j, growth_j),   shift_j ~ Normal(0, growth_j)``
@@ -38,6 +40,8 @@ def misfit(forecasts: Sequence[xr.Dataset], axes: Sequence[str], *, seed: int) -
         Axes of reach.
     seed : int
         Seed.
+    growth_median : float
+        Median of growth's prior.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def misfit(forecasts: Sequence[xr.Dataset], axes: Sequence[str], *, seed: int) -
     each counts half.
     """
     rng = np.random.default_rng(seed)
-    growth = GROWTH_MEDIAN * np.exp(GROWTH_LOG_SD * rng.standard_normal((_DRAWS, len(axes))))
+    growth = growth_median * np.exp(GROWTH_LOG_SD * rng.standard_normal((_DRAWS, len(axes))))
     precision = np.eye(len(axes)) / growth[:, :, None] ** 2
     pull, log_weight = np.zeros((_DRAWS, len(axes))), np.zeros(_DRAWS)
     for forecast in forecasts:

@@ -26,7 +26,7 @@ from bayesmoe.runs import RunTable
 from bayesmoe.runs.schema import NUMERIC
 from bayesmoe.specs import from_json, to_json
 
-FORMAT = 3
+FORMAT = 4
 """Version of the layout written below; a reader refuses any other."""
 
 GROUP_DIM = "run_group"

@@ -26,6 +26,7 @@ GROUPS = {
     "prior_predictive",
     "posterior_predictive",
     "log_likelihood",
+    "log_prior",
     "observed_data",
     "constant_data",
 }
