@@ -55,7 +55,13 @@ def simulation_ranks(
 
 
 def ranks_of(
-    structure: Structure, data: Data, numbers: Sequence[int], *, seed: int, noise_factor: float = 1.0
+    structure: Structure,
+    data: Data,
+    numbers: Sequence[int],
+    *,
+    seed: int,
+    noise_factor: float = 1.0,
+    truth: Structure | None = None,
 ) -> xr.Dataset:
     """Ranks of prior draws within the posteriors of tables simulated from them.
 
@@ -75,6 +81,9 @@ def ranks_of(
         Seed of truths, tables and chains.
     noise_factor : float
         As in :func:`simulation_ranks`.
+    truth : Structure, optional
+        The same sites with other priors, from which truths and tables are drawn: a model that is wrong in its priors, and that
+        :func:`calibration` must reject.
 
     Returns
     -------
@@ -88,11 +97,12 @@ def ranks_of(
     """
     density, placeholder = Density(structure), jnp.ones(len(data.weight))
     truth_key, chain_key = jax.random.split(jax.random.key(seed))
+    source = density if truth is None else Density(truth)
     run = _refit(density)
     names = density.entries(data, placeholder)
     below, divergences = np.empty((len(numbers), len(names))), np.empty(len(numbers), dtype=int)
     for row, number in enumerate(numbers):
-        place = density.prior(jax.random.fold_in(truth_key, number), 1, data, placeholder)
+        place = source.prior(jax.random.fold_in(truth_key, number), 1, data, placeholder)
         expected = density.expected(place[None], data, placeholder)
         noise = (expected["noise_scale"][0], expected["noise_df"][0])
         rng = np.random.default_rng([seed, number])

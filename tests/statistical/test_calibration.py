@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from bayesmoe.criticism.calibrate import calibration, simulation_ranks
-from bayesmoe.laws import all_laws
+from bayesmoe.criticism.calibrate import calibration, ranks_of, simulation_ranks
+from bayesmoe.inference.fit import arrange
+from bayesmoe.inference.model import Data, Structure
+from bayesmoe.inference.spec import DataSpec, FitSpec, GroupSpec
+from bayesmoe.laws import all_laws, law_named
+from bayesmoe.runs import as_run_table
 from bayesmoe.runs.simulate import catalogue_design
 
 pytestmark = pytest.mark.slow
@@ -28,3 +34,51 @@ def test_ranks_are_uniform(kind) -> None:
 def test_a_noisier_twin_is_rejected(kind) -> None:
     ranks = simulation_ranks(kind(), catalogue_design(), simulations=TWIN_SIMULATIONS, seed=2, noise_factor=1.5)
     assert float(calibration(ranks)["joint_p_value"]) < ERROR_RATE
+
+
+@pytest.fixture(scope="module")
+def grouped() -> tuple[Structure, Data]:
+    """Clark's law on the catalogue's runs in three groups, whose coordinates are partially pooled."""
+    law = law_named("clark")
+    runs = catalogue_design()
+    runs = runs.assign(
+        loss=3.0, group=[f"group {i % 3}" for i in range(len(runs))], run_id=[f"run {i}" for i in range(len(runs))]
+    )
+    spec = FitSpec(data=DataSpec(file="runs.csv"), groups=GroupSpec(column="group"))
+    _, structure, data = arrange(as_run_table(runs, group="group"), law, law.coordinates, spec)
+    assert structure.pooled
+    return structure, data
+
+
+def with_prior(structure: Structure, **changes: dict[str, float]) -> Structure:
+    """The same sites with some coordinates' priors moved: additions to a mean in its sds, factors of a spread."""
+    made = []
+    for coordinate in structure.coordinates:
+        change = changes.get(coordinate.name, changes.get("every", {}))
+        made.append(
+            dataclasses.replace(
+                coordinate,
+                mean=coordinate.mean + change.get("sds", 0.0) * coordinate.sd,
+                spread=coordinate.spread * change.get("spread", 1.0),
+            )
+        )
+    return dataclasses.replace(structure, coordinates=tuple(made))
+
+
+def test_ranks_of_groups_are_uniform(grouped) -> None:
+    ranks = ranks_of(*grouped, range(SIMULATIONS), seed=3)
+    assert float(calibration(ranks)["joint_p_value"]) >= ERROR_RATE
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param({"every": {"spread": 4.0}}, id="pooling: groups differ four times as much as the model says"),
+        pytest.param({"e_above": {"sds": 1.5}}, id="e_max prior: saturation lies far above where the model says"),
+    ],
+)
+def test_a_twin_with_other_priors_is_rejected(grouped, wrong) -> None:
+    structure, data = grouped
+    ranks = ranks_of(structure, data, range(SIMULATIONS), seed=4, truth=with_prior(structure, **wrong))
+    found = calibration(ranks)
+    assert float(found["joint_p_value"]) < ERROR_RATE
