@@ -74,11 +74,11 @@ def test_ranks_of_groups_are_uniform(grouped) -> None:
     "wrong",
     [
         pytest.param({"every": {"spread": 4.0}}, id="pooling: groups differ four times as much as the model says"),
-        pytest.param({"e_above": {"sds": 1.5}}, id="e_max prior: saturation lies far above where the model says"),
+        pytest.param({"e_above": {"sds": 2.5}}, id="e_max prior: saturation lies far above where the model says"),
     ],
 )
 def test_a_twin_with_other_priors_is_rejected(grouped, wrong) -> None:
     structure, data = grouped
-    ranks = ranks_of(structure, data, range(SIMULATIONS), seed=4, truth=with_prior(structure, **wrong))
+    ranks = ranks_of(structure, data, range(TWIN_SIMULATIONS), seed=4, truth=with_prior(structure, **wrong))
     found = calibration(ranks)
     assert float(found["joint_p_value"]) < ERROR_RATE
