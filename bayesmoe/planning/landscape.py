@@ -201,11 +201,11 @@ def landscapes(fit: xr.DataTree, scenario: Scenario) -> dict[str, Landscape]:
 def _landscape(member: Member, scenario: Scenario, draws: int, cost_draws: dict[str, Any]) -> Landscape:
     fit = member.fit
     law = law_of_fit(fit)
-    if not law.has_experts:
+    if not law.has_experts and set(scenario.choices.num_experts) != {1}:
         raise InputError(
             f"the law {law.name!r} has no expert term, so it cannot choose an expert count",
             column="choices.num_experts",
-            cure="fit a law with experts, such as yun",
+            cure="fit a law with experts, such as yun, or leave it at the dense model: num_experts = [1]",
         )
     if not {"n_dense", "n_active", "n_total"} & set(law.covariates):
         raise InputError(
