@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from bayesmoe.cli import backtest, calibrate, check, compare, datasets, demo, figures, fit, laws, plan, report
+from bayesmoe.cli import backtest, calibrate, check, compare, datasets, demo, figures, fit, laws, plan, predict, report
 from bayesmoe.errors import InputError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command()(check.check)
 app.command()(compare.compare)
 app.command()(backtest.backtest)
 app.command()(calibrate.calibrate)
+app.command()(predict.predict)
 app.command()(plan.plan)
 app.command()(report.report)
 app.command()(figures.figures)

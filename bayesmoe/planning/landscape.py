@@ -15,15 +15,14 @@ from bayesmoe.costs.hardware import accelerator_named
 from bayesmoe.costs.latency import AnalyticLatency, Latency, Served, TableLatency, read_latency_table
 from bayesmoe.costs.serving import ServingCost, cheapest_replica
 from bayesmoe.errors import InputError
+from bayesmoe.inference.groups import parameters_of_group
 from bayesmoe.inference.members import Member, members, misfit_draws, shares
 from bayesmoe.inference.reach import reach
-from bayesmoe.inference.spec import coordinates_of
-from bayesmoe.inference.store import GROUP_DIM, law_of_fit, reference_of_fit, spec_of
+from bayesmoe.inference.store import law_of_fit
 from bayesmoe.laws import Law
 from bayesmoe.planning.optimum import minimise
 from bayesmoe.planning.scenario import Scenario, drawn
 
-NEW_GROUP = "new"
 _SMALLEST, _LARGEST = 1e6, 1e14
 _GRID = 512
 _STEP = float(np.log(_LARGEST / _SMALLEST)) / (_GRID - 1)
@@ -214,13 +213,8 @@ def _landscape(member: Member, scenario: Scenario, draws: int, cost_draws: dict[
             value=law.name,
             cure="fit a law with a size, such as yun",
         )
-    coordinates = _group_coordinates(fit, scenario)
-    reference = reference_of_fit(fit)
-    parameters = jax.vmap(lambda q: law.paper(q, reference))(coordinates)
-    every = len(next(iter(coordinates.values())))
-    # Evenly spaced: neighbours in a chain are alike.
-    kept = np.linspace(0, every - 1, draws).round().astype(int)
-    parameters = {name: jnp.broadcast_to(jnp.asarray(value), (every,))[kept] for name, value in parameters.items()}
+    group, rng = scenario.choices.group, np.random.default_rng(scenario.seed)
+    parameters = parameters_of_group(fit, group, draws=draws, rng=rng, column="choices.group")
     runs = fit["constant_data"].dataset
     fixed = (
         None if "tokens" in law.covariates else float(np.exp(np.log(runs["tokens"]).mean())) if "tokens" in runs else np.nan
@@ -257,33 +251,6 @@ def _reach(here: Landscape, beyond: xr.Dataset) -> Any:
         asked = np.stack([np.broadcast_to(np.log(np.asarray(run[axis], dtype=float)), size.shape) for axis in axes])
         found.append(reach(asked, beyond["ln_covariate"].values, beyond["slope"].values).T)
     return jnp.asarray(np.stack(found))
-
-
-def _group_coordinates(fit: xr.DataTree, scenario: Scenario) -> dict[str, Any]:
-    spec, law = spec_of(fit), law_of_fit(fit)
-    posterior = fit["posterior"].to_dataset().stack(sample=("chain", "draw")).transpose("sample", ...)
-    groups = [str(name) for name in posterior[GROUP_DIM].values] if GROUP_DIM in posterior.dims else []
-    group = scenario.choices.group
-    if groups and group not in (*groups, NEW_GROUP):
-        cure = f"one of {', '.join(groups)}, or 'new' for a group not trained yet"
-        raise InputError("must name a group of the fit", column="choices.group", value=group or "nothing", cure=cure)
-    if not groups and group is not None:
-        raise InputError(
-            "the fit has no groups", column="choices.group", value=group, cure="leave it out, or refit with --group COLUMN"
-        )
-    rng = np.random.default_rng(scenario.seed)
-    values = {}
-    for coordinate in coordinates_of(law, spec.law.priors):
-        found = posterior[coordinate.name]
-        if GROUP_DIM not in found.dims:
-            values[coordinate.name] = jnp.asarray(found.values)
-        elif group == NEW_GROUP:
-            mean = coordinate.to_real(jnp.asarray(posterior[f"{coordinate.name}_population"].values))
-            spread = posterior[f"{coordinate.name}_spread"].values
-            values[coordinate.name] = coordinate.to_support(mean + spread * rng.standard_normal(len(spread)))
-        else:
-            values[coordinate.name] = jnp.asarray(found.sel({GROUP_DIM: group}).values)
-    return values
 
 
 def _cost_draws(scenario: Scenario, draws: int, candidates: int) -> dict[str, Any]:

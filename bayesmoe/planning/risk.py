@@ -144,6 +144,11 @@ def as_document(plan: xr.Dataset, summary: xr.Dataset) -> dict[str, Any]:
         "data_simulated": bool(plan.attrs["data_simulated"]),
         "draws": int(plan.sizes["sample"]),
         "band": list(BAND),
+        "laws": {str(name): float((plan["law"] == name).mean()) for name in dict.fromkeys(plan["law"].values.tolist())},
+        "without_each_law": {
+            name: {str(p): _choice(other.sel(problem=p)) for p in other["problem"].values}
+            for name, other in without_each_law(plan).items()
+        },
         "problems": problems,
     }
 
@@ -162,6 +167,17 @@ _JSON_KEYS = {
     "over_training_ratio": "over_training_ratio",
     "size_ratio": "size_ratio",
 }
+
+
+def _choice(part: xr.Dataset) -> dict[str, Any]:
+    choice = int(part["choice"])
+    if not choice:
+        return {"choice_num_experts": None}
+    row = part.sel(num_experts=choice)
+    return {"choice_num_experts": choice} | {
+        _JSON_KEYS[name]: {f"q{int(q * 100):02d}": _plain(row[name].sel(quantile=q)) for q in QUANTILES}
+        for name in ("n_dense", "tokens", "loss")
+    }
 
 
 def _row(part: xr.Dataset, unit: str) -> dict[str, Any]:

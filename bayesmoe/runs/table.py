@@ -79,6 +79,20 @@ def read_runs(
     return _run_table(frame, str(path), sha256, columns or {}, select, group, response, simulated=False)
 
 
+def read_models(path: str | Path) -> pd.DataFrame:
+    """Read models that were not trained: a run table without losses, checked and derived as one.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_runs`.
+    """
+    frame = read_frame(Path(path))
+    # The rules are those of runs, and runs have losses; any allowed number will do.
+    table = _run_table(frame.assign(loss=1.0), str(path), None, {}, None, None, "loss", simulated=False)
+    return table.frame.drop(columns="loss")
+
+
 def as_run_table(
     frame: pd.DataFrame,
     *,

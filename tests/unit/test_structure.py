@@ -144,6 +144,7 @@ def test_public_names() -> None:
         "as_run_table",
         "fetch",
         "load_source",
+        "read_models",
         "read_runs",
         "registered",
         "registered_as",

@@ -16,7 +16,7 @@ from bayesmoe.costs.hardware import ACCELERATORS
 from bayesmoe.costs.latency import AnalyticLatency
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import DataSpec, FitSpec, GroupSpec, LawSpec
-from bayesmoe.laws import Clark, Reference, Yun, all_laws
+from bayesmoe.laws import Clark, Reference, Yun, all_laws, law_named
 from bayesmoe.planning.landscape import Landscape, landscapes
 from bayesmoe.planning.scenario import UncertainShare, in_group
 from bayesmoe.specs import to_json
@@ -269,7 +269,7 @@ def refusal(small_fit, scenario, law):
 def test_a_law_without_experts_cannot_choose_them(small_fit, scenario, law):
     assert refusal(small_fit, scenario, law) == (
         f"choices.num_experts: the law {law!r} has no expert term, so it cannot choose an expert count; "
-        "fit a law with experts, such as yun."
+        "fit a law with experts, such as yun, or leave it at the dense model: num_experts = [1]."
     )
 
 
@@ -310,3 +310,13 @@ def test_a_law_without_tokens_needs_them_from_the_runs(scenario):
     assert str(caught.value) == (
         "the law 'clark' has no tokens term and its runs have no tokens column; add tokens to the run table and refit."
     )
+
+
+def test_a_law_without_experts_plans_the_dense_model(scenario):
+    """Chinchilla's own optimum on a budget, where the dense model is the only choice."""
+    choices = dataclasses.replace(scenario.choices, num_experts=(1,), base_num_experts=1)
+    law = law_named("chinchilla")
+    here = at(dataclasses.replace(scenario, choices=choices), law, law.coefficients("besiroglu"), [1])
+    low, high = here.brackets()
+    optimal = here.loss_optimal()
+    assert bool(((optimal > low) & (optimal < high)).all())

@@ -45,7 +45,11 @@ def made(scenario):
             "data_sha256": "0" * 64,
             "data_simulated": 0,
         }
-        return xr.Dataset(variables, coords={"problem": list(objectives), "num_experts": list(COUNTS)}, attrs=attrs)
+        return xr.Dataset(
+            variables,
+            coords={"problem": list(objectives), "num_experts": list(COUNTS), "law": ("sample", ["yun"] * len(loss.T))},
+            attrs=attrs,
+        )
 
     return make
 

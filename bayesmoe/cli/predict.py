@@ -1,0 +1,44 @@
+"""``bayesmoe predict``: what a fit says of models that were not trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def predict(
+    fit: Annotated[Path, typer.Argument(metavar="FIT.nc")],
+    models: Annotated[
+        Path, typer.Argument(metavar="MODELS.csv", help="Models in the columns of a run table; no loss needed.")
+    ],
+    group: Annotated[str | None, typer.Option(help="Group of runs whose law is meant, or 'new'.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
+) -> None:
+    """Print the loss of each model with its 90% band."""
+    import json
+
+    from bayesmoe.cli.settings import configure
+
+    configure()
+    from bayesmoe.inference.predict import predict as predict_models
+    from bayesmoe.inference.store import load_fit
+    from bayesmoe.report.text import band
+    from bayesmoe.runs import read_models
+    from bayesmoe.units import BAND
+
+    posterior = load_fit(fit)
+    bands = predict_models(posterior, read_models(models), group=group)["loss"].quantile([BAND[0], 0.5, BAND[1]], "sample")
+    rows = {str(run): [float(value) for value in bands.sel(run=run).values] for run in bands["run"].values}
+    if json_:
+        found = [
+            {"run_id": run, "loss_nats_per_token": {"q05": low, "q50": middle, "q95": high}}
+            for run, (low, middle, high) in rows.items()
+        ]
+        document = {"schema": "bayesmoe.predict", "schema_version": 1, "law": posterior.attrs["law"], "models": found}
+        typer.echo(json.dumps(document, indent=2))
+        return
+    width = max(map(len, rows))
+    for run, (low, middle, high) in rows.items():
+        typer.echo(f"{run:{width}}  loss {band(low, middle, high)} nats per token")

@@ -1,0 +1,77 @@
+"""Losses of models that were not trained, under a fit of one law or of several averaged."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesmoe.inference.groups import parameters_of_group
+from bayesmoe.inference.members import members, misfit_draws, shares
+from bayesmoe.inference.model import noisy
+from bayesmoe.inference.reach import reach
+from bayesmoe.inference.store import law_of_fit
+from bayesmoe.laws import require_covariates
+
+
+def predict(
+    fit: xr.DataTree, frame: pd.DataFrame, *, group: str | None = None, draws: int = 4000, seed: int = 0
+) -> xr.Dataset:
+    """Draws of the losses of models.
+
+    ``L_i exp(sum_j m_j r_ij) (1 + noise_scale t)``: the law's loss, its misfit where laws were averaged, and the noise of a run.
+
+    Parameters
+    ----------
+    fit : DataTree
+        A fit of one law or of several averaged.
+    frame : DataFrame
+        Models with ``run_id`` and every covariate of the laws, in the run table's units.
+    group : str, optional
+        Group of runs whose law is meant, or "new".
+    draws : int
+        How many; of an average, each law has its share.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    Dataset
+        ``expected``, without noise, and ``loss``, with it, in nats per token, shape (sample, run); ``law`` of each sample.
+
+    Raises
+    ------
+    InputError
+        A covariate is missing, or the group is not one of the fit.
+    """
+    rng = np.random.default_rng(seed)
+    laws = members(fit)
+    counts = shares(np.array([member.weight for member in laws.values()]), draws)
+    expected, loss = [], []
+    for member, count in zip(laws.values(), counts, strict=True):
+        law = law_of_fit(member.fit)
+        require_covariates(frame, law)
+        parameters = parameters_of_group(member.fit, group, draws=int(count), rng=rng, column="--group")
+        run = {name: jnp.asarray(frame[name].to_numpy(float)) for name in law.covariates}
+        over_runs = jax.vmap(law.loss, in_axes=(None, 0))
+        found = np.asarray(jax.vmap(over_runs, in_axes=(0, None))(parameters, run))
+        if member.beyond is not None:
+            axes = list(map(str, member.beyond["axis"].values))
+            asked = np.log(frame[axes].to_numpy(float).T)
+            away = reach(asked, member.beyond["ln_covariate"].values, member.beyond["slope"].values)
+            found = found * np.exp(misfit_draws(member.beyond, int(count), rng) @ away)
+        posterior = member.fit["posterior"].to_dataset()
+        scale, df = (np.ravel(posterior[name].values) for name in ("noise_scale", "noise_df"))
+        which = np.linspace(0, len(scale) - 1, count).round().astype(int)
+        expected.append(found)
+        loss.append(noisy(found, scale[which], df[which], rng))
+    dims = ("sample", "run")
+    return xr.Dataset(
+        {
+            "expected": (dims, np.concatenate(expected), {"units": "nats/token"}),
+            "loss": (dims, np.concatenate(loss), {"units": "nats/token"}),
+        },
+        coords={"run": frame["run_id"].to_numpy(str), "law": ("sample", np.repeat(list(laws), counts))},
+    )
