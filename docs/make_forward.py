@@ -15,6 +15,7 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "forward.md"
+FIGURE = ROOT / "docs" / "forward.png"
 KEPT = ROOT / "build" / "forward.jsonl"
 
 TABLES = {
@@ -60,6 +61,29 @@ def measured(folder: Path, name: str, limit: float) -> dict[str, Any] | None:
     }
 
 
+def by_distance(rows: list[dict[str, Any]]) -> Any:
+    """Coverage and bias of every forecaster over all tables and cuts, by distance."""
+    import xarray as xr
+
+    beyond = np.concatenate([row["beyond"] for row in rows])
+    bins = [(low, high) for low, high in BINS if ((beyond > low) & (beyond <= high)).any()]
+    kinds = list(rows[0]["pit"])
+    coverage, bias = np.zeros((len(kinds), len(bins))), np.zeros((len(kinds), len(bins)))
+    for i, kind in enumerate(kinds):
+        pit, miss = (np.concatenate([row[key][kind] for row in rows]) for key in ("pit", "bias"))
+        for j, (low, high) in enumerate(bins):
+            here = (beyond > low) & (beyond <= high)
+            coverage[i, j] = np.mean((pit[here] >= 0.05) & (pit[here] <= 0.95))
+            bias[i, j] = miss[here].mean()
+    runs = [int(((beyond > low) & (beyond <= high)).sum()) for low, high in bins]
+    labels = [f"{low:g} to {high:g}x" if np.isfinite(high) else f"over {low:g}x" for low, high in bins]
+    dims = ("forecaster", "distance")
+    return xr.Dataset(
+        {"coverage": (dims, coverage), "bias": (dims, bias), "runs": ("distance", runs)},
+        coords={"forecaster": kinds, "distance": labels},
+    )
+
+
 def written(rows: list[dict[str, Any]], folder: Path) -> str:
     """The page."""
     from scipy import stats
@@ -68,14 +92,16 @@ def written(rows: list[dict[str, Any]], folder: Path) -> str:
     lines = [
         "# Forward validation by distance",
         "",
-        f"Made by `python docs/make_forward.py {folder.name}`: each table is cut at {', '.join(f'{100 * limit:g}%' for limit in LIMITS)} of its largest",
+        f"Made by `python docs/make_forward.py {folder.name}` ({', '.join(dict.fromkeys(row['table'] for row in rows))}): each table is cut at {', '.join(f'{100 * limit:g}%' for limit in LIMITS)} of its largest",
         "training compute; the runs above are forecast from those below. Cells: coverage of the 90% band, and bias (mean of ln",
         "observed over the median forecast), by a run's training compute over the largest seen.",
+        "",
+        "![Coverage and bias by distance](forward.png)",
         "",
         "| table | beyond | runs | " + " | ".join(kinds) + " |",
         "|---|---|---|" + "---|" * len(kinds),
     ]
-    for name in [*TABLES, "all"]:
+    for name in [*dict.fromkeys(row["table"] for row in rows), "all"]:
         here = [row for row in rows if name in (row["table"], "all")]
         beyond = np.concatenate([row["beyond"] for row in here])
         for low, high in BINS:
@@ -116,23 +142,28 @@ def main() -> None:
     import jax
 
     from bayesmoe.files import write_text
+    from bayesmoe.plots import forward_validation
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+    parser.add_argument("--only", help="Measure no table but this.")
+    given = parser.parse_args()
+    folder = given.folder
     jax.config.update("jax_enable_x64", True)
     KEPT.parent.mkdir(exist_ok=True)
     kept = {(r["table"], r["limit"]): r for r in map(json.loads, KEPT.read_text().splitlines())} if KEPT.exists() else {}
     for name in TABLES:
         for limit in LIMITS:
-            if (name, limit) in kept:
+            if (name, limit) in kept or (given.only and given.only != name):
                 continue
             found = measured(folder, name, limit)
             kept[name, limit] = found or {"table": name, "limit": limit, "beyond": None}
             with KEPT.open("a") as lines:
                 print(json.dumps(kept[name, limit]), file=lines, flush=True)
             jax.clear_caches()
-    write_text(OUT, written([row for row in kept.values() if row["beyond"] is not None], folder))
+    rows = [row for row in kept.values() if row["beyond"] is not None]
+    write_text(OUT, written(rows, folder))
+    forward_validation(by_distance(rows)).savefig(FIGURE, dpi=130, facecolor="white")
 
 
 if __name__ == "__main__":

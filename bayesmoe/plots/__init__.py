@@ -4,6 +4,7 @@ from bayesmoe.plots.best_experts import best_experts
 from bayesmoe.plots.cost_against_loss import cost_against_loss
 from bayesmoe.plots.diagnostics import prior_posterior, rank, trace
 from bayesmoe.plots.fit_to_runs import fit_to_runs
+from bayesmoe.plots.forward_validation import forward_validation
 from bayesmoe.plots.loss_by_experts import loss_by_experts
 from bayesmoe.plots.over_training import over_training
 from bayesmoe.plots.prior_predictive import prior_predictive
@@ -12,6 +13,7 @@ __all__ = [
     "best_experts",
     "cost_against_loss",
     "fit_to_runs",
+    "forward_validation",
     "loss_by_experts",
     "over_training",
     "prior_posterior",

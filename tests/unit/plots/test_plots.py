@@ -212,3 +212,27 @@ def test_more_than_four_names_take_more_rows(small_fit):
 @pytest.mark.parametrize("count", [1, 2, 9])
 def test_expert_counts_have_distinct_colours(count):
     assert len({to_hex(colour) for colour in expert_colours(count)}) == count
+
+
+def test_forward_validation_draws_coverage_and_bias_of_every_forecaster():
+    dims = ("forecaster", "distance")
+    found = xr.Dataset(
+        {
+            "coverage": (dims, np.array([[0.9, 0.8, 0.5], [0.95, 0.92, 0.9]])),
+            "bias": (dims, np.array([[0.0, 0.01, 0.02], [-0.001, 0.002, -0.003]])),
+            "runs": ("distance", [40, 20, 5]),
+        },
+        coords={"forecaster": ["one law", "average"], "distance": ["1 to 3x", "3 to 10x", "10 to 30x"]},
+    )
+    figure = plots.forward_validation(found)
+    figure.canvas.draw()
+    left, right = figure.axes
+    for axes, name in ((left, "coverage"), (right, "bias")):
+        drawn = [line.get_ydata() for line in markers(axes)]
+        np.testing.assert_allclose(drawn, 100 * found[name].values)
+    assert labels(figure) == ["one law", "average"]
+    assert [text.get_text() for text in left.get_xticklabels()] == [
+        "1 to 3x\n40 runs",
+        "3 to 10x\n20 runs",
+        "10 to 30x\n5 runs",
+    ]
