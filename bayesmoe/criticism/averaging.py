@@ -22,6 +22,7 @@ _PRIOR = 0.1
 _ITERATIONS = 2000
 _SCORE_DRAWS = 800
 _DRAWS = 2000
+_MOST_RHAT = 1.2
 _EXPERT_LAWS = ("clark", "clark-unsaturated", "clark-bilinear", "yun", "house", "house-unsaturated", "ludziejewski", "wang")
 _DENSE_LAWS = ("kaplan", "chinchilla", "nested", "gadre")
 
@@ -61,7 +62,7 @@ def average_of(
     """Weights and misfits of laws from their forecasts at cuts of a table.
 
     For its weight, a law forecasts with the prior of its misfit: with what these same cuts taught, it would be judged by what it has
-    seen.
+    seen. A cut at which some law's refit did not converge says nothing.
 
     Parameters
     ----------
@@ -75,6 +76,10 @@ def average_of(
         Median of the prior of every misfit's growth.
     """
     names = list(forward)
+    # A refit whose chains disagree forecasts nothing.
+    forward = {
+        name: {cut: each for cut, each in cuts.items() if each["rhat"] <= _MOST_RHAT} for name, cuts in forward.items()
+    }
     common = [cut for cut in forward[names[0]] if all(cut in forward[name] for name in names)]
     own = misfit([], axes, seed=seed, growth_median=growth_median)
     found = []

@@ -191,16 +191,28 @@ def forecasts_of(
     return found
 
 
+def asked_of(forecasts: Forecasts) -> dict[str, xr.Dataset]:
+    """By law, what the fit to all runs seen expects of those held out."""
+    return {name: full.isel(run=forecasts.asked[name]) for name, full in forecasts.full.items()}
+
+
+def averaged_draws(
+    asked: dict[str, xr.Dataset], weights: dict[str, float], misfits: dict[str, xr.Dataset], *, seed: int
+) -> np.ndarray:
+    """Draws of an average's forecast of the runs held out, shape (draw, run); a law without misfit stands alone."""
+    each = [predicted(asked[name], misfits.get(name), draws=_DRAWS, seed=seed) for name in weights]
+    return mixed(each, np.array(list(weights.values())), count=_DRAWS, seed=seed)
+
+
 def judged(forecasts: Forecasts, average: Average, *, seed: int) -> Backtest:
     """What forecasts were worth, each law alone, with its misfit, and the average, against the runs held out."""
     names = list(average.weights)
-    weights = np.array(list(average.weights.values()))
-    asked = {name: forecasts.full[name].isel(run=forecasts.asked[name]) for name in names}
+    asked = asked_of(forecasts)
     draws = {name: predicted(asked[name], None, draws=_DRAWS, seed=seed) for name in names}
     moved = {name: predicted(asked[name], average.misfits[name], draws=_DRAWS, seed=seed) for name in names}
     draws |= {f"{name} with misfit": moved[name] for name in names}
-    draws[AVERAGE_ALONE] = mixed([draws[name] for name in names], weights, count=_DRAWS, seed=seed)
-    draws[AVERAGE] = mixed(list(moved.values()), weights, count=_DRAWS, seed=seed)
+    draws[AVERAGE_ALONE] = averaged_draws(asked, average.weights, {}, seed=seed)
+    draws[AVERAGE] = averaged_draws(asked, average.weights, average.misfits, seed=seed)
     first = names[0]
     observed = asked[first]["observed"].values
     frame, held = forecasts.parts[first].frame, forecasts.asked[first]

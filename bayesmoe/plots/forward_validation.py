@@ -31,7 +31,7 @@ def forward_validation(found: xr.Dataset) -> Figure:
     left.set_ylim(0, 104)
     left.set_ylabel("runs inside the 90% band, %")
     right.axhline(0.0, color="#6b6b6b", linewidth=1, linestyle="--")
-    right.set_ylabel("bias, % of loss (positive: worse than forecast)")
+    right.set_ylabel("observed over forecast, %")
     for axes in (left, right):
         labels = [
             f"{label}\n{int(runs)} runs" for label, runs in zip(found["distance"].values, found["runs"].values, strict=True)
