@@ -11,8 +11,8 @@ import jax.numpy as jnp
 STEPS = 60
 """Bisection steps: 60 halvings of the widest bracket used leave less than one part in 1e15."""
 
-GRID = 64
-"""Points of the grid from which a minimum is sought."""
+GRIDS = (64, 33, 33)
+"""Points of the even grids, each around the best of the one before, from which a minimum is sought."""
 
 
 def bisect(below: Callable[[Any], Any], low: Any, high: Any) -> tuple[Any, Any]:
@@ -41,16 +41,24 @@ def bisect(below: Callable[[Any], Any], low: Any, high: Any) -> tuple[Any, Any]:
 
 
 def minimise(value: Callable[[Any], Any], slope: Callable[[Any], Any], low: Any, high: Any) -> Any:
-    """Lowest minimum of a function: the best point of an even grid, then its valley by the sign of the derivative.
+    """Lowest minimum of a function: the best point of even grids, then its valley by the sign of the derivative.
 
     Parameters
     ----------
     value, slope : callable
-        Elementwise function and its derivative. Of several minima less than a grid step apart, one is found.
+        Elementwise function and its derivative. Of several minima less than the finest grid's step apart, one is found.
     low, high : array
         Bracket; the nearer end comes back when the lowest value is there.
     """
-    step = (high - low) / (GRID - 1)
+    for points in GRIDS:
+        low, high = _around_best(value, low, high, points)
+    falling, _ = bisect(lambda x: slope(x) < 0, low, high)
+    return falling
+
+
+def _around_best(value: Callable[[Any], Any], low: Any, high: Any, points: int) -> tuple[Any, Any]:
+    """The bracket between the neighbours of the best of so many points of an even grid."""
+    step = (high - low) / (points - 1)
 
     def better(number: Any, best: tuple[Any, Any]) -> tuple[Any, Any]:
         least, at = best
@@ -58,6 +66,5 @@ def minimise(value: Callable[[Any], Any], slope: Callable[[Any], Any], low: Any,
         found = value(x)
         return jnp.where(found < least, found, least), jnp.where(found < least, x, at)
 
-    _, at = jax.lax.fori_loop(0, GRID, better, (jnp.full_like(low, jnp.inf), low))
-    falling, _ = bisect(lambda x: slope(x) < 0, jnp.maximum(at - step, low), jnp.minimum(at + step, high))
-    return falling
+    _, at = jax.lax.fori_loop(0, points, better, (jnp.full_like(low, jnp.inf), low))
+    return jnp.maximum(at - step, low), jnp.minimum(at + step, high)

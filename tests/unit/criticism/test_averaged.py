@@ -137,20 +137,6 @@ def test_misfit_moves_losses_by_its_reach_and_nothing_inside_the_runs(planned, s
     np.testing.assert_allclose(ratio, np.asarray(here.misfit) @ reach[:, at].T, rtol=0.1, atol=2e-3)
 
 
-def test_the_loss_optimum_with_misfit_is_the_lowest_of_a_fine_grid(planned, scenario) -> None:
-    here = landscapes(planned[1], scenario)["yun"]
-    few = dataclasses.replace(
-        here,
-        parameters={name: value[:40] for name, value in here.parameters.items()},
-        misfit=here.misfit[:40],
-        cost_draws={},
-    )
-    optimum = few.loss_optimal()
-    grid = np.linspace(np.log(1e7), np.log(1e12), 3000)
-    least = np.min([np.asarray(few.loss(np.full(few.shape, x))) for x in grid], axis=0)
-    assert (np.asarray(few.loss(optimum)) <= least * (1 + 1e-6)).all()
-
-
 def test_a_plan_without_each_law_has_none_of_its_draws(planned) -> None:
     found, _ = planned
     without = without_each_law(found)
