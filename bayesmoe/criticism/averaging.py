@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.special import logsumexp
 
 from bayesmoe.criticism.forward import axes_of
 from bayesmoe.criticism.misfit import GROWTH_MEDIAN, log_densities, misfit, predicted
@@ -95,15 +96,14 @@ def average_of(
             [predicted(each, own, draws=_SCORE_DRAWS, seed=seed) for each in here], others, count=_DRAWS, seed=seed
         )
         covered.append(inside(draws, here[0]["observed"].values, 0.9))
+    mixtures = [np.mean(logsumexp(each, axis=0, b=w[:, None])) for each, w in zip(found, without, strict=True)]
     return Average(
         dict(zip(names, weights.tolist(), strict=True)),
         dict(zip(names, _jackknife_sd(without, len(names)).tolist(), strict=True)),
         {name: misfit(list(forward[name].values()), axes, seed=seed, growth_median=growth_median) for name in names},
         pd.DataFrame([each.mean(axis=1) for each in found], index=pd.Index(common, name="cut"), columns=names),
         float(np.concatenate(covered).mean()) if covered else float("nan"),
-        float(np.mean([log_mixture(each, w).mean() for each, w in zip(found, without, strict=True)]))
-        if found
-        else float("nan"),
+        float(np.mean(mixtures)) if mixtures else float("nan"),
     )
 
 
@@ -194,12 +194,6 @@ def stacking_weights(log_scores: Sequence[np.ndarray], *, laws: int) -> np.ndarr
         if np.abs(weight - before).max() < 1e-8:
             break
     return weight
-
-
-def log_mixture(log_scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Log density of a mixture from those of its laws, shape (law, n); shape (n,), in nats."""
-    most = log_scores.max(axis=0)
-    return most + np.log(weights @ np.exp(log_scores - most))
 
 
 def mixed(draws: Sequence[np.ndarray], weights: np.ndarray, *, count: int, seed: int) -> np.ndarray:

@@ -91,11 +91,12 @@ def check(fit: xr.DataTree) -> Gate:
     R-hat (rank-normalised, split), bulk and tail effective sample size, divergent transitions and E-BFMI, each worst over all
     sampled parameters and chains. An approximation is judged by Pareto's k of its importance weights and by their effective
     sample size instead. Then the overlap of prior and posterior, largest over the coordinates: where it is near 1
-    the runs said nothing; and the sensitivity to the prior's power, where it exceeds that to the likelihood's. A law that has coordinates no runs could tell apart fails
+    the runs said nothing; and the sensitivity to the prior's power, where it exceeds that to the likelihood's. A law that has
+    coordinates no runs could tell apart fails
     (:mod:`bayesmoe.laws.identifiability`), and so does a fit whose earlier attempt had chains in two places of like density. The shape of saturation is reported but not judged: e_max is rarely pinned, and what that means is
     a matter of the plan.
 
-    Of an average, each check is that of the law in which it is worst, laws that were left out are named, and forward validation is
+    Of an average, each check is that of the law with the worst verdict, of equals the heaviest; laws that were left out are named, and forward validation is
     judged: how often its 90% band held the larger runs, and how far the weights hang on the choice of cuts.
 
     Parameters
@@ -108,7 +109,8 @@ def check(fit: xr.DataTree) -> Gate:
     Gate
         PASS needs R-hat <= 1.01, both sizes >= 400, no divergence and E-BFMI >= 0.3. FAIL is R-hat > 1.05, a size < 100, more
         than 1 % divergent transitions, E-BFMI < 0.2 or anything that cannot be computed. REVIEW lies between, or a prior
-        overlap above 0.8, a forward coverage below 0.8 (FAIL: 0.5) or a weight's standard error above 0.25. For an approximation PASS needs k <= 0.7 and an effective size >= 400; FAIL is k > 1 or a size < 100.
+        overlap above 0.8, a forward coverage below 0.8 (FAIL: 0.5) or a weight's standard error above 0.25. For an
+        approximation PASS needs k <= 0.7 and an effective size >= 400; FAIL is k > 1 or a size < 100.
 
     References
     ----------

@@ -20,11 +20,11 @@ from bayesmoe.inference.members import Member, members, misfit_draws, shares
 from bayesmoe.inference.reach import reach
 from bayesmoe.inference.store import law_of_fit
 from bayesmoe.laws import Law
-from bayesmoe.planning.optimum import minimise
+from bayesmoe.planning.optimum import around_lowest, minimise_unimodal
 from bayesmoe.planning.scenario import Scenario, drawn
 
 _SMALLEST, _LARGEST = 1e6, 1e14
-_GRID = 512
+_GRID, _FINE = 512, 33
 _STEP = float(np.log(_LARGEST / _SMALLEST)) / (_GRID - 1)
 
 
@@ -113,7 +113,12 @@ class Landscape:
 
     def loss_optimal(self) -> Any:
         """ln size of the lowest loss on the budget."""
-        return minimise(self.loss, self.loss_slope, *self.brackets())
+        low, high = self.brackets()
+        if self.misfit is not None:
+            # Reach goes straight between the points of its grid, and may turn there: a valley is as narrow as a step.
+            for points in (_GRID, _FINE):
+                low, high = around_lowest(self.loss, low, high, points)
+        return minimise_unimodal(self.loss_slope, low, high)
 
     def serving(self, ln_size: Any) -> ServingCost:
         """Cost of serving, USD per million output tokens, with the cheapest number of GPUs."""

@@ -11,9 +11,6 @@ import jax.numpy as jnp
 STEPS = 60
 """Bisection steps: 60 halvings of the widest bracket used leave less than one part in 1e15."""
 
-GRIDS = (64, 33, 33)
-"""Points of the even grids, each around the best of the one before, from which a minimum is sought."""
-
 
 def bisect(below: Callable[[Any], Any], low: Any, high: Any) -> tuple[Any, Any]:
     """Where a predicate that holds first and then no more stops to hold.
@@ -40,31 +37,39 @@ def bisect(below: Callable[[Any], Any], low: Any, high: Any) -> tuple[Any, Any]:
     return jax.lax.fori_loop(0, STEPS, halve, (low, high))
 
 
-def minimise(value: Callable[[Any], Any], slope: Callable[[Any], Any], low: Any, high: Any) -> Any:
-    """Lowest minimum of a function: the best point of even grids, then its valley by the sign of the derivative.
+def minimise_unimodal(slope: Callable[[Any], Any], low: Any, high: Any) -> Any:
+    """Minimum of a function that falls and then rises, from the sign of its derivative.
 
     Parameters
     ----------
-    value, slope : callable
-        Elementwise function and its derivative. Of several minima less than the finest grid's step apart, one is found.
+    slope : callable
+        Elementwise derivative.
     low, high : array
-        Bracket; the nearer end comes back when the lowest value is there.
+        Bracket; the nearer end comes back when the derivative keeps one sign.
     """
-    for points in GRIDS:
-        low, high = _around_best(value, low, high, points)
     falling, _ = bisect(lambda x: slope(x) < 0, low, high)
     return falling
 
 
-def _around_best(value: Callable[[Any], Any], low: Any, high: Any, points: int) -> tuple[Any, Any]:
-    """The bracket between the neighbours of the best of so many points of an even grid."""
+def around_lowest(value: Callable[[Any], Any], low: Any, high: Any, points: int) -> tuple[Any, Any]:
+    """Bracket between the neighbours of the lowest of so many points of an even grid, for a function of several valleys.
+
+    Parameters
+    ----------
+    value : callable
+        Elementwise function. A valley narrower than a step may be missed.
+    low, high : array
+        Ends of the grid.
+    points : int
+        Points, both ends included.
+    """
     step = (high - low) / (points - 1)
 
-    def better(number: Any, best: tuple[Any, Any]) -> tuple[Any, Any]:
+    def lower(number: Any, best: tuple[Any, Any]) -> tuple[Any, Any]:
         least, at = best
         x = low + number * step
         found = value(x)
         return jnp.where(found < least, found, least), jnp.where(found < least, x, at)
 
-    _, at = jax.lax.fori_loop(0, points, better, (jnp.full_like(low, jnp.inf), low))
+    _, at = jax.lax.fori_loop(0, points, lower, (jnp.full_like(low, jnp.inf), low))
     return jnp.maximum(at - step, low), jnp.minimum(at + step, high)

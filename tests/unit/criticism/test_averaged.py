@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 import xarray as xr
@@ -15,6 +16,7 @@ from bayesmoe.inference.members import AVERAGE, LAWS, members, misfit_draws, sha
 from bayesmoe.inference.spec import AverageSpec, load_table
 from bayesmoe.inference.store import load_fit, save_fit
 from bayesmoe.planning.landscape import landscapes
+from bayesmoe.planning.optimum import minimise_unimodal
 from bayesmoe.planning.plan import plan
 from bayesmoe.planning.risk import risk, without_each_law
 from bayesmoe.report import text
@@ -135,6 +137,22 @@ def test_misfit_moves_losses_by_its_reach_and_nothing_inside_the_runs(planned, s
     grid = np.linspace(np.log(1e6), np.log(1e14), reach.shape[1])
     at = np.abs(grid - largest - 3.0).argmin()
     np.testing.assert_allclose(ratio, np.asarray(here.misfit) @ reach[:, at].T, rtol=0.1, atol=2e-3)
+
+
+def test_the_loss_optimum_with_misfit_is_the_lowest_of_a_fine_grid(planned, scenario) -> None:
+    here = landscapes(planned[1], scenario)["yun"]
+    few = dataclasses.replace(
+        here,
+        parameters={name: value[:40] for name, value in here.parameters.items()},
+        misfit=here.misfit[:40],
+        cost_draws={},
+    )
+    loss = jax.jit(few.loss)
+    grid = np.linspace(np.log(1e7), np.log(1e12), 3000)
+    least = np.min([np.asarray(loss(np.full(few.shape, x))) for x in grid], axis=0)
+    assert (np.asarray(loss(few.loss_optimal())) <= least * (1 + 1e-6)).all()
+    one_valley = minimise_unimodal(few.loss_slope, *few.brackets())
+    assert (np.asarray(loss(one_valley)) > least * (1 + 1e-6)).any()
 
 
 def test_a_plan_without_each_law_has_none_of_its_draws(planned) -> None:

@@ -19,7 +19,7 @@ from bayesmoe.laws import Law, effective_experts, law_named
 from bayesmoe.laws.hyperparameters import hyperparameter_law_named
 from bayesmoe.laws.hyperparameters.hunyuan import training_flop as hunyuan_train_flop
 from bayesmoe.laws.krajewski import train_flop as krajewski_train_flop
-from bayesmoe.planning.optimum import minimise
+from bayesmoe.planning.optimum import minimise_unimodal
 
 ANCHORS = json.loads((Path(__file__).parents[2] / "anchors.json").read_text())
 
@@ -44,7 +44,7 @@ Values = dict[str, Any]
 
 def optimum(loss_at: Callable[[Any], Any], low: float, high: float) -> float:
     """Where a loss that falls and then rises is lowest."""
-    return float(minimise(loss_at, jax.grad(loss_at), jnp.asarray(low), jnp.asarray(high)))
+    return float(minimise_unimodal(jax.grad(loss_at), jnp.asarray(low), jnp.asarray(high)))
 
 
 def size_on_budget(law: Law, p: Values, train_flop: float, **run: float) -> float:

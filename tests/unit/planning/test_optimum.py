@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayesmoe.planning.optimum import bisect, minimise
+from bayesmoe.planning.optimum import around_lowest, bisect, minimise_unimodal
 
 
 def ends(low, high):
@@ -62,13 +62,13 @@ def test_bisect_compiles():
     ],
 )
 def test_minimum_of_a_known_function(function, minimum):
-    found = minimise(jax.vmap(function), jax.vmap(jax.grad(function)), *ends([-10.0, 0.0], [10.0, 8.0]))
+    found = minimise_unimodal(jax.vmap(jax.grad(function)), *ends([-10.0, 0.0], [10.0, 8.0]))
     np.testing.assert_allclose(found, minimum, rtol=1e-12)
 
 
 @pytest.mark.parametrize(("slope", "end"), [(-1.0, 8.0), (1.0, -2.0)])
 def test_a_slope_of_one_sign_gives_the_nearer_end(slope, end):
-    found = minimise(lambda x: slope * x, lambda x: slope + 0.0 * x, *ends([-2.0], [8.0]))
+    found = minimise_unimodal(lambda x: slope + 0.0 * x, *ends([-2.0], [8.0]))
     np.testing.assert_allclose(found, [end], rtol=1e-14)
 
 
@@ -76,5 +76,6 @@ def test_of_two_valleys_the_lower_is_found():
     def two(x):
         return jnp.minimum((x + 3.0) ** 2 + 0.1, (x - 2.0) ** 2)
 
-    found = minimise(jax.vmap(two), jax.vmap(jax.grad(two)), *ends([-10.0], [10.0]))
-    np.testing.assert_allclose(found, 2.0, rtol=1e-12)
+    low, high = around_lowest(jax.vmap(two), *ends([-10.0], [10.0]), 41)
+    np.testing.assert_allclose(np.concatenate([low, high]), [1.5, 2.5])
+    np.testing.assert_allclose(minimise_unimodal(jax.vmap(jax.grad(two)), low, high), 2.0, rtol=1e-12)
