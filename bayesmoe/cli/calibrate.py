@@ -22,20 +22,28 @@ def calibrate(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Workers of the cluster on this machine; default: its cores.")
     ] = None,
-    law: Annotated[str | None, typer.Option(help="Law: yun, clark, chinchilla, ... or package.module:MyLaw.")] = None,
+    law: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Law: yun, clark, chinchilla, ... or package.module:MyLaw. 'average', or several, for their average."
+        ),
+    ] = None,
     size: Annotated[str | None, typer.Option(help="Size column the law reads.")] = None,
     group: Annotated[str | None, typer.Option(help="Column that groups the runs.")] = None,
     dense_group: Annotated[str | None, typer.Option(help="Group of the dense runs that all groups share.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same ranks, however many workers.")] = None,
 ) -> None:
-    """Simulate tables from the prior, refit each, and test whether the truth's ranks are uniform; exit with 1 where they are not."""
+    """Simulate tables from the prior, refit each, and test the bands against the truth; exit with 1 where they fail.
+
+    One law's ranks must be uniform. An average's bands, of the largest runs from the smaller, must cover what they say.
+    """
     from bayesmoe.cli.settings import configure
     from bayesmoe.files import require_writable, write_netcdf
     from bayesmoe.inference.spec import law_of, load_table, spec_from
 
     spec = spec_from(
         target,
-        laws=[law] if law else [],
+        laws=law or [],
         size=size,
         groups={"column": group, "dense": dense_group},
         data={},
@@ -47,13 +55,17 @@ def calibrate(
     import xarray as xr
 
     from bayesmoe.criticism.calibrate import calibration
+    from bayesmoe.criticism.calibrate_average import average_calibration
     from bayesmoe.criticism.cluster import finished_blocks
 
-    table = load_table(spec.data, spec.groups, law_of(spec.law).response)
-    blocks = [list(range(first, min(first + _BLOCK, simulations))) for first in range(0, simulations, _BLOCK)]
+    averaged = spec.average is not None
+    table = load_table(spec.data, spec.groups, "loss" if averaged else law_of(spec.law).response)
+    # An average's table takes minutes, a law's a second.
+    size_of_block = 1 if averaged else _BLOCK
+    blocks = [list(range(first, min(first + size_of_block, simulations))) for first in range(0, simulations, size_of_block)]
     kept = out.with_suffix(".partial.jsonl")
     found = finished_blocks(
-        ranks_in_worker,
+        average_ranks_in_worker if averaged else ranks_in_worker,
         blocks,
         (spec, table),
         kept=kept,
@@ -62,18 +74,35 @@ def calibrate(
         report=lambda line: typer.echo(line, err=True),
     )
     ranks = xr.concat([xr.Dataset.from_dict(block) for block in found], "simulation").sortby("simulation")
-    test = calibration(ranks)
+    test = average_calibration(ranks) if averaged else calibration(ranks)
     write_netcdf(out, ranks.merge(test))
     kept.unlink()
     joint = float(test["joint_p_value"])
-    worst = test["p_value"].to_series().nsmallest(3)
-    typer.echo(f"{out}: {simulations} simulations, {int((ranks['divergences'] > 0).sum())} refits with divergences")
-    typer.echo("least uniform: " + ", ".join(f"{name} (p = {value:.3g})" for name, value in worst.items()))
-    typer.echo(
-        f"ranks {'are not' if joint < ERROR_RATE else 'look'} uniform: p = {joint:.3g} for all parameters together (error rate {ERROR_RATE})"
-    )
+    typer.echo(f"{out}: {simulations} simulations")
+    for line in _of_average(ranks, test) if averaged else _of_law(ranks, test):
+        typer.echo(line)
     if joint < ERROR_RATE:
         raise typer.Exit(1)
+
+
+def _of_law(ranks: Any, test: Any) -> list[str]:
+    joint, worst = float(test["joint_p_value"]), test["p_value"].to_series().nsmallest(3)
+    verdict = "are not" if joint < ERROR_RATE else "look"
+    return [
+        f"{int((ranks['divergences'] > 0).sum())} refits with divergences",
+        "least uniform: " + ", ".join(f"{name} (p = {value:.3g})" for name, value in worst.items()),
+        f"ranks {verdict} uniform: p = {joint:.3g} for all parameters together (error rate {ERROR_RATE})",
+    ]
+
+
+def _of_average(ranks: Any, test: Any) -> list[str]:
+    joint, covered = float(test["joint_p_value"]), test["coverage"].to_series()
+    verdict = "are too narrow" if joint < ERROR_RATE else "are not too narrow"
+    return [
+        "largest run in its band: " + ", ".join(f"{share:.0%} of {level:.0%}" for level, share in covered.items()),
+        f"all runs held out in their 90% bands: {float(ranks['held_out'].mean()):.0%}",
+        f"bands {verdict}: p = {joint:.3g} (error rate {ERROR_RATE})",
+    ]
 
 
 ERROR_RATE = 0.001
@@ -85,10 +114,20 @@ def ranks_in_worker(numbers: list[int], spec: Any, table: Any) -> dict[str, Any]
     from bayesmoe.cli.settings import configure
 
     configure()
-    from bayesmoe.criticism.calibrate import ranks_of
+    from bayesmoe.criticism.calibrate import ranks_of, without_seed
     from bayesmoe.inference.fit import arrange
     from bayesmoe.inference.spec import coordinates_of, law_of
 
-    law = law_of(spec.law)
+    law, spec = law_of(spec.law), without_seed(spec)
     _, structure, data = arrange(table, law, coordinates_of(law, spec.law.priors), spec)
     return ranks_of(structure, data, numbers, seed=spec.sampler.seed).to_dict()
+
+
+def average_ranks_in_worker(numbers: list[int], spec: Any, table: Any) -> dict[str, Any]:
+    """Percentiles of some simulations of an average, as plain data; runs in a worker."""
+    from bayesmoe.cli.settings import configure
+
+    configure()
+    from bayesmoe.criticism.calibrate_average import average_ranks_of
+
+    return average_ranks_of(spec, table, numbers, seed=spec.sampler.seed).to_dict()

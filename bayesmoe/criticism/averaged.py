@@ -49,7 +49,7 @@ def fit_average(
     -------
     xarray.DataTree
         ``laws/NAME``, the fit of each law as :func:`bayesmoe.inference.fit.fit` gives it; ``average``, with each law's ``weight``,
-        ``weight_sd`` and misfit (``shift``, ``growth``), the runs it reaches from (``ln_covariate``, ``slope``) and ``log_score`` by
+        ``weight_sd`` and misfit (``shift``, ``growth``), the runs it reaches from (``ln_covariate``, ``slope``, ``group_of_run``) and ``log_score`` by
         ``cut``; at the top the runs and the average's posterior predictive.
 
     Raises
@@ -105,7 +105,12 @@ def _assembled(
                 for name in ("ln_covariate", "slope")
             },
         },
-        coords={"law": names, "axis": whole[names[0]]["axis"].values, "cut": average.scores.index.to_numpy(str)},
+        coords={
+            "law": names,
+            "axis": whole[names[0]]["axis"].values,
+            "cut": average.scores.index.to_numpy(str),
+            "group_of_run": ("seen", whole[names[0]]["group_of_run"].values),
+        },
         attrs={"coverage": average.coverage, "left_out": json.dumps(left_out)},
     )
     shared = {name: value for name, value in first["constant_data"].data_vars.items() if _is_of_runs(str(name))}

@@ -236,10 +236,10 @@ def _loo(forecast: xr.Dataset) -> Loo:
     import arviz_base
     import arviz_stats
 
-    expected, scale = forecast["expected"].values, forecast["noise_scale"].values[:, None]
+    expected, scale = forecast["expected"].values, forecast["noise_scale"].values
     density = stats.t.logpdf(forecast["observed"].values, forecast["noise_df"].values[:, None], expected, scale * expected)
     tree = arviz_base.from_dict(
-        {"posterior": {"noise_scale": scale[None, :, 0]}, "log_likelihood": {"loss": density[None]}},
+        {"posterior": {"noise_df": forecast["noise_df"].values[None]}, "log_likelihood": {"loss": density[None]}},
         dims={"loss": ["run"]},
         sample_dims=["chain", "draw"],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -14,8 +15,9 @@ import xarray as xr
 from scipy import stats
 
 from bayesmoe.inference.density import Density
-from bayesmoe.inference.model import EXPECTED, Data, Structure, noisy
+from bayesmoe.inference.model import EXPECTED, RUN_NOISE, Data, Structure, noisy
 from bayesmoe.inference.refit import chain_program
+from bayesmoe.inference.spec import FitSpec
 from bayesmoe.laws import Law, reference_run
 
 DRAWS = 400
@@ -49,7 +51,7 @@ def simulation_ranks(
     reference = jax.tree.map(jnp.asarray, reference_run(design, law))
     covariates = {name: jnp.asarray(design[name].to_numpy(float)) for name in law.covariates}
     none = {name: jnp.zeros(0) for name in law.covariates}
-    data = Data(covariates, jnp.zeros(len(design), dtype=int), none, reference, jnp.ones(len(design)), {})
+    data = Data(covariates, jnp.zeros(len(design), dtype=int), none, reference, jnp.ones(len(design)), {}, {})
     structure = Structure(law, law.coordinates, (), ())
     return ranks_of(structure, data, range(simulations), seed=seed, noise_factor=noise_factor)
 
@@ -104,13 +106,19 @@ def ranks_of(
     for row, number in enumerate(numbers):
         place = source.prior(jax.random.fold_in(truth_key, number), 1, data, placeholder)
         expected = density.expected(place[None], data, placeholder)
-        noise = (expected["noise_scale"][0], expected["noise_df"][0])
+        noise = (expected[RUN_NOISE][0], expected["noise_df"][0])
         rng = np.random.default_rng([seed, number])
         table = noisy(expected[EXPECTED][0], *noise, rng, factor=noise_factor)[0]
         draws, diverged = run(jax.random.fold_in(chain_key, number), place[0], (data, jnp.asarray(table)))
         below[row], divergences[row] = np.asarray((draws < place[0]).mean(0)), int(diverged)
     ranks = {name: ("simulation", below[:, i]) for i, name in enumerate(names)}
     return xr.Dataset({**ranks, "divergences": ("simulation", divergences)}, coords={"simulation": list(numbers)})
+
+
+def without_seed(spec: FitSpec) -> FitSpec:
+    """The spec without the noise that replicates share: those of the table's own losses say nothing of simulated ones."""
+    parts = tuple(part for part in spec.noise.depends_on if part != "seed")
+    return dataclasses.replace(spec, noise=dataclasses.replace(spec.noise, depends_on=parts))
 
 
 @lru_cache(maxsize=8)

@@ -34,8 +34,8 @@ def misfit(
     Parameters
     ----------
     forecasts : sequence of Dataset
-        One per cut, the runs asked only: ``expected`` (draw, run), ``noise_scale`` and ``noise_df`` (draw), ``reach`` (axis, run),
-        ``observed`` (run). None at all leaves the prior.
+        One per cut, the runs asked only: ``expected`` (draw, run), ``noise_scale`` (draw, run), ``noise_df`` (draw), ``reach``
+        (axis, run), ``observed`` (run). None at all leaves the prior.
     axes : sequence of str
         Axes of reach.
     seed : int
@@ -87,8 +87,8 @@ def _evidence(forecast: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     ln = np.log(forecast["expected"].values)
     error = np.log(forecast["observed"].values) - ln.mean(axis=0)
     df = np.maximum(np.median(forecast["noise_df"].values), 3.0)
-    noise = np.median(forecast["noise_scale"].values) ** 2 * df / (df - 2.0)
-    covariance = np.cov(ln, rowvar=False).reshape(len(error), len(error)) + noise * np.eye(len(error))
+    noise = np.median(forecast["noise_scale"].values, axis=0) ** 2 * df / (df - 2.0)
+    covariance = np.cov(ln, rowvar=False).reshape(len(error), len(error)) + np.diag(noise)
     reach = forecast["reach"].values
     solved = np.linalg.solve(covariance, np.column_stack([reach.T, error]))
     return reach @ solved[:, :-1], reach @ solved[:, -1]
@@ -132,7 +132,7 @@ def log_densities(forecast: xr.Dataset, own: xr.Dataset | None, *, draws: int, s
     """Log density of each run's observed response under each draw, shape (draw, run), in nats."""
     rng = np.random.default_rng(seed)
     index, expected = _moved(forecast, own, draws, rng)
-    df, scale = forecast["noise_df"].values[index, None], expected * forecast["noise_scale"].values[index, None]
+    df, scale = forecast["noise_df"].values[index, None], expected * forecast["noise_scale"].values[index]
     return stats.t.logpdf(forecast["observed"].values, df, expected, scale)
 
 

@@ -15,7 +15,7 @@ from numpyro.infer import Predictive
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 from bayesmoe.inference.like import Like
-from bayesmoe.inference.model import EXPECTED, Data, Structure, noisy, scaling_law
+from bayesmoe.inference.model import EXPECTED, RUN_NOISE, Data, Structure, noisy, scaling_law
 
 SPREAD_SUFFIX = "_spread"
 
@@ -80,13 +80,13 @@ class Density:
         return jax.tree.map(np.asarray, _mapped(self, expected=False)(positions, data, loss))
 
     def expected(self, positions: Any, data: Data, loss: Any) -> dict[str, np.ndarray]:
-        """Each run's response without noise, shape (chain, draw, n), and ``noise_scale`` and ``noise_df``, shape (chain, draw)."""
+        """Each run's response without noise and its noise scale, shape (chain, draw, n), and ``noise_df``, shape (chain, draw)."""
         return jax.tree.map(np.asarray, _mapped(self, expected=True)(positions, data, loss))
 
     def responses(self, positions: Any, data: Data, loss: Any, rng: np.random.Generator) -> np.ndarray:
         """Responses drawn with the model's noise at positions of shape (chain, draw, dimension); shape (chain, draw, n)."""
         found = self.expected(positions, data, loss)
-        return noisy(found[EXPECTED], found["noise_scale"], found["noise_df"], rng)
+        return noisy(found[EXPECTED], found[RUN_NOISE], found["noise_df"], rng)
 
     def _unravel(self, data: Data, loss: Any) -> Callable[[Any], Any]:
         return ravel_pytree({name: np.zeros(shape) for name, shape in self.shapes(data, loss).items()})[1]
@@ -131,11 +131,11 @@ def _constrained(density: Density) -> Callable[..., Any]:
 @lru_cache(maxsize=64)
 def _mapped(density: Density, *, expected: bool) -> Callable[..., Any]:
     """The runs' expected responses and noise, or all other sites, over chains and draws."""
-    everything, noise = _constrained(density), ("noise_scale", "noise_df")
+    everything, of_runs = _constrained(density), (EXPECTED, RUN_NOISE)
 
     def one(position: Any, data: Data, loss: Any) -> dict[str, Any]:
         found = everything(position, data, loss)
-        names = (EXPECTED, *noise) if expected else [name for name in found if name != EXPECTED]
+        names = (*of_runs, "noise_df") if expected else [name for name in found if name not in of_runs]
         return {name: found[name] for name in names}
 
     over_draws = jax.vmap(one, in_axes=(0, None, None))

@@ -18,6 +18,7 @@ from bayesmoe.inference.attempts import Attempt, settle
 from bayesmoe.inference.centring import degrees_of_centring
 from bayesmoe.inference.density import Density
 from bayesmoe.inference.model import Data, Structure
+from bayesmoe.inference.noise import noise_data, parts_of
 from bayesmoe.inference.numpyro_nuts import numpyro_nuts
 from bayesmoe.inference.sample import Progress, Samples, sample
 from bayesmoe.inference.spec import FitSpec, SamplerSpec, coordinates_of, law_of, load_table
@@ -159,6 +160,7 @@ def arrange(
     group = pd.Index(groups).get_indexer(routed["group"].to_numpy()) if groups else np.zeros(len(routed), dtype=int)
     weight = frame.pop("_kept").to_numpy(bool)
     pooled = _pooled(coordinates, frame[weight], groups, spec) if groups else ()
+    parts = parts_of(frame[weight], spec.noise.depends_on)
     data = Data(
         covariates={name: jnp.asarray(routed[name].to_numpy(float)) for name in law.covariates},
         group=jnp.asarray(group),
@@ -166,8 +168,9 @@ def arrange(
         reference=jax.tree.map(jnp.asarray, reference_run(frame[weight], law)),
         weight=jnp.asarray(weight, dtype=float),
         centring={},
+        noise=noise_data(frame, weight, law.response, parts),
     )
-    structure = Structure(law, coordinates, pooled, groups)
+    structure = Structure(law, coordinates, pooled, groups, parts)
     return frame, structure, data._replace(centring=degrees_of_centring(structure, data))
 
 

@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from bayesmoe.inference.density import SPREAD_SUFFIX
 from bayesmoe.inference.model import NOISE_DF_LOG_SD, NOISE_DF_MEDIAN, NOISE_LOG_SD, SPREAD_LOG_SD, Structure
+from bayesmoe.inference.noise import SEED_SHARE, SEED_SHARE_SD, SLOPES
 
 
 def log_prior(structure: Structure, posterior: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -42,4 +43,9 @@ def log_prior(structure: Structure, posterior: dict[str, Any]) -> dict[str, np.n
     noise = {"noise_scale": (structure.law.noise_median, NOISE_LOG_SD), "noise_df": (NOISE_DF_MEDIAN, NOISE_DF_LOG_SD)}
     for site, (median, log_sd) in noise.items():
         found[site] = stats.norm.logpdf(np.log(posterior[site]), math.log(median), log_sd)
+    for site, sd in SLOPES.values():
+        if site in posterior:
+            found[site] = stats.norm.logpdf(posterior[site], 0.0, sd)
+    if SEED_SHARE in posterior:
+        found[SEED_SHARE] = stats.norm.logpdf(special.logit(posterior[SEED_SHARE]), 0.0, SEED_SHARE_SD)
     return found

@@ -25,8 +25,8 @@ class Member:
     weight : float
         Its weight among the laws; 1 where there is one.
     beyond : Dataset or None
-        ``shift`` and ``growth`` (misfit_draw, axis) of its misfit per unit of reach, ``ln_covariate`` and ``slope`` (axis, seen) of
-        the runs seen. None where the law was fitted alone: nothing is known of how it misses.
+        ``shift`` and ``growth`` (misfit_draw, axis) of its misfit per unit of reach, ``ln_covariate`` and ``slope`` (axis, seen) and
+        ``group_of_run`` (seen) of the runs seen. None where the law was fitted alone: nothing is known of how it misses.
     """
 
     fit: xr.DataTree

@@ -13,6 +13,7 @@ import numpyro.distributions as dist
 from numpyro import handlers
 from numpyro.distributions import transforms
 
+from bayesmoe.inference.noise import SEED_SHARE, SEED_SHARE_SD, SLOPES, given_earlier, relative_scale
 from bayesmoe.laws import Coordinate, Law, Reference
 
 NOISE_LOG_SD = 1.0
@@ -23,6 +24,9 @@ NOISE_DF_MEDIAN, NOISE_DF_LOG_SD = 14.0, 0.8
 
 EXPECTED = "expected"
 """Site of each run's response without noise."""
+
+RUN_NOISE = "run_noise"
+"""Site of each run's noise scale."""
 
 SPREAD_LOG_SD = 0.5
 """Log-sd of the prior of between-group spreads. It keeps them off zero, where few groups leave a funnel that no step size
@@ -50,12 +54,15 @@ class Structure:
         Names of the coordinates that differ between groups; the others are shared.
     groups : tuple of str
         Group names; empty when runs are not grouped.
+    noise : tuple of str
+        What the noise depends on; see :mod:`bayesmoe.inference.noise`.
     """
 
     law: Law
     coordinates: tuple[Coordinate, ...]
     pooled: tuple[str, ...]
     groups: tuple[str, ...]
+    noise: tuple[str, ...] = ()
 
 
 class Data(NamedTuple):
@@ -75,6 +82,8 @@ class Data(NamedTuple):
         Power of each run's likelihood: 1, or 0 for a run that is held out.
     centring : dict of array, shape (groups,)
         For each pooled coordinate, how far each group is centred: 1 where its own runs pin it, 0 where they say nothing.
+    noise : dict of array
+        From :func:`bayesmoe.inference.noise.noise_data`; empty where all runs have one noise.
     """
 
     covariates: dict[str, Any]
@@ -83,13 +92,15 @@ class Data(NamedTuple):
     reference: Reference
     weight: Any
     centring: dict[str, Any]
+    noise: dict[str, Any]
 
 
 def scaling_law(structure: Structure, data: Data, loss: Any = None) -> None:
     """NumPyro model of a run table.
 
     ``loss_i ~ StudentT(noise_df, L_i, noise_scale L_i)`` with ``L_i`` the law's loss of run i in nats per token: noise on
-    the multiplicative scale, observed in nats, so that laws compare without Jacobians. A pooled coordinate of group g is
+    the multiplicative scale, observed in nats, so that laws compare without Jacobians. The scale may depend on the run, and
+    replicates may share a part of it (:mod:`bayesmoe.inference.noise`). A pooled coordinate of group g is
     ``link^-1(mean + spread z_g)``, sampled with each group's own degree of centring. A dense run shared by all groups has the mean of their dense losses.
 
     Parameters
@@ -123,19 +134,30 @@ def scaling_law(structure: Structure, data: Data, loss: Any = None) -> None:
     numpyro.deterministic(EXPECTED, mean)
     noise_scale = numpyro.sample("noise_scale", dist.LogNormal(jnp.log(law.noise_median), NOISE_LOG_SD))
     noise_df = numpyro.sample("noise_df", dist.LogNormal(jnp.log(NOISE_DF_MEDIAN), NOISE_DF_LOG_SD))
+    known = {name: sd for part, (name, sd) in SLOPES.items() if part in structure.noise}
+    slopes = {name: numpyro.sample(name, dist.Normal(0.0, sd)) for name, sd in known.items()}
+    if slopes:
+        noise_scale *= relative_scale(slopes, jnp.log(mean), data.noise.get("run_ln_ratio"), data.noise)
+    numpyro.deterministic(RUN_NOISE, jnp.broadcast_to(noise_scale, mean.shape))
+    location, scale = mean, noise_scale * mean
+    if "seed" in structure.noise:
+        logit = dist.TransformedDistribution(dist.Normal(0.0, SEED_SHARE_SD), transforms.SigmoidTransform())
+        location, scale = given_earlier(mean, scale, numpyro.sample(SEED_SHARE, logit), data.noise)
     with numpyro.plate("runs", mean.shape[0]), handlers.scale(scale=data.weight):
-        numpyro.sample(law.response, dist.StudentT(noise_df, mean, noise_scale * mean), obs=loss)
+        numpyro.sample(law.response, dist.StudentT(noise_df, location, scale), obs=loss)
 
 
-def noisy(expected: Any, noise_scale: Any, noise_df: Any, rng: np.random.Generator, *, factor: float = 1.0) -> np.ndarray:
-    """Responses with the model's noise, ``L (1 + factor noise_scale t)`` with t of Student's distribution.
+def noisy(expected: Any, run_noise: Any, noise_df: Any, rng: np.random.Generator, *, factor: float = 1.0) -> np.ndarray:
+    """Responses with the model's noise, ``L (1 + factor run_noise t)`` with t of Student's distribution.
 
     Parameters
     ----------
     expected : array, shape (..., n)
         Responses without noise.
-    noise_scale, noise_df : array, shape (...)
-        Scale on the logarithm, and degrees of freedom.
+    run_noise : array, shape (..., n)
+        Scale on the logarithm.
+    noise_df : array, shape (...)
+        Degrees of freedom.
     rng : numpy Generator
         Source of randomness; numpy's, whose Student draws need no compiled program.
     factor : float
@@ -143,7 +165,7 @@ def noisy(expected: Any, noise_scale: Any, noise_df: Any, rng: np.random.Generat
     """
     expected = np.asarray(expected)
     t = rng.standard_t(np.broadcast_to(np.asarray(noise_df)[..., None], expected.shape))
-    return expected * (1.0 + factor * np.asarray(noise_scale)[..., None] * t)
+    return expected * (1.0 + factor * np.asarray(run_noise) * t)
 
 
 def _coordinate(coordinate: Coordinate, structure: Structure, data: Data) -> Any:

@@ -11,7 +11,8 @@ import xarray as xr
 from bayesmoe.inference.groups import parameters_of_group
 from bayesmoe.inference.members import members, misfit_draws, shares
 from bayesmoe.inference.model import noisy
-from bayesmoe.inference.reach import reach
+from bayesmoe.inference.noise import SLOPES, ln_ratio, relative_scale
+from bayesmoe.inference.reach import near, reach
 from bayesmoe.inference.store import law_of_fit
 from bayesmoe.laws import require_covariates
 
@@ -60,13 +61,11 @@ def predict(
         if member.beyond is not None:
             axes = list(map(str, member.beyond["axis"].values))
             asked = np.log(frame[axes].to_numpy(float).T)
-            away = reach(asked, member.beyond["ln_covariate"].values, member.beyond["slope"].values)
+            here = near(member.beyond["group_of_run"].values, group)
+            away = reach(asked, member.beyond["ln_covariate"].values[:, here], member.beyond["slope"].values[:, here])
             found = found * np.exp(misfit_draws(member.beyond, int(count), rng) @ away)
-        posterior = member.fit["posterior"].to_dataset()
-        scale, df = (np.ravel(posterior[name].values) for name in ("noise_scale", "noise_df"))
-        which = np.linspace(0, len(scale) - 1, count).round().astype(int)
         expected.append(found)
-        loss.append(noisy(found, scale[which], df[which], rng))
+        loss.append(noisy(found, *_noise_of(member.fit, frame, found), rng))
     dims = ("sample", "run")
     return xr.Dataset(
         {
@@ -75,3 +74,15 @@ def predict(
         },
         coords={"run": frame["run_id"].to_numpy(str), "law": ("sample", np.repeat(list(laws), counts))},
     )
+
+
+def _noise_of(fit: xr.DataTree, frame: pd.DataFrame, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Noise scale of each model and degrees of freedom, for as many draws as there are of ``expected``."""
+    posterior, constant = fit["posterior"].to_dataset(), fit["constant_data"].dataset
+    which = np.linspace(0, posterior.sizes["chain"] * posterior.sizes["draw"] - 1, len(expected)).round().astype(int)
+    drawn = {name: np.ravel(posterior[name].values)[which] for name in ("noise_scale", "noise_df")}
+    slopes = {name: np.ravel(posterior[name].values)[which, None] for name, _ in SLOPES.values() if name in posterior}
+    references = {name: float(constant[f"noise_{name}"]) for name in ("ln_loss", "ln_ratio") if f"noise_{name}" in constant}
+    ratio = ln_ratio(frame) if "ln_ratio" in references else None
+    relative = np.asarray(relative_scale(slopes, np.log(expected), ratio, references))
+    return drawn["noise_scale"][:, None] * relative, drawn["noise_df"]

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+SHARED = ""
+"""Group of the runs that belong to every group."""
+
+
+def near(groups: np.ndarray, group: str | None) -> np.ndarray:
+    """Runs that a run of a group may reach from, shape (n,): the group's own, with those that all share; all where it has none."""
+    own = groups == group
+    return own | (groups == SHARED) if own.any() else np.ones(len(groups), dtype=bool)
+
 
 def reach(asked: np.ndarray, seen: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """By how much the log response would move from the nearest run seen if its slopes there went on, axis by axis.

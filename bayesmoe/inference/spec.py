@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.inference.members import AVERAGE
+from bayesmoe.inference.noise import Part
 from bayesmoe.laws import Coordinate, Law, law_named
 from bayesmoe.runs import RunTable, as_run_table, load_source, read_runs
 from bayesmoe.specs import from_mapping, read_toml, spec
@@ -58,6 +59,21 @@ class LawSpec:
     size: Literal["n_dense", "n_active", "n_total"] | None = None
     options: dict[str, str | float | bool] = Field(default_factory=dict)
     priors: dict[str, PriorSpec] = Field(default_factory=dict)
+
+
+@spec
+class NoiseSpec:
+    """What the noise of a run depends on, as far as the table can tell; nothing: all runs have one noise.
+
+    Attributes
+    ----------
+    depends_on : tuple of str
+        ``loss``: it changes with the loss itself. ``ratio``: it changes with the distance from the table's usual tokens per
+        parameter, so that runs far from the compute frontier pull less. ``seed``: a part of it is the configuration's, which runs that
+        differ in their seed only have in common.
+    """
+
+    depends_on: tuple[Part, ...] = ()
 
 
 @spec
@@ -110,6 +126,7 @@ class FitSpec:
     law: LawSpec = Field(default_factory=LawSpec)
     average: AverageSpec | None = None
     groups: GroupSpec | None = None
+    noise: NoiseSpec = Field(default_factory=NoiseSpec)
     sampler: SamplerSpec = Field(default_factory=SamplerSpec)
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ from bayesmoe.inference.attempts import Attempt
 from bayesmoe.inference.log_prior import log_prior
 from bayesmoe.inference.members import AVERAGE, LAWS
 from bayesmoe.inference.model import Data, Structure
+from bayesmoe.inference.noise import SEED_SHARE, SLOPES
 from bayesmoe.inference.sample import Samples
 from bayesmoe.inference.spec import FitSpec, law_of
 from bayesmoe.laws import Law, Reference
@@ -26,7 +27,7 @@ from bayesmoe.runs import RunTable
 from bayesmoe.runs.schema import NUMERIC
 from bayesmoe.specs import from_json, to_json
 
-FORMAT = 4
+FORMAT = 5
 """Version of the layout written below; a reader refuses any other."""
 
 GROUP_DIM = "run_group"
@@ -56,6 +57,7 @@ def as_data_tree(
     constant = {name: frame[name].to_numpy(float) for name in NUMERIC if name in frame and frame[name].notna().all()}
     reference = {f"reference_{name}": float(value) for name, value in data.reference.run.items()}
     reference["reference_gain_experts"] = float(data.reference.gain_experts)
+    reference |= {f"noise_{name}": float(data.noise[name]) for name in ("ln_loss", "ln_ratio") if name in data.noise}
     group_of_run = frame["group"].astype(str).to_numpy() if "group" in frame else np.full(len(frame), "all")
     tree = arviz_base.from_dict(
         {
@@ -103,10 +105,8 @@ def as_data_tree(
 def _paper_parameters(structure: Structure, posterior: dict[str, np.ndarray]) -> list[str]:
     """Posterior variables that the law derives from its coordinates."""
     own = {c.name for c in structure.coordinates}
-    own |= {f"{name}{suffix}" for name in own for suffix in ("_population", "_spread", "_base")} | {
-        "noise_scale",
-        "noise_df",
-    }
+    own |= {f"{name}{suffix}" for name in own for suffix in ("_population", "_spread", "_base")}
+    own |= {"noise_scale", "noise_df", SEED_SHARE, *(site for site, _ in SLOPES.values())}
     return [name for name in posterior if name not in own]
 
 

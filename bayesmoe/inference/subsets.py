@@ -13,8 +13,8 @@ import xarray as xr
 
 from bayesmoe.inference.density import Density
 from bayesmoe.inference.fit import arrange
-from bayesmoe.inference.model import EXPECTED
-from bayesmoe.inference.reach import reach
+from bayesmoe.inference.model import EXPECTED, RUN_NOISE
+from bayesmoe.inference.reach import SHARED, near, reach
 from bayesmoe.inference.sample import sample
 from bayesmoe.inference.spec import FitSpec, coordinates_of, law_of
 from bayesmoe.inference.start import CLIMBS, overdispersed_starts
@@ -60,9 +60,9 @@ class Subsets:
         -------
         Dataset
             ``expected`` (draw, run), the response without noise in nats per token, and ``observed`` (run), of those held out too;
-            ``noise_scale`` and ``noise_df`` (draw);
+            ``noise_scale`` (draw, run) and ``noise_df`` (draw);
             ``ln_covariate`` and ``slope`` (axis, run), the logarithm of each run's covariates and how steeply the law falls there;
-            ``reach`` (axis, run), see :func:`bayesmoe.inference.reach.reach`; ``rhat``, the largest.
+            ``reach`` (axis, run) from the runs seen that are :func:`~bayesmoe.inference.reach.near`; ``rhat``, the largest.
         """
         order = dict(zip(self.frame["run_id"], kept, strict=True))
         mask = self._table.frame["run_id"].map(order).to_numpy(bool)
@@ -80,21 +80,28 @@ class Subsets:
         expected = density.expected(position, *arguments)
         covariates = np.log(frame[list(axes)].to_numpy(float).T)
         slope = self._slope(density, position[:, ::20], data, loss, axes)
+        groups = self._groups(frame)
         from arviz_stats.base import array_stats
 
         return xr.Dataset(
             {
                 "expected": (("draw", "run"), expected[EXPECTED][0]),
                 "observed": ("run", frame[self.law.response].to_numpy(float)),
-                "noise_scale": ("draw", expected["noise_scale"][0]),
+                "noise_scale": (("draw", "run"), expected[RUN_NOISE][0]),
                 "noise_df": ("draw", expected["noise_df"][0]),
                 "ln_covariate": (("axis", "run"), covariates),
                 "slope": (("axis", "run"), slope),
-                "reach": (("axis", "run"), reach(covariates, covariates[:, kept], slope[:, kept])),
+                "reach": (("axis", "run"), _reach(covariates, slope, groups, kept)),
                 "rhat": float(np.max(array_stats.rhat(found.position, chain_axis=0, draw_axis=1))),
             },
-            coords={"run": frame["run_id"].to_numpy(str), "axis": list(axes)},
+            coords={"run": frame["run_id"].to_numpy(str), "axis": list(axes), "group_of_run": ("run", groups)},
         )
+
+    def _groups(self, frame: pd.DataFrame) -> np.ndarray:
+        groups = self._spec.groups
+        if groups is None:
+            return np.full(len(frame), SHARED)
+        return frame["group"].astype(str).replace({groups.dense: SHARED} if groups.dense else {}).to_numpy(str)
 
     def _slope(self, density: Density, position: np.ndarray, data: Any, loss: Any, axes: tuple[str, ...]) -> np.ndarray:
         """``|d ln L/d ln x_j|`` at every run, averaged over draws; shape (axis, n)."""
@@ -112,6 +119,15 @@ class Subsets:
             np.abs(ln_expected(axis) - base).mean(axis=0) if axis in self.law.covariates else 0.0 * base[0] for axis in axes
         ]
         return np.stack(reads) / _BUMP if axes else np.zeros((0, base.shape[1]))
+
+
+def _reach(covariates: np.ndarray, slope: np.ndarray, groups: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    found = np.empty_like(covariates)
+    for group in np.unique(groups):
+        asked, from_here = groups == group, kept.copy()
+        from_here[kept] = near(groups[kept], group)
+        found[:, asked] = reach(covariates[:, asked], covariates[:, from_here], slope[:, from_here])
+    return found
 
 
 def with_law(spec: FitSpec, name: str, size: Any = None) -> FitSpec:

@@ -17,7 +17,7 @@ from bayesmoe.costs.serving import ServingCost, cheapest_replica
 from bayesmoe.errors import InputError
 from bayesmoe.inference.groups import parameters_of_group
 from bayesmoe.inference.members import Member, members, misfit_draws, shares
-from bayesmoe.inference.reach import reach
+from bayesmoe.inference.reach import near, reach
 from bayesmoe.inference.store import law_of_fit
 from bayesmoe.laws import Law
 from bayesmoe.planning.optimum import around_lowest, minimise_unimodal
@@ -242,13 +242,14 @@ def _landscape(member: Member, scenario: Scenario, draws: int, cost_draws: dict[
     if member.beyond is None:
         return found
     misfit = misfit_draws(member.beyond, draws, np.random.default_rng((scenario.seed, 2)))
-    return replace(found, misfit=jnp.asarray(misfit), reach=_reach(found, member.beyond))
+    return replace(found, misfit=jnp.asarray(misfit), reach=_reach(found, member.beyond, scenario.choices.group))
 
 
-def _reach(here: Landscape, beyond: xr.Dataset) -> Any:
+def _reach(here: Landscape, beyond: xr.Dataset, group: str | None) -> Any:
     size = np.exp(np.log(_SMALLEST) + _STEP * np.arange(_GRID))
     flop_rule, budget = here.scenario.training.flop_rule, here.scenario.training.budget_flop
     found, axes = [], list(map(str, beyond["axis"].values))
+    beyond = beyond.isel(seen=near(beyond["group_of_run"].values, group))
     for count in here.scenario.choices.num_experts:
         per_token = here.family.train_flop_per_token(size, float(count), flop_rule)
         tokens = budget / per_token if here.fixed_tokens is None else here.fixed_tokens

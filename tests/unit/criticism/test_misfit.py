@@ -21,7 +21,7 @@ def forecast(m: float, seed: int, *, reach: float = 0.1, runs: int = 20, paramet
     return xr.Dataset(
         {
             "expected": (("draw", "run"), expected),
-            "noise_scale": ("draw", np.full(400, 0.001)),
+            "noise_scale": (("draw", "run"), np.full((400, runs), 0.001)),
             "noise_df": ("draw", np.full(400, 50.0)),
             "reach": (("axis", "run"), away),
             "observed": ("run", observed),

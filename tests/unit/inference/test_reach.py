@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmoe.inference.reach import reach
+from bayesmoe.inference.reach import near, reach
 
 SEEN = np.log(np.array([[1e8, 1e9, 1e8], [1e9, 1e10, 1e10]]))
 SLOPE = np.array([[0.06, 0.04, 0.06], [0.08, 0.05, 0.05]])
@@ -25,3 +25,11 @@ def test_what_a_law_does_not_read_has_no_reach() -> None:
     away = reach(SEEN + 5.0, SEEN, np.array([[0.06, 0.04, 0.06], [0.0, 0.0, 0.0]]))
     assert (away[0] > 0).all()
     np.testing.assert_array_equal(away[1], 0.0)
+
+
+def test_a_group_reaches_from_its_own_runs_and_those_that_all_share() -> None:
+    groups = np.array(["a", "b", "", "b"])
+    np.testing.assert_array_equal(near(groups, "a"), [True, False, True, False])
+    for unseen in ("new", None):
+        assert near(groups, unseen).all(), "no run of its own: from anywhere"
+    assert near(np.array(["", ""]), None).all()

@@ -1,0 +1,136 @@
+"""How the noise of a run depends on its loss and its place, and what replicate seeds say of it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+Part = Literal["loss", "ratio", "seed"]
+"""What noise may depend on: the loss, the distance from the table's usual tokens per parameter, and which runs are replicates."""
+
+SLOPES = {"loss": ("noise_loss", 2.0), "ratio": ("noise_ratio", 0.3)}
+"""By part: the site of its slope, and the sd of the slope's normal prior around zero: per unit of ln L, and per e-fold of tokens per
+parameter. Over the losses of a public table (0.4 to 0.9 in ln L) and its ratios either lets noise change by a factor of about three."""
+
+SEED_SHARE = "seed_share"
+"""Site of the share of the noise's variance that differs between seeds of one configuration."""
+
+SEED_SHARE_SD = 1.5
+"""Sd of its prior on the logit scale, around a half: from a tenth to nine tenths."""
+
+_MOST = 3.0
+_NO_PART_OF_A_CONFIGURATION = ("run_id", "seed", "leverage", "notes")
+
+
+def noise_data(frame: pd.DataFrame, kept: np.ndarray, response: str, parts: tuple[str, ...]) -> dict[str, Any]:
+    """Arrays that the parts of the noise are read from.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Runs in model order.
+    kept : array of bool, shape (n,)
+        Runs that the model sees: only they set references and count as replicates.
+    response : str
+        Column of the response.
+    parts : tuple of str
+        Parts of the noise.
+
+    Returns
+    -------
+    dict of array
+        ``ln_loss``, the mean ln loss seen. ``ln_ratio``, the median ln tokens per parameter seen, and ``run_ln_ratio`` of each run.
+        ``earlier`` and ``earlier_mean``, how many replicates of a run stand before it, and their mean loss.
+    """
+    found: dict[str, Any] = {}
+    if "loss" in parts:
+        found["ln_loss"] = jnp.asarray(np.log(frame.loc[kept, response].to_numpy(float)).mean())
+    if "ratio" in parts:
+        ratio = ln_ratio(frame)
+        found |= {"ln_ratio": jnp.asarray(np.median(ratio[kept])), "run_ln_ratio": jnp.asarray(ratio)}
+    if "seed" in parts:
+        earlier, mean = _earlier_replicates(frame, kept, response)
+        found |= {"earlier": jnp.asarray(earlier), "earlier_mean": jnp.asarray(mean)}
+    return found
+
+
+def parts_of(frame: pd.DataFrame, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the parts asked for that a table can tell: seeds need replicates, the ratio needs tokens and a size that vary."""
+    known = {"loss": True, "ratio": _has_ratio(frame), "seed": bool(replicates(frame).duplicated().any())}
+    return tuple(part for part in asked if known[part])
+
+
+def ln_ratio(frame: pd.DataFrame) -> np.ndarray:
+    """ln of training tokens per parameter used (of the backbone where those used are not known), shape (n,)."""
+    return np.log(frame["tokens"].to_numpy(float) / frame[_size(frame)].to_numpy(float))
+
+
+def replicates(frame: pd.DataFrame) -> pd.Series:
+    """Number of each run's configuration: runs of one number differ in their seed and what was measured only; shape (n,).
+
+    A run without a seed is a configuration of its own. Measured are the columns with "loss" in their name, and leverage.
+    """
+    number = pd.Series(-1 - np.arange(len(frame)), index=frame.index)
+    if "seed" not in frame or not frame["seed"].notna().any():
+        return number
+    seeded = frame["seed"].notna()
+    same = [name for name in map(str, frame.columns) if "loss" not in name and name not in _NO_PART_OF_A_CONFIGURATION]
+    number[seeded] = frame.loc[seeded].groupby(same, dropna=False, sort=False).ngroup()
+    return number
+
+
+def relative_scale(slopes: dict[str, Any], ln_loss: Any, run_ln_ratio: Any, data: dict[str, Any]) -> Any:
+    """Noise of a run over the table's, ``exp(a (ln L - mean ln L) + b |ln(tokens/N) - median|)``.
+
+    The exponent bends over so that no run has more than e^3 times or less than e^-3 of the table's noise.
+
+    Parameters
+    ----------
+    slopes : dict
+        ``noise_loss`` (a) and ``noise_ratio`` (b), those that the model has, of a shape that goes with the runs'.
+    ln_loss : array, shape (..., n)
+        ln of the loss without noise.
+    run_ln_ratio : array, shape (n,), or None
+        :func:`ln_ratio`; None where the model has no ``noise_ratio``.
+    data : dict
+        References from :func:`noise_data`.
+    """
+    exponent = 0.0
+    if SLOPES["loss"][0] in slopes:
+        exponent += slopes[SLOPES["loss"][0]] * (ln_loss - data["ln_loss"])
+    if SLOPES["ratio"][0] in slopes:
+        exponent += slopes[SLOPES["ratio"][0]] * jnp.abs(run_ln_ratio - data["ln_ratio"])
+    return jnp.exp(_MOST * jnp.tanh(exponent / _MOST))
+
+
+def given_earlier(mean: Any, scale: Any, share: Any, data: dict[str, Any]) -> tuple[Any, Any]:
+    """Location and scale of a run given the replicates that stand before it, as if noise were normal.
+
+    Of the noise's variance, a share s is the seed's and 1 - s the configuration's, which replicates have in common. Given k earlier
+    replicates of mean y, the location is ``mean + k(1-s)/(k(1-s)+s) (y - mean)`` and the variance ``scale^2 s (s+(k+1)(1-s)) /
+    (s+k(1-s))``: for k = 0 those of a run alone. The product over replicates is their joint density.
+    """
+    count, own = data["earlier"], 1.0 - share
+    pooled = share + count * own
+    location = mean + count * own / pooled * (data["earlier_mean"] - mean)
+    return location, scale * jnp.sqrt(share * (pooled + own) / pooled)
+
+
+def _earlier_replicates(frame: pd.DataFrame, kept: np.ndarray, response: str) -> tuple[np.ndarray, np.ndarray]:
+    number = replicates(frame)
+    seen, loss = pd.Series(kept.astype(float), index=frame.index), frame[response].astype(float)
+    count = seen.groupby(number).cumsum() - seen
+    total = (seen * loss).groupby(number).cumsum() - seen * loss
+    return count.to_numpy(), np.where(count > 0, total / count.clip(lower=1.0), loss)
+
+
+def _size(frame: pd.DataFrame) -> str:
+    return "n_active" if "n_active" in frame and frame["n_active"].notna().all() else "n_dense"
+
+
+def _has_ratio(frame: pd.DataFrame) -> bool:
+    needed = ("tokens", _size(frame))
+    return all(name in frame and frame[name].notna().all() for name in needed) and bool(np.ptp(ln_ratio(frame)) > 0.0)
