@@ -117,6 +117,8 @@ def ranks_of(
 
 def without_seed(spec: FitSpec) -> FitSpec:
     """The spec without the noise that replicates share: those of the table's own losses say nothing of simulated ones."""
+    if spec.noise is None:
+        return spec
     parts = tuple(part for part in spec.noise.depends_on if part != "seed")
     return dataclasses.replace(spec, noise=dataclasses.replace(spec.noise, depends_on=parts))
 

@@ -18,7 +18,7 @@ from bayesmoe.criticism.calibrate import without_seed
 from bayesmoe.inference.density import Density
 from bayesmoe.inference.fit import arrange
 from bayesmoe.inference.model import EXPECTED, RUN_NOISE, noisy
-from bayesmoe.inference.spec import FitSpec, coordinates_of, law_of
+from bayesmoe.inference.spec import AVERAGE_NOISE, FitSpec, coordinates_of, law_of
 from bayesmoe.inference.subsets import with_law
 from bayesmoe.runs import RunTable
 
@@ -52,7 +52,7 @@ def average_ranks_of(spec: FitSpec, table: RunTable, numbers: Sequence[int], *, 
         ``largest``, share of the forecast's draws below the simulated loss of the run with the most compute; ``held_out``, the mean over
         all runs held out of whether the 90% band holds them; ``law``, which made the table; by ``simulation``.
     """
-    spec = without_seed(spec)
+    spec = without_seed(dataclasses.replace(spec, noise=spec.noise or AVERAGE_NOISE))
     held = next(iter(forward_masks(spec, table.frame, 1).values()))
     names = laws_of(spec, table.frame)
     rows = []

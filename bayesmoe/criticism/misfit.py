@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -11,17 +12,23 @@ from scipy import stats
 from bayesmoe.inference.members import misfit_draws
 from bayesmoe.inference.model import noisy
 
-GROWTH_MEDIAN, GROWTH_LOG_SD = 0.12, 0.4
-"""Prior of the misfit per unit of reach. The widest median under which the misses of laws at the cuts of public tables are within
-two nats as likely as under the likeliest, 0.1: a band too narrow costs more (``docs/backtests.md``)."""
+
+class Growth(NamedTuple):
+    """Log-normal prior of a misfit's growth."""
+
+    median: float
+    log_sd: float
+
+
+GROWTH = Growth(0.1, 0.7)
+"""The prior in force: under it the misses of laws at the cuts of public tables are within a nat as likely as under the likeliest, and
+of those it is the least sure, so that a table's own cuts speak (``docs/backtests.md``)."""
 
 _TEMPER = 0.5
 _DRAWS = 1000
 
 
-def misfit(
-    forecasts: Sequence[xr.Dataset], axes: Sequence[str], *, seed: int, growth_median: float = GROWTH_MEDIAN
-) -> xr.Dataset:
+def misfit(forecasts: Sequence[xr.Dataset], axes: Sequence[str], *, seed: int, prior: Growth = GROWTH) -> xr.Dataset:
     """Posterior of a law's misfit per unit of reach.
 
     ``ln y_i = ln L_i + sum_j m_j r_ij + noise,   m_j ~ Normal(shift_j, growth_j),   shift_j ~ Normal(0, growth_j)``
@@ -29,7 +36,7 @@ def misfit(
     r_ij is the reach of run i along axis j: by how much the law itself says the log loss would move from the nearest run seen. So m
     is dimensionless: 0.2 means that a fifth of what the law promises along an axis is not to be believed. Each cut of the table has
     its own m; its runs share it, which is what makes the misfit of larger runs a drift and not a scatter. A law that errs the same
-    way at every cut has a shift; one that errs either way has growth. ``growth_j ~ LogNormal`` by the constants of this module.
+    way at every cut has a shift; one that errs either way has growth. ``growth_j ~ LogNormal(prior)``.
 
     Parameters
     ----------
@@ -40,8 +47,8 @@ def misfit(
         Axes of reach.
     seed : int
         Seed.
-    growth_median : float
-        Median of growth's prior.
+    prior : Growth
+        Prior of growth.
 
     Returns
     -------
@@ -55,7 +62,7 @@ def misfit(
     each counts half.
     """
     rng = np.random.default_rng(seed)
-    growth = growth_median * np.exp(GROWTH_LOG_SD * rng.standard_normal((_DRAWS, len(axes))))
+    growth = prior.median * np.exp(prior.log_sd * rng.standard_normal((_DRAWS, len(axes))))
     precision = np.eye(len(axes)) / growth[:, :, None] ** 2
     pull, log_weight = np.zeros((_DRAWS, len(axes))), np.zeros(_DRAWS)
     for forecast in forecasts:

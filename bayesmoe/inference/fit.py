@@ -160,7 +160,7 @@ def arrange(
     group = pd.Index(groups).get_indexer(routed["group"].to_numpy()) if groups else np.zeros(len(routed), dtype=int)
     weight = frame.pop("_kept").to_numpy(bool)
     pooled = _pooled(coordinates, frame[weight], groups, spec) if groups else ()
-    parts = parts_of(frame[weight], spec.noise.depends_on)
+    parts = parts_of(frame[weight], spec.noise.depends_on if spec.noise is not None else ())
     data = Data(
         covariates={name: jnp.asarray(routed[name].to_numpy(float)) for name in law.covariates},
         group=jnp.asarray(group),

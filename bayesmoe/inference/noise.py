@@ -58,7 +58,8 @@ def noise_data(frame: pd.DataFrame, kept: np.ndarray, response: str, parts: tupl
 
 
 def parts_of(frame: pd.DataFrame, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the parts asked for that a table can tell: seeds need replicates, the ratio needs tokens and a size that vary."""
+    """Those of the parts asked for that a table can tell: seeds need replicates; the ratio needs tokens and a size that both
+    vary, for where one is fixed it is the other's name."""
     known = {"loss": True, "ratio": _has_ratio(frame), "seed": bool(replicates(frame).duplicated().any())}
     return tuple(part for part in asked if known[part])
 
@@ -133,4 +134,4 @@ def _size(frame: pd.DataFrame) -> str:
 
 def _has_ratio(frame: pd.DataFrame) -> bool:
     needed = ("tokens", _size(frame))
-    return all(name in frame and frame[name].notna().all() for name in needed) and bool(np.ptp(ln_ratio(frame)) > 0.0)
+    return all(name in frame and frame[name].notna().all() and frame[name].nunique() > 1 for name in needed)

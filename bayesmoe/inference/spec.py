@@ -117,16 +117,23 @@ class AverageSpec:
     laws: tuple[str, ...] = ()
 
 
+AVERAGE_NOISE = NoiseSpec(depends_on=("ratio", "seed"))
+"""Noise of an average's laws where a spec says nothing of noise: runs far from the frontier, where no plan lives, pull less."""
+
+
 @spec
 class FitSpec:
-    """Everything a posterior follows from: of ``law``, or of several laws where there is an ``average``."""
+    """Everything a posterior follows from: of ``law``, or of several laws where there is an ``average``.
+
+    ``noise`` left out is one noise for all runs of a law's fit, and :data:`AVERAGE_NOISE` in an average.
+    """
 
     data: DataSpec
     name: str = "unnamed"
     law: LawSpec = Field(default_factory=LawSpec)
     average: AverageSpec | None = None
     groups: GroupSpec | None = None
-    noise: NoiseSpec = Field(default_factory=NoiseSpec)
+    noise: NoiseSpec | None = None
     sampler: SamplerSpec = Field(default_factory=SamplerSpec)
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from bayesmoe.inference.fit import arrange
 from bayesmoe.inference.model import EXPECTED, RUN_NOISE
 from bayesmoe.inference.reach import SHARED, near, reach
 from bayesmoe.inference.sample import sample
-from bayesmoe.inference.spec import FitSpec, coordinates_of, law_of
+from bayesmoe.inference.spec import AVERAGE_NOISE, FitSpec, coordinates_of, law_of
 from bayesmoe.inference.start import CLIMBS, overdispersed_starts
 from bayesmoe.laws import require_covariates
 from bayesmoe.runs import RunTable
@@ -131,6 +131,6 @@ def _reach(covariates: np.ndarray, slope: np.ndarray, groups: np.ndarray, kept: 
 
 
 def with_law(spec: FitSpec, name: str, size: Any = None) -> FitSpec:
-    """The same fit of another law, with that law's own priors."""
+    """The fit of one law of an average, with that law's own priors."""
     law = dataclasses.replace(spec.law, name=name, options={}, priors={}, size=size)
-    return dataclasses.replace(spec, law=law, average=None)
+    return dataclasses.replace(spec, law=law, average=None, noise=spec.noise or AVERAGE_NOISE)

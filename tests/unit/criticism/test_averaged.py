@@ -144,7 +144,8 @@ def test_the_loss_optimum_with_misfit_is_the_lowest_of_a_fine_grid(planned, scen
     few = dataclasses.replace(
         here,
         parameters={name: value[:40] for name, value in here.parameters.items()},
-        misfit=here.misfit[:40],
+        # Large enough that some draws have a second valley.
+        misfit=4.0 * here.misfit[:40],
         cost_draws={},
     )
     loss = jax.jit(few.loss)

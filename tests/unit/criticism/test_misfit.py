@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import special, stats
 
-from bayesmoe.criticism.misfit import GROWTH_MEDIAN, log_densities, misfit, miss_per_reach, predicted
+from bayesmoe.criticism.misfit import GROWTH, log_densities, misfit, miss_per_reach, predicted
 from bayesmoe.inference.members import misfit_draws
 
 AXES = ["n_dense", "tokens"]
@@ -38,14 +39,14 @@ def test_a_steady_miss_is_a_shift_along_its_axis_alone() -> None:
     either_way = misfit([forecast(0.3 * (-1) ** seed, seed) for seed in range(8)], AXES, seed=0)["growth"]
     assert float(found["growth"].sel(axis="n_dense").median()) < 0.8 * float(either_way.sel(axis="n_dense").median())
     steady = misfit([forecast(0.0, seed) for seed in range(8)], AXES, seed=0)
-    assert float(steady["growth"].sel(axis="n_dense").median()) < GROWTH_MEDIAN
+    assert float(steady["growth"].sel(axis="n_dense").median()) < GROWTH.median
     assert abs(float(steady["shift"].sel(axis="n_dense").mean())) < 0.05
 
 
 def test_misses_of_either_sign_are_growth() -> None:
     found = misfit([forecast(0.5 * (-1) ** seed, seed) for seed in range(8)], AXES, seed=0)
     assert abs(float(found["shift"].sel(axis="n_dense").mean())) < 0.15
-    assert float(found["growth"].sel(axis="n_dense").median()) > 1.5 * GROWTH_MEDIAN
+    assert float(found["growth"].sel(axis="n_dense").median()) > 1.5 * GROWTH.median
 
 
 def test_a_miss_that_the_parameters_explain_says_little() -> None:
@@ -84,9 +85,13 @@ def test_log_densities_are_those_of_the_draws() -> None:
 
 
 def test_the_prior_misses_by_shift_and_growth_together() -> None:
-    """|shift + growth z| of a normal mixture with that median: 0.6745 sqrt(2) 0.1 if growth were known, a little less for its spread."""
+    """Given growth, a miss is normal with sd sqrt(2) growth; the distribution function of its size is the mean over growth's prior."""
     misses = np.abs(misfit_draws(misfit([], ["n_dense"], seed=0), 200_000, np.random.default_rng(1)))
-    assert np.median(misses) == pytest.approx(0.6745 * np.sqrt(2.0) * GROWTH_MEDIAN, rel=0.1)
+    growth = GROWTH.median * np.exp(GROWTH.log_sd * stats.norm.ppf((np.arange(2000) + 0.5) / 2000))
+    for share in (0.5, 0.9):
+        assert special.erf(np.quantile(misses, share) / (2.0 * growth)).mean() == pytest.approx(share, abs=0.03)
+        shift_left_out = special.erf(np.quantile(misses, share) / (np.sqrt(2.0) * growth)).mean()
+        assert shift_left_out > share + 0.03
 
 
 def test_a_miss_is_a_share_of_reach() -> None:

@@ -67,8 +67,8 @@ def test_replicates_differ_in_seed_and_measurements_only() -> None:
 
 
 def test_a_table_that_cannot_tell_a_part_goes_without_it() -> None:
-    one_ratio = DESIGN.assign(tokens=20.0 * DESIGN["n_active"], loss=3.0)
-    assert parts_of(one_ratio, ("loss", "ratio", "seed")) == ("loss",)
+    one_budget = DESIGN.assign(tokens=2e10, loss=3.0)
+    assert parts_of(one_budget, ("loss", "ratio", "seed")) == ("loss",)
     assert parts_of(DESIGN.assign(loss=3.0), ("ratio",)) == ("ratio",)
     seeds = pd.concat([DESIGN.assign(seed=1), DESIGN.assign(seed=2)], ignore_index=True)
     assert parts_of(seeds, ("seed",)) == ("seed",)
