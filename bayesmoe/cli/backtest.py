@@ -21,6 +21,10 @@ def backtest(
     dense_group: Annotated[str | None, typer.Option(help="Group of the dense runs that all groups share.")] = None,
     map_: Annotated[list[str] | None, typer.Option("--map", help="Your column for ours: loss=val_loss. Repeatable.")] = None,
     select: Annotated[str | None, typer.Option(help='Use the runs where this holds: "n_dense > 1e8".')] = None,
+    noise: Annotated[
+        list[str] | None,
+        typer.Option(help="Noise of a run depends on: loss, ratio (tokens per parameter), seed; or none. Repeatable."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same forecasts.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
@@ -41,6 +45,7 @@ def backtest(
         groups={"column": group, "dense": dense_group},
         data={"select": select},
         columns=map_ or [],
+        noise=noise,
         sampler={"seed": seed},
     )
     configure()

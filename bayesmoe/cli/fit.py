@@ -24,6 +24,10 @@ def fit(
     dense_group: Annotated[str | None, typer.Option(help="Group of the dense runs that all groups share.")] = None,
     map_: Annotated[list[str] | None, typer.Option("--map", help="Your column for ours: loss=val_loss. Repeatable.")] = None,
     select: Annotated[str | None, typer.Option(help='Keep the runs where this holds: "n_dense > 1e8".')] = None,
+    noise: Annotated[
+        list[str] | None,
+        typer.Option(help="Noise of a run depends on: loss, ratio (tokens per parameter), seed; or none. Repeatable."),
+    ] = None,
     method: Annotated[
         str | None, typer.Option(help="mcmc (default), or in seconds and approximate: laplace, pathfinder.")
     ] = None,
@@ -53,6 +57,7 @@ def fit(
         groups={"column": group, "dense": dense_group},
         data={"select": select},
         columns=map_ or [],
+        noise=noise,
         sampler={
             "method": method,
             "kernel": sampler,

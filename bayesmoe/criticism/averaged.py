@@ -72,7 +72,7 @@ def fit_average(
     for name in trees:
         subsets = Subsets(with_law(spec, name, size), table)
         everything = np.ones(len(subsets.frame), dtype=bool)
-        whole[name] = subsets.fit(everything, axes=axes)
+        whole[name] = subsets.places(trees[name], axes)
         forward[name] = forward_forecasts(subsets, everything, axes, size, report=say)
     average = average_of(forward, axes, seed=spec.sampler.seed)
     return _assembled(spec, trees, average, whole, left_out)

@@ -164,6 +164,7 @@ def spec_from(
     data: dict[str, Any],
     columns: list[str],
     sampler: dict[str, Any],
+    noise: list[str] | None = None,
 ) -> FitSpec:
     """Spec of a command: a TOML file or a run table, with what the flags say on top.
 
@@ -179,6 +180,8 @@ def spec_from(
         Keys of these sections; None leaves a key as it is.
     columns : list of str
         ``ours=yours`` pairs.
+    noise : list of str, optional
+        What noise depends on; "none" alone for one noise. None leaves the spec's.
     """
     if Path(target).suffix == ".toml":
         base = dataclasses.asdict(read_fit_spec(target))
@@ -187,6 +190,8 @@ def spec_from(
     one = laws[0] if len(laws) == 1 and laws[0] != AVERAGE else None
     if laws:
         base["average"] = None if one else {"laws": [name for name in laws if name != AVERAGE]}
+    if noise:
+        base["noise"] = {"depends_on": [] if noise == ["none"] else noise}
     law = {"name": one, "size": size}
     given = {key: _given(values) for key, values in {"law": law, "groups": groups, "data": data, "sampler": sampler}.items()}
     for section, values in given.items():

@@ -25,6 +25,7 @@ CHAINS, WARMUP, DRAWS = 4, 400, 250
 """A part's chains: a thousand draws, enough for scores."""
 
 _BUMP = 0.01
+_SLOPE_DRAWS = 50
 
 
 class Subsets:
@@ -64,23 +65,18 @@ class Subsets:
             ``ln_covariate`` and ``slope`` (axis, run), the logarithm of each run's covariates and how steeply the law falls there;
             ``reach`` (axis, run) from the runs seen that are :func:`~bayesmoe.inference.reach.near`; ``rhat``, the largest.
         """
-        order = dict(zip(self.frame["run_id"], kept, strict=True))
-        mask = self._table.frame["run_id"].map(order).to_numpy(bool)
-        frame, structure, data = arrange(self._table, self.law, self._coordinates, self._spec, mask)
-        loss = jnp.asarray(frame[self.law.response].to_numpy(float))
-        density, arguments = Density(structure), (data, loss)
+        frame, density, arguments = self._model(kept)
         seed = self._spec.sampler.seed
         prior_key, sample_key = jax.random.split(jax.random.key(seed))
-        places = density.prior(prior_key, CLIMBS, *arguments)
+        climbs = density.prior(prior_key, CLIMBS, *arguments)
         start = overdispersed_starts(
-            density, arguments, places, chains=CHAINS, held=density.unbounded(*arguments), seed=seed
+            density, arguments, climbs, chains=CHAINS, held=density.unbounded(*arguments), seed=seed
         )
         found = sample(density, arguments, start, sample_key, warmup=WARMUP, draws=DRAWS, target_accept=0.9)
         position = found.position.reshape(1, -1, found.position.shape[-1])
         expected = density.expected(position, *arguments)
-        covariates = np.log(frame[list(axes)].to_numpy(float).T)
-        slope = self._slope(density, position[:, ::20], data, loss, axes)
-        groups = self._groups(frame)
+        places = self._places(frame, density, position[:, ::20], arguments, axes)
+        covariates, slope, groups = (places[name].values for name in ("ln_covariate", "slope", "group_of_run"))
         from arviz_stats.base import array_stats
 
         return xr.Dataset(
@@ -89,12 +85,43 @@ class Subsets:
                 "observed": ("run", frame[self.law.response].to_numpy(float)),
                 "noise_scale": (("draw", "run"), expected[RUN_NOISE][0]),
                 "noise_df": ("draw", expected["noise_df"][0]),
-                "ln_covariate": (("axis", "run"), covariates),
-                "slope": (("axis", "run"), slope),
                 "reach": (("axis", "run"), _reach(covariates, slope, groups, kept)),
                 "rhat": float(np.max(array_stats.rhat(found.position, chain_axis=0, draw_axis=1))),
             },
-            coords={"run": frame["run_id"].to_numpy(str), "axis": list(axes), "group_of_run": ("run", groups)},
+        ).merge(places)
+
+    def places(self, fit: xr.DataTree, axes: tuple[str, ...]) -> xr.Dataset:
+        """Where all runs lie for what reaches from them: ``ln_covariate``, ``slope`` and ``group_of_run`` as in :meth:`fit`.
+
+        Parameters
+        ----------
+        fit : DataTree
+            The law's fit to the whole table.
+        axes : tuple of str
+            Covariates.
+        """
+        frame, density, arguments = self._model(np.ones(len(self.frame), dtype=bool))
+        posterior, free = fit["posterior"].to_dataset(), density.shapes(*arguments)
+        flat = {name: posterior[name].values.reshape(-1, *shape) for name, shape in free.items()}
+        thinned = np.linspace(0, len(next(iter(flat.values()))) - 1, _SLOPE_DRAWS).round().astype(int)
+        position = density.unconstrained({name: jnp.asarray(value[thinned]) for name, value in flat.items()}, *arguments)
+        return self._places(frame, density, position[None], arguments, axes)
+
+    def _model(self, kept: np.ndarray) -> tuple[pd.DataFrame, Density, tuple[Any, Any]]:
+        order = dict(zip(self.frame["run_id"], kept, strict=True))
+        mask = self._table.frame["run_id"].map(order).to_numpy(bool)
+        frame, structure, data = arrange(self._table, self.law, self._coordinates, self._spec, mask)
+        return frame, Density(structure), (data, jnp.asarray(frame[self.law.response].to_numpy(float)))
+
+    def _places(
+        self, frame: pd.DataFrame, density: Density, position: np.ndarray, arguments: tuple[Any, Any], axes: tuple[str, ...]
+    ) -> xr.Dataset:
+        return xr.Dataset(
+            {
+                "ln_covariate": (("axis", "run"), np.log(frame[list(axes)].to_numpy(float).T)),
+                "slope": (("axis", "run"), self._slope(density, position, *arguments, axes)),
+            },
+            coords={"run": frame["run_id"].to_numpy(str), "axis": list(axes), "group_of_run": ("run", self._groups(frame))},
         )
 
     def _groups(self, frame: pd.DataFrame) -> np.ndarray:

@@ -15,6 +15,7 @@ from bayesmoe.inference.spec import (
     FitSpec,
     GroupSpec,
     LawSpec,
+    NoiseSpec,
     PriorSpec,
     SamplerSpec,
     coordinates_of,
@@ -411,3 +412,14 @@ def test_a_prior_of_an_unknown_coordinate():
 def test_a_median_outside_the_support(name, median, support):
     said = complaint(priors, **{name: PriorSpec(median=median, sd=0.3)})
     assert said == f"law.priors.{name}.median: must lie inside the support ({support}), found {median}."
+
+
+def test_noise_of_a_spec_and_of_flags(tmp_path):
+    path = tmp_path / "spec.toml"
+    path.write_text("[data]\nfile = 'runs.csv'\n[noise]\ndepends_on = ['loss']\n")
+    assert read_fit_spec(path).noise == NoiseSpec(depends_on=("loss",))
+    assert asked(path, noise=["ratio", "seed"]).noise == NoiseSpec(depends_on=("ratio", "seed"))
+    assert asked(path, noise=["none"]).noise == NoiseSpec()
+    assert asked(tmp_path / "runs.csv").noise is None
+    with pytest.raises(InputError, match=r"noise\.depends_on"):
+        asked(path, noise=["size"])

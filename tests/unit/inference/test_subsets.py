@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bayesmoe.architecture import Family
-from bayesmoe.inference.spec import load_table
+from bayesmoe.inference.spec import GroupSpec, load_table
 from bayesmoe.inference.subsets import Subsets, with_law
 from bayesmoe.laws import law_named
 from bayesmoe.runs import as_run_table
@@ -62,3 +62,26 @@ def test_reach_is_the_slope_times_the_distance_to_the_nearest_run(small_spec, si
     paired = frame[held].merge(frame[frame["n_dense"] == sizes[-2]], on=["tokens", "num_experts"])
     ratio = (paired["ln_y"] - paired["ln_x"]) / paired["reach_x"]
     assert ratio.between(0.5, 1.0).all(), ratio.describe()
+
+
+def test_a_fit_knows_where_its_runs_lie(small_spec, small_fit, simulated) -> None:
+    axes = ("n_dense", "tokens", "num_experts")
+    subsets = Subsets(small_spec, simulated)
+    ours, refitted = subsets.places(small_fit, axes), subsets.fit(np.ones(len(subsets.frame), dtype=bool), axes=axes)
+    np.testing.assert_array_equal(ours["ln_covariate"], refitted["ln_covariate"])
+    np.testing.assert_allclose(ours["slope"], refitted["slope"], rtol=0.05, atol=1e-4)
+    assert (ours["slope"].sel(axis="n_dense") > 0.0).all()
+
+
+def test_a_group_reaches_from_its_own_runs(small_spec, simulated) -> None:
+    """Two groups that were trained at the two halves of the expert counts: what one has seen is far for the other."""
+    few = simulated.frame["num_experts"] <= simulated.frame["num_experts"].median()
+    table = dataclasses.replace(simulated, frame=simulated.frame.assign(group=np.where(few, "few", "many")))
+    held = few & (simulated.frame["num_experts"] == simulated.frame.loc[few, "num_experts"].max())
+    found = {}
+    for groups in (None, GroupSpec(column="group")):
+        subsets = Subsets(dataclasses.replace(small_spec, groups=groups), table)
+        asked = subsets.frame["run_id"].isin(simulated.frame.loc[held, "run_id"]).to_numpy()
+        reach = subsets.fit(~asked, axes=("num_experts",))["reach"].sel(axis="num_experts")
+        found[groups] = reach.values[asked]
+    assert (found[None] < found[GroupSpec(column="group")]).all()
