@@ -6,6 +6,7 @@ import dataclasses
 import json
 
 import pytest
+import xarray as xr
 from scipy import stats
 
 from bayesmoe.criticism.compare import compare
@@ -65,3 +66,24 @@ def test_what_cannot_be_compared_is_refused(two, bayesmoe, tmp_path) -> None:
         assert (ended.code, ended.out) == (2, "")
         assert says in ended.err
         assert ended.err.count("\n") == 1
+
+
+def test_one_averaged_fit_is_its_laws(two, bayesmoe, tmp_path) -> None:
+    table = xr.Dataset(
+        {
+            "weight": ("law", [0.5, 0.5]),
+            **{name: ("law", [0.0, 0.0]) for name in ("shift", "growth", "ln_covariate", "slope")},
+        },
+        coords={"law": list(two)},
+    )
+    nodes = {
+        f"laws/{name}/{group}": node.to_dataset() for name, tree in two.items() for group, node in tree.children.items()
+    }
+    constant = two["yun"]["constant_data"].to_dataset()
+    average = xr.DataTree.from_dict({"average": table, "constant_data": constant, **nodes})
+    average.attrs = two["yun"].attrs
+    for name, tree in two.items():
+        average[f"laws/{name}"].attrs = tree.attrs
+    save_fit(average, tmp_path / "fit.nc")
+    found = json.loads(bayesmoe("compare", tmp_path / "fit.nc", "--json").out)
+    assert [row["law"] for row in found["fits"]] == ["yun", "chinchilla"]

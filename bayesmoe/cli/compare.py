@@ -9,7 +9,9 @@ import typer
 
 
 def compare(
-    fits: Annotated[list[Path], typer.Argument(metavar="FIT.nc FIT.nc ...", help="Fits of the same runs.")],
+    fits: Annotated[
+        list[Path], typer.Argument(metavar="FIT.nc FIT.nc ...", help="Fits of the same runs, or one averaged fit.")
+    ],
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
     """Compare fits by PSIS-LOO and stacking; which law forecasts larger runs is `bayesmoe backtest`'s question."""
@@ -20,9 +22,14 @@ def compare(
     configure()
     from bayesmoe.criticism.compare import HIGH_K
     from bayesmoe.criticism.compare import compare as compare_fits
+    from bayesmoe.inference.members import members
     from bayesmoe.inference.store import load_fit
 
-    table = compare_fits({str(path): load_fit(path) for path in fits})
+    found = {str(path): load_fit(path) for path in fits}
+    if len(found) == 1:
+        # One averaged fit: its laws.
+        found = {f"{path}: {name}": law.fit for path, fit in found.items() for name, law in members(fit).items()}
+    table = compare_fits(found)
     if json_:
         rows = [
             {

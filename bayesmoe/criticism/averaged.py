@@ -12,6 +12,7 @@ import xarray as xr
 
 from bayesmoe.criticism.averaging import Average, average_of, laws_of, size_of
 from bayesmoe.criticism.checks import check
+from bayesmoe.criticism.compare import compare
 from bayesmoe.criticism.forward import axes_of, forward_forecasts
 from bayesmoe.inference.fit import fit
 from bayesmoe.inference.members import AVERAGE, LAWS, shares
@@ -49,7 +50,7 @@ def fit_average(
     -------
     xarray.DataTree
         ``laws/NAME``, the fit of each law as :func:`bayesmoe.inference.fit.fit` gives it; ``average``, with each law's ``weight``,
-        ``weight_sd`` and misfit (``shift``, ``growth``), the runs it reaches from (``ln_covariate``, ``slope``, ``group_of_run``) and ``log_score`` by
+        ``weight_sd``, ``loo_weight`` (stacking on PSIS-LOO, beside it, with ``doubtful``, its runs of high k) and misfit (``shift``, ``growth``), the runs it reaches from (``ln_covariate``, ``slope``, ``group_of_run``) and ``log_score`` by
         ``cut``; at the top the runs and the average's posterior predictive.
 
     Raises
@@ -91,6 +92,7 @@ def _assembled(
         {
             "weight": ("law", [average.weights[name] for name in names]),
             "weight_sd": ("law", [average.weight_sd[name] for name in names]),
+            **_interpolation(trees),
             "log_score": (
                 ("cut", "law"),
                 average.scores[names].to_numpy(float).reshape(-1, len(names)),
@@ -134,6 +136,17 @@ def _assembled(
         "paper_parameters": json.dumps([]),
     }
     return tree
+
+
+def _interpolation(trees: dict[str, xr.DataTree]) -> dict[str, Any]:
+    """Each law's PSIS-LOO stacking weight and its runs of doubtful k; NaN where pointwise densities were not kept, or for one law."""
+    unknown = np.full(len(trees), np.nan)
+    if len(trees) < 2 or not all("log_likelihood" in tree.children for tree in trees.values()):
+        return {"loo_weight": ("law", unknown), "doubtful": ("law", unknown)}
+    table = compare(trees).loc[list(trees)]
+    return {
+        name: ("law", table[column].to_numpy(float)) for name, column in (("loo_weight", "weight"), ("doubtful", "doubtful"))
+    }
 
 
 def _is_of_runs(name: str) -> bool:

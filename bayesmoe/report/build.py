@@ -198,6 +198,7 @@ def _law_rows(fit: xr.DataTree, plan: xr.Dataset | None) -> list[dict[str, Any]]
             {
                 "name": name,
                 "weight": text.weight(weight, spread),
+                "loo": text.loo_weight(float(own["loo_weight"]), float(own["doubtful"])),
                 "score": text.score(own["log_score"].values),
                 "misfit": ", ".join(misfit),
                 "plans": plans,

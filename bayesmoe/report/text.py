@@ -166,6 +166,13 @@ def weight(share: float, sd: float) -> str:
     return percent(share) if math.isnan(sd) else f"{percent(share)} ± {100 * sd:.0f}%"
 
 
+def loo_weight(share: float, doubtful: float) -> str:
+    """A law's stacking weight by PSIS-LOO, with the number of runs that make it doubtful; a dash where it is not known."""
+    if math.isnan(share):
+        return "–"
+    return percent(share) if not doubtful else f"{percent(share)} ({doubtful:.0f} of high k)"
+
+
 def score(by_cut: Any) -> str:
     """Mean log score over cuts; a dash without any."""
     return f"{by_cut.mean():.2f}" if len(by_cut) else "–"

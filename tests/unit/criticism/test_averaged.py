@@ -48,6 +48,8 @@ def test_the_law_that_made_the_runs_has_nearly_all_the_weight(average) -> None:
     assert float(table["weight"].sel(law="yun")) > 0.9
     assert float(table["log_score"].sel(law="yun").mean()) > float(table["log_score"].sel(law="chinchilla").mean())
     assert list(members(average)) == ["yun", "chinchilla"]
+    assert float(table["loo_weight"].sum()) == pytest.approx(1.0)
+    assert float(table["loo_weight"].sel(law="yun")) > 0.9
 
 
 def test_it_is_read_back_as_it_was_written(average, tmp_path) -> None:
@@ -172,6 +174,7 @@ def test_the_page_shows_the_laws_and_the_plan_without_each(planned) -> None:
     assert "Average of yun" in page
     assert text.WITHOUT_NOTE in page
     assert text.AVERAGED in page
+    assert "PSIS-LOO stacking" in page
     assert text.ONE_LAW not in page
     assert page.count("Without it:") == 2
 
