@@ -21,7 +21,7 @@ from bayesmoe.inference.model import Data, Structure
 from bayesmoe.inference.noise import noise_data, parts_of
 from bayesmoe.inference.numpyro_nuts import numpyro_nuts
 from bayesmoe.inference.sample import Progress, Samples, sample
-from bayesmoe.inference.spec import FitSpec, SamplerSpec, coordinates_of, law_of, load_table
+from bayesmoe.inference.spec import FitSpec, NoiseSpec, SamplerSpec, coordinates_of, law_of, load_table
 from bayesmoe.inference.start import CLIMBS, Start, overdispersed_starts
 from bayesmoe.inference.store import as_data_tree
 from bayesmoe.laws import Law, reference_run, require_covariates
@@ -160,7 +160,10 @@ def arrange(
     group = pd.Index(groups).get_indexer(routed["group"].to_numpy()) if groups else np.zeros(len(routed), dtype=int)
     weight = frame.pop("_kept").to_numpy(bool)
     pooled = _pooled(coordinates, frame[weight], groups, spec) if groups else ()
-    parts = parts_of(frame[weight], spec.noise.depends_on if spec.noise is not None else ())
+    noise = spec.noise or NoiseSpec()
+    parts = parts_of(frame[weight], noise.depends_on)
+    if kept is None and not noise.where_known:
+        _check_noise([part for part in noise.depends_on if part not in parts], table.origin)
     data = Data(
         covariates={name: jnp.asarray(routed[name].to_numpy(float)) for name in law.covariates},
         group=jnp.asarray(group),
@@ -195,6 +198,14 @@ def _pooled(
     counts = [frame.loc[frame["group"] == g, "num_experts"].nunique() + dense for g in groups if "num_experts" in frame]
     shapes = min(counts, default=0) >= _SHAPE_NEEDS
     return tuple(c.name for c in coordinates if not (c.of == "dense" and dense) and not (c.of == "shape" and not shapes))
+
+
+def _check_noise(unknown: list[str], origin: str) -> None:
+    needs = {"ratio": "tokens and a size that both vary", "seed": "a column seed, and runs that differ in nothing else"}
+    for part in unknown:
+        raise InputError(
+            "is more than this table can tell", file=origin, column="noise", value=part, cure=f"it needs {needs[part]}"
+        )
 
 
 def _check_dense(frame: pd.DataFrame, dense: str | None, origin: str) -> None:

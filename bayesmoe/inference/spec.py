@@ -63,7 +63,7 @@ class LawSpec:
 
 @spec
 class NoiseSpec:
-    """What the noise of a run depends on, as far as the table can tell; nothing: all runs have one noise.
+    """What the noise of a run depends on; nothing: all runs have one noise.
 
     Attributes
     ----------
@@ -71,9 +71,12 @@ class NoiseSpec:
         ``loss``: it changes with the loss itself. ``ratio``: it changes with the distance from the table's usual tokens per
         parameter, so that runs far from the compute frontier pull less. ``seed``: a part of it is the configuration's, which runs that
         differ in their seed only have in common.
+    where_known : bool
+        Whether what the table cannot tell is left out; else it is an error.
     """
 
     depends_on: tuple[Part, ...] = ()
+    where_known: bool = False
 
 
 @spec
@@ -117,7 +120,7 @@ class AverageSpec:
     laws: tuple[str, ...] = ()
 
 
-AVERAGE_NOISE = NoiseSpec(depends_on=("ratio", "seed"))
+AVERAGE_NOISE = NoiseSpec(depends_on=("ratio", "seed"), where_known=True)
 """Noise of an average's laws where a spec says nothing of noise: runs far from the frontier, where no plan lives, pull less."""
 
 

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from bayesmoe.architecture import Family
+from bayesmoe.errors import InputError
 from bayesmoe.inference.fit import fit
 from bayesmoe.inference.noise import given_earlier, ln_ratio, noise_data, parts_of, relative_scale, replicates
 from bayesmoe.inference.predict import predict
@@ -139,3 +140,9 @@ def test_seed_noise_is_told_from_misfit_of_the_configuration() -> None:
     assert low < 0.002 < high
     ratio = float(together["posterior"]["loss_reference"].std() / apart["posterior"]["loss_reference"].std())
     assert ratio == pytest.approx(np.sqrt(3.0), rel=0.25), "three seeds of one misfit are one run, nearly"
+
+
+@pytest.mark.parametrize(("part", "cure"), [("seed", "a column seed"), ("ratio", "tokens and a size that both vary")])
+def test_noise_that_the_table_cannot_tell_is_refused_where_it_is_asked_for(part, cure) -> None:
+    with pytest.raises(InputError, match=cure):
+        fitted(DESIGN.assign(tokens=2e10, loss=3.0), part)
