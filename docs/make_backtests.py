@@ -21,8 +21,12 @@ OUT = ROOT / "docs" / "backtests.md"
 KEPT = ROOT / "build" / "backtests"
 """Fits of hold-outs that are done; what is made of them can change without fitting again."""
 
-OTHER_GROWTHS = ((0.05, 0.7), (0.15, 0.7), (0.2, 0.7), (0.1, 0.4), (0.1, 1.0), (0.1, 1.4))
-"""Other priors of a misfit's growth: median, log-sd."""
+OTHER_PRIORS = (
+    *((median, 0.7, 0.7) for median in (0.05, 0.07, 0.14, 0.2)),
+    *((0.1, log_sd, 0.7) for log_sd in (0.4, 1.0, 1.4)),
+    *((0.1, 0.7, together) for together in (0.0, 0.3, 0.5, 0.9)),
+)
+"""Other priors of a misfit: median and log-sd of its growth, correlation between axes."""
 
 ONE_NOISE = "one noise for all runs"
 
@@ -105,11 +109,17 @@ def measured(folder: Path, hold_out: HoldOut) -> dict[str, Any]:
     }
 
 
+def described(prior: tuple[float, float, float]) -> str:
+    """A prior of a misfit in words."""
+    median, log_sd, together = prior
+    return f"growth {median:g}, log-sd {log_sd:g}, together {together:g}"
+
+
 def designs(forecasts: Any, average: Any, one_noise: Any) -> dict[str, dict[str, float]]:
     """The average as shipped and as it might have been: what each forecasts inside the runs seen, and of the runs held out."""
     from bayesmoe.criticism.averaging import average_of
     from bayesmoe.criticism.backtest import asked_of, averaged_draws
-    from bayesmoe.criticism.misfit import GROWTH, Growth, misfit
+    from bayesmoe.criticism.misfit import MISFIT_PRIOR, MisfitPrior, misfit
     from bayesmoe.criticism.scores import scores
 
     asked = asked_of(forecasts)
@@ -126,7 +136,7 @@ def designs(forecasts: Any, average: Any, one_noise: Any) -> dict[str, dict[str,
     even = dict.fromkeys(average.weights, 1.0 / len(average.weights))
     prior = dict.fromkeys(average.weights, misfit([], forecasts.axes, seed=0))
     found = {
-        f"as shipped: growth of median {GROWTH.median:g}, log-sd {GROWTH.log_sd:g}": {
+        f"as shipped: {described(MISFIT_PRIOR)}": {
             **learnt(average),
             **scored(average.weights, average.misfits),
         },
@@ -134,10 +144,9 @@ def designs(forecasts: Any, average: Any, one_noise: Any) -> dict[str, dict[str,
         "misfit not learnt from cuts": scored(average.weights, prior),
         "no misfit": scored(average.weights, {}),
     }
-    for median, log_sd in OTHER_GROWTHS:
-        other = average_of(forecasts.forward, forecasts.axes, seed=0, growth=Growth(median, log_sd))
-        name = f"growth of median {median:g}, log-sd {log_sd:g}"
-        found[name] = {**learnt(other), **scored(other.weights, other.misfits)}
+    for prior in OTHER_PRIORS:
+        other = average_of(forecasts.forward, forecasts.axes, seed=0, misfit_prior=MisfitPrior(*prior))
+        found[described(prior)] = {**learnt(other), **scored(other.weights, other.misfits)}
     if one_noise is not None:
         other = average_of(one_noise.forward, one_noise.axes, seed=0)
         found[ONE_NOISE] = {
@@ -205,7 +214,7 @@ def written(rows: list[dict[str, Any]], folder: Path) -> str:
         "## Designs tried",
         "",
         "Inside the runs seen: the evidence, in nats, of the laws' misses at all cuts of all tables over that without misfit, the runs of a cut",
-        "missing together, for the prior of growth (shipped: of those within two nats of the likeliest the one least sure of its median); and the mean log",
+        "missing together, for the prior of misfit (median and log-sd of its growth, correlation between axes; shipped: the likeliest); and the mean log",
         "score of a single run, each cut with the weights that the other cuts give, for how sharp weights are; alone it would choose narrower bands. The",
         "rest is of the runs held out. No rule reads it, but the rules were settled after it had been seen for several priors and both kinds of noise:",
         f"other tables must confirm it. `{ONE_NOISE}` leaves out what grows away from the frontier (fits of its own, made by `--one-noise`); only",

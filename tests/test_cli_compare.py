@@ -72,7 +72,7 @@ def test_one_averaged_fit_is_its_laws(two, bayesmoe, tmp_path) -> None:
     table = xr.Dataset(
         {
             "weight": ("law", [0.5, 0.5]),
-            **{name: ("law", [0.0, 0.0]) for name in ("shift", "growth", "ln_covariate", "slope")},
+            **{name: ("law", [0.0, 0.0]) for name in ("shift", "growth", "together", "ln_covariate", "slope")},
         },
         coords={"law": list(two)},
     )

@@ -102,6 +102,7 @@ def _assembled(
                 name: (("law", "misfit_draw", "axis"), np.stack([average.misfits[law][name].values for law in names]))
                 for name in ("shift", "growth")
             },
+            "together": ("law", [float(average.misfits[law]["together"]) for law in names]),
             **{
                 name: (("law", "axis", "seen"), np.stack([whole[law][name].values for law in names]))
                 for name in ("ln_covariate", "slope")

@@ -12,7 +12,7 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from bayesmoe.criticism.forward import axes_of
-from bayesmoe.criticism.misfit import GROWTH, Growth, log_densities, misfit, predicted
+from bayesmoe.criticism.misfit import MISFIT_PRIOR, MisfitPrior, log_densities, misfit, predicted
 from bayesmoe.criticism.scores import inside, log_score
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import FitSpec
@@ -58,7 +58,7 @@ class Average:
 
 
 def average_of(
-    forward: dict[str, dict[str, xr.Dataset]], axes: Sequence[str], *, seed: int, growth: Growth = GROWTH
+    forward: dict[str, dict[str, xr.Dataset]], axes: Sequence[str], *, seed: int, misfit_prior: MisfitPrior = MISFIT_PRIOR
 ) -> Average:
     """Weights and misfits of laws from their forecasts at cuts of a table.
 
@@ -73,8 +73,8 @@ def average_of(
         Axes of reach.
     seed : int
         Seed.
-    growth : Growth
-        Prior of every misfit's growth.
+    misfit_prior : MisfitPrior
+        Prior of every law's misfit.
     """
     names = list(forward)
     # A refit whose chains disagree forecasts nothing.
@@ -82,7 +82,7 @@ def average_of(
         name: {cut: each for cut, each in cuts.items() if each["rhat"] <= _MOST_RHAT} for name, cuts in forward.items()
     }
     common = [cut for cut in forward[names[0]] if all(cut in forward[name] for name in names)]
-    own = misfit([], axes, seed=seed, prior=growth)
+    own = misfit([], axes, seed=seed, prior=misfit_prior)
     found = []
     for cut in common:
         densities = [log_densities(forward[name][cut], own, draws=_SCORE_DRAWS, seed=seed) for name in names]
@@ -100,7 +100,7 @@ def average_of(
     return Average(
         dict(zip(names, weights.tolist(), strict=True)),
         dict(zip(names, _jackknife_sd(without, len(names)).tolist(), strict=True)),
-        {name: misfit(list(forward[name].values()), axes, seed=seed, prior=growth) for name in names},
+        {name: misfit(list(forward[name].values()), axes, seed=seed, prior=misfit_prior) for name in names},
         pd.DataFrame([each.mean(axis=1) for each in found], index=pd.Index(common, name="cut"), columns=names),
         float(np.concatenate(covered).mean()) if covered else float("nan"),
         float(np.mean(mixtures)) if mixtures else float("nan"),

@@ -9,26 +9,29 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from bayesmoe.inference.members import misfit_draws
+from bayesmoe.inference.members import misfit_draws, together_factor
 from bayesmoe.inference.model import noisy
 
 
-class Growth(NamedTuple):
-    """Log-normal prior of a misfit's growth."""
+class MisfitPrior(NamedTuple):
+    """Prior of a law's misfit: median and log-sd of its growth, and its correlation between any two axes."""
 
     median: float
     log_sd: float
+    together: float
 
 
-GROWTH = Growth(0.1, 0.7)
-"""The prior in force: under it the misses of laws at the cuts of public tables are within a nat as likely as under the likeliest, and
-of those it is the least sure, so that a table's own cuts speak (``docs/backtests.md``)."""
+MISFIT_PRIOR = MisfitPrior(0.1, 0.7, 0.7)
+"""The prior in force: of those tried, the one under which the misses of laws at the cuts inside public tables are likeliest
+(``docs/backtests.md``)."""
 
 _TEMPER = 0.5
 _DRAWS = 1000
 
 
-def misfit(forecasts: Sequence[xr.Dataset], axes: Sequence[str], *, seed: int, prior: Growth = GROWTH) -> xr.Dataset:
+def misfit(
+    forecasts: Sequence[xr.Dataset], axes: Sequence[str], *, seed: int, prior: MisfitPrior = MISFIT_PRIOR
+) -> xr.Dataset:
     """Posterior of a law's misfit per unit of reach.
 
     ``ln y_i = ln L_i + sum_j m_j r_ij + noise,   m_j ~ Normal(shift_j, growth_j),   shift_j ~ Normal(0, growth_j)``
@@ -36,7 +39,8 @@ def misfit(forecasts: Sequence[xr.Dataset], axes: Sequence[str], *, seed: int, p
     r_ij is the reach of run i along axis j: by how much the law itself says the log loss would move from the nearest run seen. So m
     is dimensionless: 0.2 means that a fifth of what the law promises along an axis is not to be believed. Each cut of the table has
     its own m; its runs share it, which is what makes the misfit of larger runs a drift and not a scatter. A law that errs the same
-    way at every cut has a shift; one that errs either way has growth. ``growth_j ~ LogNormal(prior)``.
+    way at every cut has a shift; one that errs either way has growth. ``growth_j ~ LogNormal(prior)``. Axes miss together: a law whose
+    loss falls too slowly with size mostly falls too slowly with tokens, so that m and shift have one correlation between any two axes.
 
     Parameters
     ----------
@@ -47,13 +51,13 @@ def misfit(forecasts: Sequence[xr.Dataset], axes: Sequence[str], *, seed: int, p
         Axes of reach.
     seed : int
         Seed.
-    prior : Growth
-        Prior of growth.
+    prior : MisfitPrior
+        Prior of growth and of the correlation.
 
     Returns
     -------
     Dataset
-        ``shift`` and ``growth``, shape (draw, axis), dimensionless; the prior where no cut says anything. In its attributes
+        ``shift`` and ``growth``, shape (draw, axis), dimensionless; the prior where no cut says anything; ``together``. In its attributes
         ``log_evidence``, how much likelier the cuts' misses are under this prior of growth than without any misfit, in nats.
 
     Notes
@@ -63,27 +67,32 @@ def misfit(forecasts: Sequence[xr.Dataset], axes: Sequence[str], *, seed: int, p
     """
     rng = np.random.default_rng(seed)
     growth = prior.median * np.exp(prior.log_sd * rng.standard_normal((_DRAWS, len(axes))))
-    precision = np.eye(len(axes)) / growth[:, :, None] ** 2
+    factor = growth[:, :, None] * together_factor(prior.together, len(axes))
+    across = np.swapaxes(factor, 1, 2)
+    precision = np.linalg.inv(factor @ across)
+    prior_precision = np.linalg.slogdet(precision)[1]
     pull, log_weight = np.zeros((_DRAWS, len(axes))), np.zeros(_DRAWS)
     for forecast in forecasts:
         information, slope = _evidence(forecast)
-        scaled = growth[:, :, None] * information * growth[:, None, :]
-        inner = np.eye(len(axes)) + scaled
-        shrink = growth[:, :, None] * np.linalg.inv(inner) * growth[:, None, :]
+        inner = np.eye(len(axes)) + across @ information @ factor
+        shrink = factor @ np.linalg.inv(inner) @ across
         known = information - information @ shrink @ information
         precision = precision + _TEMPER * known
         pull = pull + _TEMPER * (slope - (information @ shrink) @ slope)
         log_weight += _TEMPER * 0.5 * ((shrink @ slope) @ slope - np.linalg.slogdet(inner)[1])
     covariance = np.linalg.inv(precision)
     centre = (covariance @ pull[:, :, None])[:, :, 0]
-    prior_precision = -2.0 * np.log(growth).sum(axis=1)
     log_weight += 0.5 * ((centre * pull).sum(axis=1) - np.linalg.slogdet(precision)[1] + prior_precision)
     weight = np.exp(log_weight - log_weight.max())
     kept = rng.choice(_DRAWS, _DRAWS, p=weight / weight.sum())
     evidence = float(log_weight.max() + np.log(weight.mean()))
     scatter = np.linalg.cholesky(covariance[kept]) @ rng.standard_normal((_DRAWS, len(axes), 1))
     return xr.Dataset(
-        {"shift": (("draw", "axis"), centre[kept] + scatter[:, :, 0]), "growth": (("draw", "axis"), growth[kept])},
+        {
+            "shift": (("draw", "axis"), centre[kept] + scatter[:, :, 0]),
+            "growth": (("draw", "axis"), growth[kept]),
+            "together": prior.together,
+        },
         coords={"axis": list(axes)},
         attrs={"log_evidence": evidence},
     )

@@ -25,7 +25,7 @@ class Member:
     weight : float
         Its weight among the laws; 1 where there is one.
     beyond : Dataset or None
-        ``shift`` and ``growth`` (misfit_draw, axis) of its misfit per unit of reach, ``ln_covariate`` and ``slope`` (axis, seen) and
+        ``shift`` and ``growth`` (misfit_draw, axis) of its misfit per unit of reach and its correlation ``together`` between axes, ``ln_covariate`` and ``slope`` (axis, seen) and
         ``group_of_run`` (seen) of the runs seen. None where the law was fitted alone: nothing is known of how it misses.
     """
 
@@ -35,10 +35,19 @@ class Member:
 
 
 def misfit_draws(own: xr.Dataset, count: int, rng: np.random.Generator) -> np.ndarray:
-    """``m_j ~ Normal(shift_j, growth_j)`` under draws of shift and growth, first dimension draws; shape (count, axis)."""
+    """``m_j ~ Normal(shift_j, growth_j)`` under draws of shift and growth, first dimension draws; shape (count, axis).
+
+    Any two axes have the correlation ``together``.
+    """
     shift, growth = own["shift"].values, own["growth"].values
     which = rng.integers(len(shift), size=count)
-    return shift[which] + growth[which] * rng.standard_normal((count, shift.shape[1]))
+    factor = together_factor(float(own["together"]), shift.shape[1])
+    return shift[which] + growth[which] * (rng.standard_normal((count, shift.shape[1])) @ factor.T)
+
+
+def together_factor(together: float, axes: int) -> np.ndarray:
+    """Cholesky factor of the correlation of misfit between axes, shape (axis, axis)."""
+    return np.linalg.cholesky(np.full((axes, axes), together) + (1.0 - together) * np.eye(axes))
 
 
 def members(fit: xr.DataTree) -> dict[str, Member]:
@@ -51,7 +60,7 @@ def members(fit: xr.DataTree) -> dict[str, Member]:
         str(name): Member(
             fit[LAWS].children[str(name)],
             float(table["weight"].sel(law=name)),
-            table[["shift", "growth", "ln_covariate", "slope"]].sel(law=name),
+            table[["shift", "growth", "together", "ln_covariate", "slope"]].sel(law=name),
         )
         for name in order
     }

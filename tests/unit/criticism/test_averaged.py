@@ -108,11 +108,12 @@ def test_shares_are_whole_and_in_proportion(weights, count, expected) -> None:
 
 
 def test_misfit_draws_have_shift_and_growth() -> None:
-    own = xr.Dataset({"shift": (("d", "axis"), [[0.3]]), "growth": (("d", "axis"), [[0.1]])})
+    own = xr.Dataset({"shift": (("d", "axis"), [[0.3, 0.0]]), "growth": (("d", "axis"), [[0.1, 0.2]]), "together": 0.7})
     draws = misfit_draws(own, 40_000, np.random.default_rng(0))
     # 4 standard errors.
-    assert draws.mean() == pytest.approx(0.3, abs=0.002)
-    assert draws.std() == pytest.approx(0.1, abs=0.0015)
+    np.testing.assert_allclose(draws.mean(axis=0), [0.3, 0.0], atol=0.004)
+    np.testing.assert_allclose(draws.std(axis=0), [0.1, 0.2], rtol=0.015)
+    assert np.corrcoef(draws.T)[0, 1] == pytest.approx(0.7, abs=0.01)
 
 
 # Plans

@@ -7,10 +7,12 @@ import pytest
 import xarray as xr
 from scipy import special, stats
 
-from bayesmoe.criticism.misfit import GROWTH, log_densities, misfit, miss_per_reach, predicted
+from bayesmoe.criticism.misfit import MISFIT_PRIOR, log_densities, misfit, miss_per_reach, predicted
 from bayesmoe.inference.members import misfit_draws
 
 AXES = ["n_dense", "tokens"]
+APART = MISFIT_PRIOR._replace(together=0.0)
+"""A prior under which one axis says nothing of another."""
 
 
 def forecast(m: float, seed: int, *, reach: float = 0.1, runs: int = 20, parameter_sd: float = 1e-4) -> xr.Dataset:
@@ -32,21 +34,21 @@ def forecast(m: float, seed: int, *, reach: float = 0.1, runs: int = 20, paramet
 
 
 def test_a_steady_miss_is_a_shift_along_its_axis_alone() -> None:
-    found = misfit([forecast(0.3, seed) for seed in range(8)], AXES, seed=0)
+    found = misfit([forecast(0.3, seed) for seed in range(8)], AXES, seed=0, prior=APART)
     shift = found["shift"]
     assert float(shift.sel(axis="n_dense").mean()) == pytest.approx(0.3, abs=0.06)
     assert abs(float(shift.sel(axis="tokens").mean())) < 0.03
-    either_way = misfit([forecast(0.3 * (-1) ** seed, seed) for seed in range(8)], AXES, seed=0)["growth"]
+    either_way = misfit([forecast(0.3 * (-1) ** seed, seed) for seed in range(8)], AXES, seed=0, prior=APART)["growth"]
     assert float(found["growth"].sel(axis="n_dense").median()) < 0.8 * float(either_way.sel(axis="n_dense").median())
-    steady = misfit([forecast(0.0, seed) for seed in range(8)], AXES, seed=0)
-    assert float(steady["growth"].sel(axis="n_dense").median()) < GROWTH.median
+    steady = misfit([forecast(0.0, seed) for seed in range(8)], AXES, seed=0, prior=APART)
+    assert float(steady["growth"].sel(axis="n_dense").median()) < MISFIT_PRIOR.median
     assert abs(float(steady["shift"].sel(axis="n_dense").mean())) < 0.05
 
 
 def test_misses_of_either_sign_are_growth() -> None:
     found = misfit([forecast(0.5 * (-1) ** seed, seed) for seed in range(8)], AXES, seed=0)
     assert abs(float(found["shift"].sel(axis="n_dense").mean())) < 0.15
-    assert float(found["growth"].sel(axis="n_dense").median()) > 1.5 * GROWTH.median
+    assert float(found["growth"].sel(axis="n_dense").median()) > 1.5 * MISFIT_PRIOR.median
 
 
 def test_a_miss_that_the_parameters_explain_says_little() -> None:
@@ -56,7 +58,7 @@ def test_a_miss_that_the_parameters_explain_says_little() -> None:
 
 
 def test_without_cuts_that_reach_along_an_axis_its_prior_remains() -> None:
-    found, prior = misfit([forecast(0.3, 0)], AXES, seed=0), misfit([], AXES, seed=1)
+    found, prior = misfit([forecast(0.3, 0)], AXES, seed=0, prior=APART), misfit([], AXES, seed=1, prior=APART)
     for name in ("shift", "growth"):
         ours, theirs = found[name].sel(axis="tokens"), prior[name].sel(axis="tokens")
         assert float(ours.std()) == pytest.approx(float(theirs.std()), rel=0.25)
@@ -87,7 +89,7 @@ def test_log_densities_are_those_of_the_draws() -> None:
 def test_the_prior_misses_by_shift_and_growth_together() -> None:
     """Given growth, a miss is normal with sd sqrt(2) growth; the distribution function of its size is the mean over growth's prior."""
     misses = np.abs(misfit_draws(misfit([], ["n_dense"], seed=0), 200_000, np.random.default_rng(1)))
-    growth = GROWTH.median * np.exp(GROWTH.log_sd * stats.norm.ppf((np.arange(2000) + 0.5) / 2000))
+    growth = MISFIT_PRIOR.median * np.exp(MISFIT_PRIOR.log_sd * stats.norm.ppf((np.arange(2000) + 0.5) / 2000))
     for share in (0.5, 0.9):
         assert special.erf(np.quantile(misses, share) / (2.0 * growth)).mean() == pytest.approx(share, abs=0.03)
         shift_left_out = special.erf(np.quantile(misses, share) / (np.sqrt(2.0) * growth)).mean()
@@ -98,3 +100,23 @@ def test_a_miss_is_a_share_of_reach() -> None:
     assert miss_per_reach(forecast(0.3, 0)) == pytest.approx(0.3, abs=0.02)
     nowhere = forecast(0.3, 0)
     assert np.isnan(miss_per_reach(nowhere.assign(reach=0.0 * nowhere["reach"])))
+
+
+def test_axes_miss_together() -> None:
+    """What cuts along size teach is believed along tokens too, as far as the correlation goes, and not at all without one."""
+    cuts = [forecast(0.3, seed) for seed in range(8)]
+    shift = misfit(cuts, AXES, seed=0)["shift"]
+    apart = misfit(cuts, AXES, seed=0, prior=APART)["shift"]
+    assert float(shift.sel(axis="tokens").mean()) > 0.05
+    assert abs(float(apart.sel(axis="tokens").mean())) < 0.02
+    assert float(shift.sel(axis="n_dense").mean()) == pytest.approx(float(apart.sel(axis="n_dense").mean()), abs=0.03)
+
+
+def test_a_law_that_misses_all_axes_alike_has_more_evidence_under_a_correlation() -> None:
+    alike = [forecast(m, seed) for seed, m in enumerate((0.2, -0.2, 0.25, -0.15))]
+    alike = [one.assign(reach=one["reach"].isel(axis=[0, 0]).assign_coords(axis=AXES) / 2.0) for one in alike]
+    evidence = [
+        misfit(alike, AXES, seed=0, prior=MISFIT_PRIOR._replace(together=together)).attrs["log_evidence"]
+        for together in (0.7, 0.0)
+    ]
+    assert evidence[0] > evidence[1]
