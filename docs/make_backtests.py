@@ -28,8 +28,6 @@ OTHER_PRIORS = (
 )
 """Other priors of a misfit: median and log-sd of its growth, correlation between axes."""
 
-ONE_NOISE = "one noise for all runs"
-
 CLARK = {"column": "group", "dense": "Dense"}
 BY_GROUP = {"column": "group"}
 
@@ -60,8 +58,8 @@ HOLD_OUTS = (
 )
 
 
-def forecasts_of_hold_out(folder: Path, hold_out: HoldOut, *, one_noise: bool = False, fit: bool = True) -> Any:
-    """Fits of a hold-out, kept; None where there are none and none are to be made."""
+def forecasts_of_hold_out(folder: Path, hold_out: HoldOut) -> Any:
+    """Fits of a hold-out, kept."""
     import pandas as pd
 
     from bayesmoe.criticism.backtest import forecasts_of
@@ -74,7 +72,6 @@ def forecasts_of_hold_out(folder: Path, hold_out: HoldOut, *, one_noise: bool = 
         "name": hold_out.name,
         "data": {"file": str(file), "select": hold_out.select},
         "groups": hold_out.groups or None,
-        "noise": {"depends_on": []} if one_noise else None,
     }
     spec = from_mapping(mapping, FitSpec)
     table = load_table(spec.data, spec.groups)
@@ -83,11 +80,10 @@ def forecasts_of_hold_out(folder: Path, hold_out: HoldOut, *, one_noise: bool = 
     every = every.query(hold_out.select) if hold_out.select else every
     held = table.frame["run_id"].isin(every.loc[every.eval(hold_out.held), "run_id"]).to_numpy()
     name = "".join(letter if letter.isalnum() else "_" for letter in hold_out.name)
-    kept = (KEPT / "one-noise" if one_noise else KEPT) / f"{name}.pkl"
-    if kept.exists() or not fit:
-        return pickle.loads(kept.read_bytes()) if kept.exists() else None
+    kept = KEPT / f"{name}.pkl"
+    if kept.exists():
+        return pickle.loads(kept.read_bytes())
     forecasts = forecasts_of(spec, table, held, report=lambda line: print(f"{hold_out.name}: {line}", file=sys.stderr))
-    kept.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(kept) as path:
         path.write_bytes(pickle.dumps(forecasts))
     return forecasts
@@ -104,7 +100,7 @@ def measured(folder: Path, hold_out: HoldOut) -> dict[str, Any]:
     found = with_baseline(judged(forecasts, average, seed=0), forecasts, seed=0)
     return {
         "hold_out": hold_out.name,
-        "designs": designs(forecasts, average, forecasts_of_hold_out(folder, hold_out, one_noise=True, fit=False)),
+        "designs": designs(forecasts, average),
         **document({hold_out.held: found})["backtests"][0],
     }
 
@@ -115,7 +111,7 @@ def described(prior: tuple[float, float, float]) -> str:
     return f"growth {median:g}, log-sd {log_sd:g}, together {together:g}"
 
 
-def designs(forecasts: Any, average: Any, one_noise: Any) -> dict[str, dict[str, float]]:
+def designs(forecasts: Any, average: Any) -> dict[str, dict[str, float]]:
     """The average as shipped and as it might have been: what each forecasts inside the runs seen, and of the runs held out."""
     from bayesmoe.criticism.averaging import average_of
     from bayesmoe.criticism.backtest import asked_of, averaged_draws
@@ -125,7 +121,7 @@ def designs(forecasts: Any, average: Any, one_noise: Any) -> dict[str, dict[str,
     asked = asked_of(forecasts)
     observed = next(iter(asked.values()))["observed"].values
 
-    def scored(weights: dict[str, float], misfits: dict[str, Any], asked: Any = asked) -> dict[str, float]:
+    def scored(weights: dict[str, float], misfits: dict[str, Any]) -> dict[str, float]:
         score = scores(averaged_draws(asked, weights, misfits, seed=0), observed)
         return {"coverage": float(score["coverage"].sel(level=0.9)), "crps": float(score["crps"])}
 
@@ -134,25 +130,19 @@ def designs(forecasts: Any, average: Any, one_noise: Any) -> dict[str, dict[str,
         return {"forward": one.forward_score, "evidence": evidence}
 
     even = dict.fromkeys(average.weights, 1.0 / len(average.weights))
-    prior = dict.fromkeys(average.weights, misfit([], forecasts.axes, seed=0))
+    untaught = dict.fromkeys(average.weights, misfit([], forecasts.axes, seed=0))
     found = {
         f"as shipped: {described(MISFIT_PRIOR)}": {
             **learnt(average),
             **scored(average.weights, average.misfits),
         },
         "even weights": scored(even, average.misfits),
-        "misfit not learnt from cuts": scored(average.weights, prior),
+        "misfit not learnt from cuts": scored(average.weights, untaught),
         "no misfit": scored(average.weights, {}),
     }
     for prior in OTHER_PRIORS:
         other = average_of(forecasts.forward, forecasts.axes, seed=0, misfit_prior=MisfitPrior(*prior))
         found[described(prior)] = {**learnt(other), **scored(other.weights, other.misfits)}
-    if one_noise is not None:
-        other = average_of(one_noise.forward, one_noise.axes, seed=0)
-        found[ONE_NOISE] = {
-            "forward": other.forward_score,
-            **scored(other.weights, other.misfits, asked_of(one_noise)),
-        }
     return found
 
 
@@ -222,9 +212,7 @@ def written(rows: list[dict[str, Any]], folder: Path) -> str:
         "| design | evidence | log score of a run | 90% band covers, of all runs | covers at least 80% | mean CRPS over that of the shipped |",
         "|---|---|---|---|---|---|",
     ]
-    for design in dict.fromkeys(design for row in rows for design in row["designs"]):
-        if not all(design in row["designs"] for row in rows):
-            continue
+    for design in rows[0]["designs"]:
         each = [row["designs"][design] for row in rows]
         forward = f"{np.mean([one['forward'] for one in each]):.3f}" if "forward" in each[0] else "–"
         evidence = f"{sum(one['evidence'] for one in each):.1f}" if "evidence" in each[0] else "–"
@@ -262,7 +250,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", help="Fit only the hold-outs whose name holds this, and write no page.")
-    parser.add_argument("--one-noise", action="store_true", help=f"Fit with {ONE_NOISE}, and write no page.")
     given = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     KEPT.mkdir(parents=True, exist_ok=True)
@@ -270,10 +257,10 @@ def main() -> None:
     for hold_out in HOLD_OUTS:
         if given.only is not None and given.only not in hold_out.name:
             continue
-        if given.only is None and not given.one_noise:
+        if given.only is None:
             rows.append(measured(given.folder, hold_out))
         else:
-            forecasts_of_hold_out(given.folder, hold_out, one_noise=given.one_noise)
+            forecasts_of_hold_out(given.folder, hold_out)
         # Compiled programs are never freed.
         jax.clear_caches()
     if rows:

@@ -31,6 +31,7 @@ LIMITS = (0.03, 0.1, 0.3)
 def measured(folder: Path, name: str, limit: float) -> dict[str, Any] | None:
     """Percentiles and distances of the runs above one cut; None where too few are left."""
     from bayesmoe.criticism.backtest import AVERAGE, AVERAGE_ALONE, BASELINE, backtest, size_of
+    from bayesmoe.criticism.forward import training_compute
     from bayesmoe.errors import InputError
     from bayesmoe.inference.spec import FitSpec, load_table
     from bayesmoe.specs import from_mapping
@@ -39,7 +40,7 @@ def measured(folder: Path, name: str, limit: float) -> dict[str, Any] | None:
     mapping = {"name": name, "data": {"file": str(folder / f"{file}.csv"), "select": select}, "groups": groups}
     spec = from_mapping(mapping, FitSpec)
     table = load_table(spec.data, spec.groups)
-    budget = (table.frame[size_of(spec, table.frame)] * table.frame["tokens"]).to_numpy(float)
+    budget = training_compute(table.frame, size_of(spec, table.frame))
     held = budget > limit * budget.max()
     if (~held).sum() < 12:
         return None

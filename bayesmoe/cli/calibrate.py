@@ -128,6 +128,11 @@ def average_ranks_in_worker(numbers: list[int], spec: Any, table: Any) -> dict[s
     from bayesmoe.cli.settings import configure
 
     configure()
+    import jax
+
     from bayesmoe.criticism.calibrate_average import average_ranks_of
 
-    return average_ranks_of(spec, table, numbers, seed=spec.sampler.seed).to_dict()
+    found = average_ranks_of(spec, table, numbers, seed=spec.sampler.seed).to_dict()
+    # Compiled programs are never freed, and a worker has many tables to come.
+    jax.clear_caches()
+    return found

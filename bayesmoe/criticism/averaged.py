@@ -50,7 +50,8 @@ def fit_average(
     -------
     xarray.DataTree
         ``laws/NAME``, the fit of each law as :func:`bayesmoe.inference.fit.fit` gives it; ``average``, with each law's ``weight``,
-        ``weight_sd``, ``loo_weight`` (stacking on PSIS-LOO, beside it, with ``doubtful``, its runs of high k) and misfit (``shift``, ``growth``), the runs it reaches from (``ln_covariate``, ``slope``, ``group_of_run``) and ``log_score`` by
+        ``weight_sd``, ``loo_weight`` (stacking on PSIS-LOO, to set beside it, with ``doubtful``, its runs of high k), misfit (``shift``,
+        ``growth``, ``together``), the runs it reaches from (``ln_covariate``, ``slope``, ``group_of_run``) and ``log_score`` by
         ``cut``; at the top the runs and the average's posterior predictive.
 
     Raises

@@ -15,7 +15,7 @@ from scipy import stats
 from bayesmoe.criticism.averaging import Average, average_of, laws_of, mixed, size_of
 from bayesmoe.criticism.baselines import huber_bootstrap, with_residuals
 from bayesmoe.criticism.compare import HIGH_K
-from bayesmoe.criticism.forward import axes_of, forward_forecasts
+from bayesmoe.criticism.forward import axes_of, forward_forecasts, has_tokens, training_compute
 from bayesmoe.criticism.misfit import miss_per_reach, predicted
 from bayesmoe.criticism.scores import scores
 from bayesmoe.errors import InputError
@@ -90,7 +90,7 @@ class Backtest:
     times_beyond : dict of float
         By covariate, how many times the largest value seen the largest value asked is.
     budget_beyond : array, shape (run,)
-        Each run's training compute, ``size * tokens``, over the largest seen.
+        Each run's training compute over the largest seen.
     """
 
     scores: dict[str, xr.Dataset]
@@ -216,7 +216,7 @@ def judged(forecasts: Forecasts, average: Average, *, seed: int) -> Backtest:
     first = names[0]
     observed = asked[first]["observed"].values
     frame, held = forecasts.parts[first].frame, forecasts.asked[first]
-    budget = (frame[forecasts.size] * frame["tokens"]).to_numpy(float)
+    budget = training_compute(frame, forecasts.size)
     return Backtest(
         scores={name: scores(each, observed) for name, each in draws.items()},
         draws=draws,
@@ -273,10 +273,13 @@ def held_out(table: RunTable, expression: str) -> np.ndarray:
 
 
 def forward_masks(spec: FitSpec, frame: pd.DataFrame, count: int) -> dict[str, np.ndarray]:
-    """``count`` cuts of a table by training compute, ``6 size tokens``: all runs above a cut are held out.
+    """``count`` cuts of a table by training compute: all runs above a cut are held out.
 
     The cuts lie evenly between the 40th and the 90th percentile of the runs.
     """
-    compute = 6.0 * frame[size_of(spec, frame)].to_numpy(float) * frame["tokens"].to_numpy(float)
-    limits = np.quantile(compute, np.linspace(0.4, 0.9, count) if count > 1 else [0.8])
-    return {f"training compute > {limit:.2g} FLOP": compute > limit for limit in limits}
+    compute = training_compute(frame, size_of(spec, frame))
+    unit = "FLOP" if has_tokens(frame) else "FLOP a token"
+    # Where many runs share the most compute, a percentile may be that, and nothing lies above.
+    most = np.max(compute[compute < compute.max()], initial=0.0)
+    limits = np.minimum(np.quantile(compute, np.linspace(0.4, 0.9, count) if count > 1 else [0.8]), most)
+    return {f"training compute > {limit:.2g} {unit}": compute > limit for limit in limits}

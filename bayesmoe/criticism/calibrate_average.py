@@ -15,6 +15,7 @@ from scipy import stats
 from bayesmoe.criticism.averaging import average_of, laws_of, size_of
 from bayesmoe.criticism.backtest import asked_of, averaged_draws, forecasts_of, forward_masks
 from bayesmoe.criticism.calibrate import without_seed
+from bayesmoe.criticism.forward import training_compute
 from bayesmoe.inference.density import Density
 from bayesmoe.inference.fit import arrange
 from bayesmoe.inference.model import EXPECTED, RUN_NOISE, noisy
@@ -66,10 +67,8 @@ def average_ranks_of(spec: FitSpec, table: RunTable, numbers: Sequence[int], *, 
         first = next(iter(forecasts.parts))
         frame = forecasts.parts[first].frame[forecasts.asked[first]]
         below = (draws < asked[first]["observed"].values).mean(axis=0)
-        largest = int((frame[forecasts.size] * frame["tokens"]).to_numpy(float).argmax())
+        largest = int(training_compute(frame, forecasts.size).argmax())
         rows.append((float(below[largest]), float(((below >= 0.05) & (below <= 0.95)).mean()), law))
-        # Compiled programs are never freed.
-        jax.clear_caches()
     found = pd.DataFrame(rows, columns=["largest", "held_out", "law"], index=pd.Index(list(numbers), name="simulation"))
     return xr.Dataset.from_dataframe(found)
 

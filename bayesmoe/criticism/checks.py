@@ -92,12 +92,12 @@ def check(fit: xr.DataTree) -> Gate:
     sampled parameters and chains. An approximation is judged by Pareto's k of its importance weights and by their effective
     sample size instead. Then the overlap of prior and posterior, largest over the coordinates: where it is near 1
     the runs said nothing; and the sensitivity to the prior's power, where it exceeds that to the likelihood's. A law that has
-    coordinates no runs could tell apart fails
-    (:mod:`bayesmoe.laws.identifiability`), and so does a fit whose earlier attempt had chains in two places of like density. The shape of saturation is reported but not judged: e_max is rarely pinned, and what that means is
-    a matter of the plan.
+    coordinates no runs could tell apart fails (:mod:`bayesmoe.laws.identifiability`), and so does a fit whose earlier attempt had
+    chains in two places of like density. The shape of saturation is reported but not judged: e_max is rarely pinned, and what that
+    means is a matter of the plan.
 
-    Of an average, each check is that of the law with the worst verdict, of equals the heaviest; laws that were left out are named, and forward validation is
-    judged: how often its 90% band held the larger runs, and how far the weights hang on the choice of cuts.
+    Of an average, each check is that of the law with the worst verdict, of equals the heaviest; laws that were left out are named, and
+    forward validation is judged: how often its 90% band held the larger runs, and how far the weights hang on the choice of cuts.
 
     Parameters
     ----------

@@ -49,6 +49,17 @@ def axes_of(frame: pd.DataFrame, size: str) -> tuple[str, ...]:
     return tuple(name for name in known if len(np.unique(levels(frame[name].to_numpy(float)))) >= 3)
 
 
+def training_compute(frame: pd.DataFrame, size: str) -> np.ndarray:
+    """``6 N tokens`` of each run in FLOP, shape (n,); of one token each where tokens are not known, so that size alone orders runs."""
+    tokens = frame["tokens"].to_numpy(float) if has_tokens(frame) else 1.0
+    return 6.0 * frame[size].to_numpy(float) * tokens
+
+
+def has_tokens(frame: pd.DataFrame) -> bool:
+    """Whether a table says of every run how many tokens it was trained on."""
+    return "tokens" in frame and bool(frame["tokens"].notna().all())
+
+
 def cuts(frame: pd.DataFrame, seen: np.ndarray, axes: tuple[str, ...], size: str) -> tuple[Cut, ...]:
     """Cuts inside the runs seen: along each axis, and along training compute.
 
@@ -82,7 +93,7 @@ def cuts(frame: pd.DataFrame, seen: np.ndarray, axes: tuple[str, ...], size: str
         else:
             found += [(f"{axis}: largest {share:.0%}", _below(value, seen, share)) for share in _LARGEST_SHARES]
     if size in axes and "tokens" in axes:
-        budget = np.log(frame[size].to_numpy(float) * frame["tokens"].to_numpy(float))
+        budget = np.log(training_compute(frame, size))
         found += [(f"budget: largest {share:.0%}", _below(budget, seen, share)) for share in _LARGEST_BUDGETS]
     made = (Cut(name, seen & smaller, seen & ~smaller) for name, smaller in found)
     return tuple(cut for cut in made if cut.seen.sum() >= _LEAST_SEEN and cut.asked.sum() >= _LEAST_ASKED)

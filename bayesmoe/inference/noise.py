@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Literal
 
 import jax.numpy as jnp
@@ -49,7 +50,7 @@ def noise_data(frame: pd.DataFrame, kept: np.ndarray, response: str, parts: tupl
     if "loss" in parts:
         found["ln_loss"] = jnp.asarray(np.log(frame.loc[kept, response].to_numpy(float)).mean())
     if "ratio" in parts:
-        ratio = ln_ratio(frame)
+        ratio = ln_ratio(frame, ratio_size(_complete(frame)))
         found |= {"ln_ratio": jnp.asarray(np.median(ratio[kept])), "run_ln_ratio": jnp.asarray(ratio)}
     if "seed" in parts:
         earlier, mean = _earlier_replicates(frame, kept, response)
@@ -64,9 +65,14 @@ def parts_of(frame: pd.DataFrame, asked: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(part for part in asked if known[part])
 
 
-def ln_ratio(frame: pd.DataFrame) -> np.ndarray:
-    """ln of training tokens per parameter used (of the backbone where those used are not known), shape (n,)."""
-    return np.log(frame["tokens"].to_numpy(float) / frame[_size(frame)].to_numpy(float))
+def ratio_size(complete: Collection[str]) -> str:
+    """Column that tokens are counted per: the parameters used, or those of the backbone where a table does not give them for all."""
+    return "n_active" if "n_active" in complete else "n_dense"
+
+
+def ln_ratio(frame: pd.DataFrame, size: str) -> np.ndarray:
+    """ln of training tokens per parameter, shape (n,)."""
+    return np.log(frame["tokens"].to_numpy(float) / frame[size].to_numpy(float))
 
 
 def replicates(frame: pd.DataFrame) -> pd.Series:
@@ -128,10 +134,10 @@ def _earlier_replicates(frame: pd.DataFrame, kept: np.ndarray, response: str) ->
     return count.to_numpy(), np.where(count > 0, total / count.clip(lower=1.0), loss)
 
 
-def _size(frame: pd.DataFrame) -> str:
-    return "n_active" if "n_active" in frame and frame["n_active"].notna().all() else "n_dense"
+def _complete(frame: pd.DataFrame) -> list[str]:
+    return [str(name) for name in frame if frame[name].notna().all()]
 
 
 def _has_ratio(frame: pd.DataFrame) -> bool:
-    needed = ("tokens", _size(frame))
-    return all(name in frame and frame[name].notna().all() and frame[name].nunique() > 1 for name in needed)
+    complete = _complete(frame)
+    return all(name in complete and frame[name].nunique() > 1 for name in ("tokens", ratio_size(complete)))

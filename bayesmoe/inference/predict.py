@@ -11,10 +11,10 @@ import xarray as xr
 from bayesmoe.inference.groups import parameters_of_group
 from bayesmoe.inference.members import members, misfit_draws, shares
 from bayesmoe.inference.model import noisy
-from bayesmoe.inference.noise import SLOPES, ln_ratio, relative_scale
+from bayesmoe.inference.noise import SLOPES, ln_ratio, ratio_size, relative_scale
 from bayesmoe.inference.reach import near, reach
 from bayesmoe.inference.store import law_of_fit
-from bayesmoe.laws import require_covariates
+from bayesmoe.laws import require_columns, require_covariates
 
 
 def predict(
@@ -45,7 +45,7 @@ def predict(
     Raises
     ------
     InputError
-        A covariate is missing, or the group is not one of the fit.
+        A column that a law or the noise reads is missing, or the group is not one of the fit.
     """
     rng = np.random.default_rng(seed)
     laws = members(fit)
@@ -83,6 +83,10 @@ def _noise_of(fit: xr.DataTree, frame: pd.DataFrame, expected: np.ndarray) -> tu
     drawn = {name: np.ravel(posterior[name].values)[which] for name in ("noise_scale", "noise_df")}
     slopes = {name: np.ravel(posterior[name].values)[which, None] for name, _ in SLOPES.values() if name in posterior}
     references = {name: float(constant[f"noise_{name}"]) for name in ("ln_loss", "ln_ratio") if f"noise_{name}" in constant}
-    ratio = ln_ratio(frame) if "ln_ratio" in references else None
+    ratio = None
+    if "ln_ratio" in references:
+        size = ratio_size(list(map(str, constant.data_vars)))
+        require_columns(frame, ("tokens", size), "the noise of this fit")
+        ratio = ln_ratio(frame, size)
     relative = np.asarray(relative_scale(slopes, np.log(expected), ratio, references))
     return drawn["noise_scale"][:, None] * relative, drawn["noise_df"]

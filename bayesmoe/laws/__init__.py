@@ -17,7 +17,7 @@ from bayesmoe.laws.base import Coordinate, Law, Published, Reference
 from bayesmoe.laws.bian import Bian
 from bayesmoe.laws.chinchilla import Chinchilla
 from bayesmoe.laws.clark import Clark, ClarkBilinear, ClarkSeparable, ClarkUnsaturated
-from bayesmoe.laws.covariates import reference_run, require_covariates
+from bayesmoe.laws.covariates import reference_run, require_columns, require_covariates
 from bayesmoe.laws.flame import Flame
 from bayesmoe.laws.frantar import Frantar
 from bayesmoe.laws.gadre import Gadre
@@ -94,6 +94,7 @@ __all__ = [
     "effective_experts",
     "law_named",
     "reference_run",
+    "require_columns",
     "require_covariates",
 ]
 

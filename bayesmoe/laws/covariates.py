@@ -38,15 +38,18 @@ def _mean(values: np.ndarray) -> float:
 
 def require_covariates(frame: pd.DataFrame, law: Law, *, file: Any = None) -> None:
     """Raise :class:`InputError` that names the first covariate of ``law`` that ``frame`` lacks, and how to get it."""
-    for column in law.covariates:
+    require_columns(frame, law.covariates, f"the law {law.name!r}", file=file)
+
+
+def require_columns(frame: pd.DataFrame, columns: tuple[str, ...], by: str, *, file: Any = None) -> None:
+    """Raise :class:`InputError` that names the first of the columns that ``frame`` lacks, what needs it, and how to get it."""
+    for column in columns:
         if column not in frame or frame[column].isna().all():
-            raise InputError(
-                f"is needed by the law {law.name!r}", file=file, column=column, cure=_CURES.get(column, "add the column")
-            )
+            raise InputError(f"is needed by {by}", file=file, column=column, cure=_CURES.get(column, "add the column"))
         if frame[column].isna().any():
             row = int(np.flatnonzero(frame[column].isna())[0])
             raise InputError(
-                f"is needed by the law {law.name!r} and is blank in run {frame['run_id'].iloc[row]!r}",
+                f"is needed by {by} and is blank in run {frame['run_id'].iloc[row]!r}",
                 file=file,
                 column=column,
                 cure="fill it in, or leave those runs out with --select",

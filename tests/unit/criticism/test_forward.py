@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesmoe.criticism.forward import axes_of, cuts, levels
+from bayesmoe.criticism.backtest import forward_masks
+from bayesmoe.criticism.forward import axes_of, cuts, levels, training_compute
+from bayesmoe.inference.spec import DataSpec, FitSpec
 
 
 def table(sizes=(1e8, 2e8, 4e8, 8e8), tokens=(1e10, 3e10, 9e10), experts=(4, 8, 16, 32)) -> pd.DataFrame:
@@ -56,3 +58,14 @@ def test_two_sizes_are_not_cut_by_size(sizes) -> None:
 def test_a_small_table_is_not_cut_at_all() -> None:
     frame = table(tokens=(1e10,), experts=(4,), sizes=(1e8, 2e8, 4e8))
     assert cuts(frame, np.ones(len(frame), dtype=bool), axes_of(frame, "n_active"), "n_active") == ()
+
+
+@pytest.mark.parametrize("blank", [True, False], ids=["a token count is blank", "no column of tokens"])
+def test_without_tokens_runs_are_ordered_by_size(blank) -> None:
+    frame = table()
+    assert training_compute(frame, "n_active")[-1] == pytest.approx(6.0 * 8e8 * 9e10)
+    unknown = frame.assign(tokens=frame["tokens"].where(frame.index > 0)) if blank else frame.drop(columns="tokens")
+    np.testing.assert_allclose(training_compute(unknown, "n_active"), 6.0 * frame["n_active"])
+    ((name, held),) = forward_masks(FitSpec(data=DataSpec(file="runs.csv")), unknown, 1).items()
+    assert name.endswith("FLOP a token")
+    np.testing.assert_array_equal(held, frame["n_active"] == 8e8)

@@ -22,6 +22,7 @@ from bayesmoe.runs.simulate import grid_of_runs, simulate_losses
 LAW = law_named("chinchilla")
 TRUTH = LAW.coefficients("besiroglu")
 DESIGN = grid_of_runs(np.geomspace(5e7, 2e9, 6), np.geomspace(2e9, 1e11, 6), [1], family=Family())
+RATIO = ln_ratio(DESIGN, "n_active")
 SPEC = FitSpec(data=DataSpec(file="runs.csv"), law=LawSpec(name="chinchilla"), sampler=SamplerSpec(draws=500, seed=3))
 
 
@@ -88,7 +89,7 @@ def test_noise_is_the_tables_at_its_references_and_never_runs_away() -> None:
 @pytest.fixture(scope="module")
 def scattered() -> tuple[pd.DataFrame, np.ndarray]:
     """Runs whose noise grows threefold for every e-fold and a half away from the usual ratio, and its scale."""
-    away = np.abs(ln_ratio(DESIGN) - np.median(ln_ratio(DESIGN)))
+    away = np.abs(RATIO - np.median(RATIO))
     scale = 0.002 * np.exp(0.7 * away)
     return runs(scale, seed=4), scale
 
@@ -100,10 +101,12 @@ def test_noise_that_grows_away_from_the_frontier_is_found_and_predicted(scattere
     assert low < 0.7 < high
     assert low > 0.0
     models = DESIGN.iloc[[0, 5]].assign(run_id=["near", "far"])
-    order = np.argsort(np.abs(ln_ratio(models) - np.median(ln_ratio(DESIGN))))
+    order = np.argsort(np.abs(ln_ratio(models, "n_active") - np.median(RATIO)))
     drawn = predict(found, models)
     spread = np.log(drawn["loss"] / drawn["expected"]).std("sample").values
     assert spread[order[1]] > 2.0 * spread[order[0]]
+    with pytest.raises(InputError, match="n_active: is needed by the noise of this fit"):
+        predict(found, models.drop(columns="n_active"))
 
 
 def test_a_table_of_even_noise_says_so() -> None:
