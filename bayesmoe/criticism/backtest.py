@@ -145,15 +145,19 @@ def backtest(
     found = judged(forecasts, average_of(forecasts.forward, forecasts.axes, seed=spec.sampler.seed), seed=spec.sampler.seed)
     if baseline:
         report(f"{BASELINE}: {found.loo_pick}")
-        return with_baseline(found, forecasts, seed=spec.sampler.seed)
+        return with_baseline(found, baseline_draws(forecasts, found.loo_pick, seed=spec.sampler.seed))
     return found
 
 
-def with_baseline(found: Backtest, forecasts: Forecasts, *, seed: int) -> Backtest:
-    """A backtest with today's practice beside it: the law that PSIS-LOO picks, by Huber loss from a grid, and a bootstrap over runs."""
-    part, asked = forecasts.parts[found.loo_pick], forecasts.asked[found.loo_pick]
+def baseline_draws(forecasts: Forecasts, law: str, *, seed: int) -> np.ndarray:
+    """Today's practice: a law by Huber loss from a grid, and a bootstrap over runs; draws of the runs held out, shape (draw, run)."""
+    part, asked = forecasts.parts[law], forecasts.asked[law]
     points = huber_bootstrap(part.law, part.frame, ~asked, seed=seed)
-    draws = with_residuals(points, draws=_DRAWS, seed=seed)[:, asked]
+    return with_residuals(points, draws=_DRAWS, seed=seed)[:, asked]
+
+
+def with_baseline(found: Backtest, draws: np.ndarray) -> Backtest:
+    """A backtest with :func:`baseline_draws` beside it, of the law that PSIS-LOO picks."""
     return dataclasses.replace(
         found,
         draws=found.draws | {BASELINE: draws},
