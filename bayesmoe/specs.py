@@ -85,12 +85,15 @@ def _as_input_error(error: ValidationError, kind: type, file: str | Path | None)
     # A misspelt key explains the key that it leaves missing.
     first = min(error.errors(include_url=False), key=lambda found: found["type"] not in _UNKNOWN)
     path = [part for part in first["loc"] if not _is_branch(part)]
+    path, fields = _walked(kind, path)
     key = ".".join(map(str, path))
     if first["type"] in _UNKNOWN:
-        known = _known_keys(kind, tuple(path[:-1]))
+        known = list(fields)
         return InputError("is not a known key", file=file, column=key, cure=nearest(str(path[-1]), known))
     if first["type"] in ("missing", "missing_argument"):
         return InputError("is required", file=file, column=key, cure="add it")
+    if first["type"] == "union_tag_not_found":
+        return InputError("is required", file=file, column=f"{key}.kind", cure=f"known: {', '.join(fields)}")
     # What breaks a rule over several keys is named by the rule; the whole mapping would only hide it.
     value = None if isinstance(first["input"], dict) else _brief(first["input"])
     return InputError(_rule(first["msg"]), file=file, column=key or None, value=value)
@@ -113,12 +116,29 @@ def _brief(value: Any) -> Any:
     return value if isinstance(value, (int, float, str, bool)) else str(value)[:60]
 
 
-def _known_keys(kind: Any, path: tuple[Any, ...]) -> list[str]:
-    fields = getattr(kind, "__pydantic_fields__", {})
-    for part in path:
-        if part not in fields:
-            return list(fields)
-        annotation = fields[part].annotation
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        fields = next((c.__pydantic_fields__ for c in candidates if hasattr(c, "__pydantic_fields__")), {})
-    return list(fields)
+def _walked(kind: Any, path: list[Any]) -> tuple[list[Any], dict[str, Any]]:
+    """A path without the tags of unions told by their ``kind``, and the fields of what holds its last key (or of its branches)."""
+    kept, fields = [], dict(getattr(kind, "__pydantic_fields__", {}))
+    branches: dict[str, Any] = {}
+    for i, part in enumerate(path):
+        if part in branches:
+            fields, branches = dict(branches[part].__pydantic_fields__), {}
+            continue
+        kept.append(part)
+        if part in fields and (i < len(path) - 1 or _branches(fields[part].annotation)):
+            annotation = fields[part].annotation
+            branches = _branches(annotation)
+            candidates = [annotation, *getattr(annotation, "__args__", ())]
+            fields = next((dict(c.__pydantic_fields__) for c in candidates if hasattr(c, "__pydantic_fields__")), {})
+            if branches:
+                fields = branches
+    return kept, fields
+
+
+def _branches(annotation: Any) -> dict[str, Any]:
+    """Members of a union told apart by a ``kind``, by that kind."""
+    found = {}
+    for member in getattr(annotation, "__args__", ()):
+        if "kind" in getattr(member, "__pydantic_fields__", {}):
+            found[member.__pydantic_fields__["kind"].default] = member
+    return found

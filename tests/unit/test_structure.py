@@ -31,7 +31,7 @@ BELOW = {
     "report": {"plots", "planning", "criticism", "inference", "costs", "laws", "runs"},
     "demo": {"report", "planning", "criticism", "inference"},
     "__main__": {"cli"},
-    "cli": {"demo", "report", "planning", "criticism", "inference", "laws", "runs", "costs"},
+    "cli": {"demo", "report", "planning", "criticism", "inference", "laws", "runs", "costs", "architecture"},
 }
 LAWS = {
     "abnar",
@@ -59,7 +59,7 @@ LAWS = {
     "yun-unsaturated",
     "zhao",
 }
-BARE = {"errors", "units", "packaged", "__init__", "files", "specs", "plots", "architecture"}
+BARE = {"errors", "units", "packaged", "__init__", "files", "specs", "plots"}
 
 
 def room(path: Path) -> str:
@@ -109,9 +109,9 @@ def test_modules_stay_under_400_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
 
 
-def test_only_the_model_samples() -> None:
+def test_only_the_models_sample() -> None:
     sampling = [str(p.relative_to(PACKAGE)) for p in MODULES if "numpyro.sample(" in p.read_text()]
-    assert sampling == ["inference/model.py"]
+    assert sampling == ["costs/calibrate.py", "inference/model.py"]
 
 
 def test_jax_is_configured_in_the_command_line_only() -> None:

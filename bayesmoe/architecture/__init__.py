@@ -1,0 +1,37 @@
+"""Shapes of MoE transformers: families that scale, exact shapes, variants, and public models."""
+
+from bayesmoe.architecture.attention import Heads, Latent, Linear
+from bayesmoe.architecture.family import (
+    FLOP_RULES,
+    Family,
+    gated_ffn_parameters,
+    num_layers,
+    parameters_from_shape,
+    width_times_layers,
+)
+from bayesmoe.architecture.public import public_models, public_shape, read_shape
+from bayesmoe.architecture.shape import Experts, Shape
+from bayesmoe.architecture.sizes import SHAPE_RULES, shape_of_size
+from bayesmoe.architecture.variants import ensemble, moefied, with_latent_experts
+
+__all__ = [
+    "FLOP_RULES",
+    "SHAPE_RULES",
+    "Experts",
+    "Family",
+    "Heads",
+    "Latent",
+    "Linear",
+    "Shape",
+    "ensemble",
+    "gated_ffn_parameters",
+    "moefied",
+    "num_layers",
+    "parameters_from_shape",
+    "public_models",
+    "public_shape",
+    "read_shape",
+    "shape_of_size",
+    "width_times_layers",
+    "with_latent_experts",
+]

@@ -1,0 +1,118 @@
+"""From a size to a shape: layers and widths of a family, in whole numbers that accelerators like."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from bayesmoe.architecture.attention import Heads
+from bayesmoe.architecture.family import num_layers, width_times_layers
+from bayesmoe.architecture.shape import Experts, Shape
+from bayesmoe.errors import InputError
+
+ShapeRule = Literal["yun", "ling"]
+SHAPE_RULES: tuple[ShapeRule, ...] = ("yun", "ling")
+"""Rules of :func:`shape_of_size`: Yun 2024, Table 1; Tian 2025's Ling models."""
+
+_HEAD_DIM = 64
+_MULTIPLE = 64
+_LAYERS_EACH_WAY = 6
+
+
+def shape_of_size(
+    n_dense: float,
+    num_experts: int = 1,
+    *,
+    rule: ShapeRule = "yun",
+    top_k: int = 2,
+    granularity: float = 1.0,
+    shared_experts: int = 0,
+    vocab: int = 32000,
+    mu: float = 0.045,
+) -> Shape:
+    """The shape of a family whose backbone comes near a size (within 1% above 1e8), in proportions near the family's.
+
+    ``n_dense = 12 d^2 L`` with ``d L = mu n_dense^(2/3)``: four matrices of attention and a gated part of ``d_ff = 8/3 d``. Whole layers
+    around that depth; for each the multiple of 64 of d, and the multiple of 64 of ``d_ff``, nearest to the size. By ``yun`` one layer in
+    two has E experts of width ``d_ff / G``; by ``ling`` every layer but the first does.
+
+    Parameters
+    ----------
+    n_dense : float
+        Backbone parameters, at least 1e6.
+    num_experts, top_k : int
+        E (1 for a dense model) and K.
+    rule : {"yun", "ling"}
+        The family.
+    granularity : float
+        G; width of the dense part over that of an expert.
+    shared_experts : int
+        Always-on experts.
+    vocab : int
+        Vocabulary.
+    mu : float
+        0.038 to 0.056 over Yun's Table 1 and Llama.
+
+    Raises
+    ------
+    InputError
+        The size is too small for a transformer, or top_k exceeds the experts.
+
+    References
+    ----------
+    Yun et al. 2024, arXiv:2404.02852, Table 1 and appendix C; Tian et al. 2025, arXiv:2507.17702.
+    """
+    rules = {
+        "n_dense": (n_dense, 1e6 <= n_dense < np.inf, "must be finite and at least 1e6 parameters"),
+        "num_experts": (num_experts, num_experts >= 1, "must be at least 1"),
+        "top_k": (
+            top_k,
+            top_k >= 1 and (num_experts == 1 or top_k <= num_experts),
+            f"must be from 1 to num_experts ({num_experts})",
+        ),
+        "granularity": (granularity, 0 < granularity < np.inf, "must be positive"),
+        "shared_experts": (shared_experts, shared_experts >= 0, "must not be negative"),
+        "mu": (mu, 0 < mu < np.inf, "must be positive"),
+    }
+    for column, (value, holds, rule_) in rules.items():
+        if not holds:
+            raise InputError(rule_, column=column, value=value)
+    if rule not in SHAPE_RULES:
+        raise InputError("is not a known rule", column="rule", value=rule, cure=f"known: {', '.join(SHAPE_RULES)}")
+    depth, aspect = (
+        float(num_layers(n_dense, mu)),
+        float(width_times_layers(n_dense, mu)) / float(num_layers(n_dense, mu)) ** 2,
+    )
+    found = []
+    for layers in range(max(2, round(depth) - _LAYERS_EACH_WAY), round(depth) + _LAYERS_EACH_WAY + 1):
+        if rule == "yun" and layers % 2:
+            continue
+        width = _rounded(np.sqrt(n_dense / (12.0 * layers)))
+        d_ff = _rounded((n_dense / layers - 4.0 * width**2) / (3.0 * width))
+        off = abs(np.log(layers * (4.0 * width**2 + 3.0 * width * d_ff) / n_dense))
+        # Proportions count a little, so that a size met exactly by an odd shape does not win.
+        odd = abs(np.log(width / layers / aspect)) + abs(np.log(d_ff / (8.0 / 3.0 * width)))
+        found.append((off + 0.02 * odd, layers, width, d_ff))
+    _, layers, width, d_ff = min(found)
+    d_expert = _rounded(d_ff / granularity)
+    experts = None
+    if num_experts > 1:
+        experts = Experts(num_experts=num_experts, top_k=top_k, d_expert=d_expert, d_shared=shared_experts * d_expert)
+    heads = width // _HEAD_DIM
+    return Shape(
+        name=f"{rule} {n_dense:.3g} x {num_experts}",
+        source="arXiv:2404.02852, Table 1" if rule == "yun" else "arXiv:2507.17702",
+        num_layers=layers,
+        d_model=width,
+        vocab=vocab,
+        attention=Heads(num_heads=heads, head_dim=_HEAD_DIM),
+        d_ff=d_ff,
+        experts=experts,
+        num_dense_layers=1 if rule == "ling" and experts is not None else 0,
+        moe_every=2 if rule == "yun" and experts is not None else 1,
+    )
+
+
+def _rounded(width: float) -> int:
+    return max(_MULTIPLE, _MULTIPLE * round(width / _MULTIPLE))
