@@ -128,17 +128,23 @@ def _walked(kind: Any, path: list[Any]) -> tuple[list[Any], dict[str, Any]]:
         if part in fields and (i < len(path) - 1 or _branches(fields[part].annotation)):
             annotation = fields[part].annotation
             branches = _branches(annotation)
-            candidates = [annotation, *getattr(annotation, "__args__", ())]
-            fields = next((dict(c.__pydantic_fields__) for c in candidates if hasattr(c, "__pydantic_fields__")), {})
+            fields = next(
+                (dict(c.__pydantic_fields__) for c in _members(annotation) if hasattr(c, "__pydantic_fields__")), {}
+            )
             if branches:
                 fields = branches
     return kept, fields
 
 
+def _members(annotation: Any) -> list[Any]:
+    """What an annotation is made of, unions within unions included."""
+    return [annotation, *(inner for part in getattr(annotation, "__args__", ()) for inner in _members(part))]
+
+
 def _branches(annotation: Any) -> dict[str, Any]:
     """Members of a union told apart by a ``kind``, by that kind."""
     found = {}
-    for member in getattr(annotation, "__args__", ()):
+    for member in _members(annotation)[1:]:
         if "kind" in getattr(member, "__pydantic_fields__", {}):
             found[member.__pydantic_fields__["kind"].default] = member
     return found

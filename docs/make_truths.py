@@ -104,11 +104,12 @@ def measured(task: tuple[str, str, int]) -> dict[str, Any]:
     """Percentiles of one truth within the bands of an averaged fit, at each factor."""
     import jax
 
+    from bayesmoe.costs.workload import ServingSpec, TrainingSpec
     from bayesmoe.criticism.averaged import fit_average
     from bayesmoe.inference.members import AVERAGE
     from bayesmoe.inference.spec import AverageSpec, DataSpec, FitSpec, SamplerSpec
     from bayesmoe.planning.landscape import landscapes
-    from bayesmoe.planning.scenario import ChoicesSpec, Scenario, ServingSpec, TrainingSpec
+    from bayesmoe.planning.scenario import ChoicesSpec, Scenario
     from bayesmoe.runs import as_run_table
 
     jax.config.update("jax_enable_x64", True)

@@ -21,10 +21,29 @@ _STEP = 0.004
 _SLACK = 1e-12
 
 CHIPS = {
-    # Dense BF16 peak (FLOP/s), bandwidth (bytes/s), memory (bytes), from NVIDIA's datasheets.
-    "A100-SXM-40GB": (312e12, 1.555e12, 40e9),
-    "H100-SXM": (989e12, 3.35e12, 80e9),
+    # Dense peak in 16 and 8 bits (FLOP/s), bandwidth (bytes/s), memory (bytes), NVLink one way (bytes/s), from NVIDIA's datasheets.
+    "A100-SXM-40GB": (312e12, 312e12, 1.555e12, 40e9, 300e9),
+    "H100-SXM": (989e12, 1979e12, 3.35e12, 80e9, 450e9),
 }
+BYTES = {"bf16": 2.0, "fp8": 1.0}
+STEP = ("layer", "moe_layer", "hop", "memory", "compute", "prefill", "communication")
+
+
+def flat(costs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Draws of a landscape's costs by name, each of shape (draw, 1) or (draw, num_experts)."""
+    serving = costs["serving"]
+    return {
+        "width_times_layers": np.asarray(costs["width_times_layers"]),
+        "mfu": np.asarray(costs["training"]["mfu"]),
+        "training_price_usd_per_gpu_hour": np.asarray(costs["training"]["price_usd_per_gpu_hour"]),
+        "serving_price_usd_per_gpu_hour": np.asarray(serving.price_usd_per_gpu_hour),
+        "utilisation": np.asarray(serving.utilisation),
+        "prompt_tokens": np.asarray(serving.traffic.prompt_tokens),
+        "output_tokens": np.asarray(serving.traffic.output_tokens),
+        "slowdown": np.asarray(serving.coefficients.slowdown),
+        **{name: np.asarray(value) for name, value in zip(STEP, serving.coefficients.step, strict=True)},
+    }
+
 
 QUANTITIES = ("n_dense", "n_total", "tokens", "loss", "serving_usd_per_million_tokens", "train_usd", "over_training_ratio")
 
@@ -109,43 +128,50 @@ class Oracle:
         """Loss on the budget."""
         return self.law(p, n_dense * self.ratio(self.size, num_experts), self.tokens(n_dense, num_experts), num_experts)
 
-    def request_bytes(self, cached: Any) -> Any:
+    def request_bytes(self, costs: Mapping[str, float], cached: Any) -> Any:
         """Cache of the mean request: its prompt and half its output."""
-        serving = self.scenario.serving
-        return cached * (serving.prompt_tokens + serving.output_tokens / 2.0)
+        return cached * (costs["prompt_tokens"] + costs["output_tokens"] / 2.0)
 
-    def iteration_s(self, num_experts: int, gpus: int, n_dense: Any, batch: Any, layers: Any, request: Any) -> Any:
-        """Seconds of one iteration: the additive roofline with distinct experts.
-
-        Its coefficients are a least-squares fit to aiconfigurator-core 0.12.0's measurements.
-        """
+    def iteration_s(
+        self, costs: Mapping[str, float], num_experts: int, gpus: int, n_dense: Any, batch: Any, wide: Any, request: Any
+    ) -> Any:
+        """Seconds of one iteration: the additive roofline with distinct experts; ``wide`` is width times layers."""
         family, serving = self.scenario.architecture, self.scenario.serving
-        peak, bandwidth, _ = CHIPS[serving.accelerator]
+        peak, narrow_peak, bandwidth, _, link = CHIPS[serving.accelerator]
         routed = 0.0 if num_experts == 1 else n_dense * family.moe_share * num_experts / family.granularity
         chance = 0.0 if num_experts == 1 else family.top_k / num_experts
         touched = n_dense * self.ratio("n_total", num_experts) - routed * (1.0 - chance) ** batch
-        overhead = layers * (72.07e-6 + (28.96e-6 if gpus > 1 else 0.0))
-        memory_s = 1.12 * (serving.bytes_per_weight * touched + request * batch) / (gpus * bandwidth)
-        arriving = batch / serving.output_tokens
+        layers = 12.0 * wide**2 / n_dense
+        # Two thirds of a dense layer are its feed-forward part.
+        with_experts = 0.0 if num_experts == 1 else layers * min(1.0, 1.5 * family.moe_share)
         active = n_dense * self.ratio("n_active", num_experts)
-        return overhead + memory_s + 1.11 * 2.0 * active * arriving * serving.prompt_tokens / (gpus * peak)
+        prompt = costs["prompt_tokens"]
+        overhead = layers * costs["layer"] + with_experts * costs["moe_layer"] + layers * np.log2(gpus) * costs["hop"]
+        memory_s = (BYTES[serving.precision] * touched + request * batch) / (gpus * bandwidth)
+        compute_s = 2.0 * active * batch / (gpus * (peak if serving.precision == "bf16" else narrow_peak))
+        one_prompt = (2.0 * prompt * active + 2.0 * wide * prompt**2) / (gpus * peak)
+        reduce_s = 8.0 * batch * wide * (gpus - 1.0) / gpus / link
+        return (
+            overhead
+            + costs["memory"] * memory_s
+            + costs["compute"] * compute_s
+            + costs["prefill"] * batch / costs["output_tokens"] * one_prompt
+            + costs["communication"] * reduce_s
+        )
 
     def serving_usd(self, costs: Mapping[str, float], n_dense: Any, num_experts: int) -> Any:
         """USD per million output tokens with the cheapest number of GPUs; NaN where none serves the model."""
         n_dense = np.asarray(n_dense, dtype=float)
         serving = self.scenario.serving
-        memory = CHIPS[serving.accelerator][2]
-        weights = serving.bytes_per_weight * n_dense * self.ratio("n_total", num_experts)
-        width_by_layers = costs["width_times_layers"] * np.cbrt(n_dense) ** 2
-        layers = 12.0 * width_by_layers**2 / n_dense
-        request = self.request_bytes(
-            2.0 * width_by_layers * self.scenario.architecture.kv_share * serving.bytes_per_kv_element
-        )
+        memory = CHIPS[serving.accelerator][3]
+        weights = BYTES[serving.precision] * n_dense * self.ratio("n_total", num_experts)
+        wide = costs["width_times_layers"] * np.cbrt(n_dense) ** 2
+        request = self.request_bytes(costs, 2.0 * wide * self.scenario.architecture.kv_share * serving.bytes_per_kv_element)
         cheapest = np.full(n_dense.shape, np.nan)
         for gpus in range(1, serving.max_gpus + 1):
             batch = np.minimum(np.floor((gpus * memory * serving.memory_fraction - weights) / request), serving.max_batch)
             batch = np.where(batch >= 1.0, batch, np.nan)
-            seconds = costs["slowdown"] * self.iteration_s(num_experts, gpus, n_dense, batch, layers, request)
+            seconds = costs["slowdown"] * self.iteration_s(costs, num_experts, gpus, n_dense, batch, wide, request)
             usd_per_s = gpus * costs["serving_price_usd_per_gpu_hour"] / 3600.0
             cheapest = np.fmin(cheapest, 1e6 * usd_per_s * seconds / batch / costs["utilisation"])
         return cheapest
@@ -228,7 +254,7 @@ class Oracle:
     ) -> dict[str, dict[str, np.ndarray]]:
         """Quantities of both problems, by problem and name, each of shape (num_experts, draws)."""
         parameters = {name: np.asarray(values) for name, values in parameters.items()}
-        costs = {name: np.asarray(values) for name, values in costs.items()}
+        costs = flat(costs)
         counts = self.scenario.choices.num_experts
         made: dict[str, dict[str, np.ndarray]] = {
             problem: {name: np.full((len(counts), len(draws)), np.nan) for name in QUANTITIES}

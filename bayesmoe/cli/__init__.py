@@ -6,7 +6,22 @@ import sys
 
 import typer
 
-from bayesmoe.cli import backtest, calibrate, check, compare, datasets, demo, figures, fit, laws, plan, predict, report
+from bayesmoe.cli import (
+    backtest,
+    calibrate,
+    calibrate_serving,
+    check,
+    compare,
+    cost,
+    datasets,
+    demo,
+    figures,
+    fit,
+    laws,
+    plan,
+    predict,
+    report,
+)
 from bayesmoe.errors import InputError
 
 app = typer.Typer(
@@ -25,6 +40,8 @@ app.command()(compare.compare)
 app.command()(backtest.backtest)
 app.command()(calibrate.calibrate)
 app.command()(predict.predict)
+app.command()(cost.cost)
+app.command()(calibrate_serving.calibrate_serving)
 app.command()(plan.plan)
 app.command()(report.report)
 app.command()(figures.figures)

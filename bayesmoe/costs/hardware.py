@@ -1,46 +1,132 @@
-"""Accelerators as data: peaks, bandwidth, memory, and where the figures come from."""
+"""Accelerators as data: peaks by precision, bandwidth, memory, interconnect, and where the figures come from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from bayesmoe.costs.quantity import Positive, Quantity, Uncertain
 from bayesmoe.errors import InputError, nearest
+from bayesmoe.specs import read_toml, spec
 from bayesmoe.units import BYTES_PER_GB
+
+Precision = Literal["bf16", "fp16", "fp8", "int8", "fp4", "mxfp4", "int4"]
+
+BYTES_PER_WEIGHT: dict[Precision, float] = {
+    "bf16": 2.0,
+    "fp16": 2.0,
+    "fp8": 1.0,
+    "int8": 1.0,
+    "fp4": 0.5625,
+    "mxfp4": 0.53125,
+    "int4": 0.53125,
+}
+"""Bytes of one weight, with the scales of its block: NVFP4 one byte in 16 weights, MXFP4 and int4 one in 32."""
+
+
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True)
 class Accelerator:
-    """One accelerator.
+    """One accelerator; peaks without sparsity.
 
     Parameters
     ----------
     peak_flop_per_s : float
-        Dense bfloat16 peak, FLOP per second.
+        Peak in bfloat16, FLOP per second.
+    peak_fp8_flop_per_s, peak_fp4_flop_per_s : float
+        Peaks with weights and activations of eight and four bits; those of the next wider kind where the chip has none.
     bandwidth_bytes_per_s : float
         Memory bandwidth, bytes per second.
     memory_bytes : float
         Memory, bytes (1 GB = 1e9 bytes).
+    link_bytes_per_s : float
+        Interconnect within a node, bytes per second, accelerator and direction.
+    price_usd_per_hour : quantity
+        What an hour costs where a scenario does not say: an assumption of this project of November 2025, no quote.
     source : str
         Where the figures are printed.
     """
 
     peak_flop_per_s: float
+    peak_fp8_flop_per_s: float
+    peak_fp4_flop_per_s: float
     bandwidth_bytes_per_s: float
     memory_bytes: float
+    link_bytes_per_s: float
+    price_usd_per_hour: Quantity
     source: str
+
+    def peak(self, precision: Precision) -> float:
+        """Peak for weights of a precision, FLOP per second; narrower weights compute at eight bits at least."""
+        return self.peak_flop_per_s if BYTES_PER_WEIGHT[precision] > 1.0 else self.peak_fp8_flop_per_s
+
+
+def _accelerator(
+    bf16: float, fp8: float, fp4: float, bandwidth: float, gigabytes: float, link: float, usd: float, source: str
+) -> Accelerator:
+    """Peaks in TFLOP/s, bandwidth in TB/s, memory in GB, link in GB/s."""
+    price = Uncertain(median=usd, log_sd=0.4)
+    return Accelerator(
+        bf16 * 1e12, fp8 * 1e12, fp4 * 1e12, bandwidth * 1e12, gigabytes * BYTES_PER_GB, link * BYTES_PER_GB, price, source
+    )
 
 
 ACCELERATORS: dict[str, Accelerator] = {
-    "A100-SXM-40GB": Accelerator(312e12, 1.555e12, 40 * BYTES_PER_GB, "NVIDIA A100 datasheet, 2021"),
-    "A100-SXM-80GB": Accelerator(312e12, 2.039e12, 80 * BYTES_PER_GB, "NVIDIA A100 datasheet, 2021"),
-    "H100-SXM": Accelerator(989e12, 3.35e12, 80 * BYTES_PER_GB, "NVIDIA H100 datasheet, 2023"),
-    "H200-SXM": Accelerator(989e12, 4.8e12, 141 * BYTES_PER_GB, "NVIDIA H200 datasheet, 2024"),
-    "B200-SXM": Accelerator(2250e12, 8.0e12, 180 * BYTES_PER_GB, "NVIDIA DGX B200 datasheet, 2024"),
+    "A100-SXM-40GB": _accelerator(312, 312, 312, 1.555, 40, 300, 1.2, "NVIDIA A100 datasheet, 2021"),
+    "A100-SXM-80GB": _accelerator(312, 312, 312, 2.039, 80, 300, 1.5, "NVIDIA A100 datasheet, 2021"),
+    "H100-PCIe": _accelerator(756, 1513, 1513, 2.0, 80, 64, 2.0, "NVIDIA H100 datasheet, 2023"),
+    "H100-NVL": _accelerator(835, 1671, 1671, 3.9, 94, 300, 2.2, "NVIDIA H100 NVL datasheet, 2024"),
+    "H100-SXM": _accelerator(989, 1979, 1979, 3.35, 80, 450, 2.2, "NVIDIA H100 datasheet, 2023"),
+    "H200-SXM": _accelerator(989, 1979, 1979, 4.8, 141, 450, 2.8, "NVIDIA H200 datasheet, 2024"),
+    "B200-SXM": _accelerator(2250, 4500, 9000, 8.0, 180, 900, 4.5, "NVIDIA DGX B200 datasheet, 2024"),
+    "B300-SXM": _accelerator(2250, 4500, 13500, 8.0, 288, 900, 5.5, "NVIDIA HGX B300 specifications, 2025"),
+    "GB200": _accelerator(2500, 5000, 10000, 8.0, 186, 900, 5.0, "NVIDIA GB200 NVL72 specifications, 2024"),
+    "GB300": _accelerator(2500, 5000, 15000, 8.0, 288, 900, 6.0, "NVIDIA GB300 NVL72 specifications, 2025"),
+    "MI300X": _accelerator(1307, 2615, 2615, 5.3, 192, 448, 2.0, "AMD Instinct MI300X datasheet, 2023"),
 }
 
 
+@spec
+class AcceleratorSpec:
+    """An accelerator of the user's own, as read from a TOML file; see :class:`Accelerator`.
+
+    Peaks in eight and four bits are those of the next wider kind where left out.
+    """
+
+    peak_flop_per_s: NotNegative
+    peak_fp8_flop_per_s: NotNegative | None = None
+    peak_fp4_flop_per_s: NotNegative | None = None
+    bandwidth_bytes_per_s: NotNegative
+    memory_bytes: NotNegative
+    link_bytes_per_s: Positive
+    price_usd_per_hour: Quantity
+
+
 def accelerator_named(name: str) -> Accelerator:
-    """The accelerator of that name, or :class:`InputError` with the nearest known one."""
+    """The accelerator of that name, or of a TOML file.
+
+    Raises
+    ------
+    InputError
+        There is no such accelerator (with the nearest known one) or file, or the file breaks a rule.
+    """
+    if name.endswith(".toml"):
+        own = read_toml(name, AcceleratorSpec)
+        narrow = own.peak_flop_per_s if own.peak_fp8_flop_per_s is None else own.peak_fp8_flop_per_s
+        return Accelerator(
+            own.peak_flop_per_s,
+            narrow,
+            narrow if own.peak_fp4_flop_per_s is None else own.peak_fp4_flop_per_s,
+            own.bandwidth_bytes_per_s,
+            own.memory_bytes,
+            own.link_bytes_per_s,
+            own.price_usd_per_hour,
+            name,
+        )
     if name not in ACCELERATORS:
         raise InputError(
             "is not a known accelerator", column="accelerator", value=name, cure=nearest(name, list(ACCELERATORS))

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from bayesmoe.architecture import Family, num_layers, width_times_layers
-from bayesmoe.costs.hardware import accelerator_named
-from bayesmoe.costs.latency import AnalyticLatency, Latency, Served, TableLatency, read_latency_table
-from bayesmoe.costs.serving import ServingCost, cheapest_replica
+from bayesmoe.architecture import Family
+from bayesmoe.costs.cost import ServingDraws, fleet_of, latency_of, serving_draws, training_draws
+from bayesmoe.costs.quantity import drawn
+from bayesmoe.costs.serving import Latency, ServingCost, TableLatency, cheapest_replica, served_family
 from bayesmoe.errors import InputError
 from bayesmoe.inference.groups import parameters_of_group
 from bayesmoe.inference.members import Member, members, misfit_draws, shares
@@ -21,10 +21,13 @@ from bayesmoe.inference.reach import near, reach
 from bayesmoe.inference.store import law_of_fit
 from bayesmoe.laws import Law
 from bayesmoe.planning.optimum import around_lowest, minimise_unimodal
-from bayesmoe.planning.scenario import Scenario, drawn
+from bayesmoe.planning.scenario import Scenario
 
 _SMALLEST, _LARGEST = 1e6, 1e14
 _GRID, _FINE = 512, 33
+_FFN_SHARE = 2.0 / 3.0
+"""Share of a dense layer's parameters in its feed-forward part: the rest of the backbone's layers have no experts."""
+
 _STEP = float(np.log(_LARGEST / _SMALLEST)) / (_GRID - 1)
 
 
@@ -122,34 +125,24 @@ class Landscape:
 
     def serving(self, ln_size: Any) -> ServingCost:
         """Cost of serving, USD per million output tokens, with the cheapest number of GPUs."""
-        serving, draws = self.scenario.serving, self.cost_draws
-        size = jnp.exp(ln_size)
-        run = self.family.run(size, 0.0, self.num_experts)
-        mu = draws["width_times_layers"]
-        kv_bytes = 2.0 * width_times_layers(size, mu) * self.scenario.architecture.kv_share * serving.bytes_per_kv_element
-        model = Served(
-            n_dense=size,
-            n_active=run["n_active"],
-            n_total=run["n_total"],
-            n_routed=size * self.family.routed_ratio(self.num_experts),
-            num_experts=self.num_experts + 0.0 * size,
-            top_k=run["top_k"] + 0.0 * size,
-            num_layers=num_layers(size, mu),
-            kv_bytes_per_token=kv_bytes,
+        draws: ServingDraws = self.cost_draws["serving"]
+        architecture = self.scenario.architecture
+        model = served_family(
+            jnp.exp(ln_size),
+            self.num_experts,
+            self.family,
+            mu=self.cost_draws["width_times_layers"],
+            cache_share=architecture.kv_share,
+            moe_layer_share=min(1.0, architecture.moe_share / _FFN_SHARE),
         )
         return cheapest_replica(
             model,
             self.latency,
-            max_gpus=serving.max_gpus,
-            memory_bytes=accelerator_named(serving.accelerator).memory_bytes,
-            memory_fraction=serving.memory_fraction,
-            bytes_per_weight=serving.bytes_per_weight,
-            prompt_tokens=serving.prompt_tokens,
-            output_tokens=serving.output_tokens,
-            max_batch=min(serving.max_batch, self.latency.largest_batch),
-            slowdown=draws["slowdown"],
-            utilisation=draws["utilisation"],
-            price_usd_per_gpu_hour=draws["serving_price_usd_per_gpu_hour"],
+            fleet_of(self.scenario.serving, self.latency),
+            draws.traffic,
+            draws.coefficients,
+            utilisation=draws.utilisation,
+            price_usd_per_gpu_hour=draws.price_usd_per_gpu_hour,
         )
 
     def _flop_per_token(self, ln_size: Any) -> Any:
@@ -188,6 +181,13 @@ def landscapes(fit: xr.DataTree, scenario: Scenario) -> dict[str, Landscape]:
     InputError
         The scenario names no group of a grouped fit, or one it does not have; a law cannot tell the candidates apart.
     """
+    if scenario.training.flop_rule == "exact":
+        raise InputError(
+            "needs an exact shape, and a plan chooses sizes",
+            column="training.flop_rule",
+            value="exact",
+            cure="plan with '6 n_active tokens'; `bayesmoe cost` takes 'exact'",
+        )
     laws = members(fit)
     posteriors = {name: member.fit["posterior"].sizes for name, member in laws.items()}
     total = min(sizes["chain"] * sizes["draw"] for sizes in posteriors.values())
@@ -196,7 +196,8 @@ def landscapes(fit: xr.DataTree, scenario: Scenario) -> dict[str, Landscape]:
     found, first = {}, 0
     for (name, member), count in zip(laws.items(), counts, strict=True):
         if count:
-            own = {key: values[first : first + count] for key, values in costs.items()}
+            rows = slice(first, first + count)
+            own = jax.tree.map(lambda values, rows=rows: values[rows], costs)
             found[name] = _landscape(member, scenario, count, own)
         first += count
     return found
@@ -237,7 +238,7 @@ def _landscape(member: Member, scenario: Scenario, draws: int, cost_draws: dict[
         scenario,
         fixed,
         cost_draws,
-        _latency(scenario),
+        latency_of(scenario.serving),
     )
     if member.beyond is None:
         return found
@@ -261,24 +262,8 @@ def _reach(here: Landscape, beyond: xr.Dataset, group: str | None) -> Any:
 
 def _cost_draws(scenario: Scenario, draws: int, candidates: int) -> dict[str, Any]:
     rng = np.random.default_rng((scenario.seed, 1))
-    serving, training = scenario.serving, scenario.training
-    between = serving.latency_log_sd_between_models if serving.latency_table is None else 0.0
-    within = np.sqrt(serving.latency_log_sd**2 - between**2) if serving.latency_table is None else 0.0
-    common, own = rng.standard_normal((draws, 1)), rng.standard_normal((draws, candidates))
     return {
-        "slowdown": jnp.asarray(np.exp(within * common + between * own)),
+        "serving": jax.tree.map(jnp.asarray, serving_draws(scenario.serving, draws, candidates, rng)),
+        "training": jax.tree.map(jnp.asarray, training_draws(scenario.training, draws, rng)),
         "width_times_layers": jnp.asarray(drawn(scenario.architecture.width_times_layers, (draws, 1), rng)),
-        "utilisation": jnp.asarray(drawn(serving.utilisation, (draws, 1), rng, most=1.0)),
-        "serving_price_usd_per_gpu_hour": jnp.asarray(drawn(serving.price_usd_per_gpu_hour, (draws, 1), rng)),
-        "mfu": jnp.asarray(drawn(training.mfu, (draws, 1), rng, most=1.0)),
-        "training_price_usd_per_gpu_hour": jnp.asarray(drawn(training.price_usd_per_gpu_hour, (draws, 1), rng)),
     }
-
-
-def _latency(scenario: Scenario) -> Latency:
-    serving = scenario.serving
-    if serving.latency_table is not None:
-        return read_latency_table(serving.latency_table)
-    return AnalyticLatency(
-        accelerator_named(serving.accelerator), serving.prompt_tokens, serving.output_tokens, serving.bytes_per_weight
-    )

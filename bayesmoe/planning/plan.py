@@ -124,9 +124,8 @@ def _quantities(part: Landscape, ln_size: Any, optimal: Any) -> dict[str, Any]:
     train_flop = part.train_flop(ln_size)
     usd = training_usd(
         train_flop,
-        mfu=draws["mfu"],
         peak_flop_per_s=accelerator_named(training.accelerator).peak_flop_per_s,
-        price_usd_per_gpu_hour=draws["training_price_usd_per_gpu_hour"],
+        **draws["training"],
     )
     return {
         "n_dense": run["n_dense"],

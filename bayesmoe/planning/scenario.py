@@ -4,61 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import numpy as np
-from pydantic import AfterValidator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
 from bayesmoe.architecture import Family
-from bayesmoe.costs.hardware import ACCELERATORS
-from bayesmoe.errors import InputError, nearest
-from bayesmoe.specs import NUMBER, NUMBER_OR_SPREAD, SPREAD, read_toml, spec
-
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(gt=0, le=1)]
-
-
-@spec
-class Uncertain:
-    """A positive number known up to a factor: log-normal with that median and standard deviation of the logarithm."""
-
-    median: Positive
-    log_sd: Annotated[float, Field(ge=0)]
-
-
-@spec
-class UncertainShare:
-    """A share in (0, 1] known up to a factor; draws above 1 count as 1."""
-
-    median: Share
-    log_sd: Annotated[float, Field(ge=0)]
-
-
-Quantity = Annotated[Annotated[Positive, Tag(NUMBER)] | Annotated[Uncertain, Tag(SPREAD)], NUMBER_OR_SPREAD]
-"""A number, or ``{ median = 2.0, log_sd = 0.2 }``."""
-
-QuantityShare = Annotated[Annotated[Share, Tag(NUMBER)] | Annotated[UncertainShare, Tag(SPREAD)], NUMBER_OR_SPREAD]
-"""A share such as 0.4, or ``{ median = 0.4, log_sd = 0.2 }``."""
-
-
-def _known_accelerator(name: str) -> str:
-    if name not in ACCELERATORS:
-        raise ValueError(f"is not a known accelerator ({nearest(name, list(ACCELERATORS))})")
-    return name
-
-
-AcceleratorName = Annotated[str, AfterValidator(_known_accelerator)]
-
-
-@spec
-class TrainingSpec:
-    """Training budget and what a FLOP costs."""
-
-    budget_flop: Positive
-    accelerator: AcceleratorName = "H100-SXM"
-    mfu: QuantityShare = 0.4
-    price_usd_per_gpu_hour: Quantity
-    flop_rule: Literal["6 n_active tokens", "6 n_dense tokens"] = "6 n_active tokens"
+from bayesmoe.costs.quantity import Positive, Quantity, Share, Uncertain
+from bayesmoe.costs.workload import ServingSpec, TrainingSpec
+from bayesmoe.errors import InputError
+from bayesmoe.specs import read_toml, spec
 
 
 @spec
@@ -95,31 +49,6 @@ class ArchitectureSpec:
 
 
 @spec
-class ServingSpec:
-    """Serving fleet, workload, and how far the latency model may be off."""
-
-    accelerator: AcceleratorName = "A100-SXM-40GB"
-    max_gpus: Annotated[int, Field(ge=1, le=1024)] = 8
-    price_usd_per_gpu_hour: Quantity
-    utilisation: QuantityShare = 1.0
-    prompt_tokens: Positive = 161.31
-    output_tokens: Positive = 337.99
-    bytes_per_weight: Positive = 2.0
-    bytes_per_kv_element: Positive = 2.0
-    memory_fraction: Share = 0.9
-    max_batch: Annotated[int, Field(ge=1)] = 1024
-    latency_table: str | None = None
-    latency_log_sd: Annotated[float, Field(ge=0)] = 0.35
-    latency_log_sd_between_models: Annotated[float, Field(ge=0)] = 0.2
-
-    @model_validator(mode="after")
-    def _parts(self) -> ServingSpec:
-        if self.latency_log_sd_between_models > self.latency_log_sd:
-            raise ValueError("latency_log_sd_between_models is a part of latency_log_sd and must not exceed it")
-        return self
-
-
-@spec
 class ToleranceSpec:
     """When two choices are as good as each other, and how sure feasibility must be."""
 
@@ -153,13 +82,19 @@ class Scenario:
 
 
 def read_scenario(path: str | Path) -> Scenario:
-    """Read a scenario; a relative ``serving.latency_table`` is taken from the scenario's own folder."""
-    found = read_toml(path, Scenario)
-    table = found.serving.latency_table
-    if table is not None and not Path(table).is_absolute():
-        serving = dataclasses.replace(found.serving, latency_table=str(Path(path).parent / table))
-        found = dataclasses.replace(found, serving=serving)
-    return found
+    """Read a scenario; files that it names (latency table, calibration, accelerators) are taken from its own folder."""
+    found, folder = read_toml(path, Scenario), Path(path).parent
+
+    def here(part: Any, *keys: str) -> Any:
+        named = {key: getattr(part, key) for key in keys}
+        # An absolute path swallows the folder before it.
+        return dataclasses.replace(part, **{key: str(folder / file) for key, file in named.items() if file is not None})
+
+    serving, training = here(found.serving, "latency_table", "calibration"), found.training
+    serving, training = (
+        here(part, "accelerator") if part.accelerator.endswith(".toml") else part for part in (serving, training)
+    )
+    return dataclasses.replace(found, serving=serving, training=training)
 
 
 def in_group(scenario: Scenario, group: str | None) -> Scenario:
@@ -167,10 +102,3 @@ def in_group(scenario: Scenario, group: str | None) -> Scenario:
     if group is None:
         return scenario
     return dataclasses.replace(scenario, choices=dataclasses.replace(scenario.choices, group=group))
-
-
-def drawn(quantity: Any, size: int | tuple[int, ...], rng: np.random.Generator, *, most: float = np.inf) -> np.ndarray:
-    """Draws of a quantity, shape ``size``; at most ``most`` (1 for a share)."""
-    if isinstance(quantity, Uncertain | UncertainShare):
-        return np.minimum(quantity.median * np.exp(quantity.log_sd * rng.standard_normal(size)), most)
-    return np.full(size, min(float(quantity), most))

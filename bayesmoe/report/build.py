@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
 
 from bayesmoe import plots
+from bayesmoe.costs.workload import price_of
 from bayesmoe.criticism.checks import Gate, far, with_extrapolation
 from bayesmoe.criticism.predictive import headline_names, predictive_check, prior_overlap
 from bayesmoe.criticism.prior_predictive import prior_bands, prior_predictive
@@ -210,7 +211,10 @@ def _law_rows(fit: xr.DataTree, plan: xr.Dataset | None) -> list[dict[str, Any]]
 def _scenario_rows(plan: xr.Dataset) -> list[tuple[str, str]]:
     scenario = scenario_of(plan)
     training, serving = scenario.training, scenario.serving
-    latency = serving.latency_table or f"analytic roofline, off by a factor of e^±{serving.latency_log_sd:g} (one sd)"
+    latency = serving.latency_table or (
+        f"roofline calibrated on {'public measurements' if serving.calibration is None else serving.calibration}, "
+        f"engine {serving.engine or 'unknown'}; its error on models it never saw is in the bands"
+    )
     tokens = (
         f"{plan.attrs['fixed_tokens']:.3g} for every candidate: this law has no tokens term"
         if plan.attrs["fixed_tokens"]
@@ -220,16 +224,16 @@ def _scenario_rows(plan: xr.Dataset) -> list[tuple[str, str]]:
         ("Training budget", f"{training.budget_flop:.3g} FLOP, counted as {training.flop_rule}"),
         (
             "Training fleet",
-            f"{training.accelerator}, MFU {_quantity(training.mfu)}, USD {_quantity(training.price_usd_per_gpu_hour)} per GPU hour",
+            f"{training.accelerator}, MFU {_quantity(training.mfu)}, USD {_quantity(price_of(training))} per GPU hour",
         ),
         ("Training tokens", tokens),
         (
             "Serving fleet",
-            f"up to {serving.max_gpus} {serving.accelerator}, USD {_quantity(serving.price_usd_per_gpu_hour)} per GPU hour, busy {_quantity(serving.utilisation)} of the time",
+            f"up to {serving.max_gpus} {serving.accelerator}, USD {_quantity(price_of(serving))} per GPU hour, busy {_quantity(serving.utilisation)} of the time",
         ),
         (
             "Requests",
-            f"{serving.prompt_tokens:g} tokens in, {serving.output_tokens:g} out, at most {serving.max_batch} together",
+            f"{_quantity(serving.prompt_tokens)} tokens in, {_quantity(serving.output_tokens)} out, at most {serving.max_batch} together",
         ),
         ("Latency", latency),
         (

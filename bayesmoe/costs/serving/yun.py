@@ -1,13 +1,64 @@
-"""Yun et al. 2024's serving cost, in bytes: the largest batch that fits, and the cheapest number of GPUs."""
+"""Yun et al. 2024's serving cost, in bytes: the largest batch that fits and is fast enough, and the cheapest number of GPUs."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+from typing import Any, NamedTuple, Protocol
 
+import jax
 import jax.numpy as jnp
 
-from bayesmoe.costs.latency import Latency, Served
+from bayesmoe.costs.serving.roofline import Coefficients, Roofline, Traffic, cache_bytes, replication
+from bayesmoe.costs.serving.served import Served
 from bayesmoe.units import SECONDS_PER_HOUR, TOKENS_PER_MILLION
+
+
+class Latency(Protocol):
+    """Seconds of one iteration that decodes a batch and prefills its share of new requests."""
+
+    @property
+    def largest_batch(self) -> float:
+        """Largest batch whose latency is known."""
+        ...
+
+    def __call__(
+        self, model: Served, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+    ) -> tuple[Any, Any]:
+        """``(prefill_s, decode_s)`` of an iteration."""
+        ...
+
+
+class Fleet(NamedTuple):
+    """What a replica may be.
+
+    Attributes
+    ----------
+    max_gpus : int
+        G, most GPUs of a replica.
+    memory_bytes, memory_fraction : float
+        Memory of one GPU and its usable share.
+    bytes_per_weight, bytes_per_embedding : float
+        Bytes of one weight, and of one of embeddings and head.
+    max_batch : float
+        Cap on the batch.
+    max_tpot_s, max_ttft_s : float, optional
+        Latency targets.
+    """
+
+    max_gpus: int
+    memory_bytes: float
+    memory_fraction: float
+    bytes_per_weight: float
+    max_batch: float
+    bytes_per_embedding: float = 2.0
+    max_tpot_s: float | None = None
+    max_ttft_s: float | None = None
+
+
+_MOST_BATCH = 2.0**40
+
+LIMITS = ("memory", "max_batch", "max_tpot_s", "max_ttft_s", "speed")
+"""What bounds a batch; ``speed`` where a batch fits and its latency is not known or endless."""
 
 
 class ServingCost(NamedTuple):
@@ -24,7 +75,9 @@ class ServingCost(NamedTuple):
     tokens_per_s : array
         Output tokens per second of a replica.
     feasible : array of bool
-        Whether the model fits.
+        Whether the model fits, and meets the latency targets.
+    limit : array
+        Index in :data:`LIMITS` of what bounds the batch; of an infeasible model, on the most GPUs.
     """
 
     usd_per_million_tokens: Any
@@ -32,47 +85,34 @@ class ServingCost(NamedTuple):
     batch: Any
     tokens_per_s: Any
     feasible: Any
+    limit: Any
 
 
-def largest_batch(
-    model: Served,
-    n_gpus: Any,
-    *,
-    memory_bytes: float,
-    memory_fraction: float,
-    bytes_per_weight: float,
-    prompt_tokens: float,
-    output_tokens: float,
-    max_batch: float,
-) -> Any:
-    """Requests whose cache fits beside the weights.
+def memory_batch(model: Served, n_gpus: Any, traffic: Traffic, fleet: Fleet) -> Any:
+    """Requests whose cache fits beside the weights, in whole numbers; below 1 the model does not fit.
 
-    ``b = floor( (u g M0 - w n_total) / (kv (p + n/2)) )``: a request holds its prompt and, on average, half its output. At
-    most ``max_batch``; below 1 the model does not fit.
+    ``b = floor( (u g M0 - w n_total - 2 n_embedding) / (kv (p + n/2)) )``: a request holds its prompt and, on average, half its output.
     """
-    free = memory_fraction * n_gpus * memory_bytes - bytes_per_weight * model.n_total
-    per_request = model.kv_bytes_per_token * (prompt_tokens + 0.5 * output_tokens)
-    return jnp.minimum(jnp.floor(free / per_request), max_batch)
+    weights = fleet.bytes_per_weight * model.n_total + fleet.bytes_per_embedding * model.n_embedding
+    free = fleet.memory_fraction * n_gpus * fleet.memory_bytes - weights
+    per_request = cache_bytes(model, traffic, traffic.context_tokens) * replication(model, n_gpus)
+    return jnp.floor(free / per_request)
 
 
 def cheapest_replica(
     model: Served,
     latency: Latency,
+    fleet: Fleet,
+    traffic: Traffic,
+    coefficients: Coefficients,
     *,
-    max_gpus: int,
-    memory_bytes: float,
-    memory_fraction: float,
-    bytes_per_weight: float,
-    prompt_tokens: float,
-    output_tokens: float,
-    max_batch: float,
-    slowdown: Any,
     utilisation: Any,
     price_usd_per_gpu_hour: Any,
 ) -> ServingCost:
     """Cost per output token, minimised over the GPUs of a replica.
 
-    ``cost(g) = g C0 / (rho T(g))``, ``T(g) = b / (L_prefill(b/n, g) + L_decode(b, g))``, cost = min over g = 1..G.
+    ``cost(g) = g C0 / (rho T(g))``, ``T(g) = b / (L_prefill(b/n, g) + L_decode(b, g))``, cost = min over g = 1..G, with the largest b that
+    memory, the cap and the latency targets allow.
 
     Parameters
     ----------
@@ -80,14 +120,12 @@ def cheapest_replica(
         Arrays of any one shape.
     latency : Latency
         Seconds of prefill and decode of an iteration.
-    max_gpus : int
-        G.
-    memory_bytes, memory_fraction, bytes_per_weight : float
-        Memory of one GPU, its usable share, bytes of one weight.
-    prompt_tokens, output_tokens, max_batch : float
-        Means p and n; cap on the batch.
-    slowdown : array
-        Factor on the latency: what the latency model gets wrong.
+    fleet : Fleet
+        Memory, caps, targets.
+    traffic : Traffic
+        Lengths.
+    coefficients : Coefficients
+        Draws of the latency's coefficients and residuals; a table reads its residual alone.
     utilisation : array
         rho, share of the time that a replica has work.
     price_usd_per_gpu_hour : array
@@ -97,28 +135,60 @@ def cheapest_replica(
     ----------
     arXiv:2404.02852, Eq. 5-6 and appendix C, whose parameter counts stand for bytes.
     """
-    gpus = jnp.arange(1, max_gpus + 1, dtype=float)
-    spread = Served(*(jnp.asarray(leaf)[..., None] for leaf in model))
-    batch = largest_batch(
-        spread,
-        gpus,
-        memory_bytes=memory_bytes,
-        memory_fraction=memory_fraction,
-        bytes_per_weight=bytes_per_weight,
-        prompt_tokens=prompt_tokens,
-        output_tokens=output_tokens,
-        max_batch=max_batch,
-    )
-    prefill_s, decode_s = latency(spread, jnp.maximum(batch, 1.0), gpus)
-    tokens_per_s = batch / ((prefill_s + decode_s) * jnp.asarray(slowdown)[..., None])
+    gpus = jnp.arange(1, fleet.max_gpus + 1, dtype=float)
+    model, traffic, coefficients = _spread((model, traffic, coefficients))
+    bounds = [memory_batch(model, gpus, traffic, fleet), fleet.max_batch]
+    batch = jnp.minimum(*bounds)
+
+    def within(target: float | None, seconds: Any) -> Any:
+        if target is None:
+            return jnp.inf
+        most = min(fleet.max_batch, _MOST_BATCH)
+        return _largest_within(target, seconds, jnp.minimum(batch, most), halvings=math.ceil(math.log2(most)) + 2)
+
+    def tpot(batch: Any) -> Any:
+        return sum(latency(model, batch, gpus, traffic, coefficients))
+
+    bounds.append(within(fleet.max_tpot_s, tpot))
+    if fleet.max_ttft_s is not None and isinstance(latency, Roofline):
+        bounds.append(
+            within(fleet.max_ttft_s, lambda batch: latency.first_token_s(model, batch, gpus, traffic, coefficients))
+        )
+    stacked = jnp.stack(jnp.broadcast_arrays(*bounds))
+    batch, limit = jnp.min(stacked, axis=0), jnp.argmin(stacked, axis=0)
+    tokens_per_s = batch / tpot(jnp.maximum(batch, 1.0))
     fits = (batch >= 1.0) & (tokens_per_s > 0)
+    limit = jnp.where((batch >= 1.0) & ~fits, LIMITS.index("speed"), limit)
     hourly = jnp.where(fits, gpus / tokens_per_s, jnp.inf)
     best = jnp.argmin(hourly, axis=-1, keepdims=True)
     feasible = jnp.any(fits, axis=-1)
+    best = jnp.where(feasible[..., None], best, fleet.max_gpus - 1)
 
     def chosen(values: Any) -> Any:
-        values = jnp.broadcast_to(values, hourly.shape)
-        return jnp.where(feasible, jnp.take_along_axis(values, best, axis=-1)[..., 0], jnp.nan)
+        return jnp.take_along_axis(jnp.broadcast_to(values, hourly.shape), best, axis=-1)[..., 0]
 
-    usd = chosen(hourly) * price_usd_per_gpu_hour / SECONDS_PER_HOUR * TOKENS_PER_MILLION / utilisation
-    return ServingCost(usd, chosen(gpus), chosen(batch), chosen(tokens_per_s), feasible)
+    def known(values: Any) -> Any:
+        return jnp.where(feasible, chosen(values), jnp.nan)
+
+    usd = known(hourly) * price_usd_per_gpu_hour / SECONDS_PER_HOUR * TOKENS_PER_MILLION / utilisation
+    return ServingCost(usd, known(gpus), known(batch), known(tokens_per_s), feasible, chosen(limit))
+
+
+def _spread(parts: Any) -> Any:
+    """Leaves of named tuples with one more axis, for the GPU counts."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf)[..., None], parts)
+
+
+def _largest_within(target: float, seconds: Any, most: Any, *, halvings: int) -> Any:
+    """Largest whole batch, at most ``most``, whose seconds meet a target; 0 where not even one request does. Seconds rise with it."""
+
+    def halved(_: int, bounds: tuple[Any, Any]) -> tuple[Any, Any]:
+        low, high = bounds
+        middle = jnp.ceil(0.5 * (low + high))
+        # A batch below those that were measured counts as fast enough: whether its latency is known is asked of the batch found.
+        ok = ~(seconds(jnp.maximum(middle, 1.0)) > target)
+        return jnp.where(ok, middle, low), jnp.where(ok, high, middle - 1.0)
+
+    most = jnp.broadcast_to(most, jnp.broadcast_shapes(jnp.shape(most), jnp.shape(seconds(jnp.maximum(most, 1.0)))))
+    low, _ = jax.lax.fori_loop(0, halvings, halved, (jnp.zeros_like(most), jnp.maximum(most, 0.0)))
+    return jnp.maximum(low, 0.0)

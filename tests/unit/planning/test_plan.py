@@ -44,23 +44,18 @@ def fine_grained(scenario):
         scenario,
         choices={"num_experts": (1, 8, 64), "base_num_experts": 1},
         architecture={"moe_share": 0.6, "top_k": 4, "granularity": 2.0, "shared_experts": 1.0, "kv_share": 0.25},
-        serving={"accelerator": "H100-SXM", "max_gpus": 4, "max_batch": 64, "bytes_per_weight": 1.0},
+        serving={"accelerator": "H100-SXM", "max_gpus": 4, "max_batch": 64, "precision": "fp8"},
     )
 
 
 def paper(scenario):
-    """Yun's own accounting: FLOP of the backbone, top-2, and known costs."""
+    """Yun's own accounting: FLOP of the backbone, top-2, and known prices."""
     return changed(
         scenario,
         training={"budget_flop": 2.12e21, "flop_rule": "6 n_dense tokens", "mfu": 0.5, "price_usd_per_gpu_hour": 2.0},
         choices={"num_experts": (4, 8, 16, 32), "base_num_experts": 8},
         architecture={"top_k": 2, "width_times_layers": 0.05},
-        serving={
-            "price_usd_per_gpu_hour": 1.0,
-            "utilisation": 1.0,
-            "latency_log_sd": 0.0,
-            "latency_log_sd_between_models": 0.0,
-        },
+        serving={"price_usd_per_gpu_hour": 1.0, "utilisation": 1.0},
     )
 
 
@@ -98,7 +93,7 @@ def measured(scenario, folder):
 class Measured(Oracle):
     """Serves in the time that was measured."""
 
-    def iteration_s(self, num_experts, gpus, n_dense, batch, layers, request):
+    def iteration_s(self, costs, num_experts, gpus, n_dense, batch, wide, request):
         known = (n_dense >= MEASURED_SIZES[0]) & (n_dense <= MEASURED_SIZES[-1]) & (gpus in (2, 4))
         return np.where(known, sum(measured_s(gpus, n_dense, batch)), np.nan)
 
@@ -181,16 +176,15 @@ class CountsTheBackbone(Oracle):
 class ForgetsTheCache(Oracle):
     """Fills memory with weights alone."""
 
-    def request_bytes(self, cached):
+    def request_bytes(self, costs, cached):
         return 1e-6 * cached
 
 
 class HoldsWholeRequests(Oracle):
     """Caches a request's full output instead of half of it."""
 
-    def request_bytes(self, cached):
-        serving = self.scenario.serving
-        return cached * (serving.prompt_tokens + serving.output_tokens)
+    def request_bytes(self, costs, cached):
+        return cached * (costs["prompt_tokens"] + costs["output_tokens"])
 
 
 class ServesTheBackbone(Oracle):

@@ -9,8 +9,9 @@ import pytest
 from scipy import stats
 
 from bayesmoe.architecture import Family
+from bayesmoe.costs.quantity import Uncertain, UncertainShare, drawn
 from bayesmoe.errors import InputError
-from bayesmoe.planning.scenario import Scenario, Uncertain, UncertainShare, drawn, in_group, read_scenario
+from bayesmoe.planning.scenario import Scenario, in_group, read_scenario
 from bayesmoe.specs import from_json, to_json
 
 TOML = """
@@ -80,6 +81,7 @@ def test_a_latency_table_is_taken_from_the_scenarios_own_folder(read, tmp_path):
     )
     assert read("[serving]", f"latency_table = '{tmp_path / 'x.csv'}'").serving.latency_table == str(tmp_path / "x.csv")
     assert read().serving.latency_table is None
+    assert read("[serving]", "calibration = 'mine.nc'").serving.calibration == str(tmp_path / "mine.nc")
 
 
 def test_another_group_changes_the_group_alone(read):
@@ -130,15 +132,15 @@ def test_an_unknown_accelerator_is_named_with_its_section(complaint, heading):
         ("[choices]", ["num_expert = [4]"], "choices.num_expert: is not a known key; did you mean 'num_experts'?"),
         (
             "[serving]",
-            ["latency_log_sd = 0.1", "latency_log_sd_between_models = 0.2"],
-            "serving: latency_log_sd_between_models is a part of latency_log_sd and must not exceed it",
+            ["latency_table = 'mine.csv'", "engine = 'vLLM'"],
+            "serving: latency_table stands for itself: leave out calibration and engine",
         ),
         ("[serving]", ["max_gpus = 0"], "serving.max_gpus: should be greater than or equal to 1, found 0."),
         ("[serving]", ["memory_fraction = 1.1"], "serving.memory_fraction: should be less than or equal to 1, found 1.1."),
         (
             "[training]",
             ["flop_rule = '6 N'"],
-            "training.flop_rule: should be '6 n_active tokens' or '6 n_dense tokens', found '6 N'.",
+            "training.flop_rule: should be '6 n_active tokens', '6 n_dense tokens' or 'exact', found '6 N'.",
         ),
         ("[tolerance]", ["loss_nats = -1"], "tolerance.loss_nats: should be greater than or equal to 0, found -1."),
         ("[tolerance]", ["probability = 0"], "tolerance.probability: should be greater than 0, found 0."),
@@ -148,11 +150,6 @@ def test_an_unknown_accelerator_is_named_with_its_section(complaint, heading):
 )
 def test_a_broken_key(complaint, heading, lines, says):
     assert complaint(heading, *lines).startswith(says)
-
-
-def test_equal_latency_spreads_are_fine(read):
-    found = read("[serving]", "latency_log_sd = 0.2", "latency_log_sd_between_models = 0.2")
-    assert found.serving.latency_log_sd == found.serving.latency_log_sd_between_models
 
 
 def test_more_experts_a_token_than_a_choice_has(complaint):

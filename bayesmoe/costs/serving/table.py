@@ -1,114 +1,18 @@
-"""How long one serving iteration takes: an analytic roofline, or a table of the user's own measurements."""
+"""Seconds of prefill and decode from a table of the user's own measurements."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from bayesmoe.costs.hardware import Accelerator
+from bayesmoe.costs.serving.roofline import Coefficients, Traffic
+from bayesmoe.costs.serving.served import Served
 from bayesmoe.errors import InputError
-
-
-class Served(NamedTuple):
-    """A model as its server sees it; arrays of one broadcast shape.
-
-    Attributes
-    ----------
-    n_dense, n_active, n_total, n_routed : array
-        Parameters: backbone, per token, all, and in routed experts.
-    num_experts, top_k : array
-        Routed experts and routed experts per token (1 and 1 for dense).
-    num_layers : array
-        Transformer layers.
-    kv_bytes_per_token : array
-        Bytes cached per token of context.
-    """
-
-    n_dense: Any
-    n_active: Any
-    n_total: Any
-    n_routed: Any
-    num_experts: Any
-    top_k: Any
-    num_layers: Any
-    kv_bytes_per_token: Any
-
-
-class Latency(Protocol):
-    """Seconds of one iteration that decodes a batch and prefills its share of new requests."""
-
-    @property
-    def largest_batch(self) -> float:
-        """Largest batch whose latency is known."""
-        ...
-
-    def __call__(self, model: Served, batch: Any, n_gpus: Any) -> tuple[Any, Any]:
-        """``(prefill_s, decode_s)`` of an iteration."""
-        ...
-
-
-def expert_hit_share(batch: Any, num_experts: Any, top_k: Any) -> Any:
-    """Share of routed experts that a batch touches: ``1 - (1 - k/E)^B``; 1 for a dense model.
-
-    Routing is taken as independent and uniform, so this is an upper bound on average (Erdil 2025, arXiv:2506.04645, Eq. 22).
-    """
-    return -jnp.expm1(batch * jnp.log1p(-jnp.minimum(top_k / num_experts, 1.0 - 1e-12)))
-
-
-@dataclass(frozen=True)
-class AnalyticLatency:
-    """Additive roofline with distinct experts, calibrated to public measurements.
-
-    ``t_step = L (c0 + c1 [g > 1]) + c2 t_mem + c3 t_flop + c4 t_pre``
-
-    with ``t_mem = (weights touched + KV read) / (g bandwidth)``, ``t_flop = 2 n_active B / (g peak)`` and ``t_pre = 2 n_active
-    B (p/n) / (g peak)``; the last is the prefill of the ``B/n`` requests that arrive per iteration.
-
-    Parameters
-    ----------
-    accelerator : Accelerator
-        Peaks and bandwidth.
-    prompt_tokens, output_tokens : float
-        Means p and n.
-    bytes_per_weight : float
-        Bytes of one weight.
-    layer_s, layer_multi_gpu_s, memory, flop, prefill : float
-        c0 and c1 in seconds, c2, c3 and c4 without unit. The defaults are a least-squares fit to 2,913 public measurements
-        on H100, H200 and B200 (aiconfigurator-core 0.12.0, silicon_sample.csv), residual log-sd 0.35; c3 came out as 0,
-        collinear with the others, which is no evidence of free compute.
-    """
-
-    accelerator: Accelerator
-    prompt_tokens: float
-    output_tokens: float
-    bytes_per_weight: float = 2.0
-    layer_s: float = 72.07e-6
-    layer_multi_gpu_s: float = 28.96e-6
-    memory: float = 1.12
-    flop: float = 0.0
-    prefill: float = 1.11
-
-    @property
-    def largest_batch(self) -> float:
-        """A formula knows every batch."""
-        return np.inf
-
-    def __call__(self, model: Served, batch: Any, n_gpus: Any) -> tuple[Any, Any]:
-        """Seconds of prefill and of decode in one iteration."""
-        hit = expert_hit_share(batch, model.num_experts, model.top_k)
-        weights = self.bytes_per_weight * (model.n_total - model.n_routed * (1.0 - hit))
-        context = self.prompt_tokens + 0.5 * self.output_tokens
-        t_mem = (weights + model.kv_bytes_per_token * batch * context) / (n_gpus * self.accelerator.bandwidth_bytes_per_s)
-        t_flop = 2.0 * model.n_active * batch / (n_gpus * self.accelerator.peak_flop_per_s)
-        layers = model.num_layers * (self.layer_s + self.layer_multi_gpu_s * (n_gpus > 1))
-        prefill = self.prefill * t_flop * self.prompt_tokens / self.output_tokens
-        return prefill, layers + self.memory * t_mem + self.flop * t_flop
-
 
 _COLUMNS = ("num_experts", "n_gpus", "n_dense", "batch", "prefill_s", "decode_s")
 
@@ -134,8 +38,10 @@ class TableLatency:
             (float(sizes[0]) for (count, _), (sizes, *_) in self.grids.items() if count == num_experts), default=np.inf
         )
 
-    def __call__(self, model: Served, batch: Any, n_gpus: Any) -> tuple[Any, Any]:
-        """Seconds of prefill and of decode in one iteration."""
+    def __call__(
+        self, model: Served, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+    ) -> tuple[Any, Any]:
+        """Seconds of prefill and of decode in one iteration; lengths are those of the measurements."""
         experts, gpus, size, batch = jnp.broadcast_arrays(model.num_experts, n_gpus, model.n_dense, batch)
         pairs, sizes, batches, seconds = self._stacked()
         match = (experts[..., None] == pairs[:, 0]) & (gpus[..., None] == pairs[:, 1])

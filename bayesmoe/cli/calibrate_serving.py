@@ -1,0 +1,41 @@
+"""``bayesmoe calibrate-serving``: measured serving points in, a calibration of the roofline out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def calibrate_serving(
+    points: Annotated[Path, typer.Argument(metavar="POINTS.csv", help="Measured TPOT, and TTFT where known.")],
+    out: Annotated[Path, typer.Option(help="Where the calibration goes (netCDF); name it in serving.calibration.")],
+    draws: Annotated[int, typer.Option(min=50, max=100_000, help="Draws a chain.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Fit the roofline's efficiencies and overheads to your own measurements."""
+    from bayesmoe.costs.points import read_points
+    from bayesmoe.files import require_writable
+
+    require_writable(out)
+    measured = read_points(points)
+    from bayesmoe.cli.settings import configure
+
+    configure()
+    from bayesmoe.costs.calibrate import calibrate_serving as calibrate
+    from bayesmoe.costs.calibrate import settled
+    from bayesmoe.costs.serving.calibration import save_calibration
+    from bayesmoe.report.text import calibration
+
+    found = calibrate(measured, draws=draws, warmup=draws, seed=seed, progress=sys.stderr.isatty())
+    if not settled(found):
+        typer.echo(
+            f"FAIL: the chains do not agree (worst R-hat {found.attrs['rhat']:.3f}, {found.attrs['divergences']} divergences), nothing was "
+            f"written; try --draws {4 * draws}.",
+            err=True,
+        )
+        raise typer.Exit(1)
+    save_calibration(out, found)
+    typer.echo(calibration(found, out))

@@ -1,0 +1,285 @@
+"""What architectures cost to train and to serve, as bands under every draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+import bayesmoe
+from bayesmoe.architecture import Shape
+from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, accelerator_named
+from bayesmoe.costs.quantity import drawn
+from bayesmoe.costs.serving.calibration import coefficients, drawn_calibration, read_calibration, without_residual
+from bayesmoe.costs.serving.roofline import TERMS, Coefficients, Roofline, Traffic, cache_bytes, replication, weight_bytes
+from bayesmoe.costs.serving.served import Served, served_shapes
+from bayesmoe.costs.serving.table import read_latency_table
+from bayesmoe.costs.serving.yun import LIMITS, Fleet, Latency, cheapest_replica
+from bayesmoe.costs.training import training_usd
+from bayesmoe.costs.workload import ServingSpec, TrainingSpec, price_of
+from bayesmoe.errors import InputError
+from bayesmoe.units import BAND, TOKENS_PER_MILLION
+
+FORMAT = 1
+UNITS = {
+    "weight_bytes": "bytes",
+    "memory_bytes": "bytes of a replica",
+    "n_gpus": "GPUs of a replica",
+    "batch": "requests",
+    "tpot_s": "s",
+    "ttft_s": "s",
+    "output_tokens_per_s_per_gpu": "tokens/s",
+    "serving_usd_per_million_tokens": "USD per million output tokens",
+    "lifetime_usd": "USD",
+    "train_tokens": "tokens",
+    "train_flop": "FLOP",
+    "train_usd": "USD",
+}
+"""What :func:`cost` says of an architecture, and in which unit."""
+
+
+class ServingDraws(NamedTuple):
+    """Draws of everything uncertain about serving K models; arrays of shape (S, 1) or (S, K).
+
+    Attributes
+    ----------
+    traffic : Traffic
+        Lengths.
+    coefficients : Coefficients
+        Latency.
+    utilisation, price_usd_per_gpu_hour : array
+        rho and C0.
+    """
+
+    traffic: Traffic
+    coefficients: Coefficients
+    utilisation: Any
+    price_usd_per_gpu_hour: Any
+
+
+def latency_of(spec: ServingSpec) -> Latency:
+    """The latency model of a fleet: its table of measurements, or the roofline."""
+    if spec.latency_table is not None:
+        return read_latency_table(spec.latency_table)
+    return Roofline(accelerator_named(spec.accelerator), spec.precision, spec.routing_evenness)
+
+
+def fleet_of(spec: ServingSpec, latency: Latency) -> Fleet:
+    """Memory, caps and targets of a fleet."""
+    return Fleet(
+        max_gpus=spec.max_gpus,
+        memory_bytes=accelerator_named(spec.accelerator).memory_bytes,
+        memory_fraction=spec.memory_fraction,
+        bytes_per_weight=BYTES_PER_WEIGHT[spec.precision],
+        max_batch=min(float(spec.max_batch), latency.largest_batch),
+        max_tpot_s=spec.max_tpot_s,
+        max_ttft_s=spec.max_ttft_s,
+    )
+
+
+def serving_draws(spec: ServingSpec, draws: int, models: int, rng: np.random.Generator) -> ServingDraws:
+    """Draws of what serving K models depends on.
+
+    Raises
+    ------
+    InputError
+        The calibration cannot be read, or does not know the engine.
+    """
+    size = (draws, 1)
+    traffic = Traffic(
+        *(drawn(number, size, rng) for number in (spec.prompt_tokens, spec.output_tokens, spec.bytes_per_kv_element))
+    )
+    if spec.latency_table is not None:
+        off = without_residual(draws)
+    else:
+        calibration = read_calibration(spec.calibration)
+        known = drawn_calibration(calibration, draws, rng, accelerator=spec.accelerator, engine=spec.engine)
+        off = coefficients(known, models, rng)
+    return ServingDraws(
+        traffic,
+        off,
+        drawn(spec.utilisation, size, rng, most=1.0),
+        drawn(price_of(spec), size, rng),
+    )
+
+
+def training_draws(spec: TrainingSpec, draws: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Draws of ``mfu`` and ``price_usd_per_gpu_hour``, shape (S, 1)."""
+    return {
+        "mfu": drawn(spec.mfu, (draws, 1), rng, most=1.0),
+        "price_usd_per_gpu_hour": drawn(price_of(spec), (draws, 1), rng),
+    }
+
+
+def cost(
+    shapes: Sequence[Shape], training: TrainingSpec, serving: ServingSpec, *, draws: int = 4000, seed: int = 0
+) -> xr.Dataset:
+    """Cost of architectures under every draw.
+
+    Each is served by the replica that is cheapest in that draw (:func:`bayesmoe.costs.serving.yun.cheapest_replica`), and trained on the
+    tokens that the budget buys.
+
+    Parameters
+    ----------
+    shapes : sequence of Shape
+        K architectures.
+    training : TrainingSpec
+        Budget, utilisation, price, and the rule of FLOP.
+    serving : ServingSpec
+        Fleet, lengths, targets, prices.
+    draws, seed : int
+        S draws, from a seed.
+
+    Returns
+    -------
+    Dataset
+        Variables of :data:`UNITS` over (draw, architecture), NaN where a draw has no replica that fits and meets the targets;
+        ``feasible``; ``limit``, what bounds the batch; ``term_share``, mean shares of a step's terms (not with a latency table); ``n_total``, ``n_active``, ``n_dense``.
+
+    Raises
+    ------
+    InputError
+        No architecture is given, or see :func:`serving_draws`.
+    """
+    if not shapes:
+        raise InputError("is empty", column="architectures", cure="give at least one")
+    rng = np.random.default_rng(seed)
+    model, latency = served_shapes(shapes), latency_of(serving)
+    fleet = fleet_of(serving, latency)
+    uncertain = serving_draws(serving, draws, len(shapes), rng)
+    found = cheapest_replica(
+        model,
+        latency,
+        fleet,
+        uncertain.traffic,
+        uncertain.coefficients,
+        utilisation=uncertain.utilisation,
+        price_usd_per_gpu_hour=uncertain.price_usd_per_gpu_hour,
+    )
+    values = {name: np.asarray(value) for name, value in found._asdict().items()}
+    gpus, batch = values["n_gpus"], values["batch"]
+    tpot = batch / values["tokens_per_s"]
+    ttft, by_term = np.full_like(tpot, np.nan), np.full((len(shapes), len(TERMS)), np.nan)
+    if isinstance(latency, Roofline):
+        by_term = _shares(latency.seconds_by_term(model, batch, gpus, uncertain.traffic, uncertain.coefficients))
+        ttft = np.asarray(latency.first_token_s(model, batch, gpus, uncertain.traffic, uncertain.coefficients))
+    usd = values["usd_per_million_tokens"]
+    per_request = cache_bytes(model, uncertain.traffic, uncertain.traffic.context_tokens) * replication(model, gpus)
+    variables = {
+        "weight_bytes": np.broadcast_to(np.asarray(weight_bytes(model, serving.precision)), tpot.shape),
+        "memory_bytes": np.asarray(weight_bytes(model, serving.precision) + batch * per_request),
+        "n_gpus": gpus,
+        "batch": batch,
+        "tpot_s": tpot,
+        "ttft_s": ttft,
+        "output_tokens_per_s_per_gpu": values["tokens_per_s"] / gpus,
+        "serving_usd_per_million_tokens": usd,
+        **_training(shapes, model, training, draws, rng),
+    }
+    if serving.lifetime_tokens is not None:
+        lifetime = drawn(serving.lifetime_tokens, (draws, 1), rng)
+        variables["lifetime_usd"] = variables["train_usd"] + usd * lifetime / TOKENS_PER_MILLION
+    dims = ("draw", "architecture")
+    return xr.Dataset(
+        {
+            **{
+                name: (dims, np.broadcast_to(value, tpot.shape), {"units": UNITS[name]}) for name, value in variables.items()
+            },
+            "feasible": (dims, np.broadcast_to(values["feasible"], tpot.shape)),
+            "limit": (dims, np.array(LIMITS)[np.broadcast_to(values["limit"], tpot.shape).astype(int)]),
+            "term_share": (("architecture", "term"), by_term),
+            **{name: ("architecture", getattr(model, name)) for name in ("n_total", "n_active", "n_dense")},
+        },
+        coords={"architecture": [shape.name for shape in shapes], "term": list(TERMS)},
+    )
+
+
+def _shares(seconds: Sequence[Any]) -> np.ndarray:
+    """Mean share of each term in a step over the draws that are feasible, shape (architecture, term); NaN where none is."""
+    each = np.stack(np.broadcast_arrays(*map(np.asarray, seconds)), axis=-1)
+    share = each / each.sum(axis=-1, keepdims=True)
+    known = np.isfinite(share).all(axis=-1)
+    counts = known.sum(axis=0)
+    total = np.where(known[..., None], share, 0.0).sum(axis=0)
+    return np.where(counts[:, None] > 0, total / np.maximum(counts, 1)[:, None], np.nan)
+
+
+def _training(
+    shapes: Sequence[Shape], model: Served, spec: TrainingSpec, draws: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    rules = {
+        "6 n_active tokens": 6.0 * model.n_active,
+        "6 n_dense tokens": 6.0 * model.n_dense,
+        "exact": np.array([shape.train_flop_per_token(spec.sequence_tokens) for shape in shapes]),
+    }
+    uncertain = training_draws(spec, draws, rng)
+    usd = training_usd(spec.budget_flop, peak_flop_per_s=accelerator_named(spec.accelerator).peak_flop_per_s, **uncertain)
+    return {
+        "train_tokens": (spec.budget_flop / rules[spec.flop_rule])[None],
+        "train_flop": np.array([[spec.budget_flop]]),
+        "train_usd": np.broadcast_to(usd, (draws, len(shapes))),
+    }
+
+
+def bands(found: xr.Dataset) -> xr.Dataset:
+    """Median and 90% band of every quantity over the draws that are feasible, and ``p_feasible``.
+
+    A quantity of an architecture that no draw can serve is NaN; what holds for it then is ``p_feasible`` 0 and ``commonest_limit``.
+    """
+    import warnings
+
+    levels = [BAND[0], 0.5, BAND[1]]
+    with warnings.catch_warnings():
+        # All draws infeasible: the quantile of nothing.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        values = {name: found[name].quantile(levels, dim="draw", skipna=True) for name in UNITS if name in found.data_vars}
+    p = found["feasible"].mean("draw")
+    commonest = []
+    for column in found["limit"].T.values:
+        kinds, counts = np.unique(column, return_counts=True)
+        commonest.append(str(kinds[counts.argmax()]))
+    return xr.Dataset(
+        {
+            **values,
+            "p_feasible": p,
+            "commonest_limit": ("architecture", commonest),
+            "term_share": found["term_share"],
+        }
+    )
+
+
+def _plain(value: Any) -> float | None:
+    return float(value) if np.isfinite(float(value)) else None
+
+
+def document(found: xr.Dataset) -> dict[str, Any]:
+    """:func:`bands` as plain data for JSON: versioned, units in its keys; schema in ``docs/json.md``."""
+    names = {"n_gpus": "n_gpus_per_replica", "batch": "batch_requests"}
+    rows = []
+    for i, name in enumerate(found["architecture"].values):
+        part = found.isel(architecture=i)
+        quantities = {}
+        for quantity in (each for each in UNITS if each in part.data_vars):
+            values = [float(value) for value in part[quantity].values]
+            known = bool(np.isfinite(values).all())
+            quantities[names.get(quantity, quantity)] = {
+                key: value if known else None for key, value in zip(("q05", "q50", "q95"), values, strict=True)
+            }
+        rows.append(
+            {
+                "architecture": str(name),
+                "p_feasible": float(part["p_feasible"]),
+                "limited_by": str(part["commonest_limit"].item()),
+                "step_share": {str(term): _plain(part["term_share"].sel(term=term)) for term in TERMS},
+                **quantities,
+            }
+        )
+    return {
+        "schema": "bayesmoe.cost",
+        "schema_version": FORMAT,
+        "bayesmoe_version": bayesmoe.__version__,
+        "band": list(BAND),
+        "architectures": rows,
+    }

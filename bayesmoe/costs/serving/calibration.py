@@ -1,0 +1,139 @@
+"""A calibration of the roofline as plans and costs use it: read, and drawn for an engine, an accelerator and models it never saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from bayesmoe.costs.serving.roofline import TERMS, Coefficients
+from bayesmoe.errors import InputError, nearest
+from bayesmoe.files import write_netcdf
+
+SHIPPED = Path(__file__).with_name("calibration.nc")
+"""Calibration on public measurements, made by ``datasets/make_serving_calibration.py``."""
+
+FORMAT = 1
+_OVERHEAD = ("layer", "moe_layer", "hop")
+
+
+def save_calibration(path: str | Path, tree: xr.DataTree) -> None:
+    """Write a calibration as netCDF, whole or not at all, in single precision."""
+    found = tree["posterior"].to_dataset().astype("float32")
+    found.attrs = tree.attrs | {"format": FORMAT, "kind": "serving calibration"}
+    write_netcdf(path, found)
+
+
+def read_calibration(path: str | Path | None = None) -> xr.Dataset:
+    """Read a calibration; the shipped one where no path is given.
+
+    Raises
+    ------
+    InputError
+        The file is missing, unreadable, or no calibration.
+    """
+    path = Path(path) if path is not None else SHIPPED
+    if not path.is_file():
+        raise InputError("no such file", file=path, cure="make one with `bayesmoe calibrate-serving POINTS.csv`")
+    try:
+        found = xr.load_dataset(path, engine="h5netcdf")
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path) from error
+    if found.attrs.get("kind") != "serving calibration" or "format" not in found.attrs:
+        raise InputError("is not a calibration", file=path, cure="make one with `bayesmoe calibrate-serving POINTS.csv`")
+    if found.attrs["format"] != FORMAT:
+        raise InputError(
+            "has another layout than this version reads", file=path, value=int(found.attrs["format"]), cure="calibrate again"
+        )
+    return found
+
+
+class Drawn(NamedTuple):
+    """Draws of a calibration for an engine and an accelerator, before any model; arrays of shape (S,).
+
+    Attributes
+    ----------
+    step : tuple of array
+        Slopes, in the order of :data:`bayesmoe.costs.serving.roofline.TERMS`.
+    first_prefill, first_step : array
+        Slopes of the time to first token.
+    common, first_common : array
+        Residual factors that a deployment brings to all models.
+    own_sd, first_own_sd : array
+        Log-sd of the residual factor of a model that was not measured.
+    """
+
+    step: tuple[np.ndarray, ...]
+    first_prefill: np.ndarray
+    first_step: np.ndarray
+    common: np.ndarray
+    first_common: np.ndarray
+    own_sd: np.ndarray
+    first_own_sd: np.ndarray
+
+
+def drawn_calibration(
+    calibration: xr.Dataset, draws: int, rng: np.random.Generator, *, accelerator: str, engine: str | None = None
+) -> Drawn:
+    """Draws of a calibration for models that were not measured.
+
+    ``slope_c = exp(theta_c + [overhead] engine + [memory] hardware)``; an engine or accelerator that was not measured has an effect drawn
+    from the spread between those that were. The residual on a model's latency has a part of its own, ``between_models``, and one that a
+    deployment brings to all, ``within``.
+
+    Raises
+    ------
+    InputError
+        The engine is not in the calibration.
+    """
+    known = calibration["engine"].values.tolist()
+    if engine is not None and engine not in known:
+        raise InputError("is not in the calibration", column="serving.engine", value=engine, cure=nearest(engine, known))
+    sample = rng.integers(calibration.sizes["chain"] * calibration.sizes["draw"], size=draws)
+    found = calibration.stack(sample=("chain", "draw")).isel(sample=sample).astype(float)
+
+    def effect(name: str, dim: str, spread: str, which: str | None) -> np.ndarray:
+        if which in found[dim].values:
+            return found[name].sel({dim: which}).values
+        return found[spread].values * rng.standard_normal(draws)
+
+    of_engine = effect("of_engine", "engine", "by_engine", engine)
+    of_hardware = effect("of_hardware", "hardware", "by_hardware", accelerator)
+    step = []
+    for term in TERMS:
+        slope = found["theta"].sel(term=term).values
+        slope = slope + (of_engine if term in _OVERHEAD else 0.0) + (of_hardware if term == "memory" else 0.0)
+        step.append(np.exp(slope))
+    common, first_common = rng.standard_t(found["nu"].values, size=(2, draws))
+    first = effect("first_of_engine", "engine", "first_by_engine", engine) + effect(
+        "first_of_hardware", "hardware", "first_by_hardware", accelerator
+    )
+    return Drawn(
+        tuple(step),
+        np.exp(found["first_prefill"].values),
+        np.exp(found["first_step"].values),
+        np.exp(found["within"].values * common),
+        np.exp(found["first_within"].values * first_common + first),
+        found["between_models"].values,
+        found["first_between_models"].values,
+    )
+
+
+def coefficients(drawn: Drawn, models: int, rng: np.random.Generator) -> Coefficients:
+    """Draws of the roofline's coefficients for K models, each with a residual of its own; slopes (S, 1), residuals (S, K)."""
+    own, first_own = rng.standard_normal((2, len(drawn.common), models))
+    return Coefficients(
+        tuple(slope[:, None] for slope in drawn.step),
+        drawn.first_prefill[:, None],
+        drawn.first_step[:, None],
+        drawn.common[:, None] * np.exp(drawn.own_sd[:, None] * own),
+        drawn.first_common[:, None] * np.exp(drawn.first_own_sd[:, None] * first_own),
+    )
+
+
+def without_residual(count: int) -> Coefficients:
+    """Coefficients for a latency that is measured: nothing is off."""
+    one = np.ones((count, 1))
+    return Coefficients(tuple(one for _ in TERMS), one, one, one, one)

@@ -1,0 +1,212 @@
+"""Seconds of prefill and decode from an additive roofline with distinct experts, whose coefficients are calibrated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, Accelerator, Precision
+from bayesmoe.costs.serving.served import Served
+
+Reads = Literal["distinct", "active", "all"]
+"""Which experts' weights a decode step reads: those that its batch touches, those of one token, or all."""
+
+TERMS = ("layer", "moe_layer", "hop", "memory", "compute", "prefill", "communication")
+"""Terms of a decode step, in the order of :func:`step_terms`."""
+
+_OTHER_BYTES = 2.0
+"""Bytes of an embedding or head weight: they are kept in 16 bits where the rest is narrower."""
+
+
+class Traffic(NamedTuple):
+    """What is asked of a server.
+
+    Attributes
+    ----------
+    prompt_tokens, output_tokens : array
+        Means p and n of a request.
+    bytes_per_cache_element : array
+        Bytes of one cached element.
+    """
+
+    prompt_tokens: Any
+    output_tokens: Any
+    bytes_per_cache_element: Any = 2.0
+
+    @property
+    def context_tokens(self) -> Any:
+        """Mean context of a request while it decodes: its prompt and half its output."""
+        return self.prompt_tokens + 0.5 * self.output_tokens
+
+
+def expert_hit_share(batch: Any, num_experts: Any, top_k: Any) -> Any:
+    """Share of routed experts that a batch touches: ``1 - (1 - k/E)^B``; 1 for a dense model.
+
+    Routing is taken as independent and uniform, so this is an upper bound on average (Erdil 2025, arXiv:2506.04645, Eq. 22).
+    """
+    return -jnp.expm1(batch * jnp.log1p(-jnp.minimum(top_k / num_experts, 1.0 - 1e-12)))
+
+
+def cache_bytes(model: Served, traffic: Traffic, context_tokens: Any) -> Any:
+    """Bytes that one request caches at some context."""
+    window = jnp.minimum(context_tokens, model.window_tokens)
+    elements = model.cache_per_token * context_tokens + model.window_cache_per_token * window + model.state
+    return traffic.bytes_per_cache_element * elements
+
+
+def replication(model: Served, n_gpus: Any) -> Any:
+    """How many times tensor parallelism over ``n_gpus`` keeps the cache: once, unless there are fewer heads to split than GPUs."""
+    return n_gpus / jnp.minimum(n_gpus, model.cache_shards)
+
+
+def weight_bytes(model: Served, precision: Precision) -> Any:
+    """Bytes of all weights; embeddings and head in 16 bits."""
+    return BYTES_PER_WEIGHT[precision] * model.n_total + _OTHER_BYTES * model.n_embedding
+
+
+def step_terms(
+    model: Served,
+    batch: Any,
+    n_gpus: Any,
+    traffic: Traffic,
+    accelerator: Accelerator,
+    precision: Precision,
+    *,
+    reads: Reads = "distinct",
+    evenness: Any = 1.0,
+) -> tuple[Any, ...]:
+    """What a decode step is made of: layers and hops counted, the others in seconds at peak rates.
+
+    | term | value |
+    |---|---|
+    | layer, moe_layer | L, L_x |
+    | hop | ``L log2 g`` |
+    | memory | ``( w (n_total - P_x (1 - hit)) + 2 n_head + cache read ) / (g BW)`` |
+    | compute | ``B ( 2 (n_active + n_head) + attention over the context ) / (g F_w)`` |
+    | prefill | ``B/n ( 2 p n_active + causal attention ) / (g F)``: the requests that arrive in a step |
+    | communication | two ring all-reduces of ``2 B d`` bytes a layer: ``8 B d L (g - 1) / (g link)`` |
+
+    Parameters
+    ----------
+    model : Served
+        Arrays of any one shape.
+    batch, n_gpus : array
+        B requests decoded together on g accelerators.
+    traffic : Traffic
+        Lengths.
+    accelerator : Accelerator
+        Peaks, bandwidth, link.
+    precision : str
+        Of the weights.
+    reads : {"distinct", "active", "all"}
+        Whose weights are read; the last two are there to compare with.
+    evenness : array
+        Share of the batch, beyond its first request, that routes as if at random: routing that is skewed touches fewer experts.
+
+    Returns
+    -------
+    tuple of array
+        One entry for each of :data:`TERMS`.
+
+    References
+    ----------
+    Erdil 2025, arXiv:2506.04645 (distinct experts, Eq. 22); the terms and their sum are this project's.
+    """
+    if reads == "active":
+        touched = jnp.minimum(model.top_k / model.num_experts, 1.0)
+    else:
+        touched = 1.0 if reads == "all" else expert_hit_share(1.0 + evenness * (batch - 1.0), model.num_experts, model.top_k)
+    weights = BYTES_PER_WEIGHT[precision] * (model.n_total - model.n_routed * (1.0 - touched)) + _OTHER_BYTES * model.n_head
+    cache = batch * cache_bytes(model, traffic, traffic.context_tokens) * replication(model, n_gpus)
+    arriving = batch / traffic.output_tokens
+    return (
+        model.num_layers + 0.0 * batch * n_gpus,
+        model.num_moe_layers + 0.0 * batch * n_gpus,
+        model.num_layers * jnp.log2(n_gpus) + 0.0 * batch,
+        (weights + cache) / (n_gpus * accelerator.bandwidth_bytes_per_s),
+        _decode_flop(model, traffic) * batch / (n_gpus * accelerator.peak(precision)),
+        arriving * prefill_s(model, n_gpus, traffic, accelerator),
+        8.0 * batch * model.d_model * model.num_layers * (n_gpus - 1.0) / n_gpus / accelerator.link_bytes_per_s,
+    )
+
+
+def _decode_flop(model: Served, traffic: Traffic) -> Any:
+    """FLOP to decode one token at the mean context."""
+    context = traffic.context_tokens
+    attention = model.decode_attention_flop * context
+    attention = attention + model.window_decode_attention_flop * jnp.minimum(context, model.window_tokens)
+    return 2.0 * (model.n_active + model.n_head) + attention
+
+
+def prefill_s(model: Served, n_gpus: Any, traffic: Traffic, accelerator: Accelerator) -> Any:
+    """Seconds to read one prompt at the peak in 16 bits: ``( 2 p n_active + A p^2/2 + A_w p w' ) / (g F)``, ``w'`` a window as it fills."""
+    prompt = traffic.prompt_tokens
+    window = jnp.minimum(prompt, model.window_tokens)
+    in_window = window * (prompt - 0.5 * window)
+    flop = 2.0 * prompt * model.n_active + 0.5 * model.attention_flop * prompt**2 + model.window_attention_flop * in_window
+    return flop / (n_gpus * accelerator.peak_flop_per_s)
+
+
+class Coefficients(NamedTuple):
+    """Draws of what the terms cost; arrays of one broadcast shape.
+
+    Attributes
+    ----------
+    step : tuple of array
+        Seconds per layer and hop, and the others as multiples of peak time, in the order of :data:`TERMS`.
+    first_prefill, first_step : array
+        Time to first token in multiples of the prompt's peak time, and of a decode step (queueing and scheduling).
+    slowdown, first_slowdown : array
+        Residual factors on the decode step and on the time to first token.
+    """
+
+    step: tuple[Any, ...]
+    first_prefill: Any
+    first_step: Any
+    slowdown: Any
+    first_slowdown: Any
+
+
+UNCALIBRATED = Coefficients((0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0), 1.0, 1.0, 1.0, 1.0)
+"""Peak rates and nothing else: several times too fast."""
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """Latency of a server by :func:`step_terms`.
+
+    ``t_step = slowdown sum_c coefficient_c term_c``, ``TTFT = first_slowdown (first_prefill t_prompt + first_step t_step)``.
+    """
+
+    accelerator: Accelerator
+    precision: Precision = "bf16"
+    evenness: float = 1.0
+
+    @property
+    def largest_batch(self) -> float:
+        """A formula knows every batch."""
+        return np.inf
+
+    def __call__(
+        self, model: Served, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+    ) -> tuple[Any, Any]:
+        """Seconds of prefill and of decode in one step."""
+        seconds = list(self.seconds_by_term(model, batch, n_gpus, traffic, coefficients))
+        prefill = seconds.pop(TERMS.index("prefill"))
+        return prefill * coefficients.slowdown, sum(seconds) * coefficients.slowdown
+
+    def seconds_by_term(
+        self, model: Served, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+    ) -> tuple[Any, ...]:
+        """Seconds of each of :data:`TERMS` in one step, before the residual."""
+        terms = step_terms(model, batch, n_gpus, traffic, self.accelerator, self.precision, evenness=self.evenness)
+        return tuple(slope * term for slope, term in zip(coefficients.step, terms, strict=True))
+
+    def first_token_s(self, model: Served, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients) -> Any:
+        """Seconds to the first token of a request that meets a server at work."""
+        step = sum(self(model, batch, n_gpus, traffic, coefficients))
+        alone = prefill_s(model, n_gpus, traffic, self.accelerator)
+        return coefficients.first_slowdown * (coefficients.first_prefill * alone + coefficients.first_step * step)

@@ -1,0 +1,96 @@
+"""Serving points simulated from known coefficients; the terms of a step are counted here anew, shape by shape."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bayesmoe.architecture import Shape, public_shape
+from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, accelerator_named
+
+ARCHITECTURES = ("llama-3.1-8b", "llama-3.1-70b", "mixtral-8x7b", "qwen3-235b-a22b", "gpt-oss-120b", "deepseek-v3")
+
+SLOPES = {
+    "layer": 60e-6,
+    "moe_layer": 30e-6,
+    "hop": 8e-6,
+    "memory": 1.5,
+    "compute": 1.7,
+    "prefill": 1.2,
+    "communication": 1.6,
+}
+FIRST_PREFILL, FIRST_STEP = 1.5, 3.0
+OF_ENGINE = {"SGLang": -0.15, "TensorRT-LLM": 0.0, "vLLM": 0.15}
+OF_HARDWARE = {"B200-SXM": 0.1, "H100-SXM": -0.1, "H200-SXM": 0.0}
+BETWEEN, WITHIN, NU = 0.05, 0.05, 5.0
+
+
+def counted(shape: Shape, point: dict) -> dict[str, float]:
+    """Terms of a decode step, and the prompt's seconds under ``prompt``."""
+    chip, weight = accelerator_named(point["hardware"]), BYTES_PER_WEIGHT[point["weight_precision"]]
+    batch, gpus = point["concurrency_requests"], point["n_gpus"]
+    prompt, output = (point["length_share"] * point[name] for name in ("isl_tokens", "osl_tokens"))
+    untouched = 0.0
+    if shape.experts is not None:
+        untouched = shape.n_routed * (1.0 - shape.experts.top_k / shape.experts.num_experts) ** batch
+    shards = max(shape.attention.cache_shards, point["attention_data_parallel"])
+    cache = shape.cache_elements(prompt + output / 2) * (2.0 if weight > 1.0 else 1.0) * gpus / min(gpus, shards)
+    read = weight * (shape.n_total - untouched) + 2.0 * shape.n_head + batch * cache
+    attention = shape.full_layers * shape.attention.flop_per_token_of_context
+    # A window fills over its own length, and is full from there on.
+    window = min(prompt, shape.window_tokens)
+    in_window = shape.window_layers * shape.attention.flop_per_token_of_context * window * (prompt - window / 2)
+    flop = 2.0 * prompt * shape.n_active + attention * prompt**2 / 2 + in_window
+    prompt_s = flop / (gpus * chip.peak_flop_per_s)
+    peak = chip.peak_flop_per_s if weight > 1.0 else chip.peak_fp8_flop_per_s
+    return {
+        "layer": shape.num_layers,
+        "moe_layer": shape.num_moe_layers,
+        "hop": shape.num_layers * math.log2(gpus),
+        "memory": read / (gpus * chip.bandwidth_bytes_per_s),
+        "compute": batch * shape.decode_flop(prompt + output / 2) / (gpus * peak),
+        "prefill": batch / output * prompt_s,
+        "communication": 8.0 * batch * shape.d_model * shape.num_layers * (gpus - 1) / gpus / chip.link_bytes_per_s,
+        "prompt": prompt_s,
+    }
+
+
+def simulated_points(*, architectures: tuple[str, ...] = ARCHITECTURES, each: int = 20, seed: int = 0) -> pd.DataFrame:
+    """So many points of each architecture, with all columns."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for name in architectures:
+        shape, of_model = public_shape(name), BETWEEN * rng.standard_normal()
+        for _ in range(each):
+            lengths = [(128, 1024), (1024, 1024), (8192, 1024), (2048, 128)][rng.integers(4)]
+            point = {
+                "architecture": name,
+                "hardware": str(rng.choice(list(OF_HARDWARE))),
+                "engine": str(rng.choice(list(OF_ENGINE))),
+                "weight_precision": str(rng.choice(["bf16", "fp8", "fp4"])),
+                "n_gpus": int(2 ** rng.integers(4)),
+                "isl_tokens": lengths[0],
+                "osl_tokens": lengths[1],
+                "concurrency_requests": int(np.exp(rng.uniform(0, np.log(512)))) + 1,
+                "attention_data_parallel": int(rng.choice([1, 1, 8])),
+                "length_share": float(rng.choice([0.9, 1.0])),
+            }
+            terms = counted(shape, point)
+            slopes = dict(SLOPES)
+            for overhead in ("layer", "moe_layer", "hop"):
+                slopes[overhead] *= math.exp(OF_ENGINE[point["engine"]])
+            slopes["memory"] *= math.exp(OF_HARDWARE[point["hardware"]])
+            step = sum(slope * terms[term] for term, slope in slopes.items())
+            step *= math.exp(of_model + WITHIN * rng.standard_t(NU))
+            first = (FIRST_PREFILL * terms["prompt"] + FIRST_STEP * step) * math.exp(2 * WITHIN * rng.standard_t(NU))
+            rows.append({**point, "tpot_ms": 1e3 * step, "ttft_ms": 1e3 * first if rng.random() < 0.8 else np.nan})
+    return pd.DataFrame(rows)
+
+
+def write_points(path: Path, frame: pd.DataFrame) -> Path:
+    """Write points as CSV."""
+    frame.to_csv(path, index=False)
+    return path

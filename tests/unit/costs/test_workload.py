@@ -1,0 +1,83 @@
+"""What is trained and served: defaults, names, and what does not go together."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from bayesmoe.costs.hardware import ACCELERATORS
+from bayesmoe.costs.quantity import Uncertain
+from bayesmoe.costs.workload import ServingSpec, TrainingSpec, price_of
+from bayesmoe.errors import InputError
+from bayesmoe.specs import from_json, from_mapping, to_json
+
+
+def refused(kind: type, **given) -> str:
+    with pytest.raises(InputError) as caught:
+        from_mapping(given, kind)
+    return str(caught.value)
+
+
+def test_lengths_left_out_are_those_of_sharegpt():
+    spec = ServingSpec()
+    # Kwon et al. 2023, arXiv:2309.06180, Fig. 11.
+    assert (spec.prompt_tokens, spec.output_tokens) == (161.31, 337.99)
+    assert (spec.utilisation, spec.bytes_per_kv_element, spec.precision) == (1.0, 2.0, "bf16")
+    assert spec.max_tpot_s is spec.max_ttft_s is spec.lifetime_tokens is spec.latency_table is None
+
+
+def test_training_needs_a_budget():
+    assert refused(TrainingSpec) == "budget_flop: is required; add it."
+    spec = TrainingSpec(budget_flop=1e21)
+    assert (spec.accelerator, spec.mfu, spec.flop_rule) == ("H100-SXM", 0.4, "6 n_active tokens")
+
+
+@pytest.mark.parametrize(("kind", "more"), [(TrainingSpec, {"budget_flop": 1e21}), (ServingSpec, {})])
+def test_an_unknown_accelerator_is_told_the_nearest(kind, more):
+    said = refused(kind, accelerator="H100-SXN", **more)
+    assert said == "accelerator: is not a known accelerator (did you mean 'H100-SXM'?), found 'H100-SXN'."
+
+
+@pytest.mark.parametrize("also", [{"calibration": "mine.nc"}, {"engine": "vLLM"}])
+def test_a_table_stands_for_itself(also):
+    assert refused(ServingSpec, latency_table="t.csv", **also) == (
+        "latency_table stands for itself: leave out calibration and engine."
+    )
+
+
+def test_a_table_knows_no_time_to_first_token():
+    said = refused(ServingSpec, latency_table="t.csv", max_ttft_s=1.0)
+    assert said == "latency_table knows no time to first token: leave out max_ttft_s."
+    assert ServingSpec(latency_table="t.csv", max_tpot_s=0.05).max_tpot_s == 0.05
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("max_gpus", 0),
+        ("max_gpus", 1025),
+        ("utilisation", 1.5),
+        ("prompt_tokens", 0),
+        ("precision", "fp7"),
+        ("max_batch", 0),
+        ("max_tpot_s", 0),
+        ("memory_fraction", 0),
+        ("lifetime_tokens", {"median": -1.0, "log_sd": 0.1}),
+    ],
+)
+def test_a_value_out_of_bounds_is_named(key, value):
+    assert refused(ServingSpec, **{key: value}).startswith(key)
+
+
+def test_a_price_is_the_fleets_own_or_the_accelerators():
+    assert price_of(ServingSpec(accelerator="H200-SXM")) == ACCELERATORS["H200-SXM"].price_usd_per_hour
+    assert price_of(TrainingSpec(budget_flop=1e21)) == ACCELERATORS["H100-SXM"].price_usd_per_hour
+    own = Uncertain(median=3.0, log_sd=0.1)
+    assert price_of(ServingSpec(price_usd_per_gpu_hour=own)) == own
+    assert price_of(TrainingSpec(budget_flop=1e21, price_usd_per_gpu_hour=2.0)) == 2.0
+
+
+def test_a_spec_survives_json():
+    spec = ServingSpec(prompt_tokens=Uncertain(median=1000, log_sd=0.3), engine="vLLM", max_ttft_s=0.5)
+    assert from_json(to_json(spec), ServingSpec) == spec != dataclasses.replace(spec, engine=None)
