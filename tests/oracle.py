@@ -148,7 +148,8 @@ class Oracle:
         prompt = costs["prompt_tokens"]
         overhead = layers * costs["layer"] + with_experts * costs["moe_layer"] + layers * np.log2(gpus) * costs["hop"]
         memory_s = (BYTES[serving.precision] * touched + request * batch) / (gpus * bandwidth)
-        compute_s = 2.0 * active * batch / (gpus * (peak if serving.precision == "bf16" else narrow_peak))
+        attention = 4.0 * wide * (prompt + costs["output_tokens"] / 2.0)
+        compute_s = (2.0 * active + attention) * batch / (gpus * (peak if serving.precision == "bf16" else narrow_peak))
         one_prompt = (2.0 * prompt * active + 2.0 * wide * prompt**2) / (gpus * peak)
         reduce_s = 8.0 * batch * wide * (gpus - 1.0) / gpus / link
         return (
