@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from bayesmoe.architecture import Family
-from bayesmoe.costs.quantity import Positive, Quantity, Share, Uncertain
+from bayesmoe.architecture import Family, Shape, shape_of_size
+from bayesmoe.costs.quantity import Positive, Quantity, Share, Uncertain, middle
 from bayesmoe.costs.workload import ServingSpec, TrainingSpec
 from bayesmoe.errors import InputError
 from bayesmoe.specs import read_toml, spec
+
+_HALF = 0.5
 
 
 @spec
@@ -46,6 +48,18 @@ class ArchitectureSpec:
     def family(self) -> Family:
         """The family of architectures."""
         return Family(self.moe_share, float(self.top_k), self.granularity, self.shared_experts)
+
+    def shape(self, n_dense: float, num_experts: int) -> Shape:
+        """A shape in whole numbers near a size: experts in every second layer, or in all but the first where they hold more than half."""
+        return shape_of_size(
+            n_dense,
+            num_experts,
+            rule="yun" if self.moe_share < _HALF else "ling",
+            top_k=self.top_k,
+            granularity=self.granularity,
+            shared_experts=round(self.shared_experts),
+            mu=middle(self.width_times_layers),
+        )
 
 
 @spec

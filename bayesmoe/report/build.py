@@ -176,7 +176,13 @@ def _decisions(plan: xr.Dataset, risk: xr.Dataset) -> list[dict[str, Any]]:
                     "regret": "–" if regret != regret else f"{regret:.3f} nats" if in_loss else f"USD {regret:.3f} per M",
                 }
             )
-        found.append({"title": text.TITLES[problem], "text": text.decision(problem, part, base), "rows": rows})
+        choice, shape = int(part["choice"]), ""
+        if choice:
+            size = float(part["n_dense"].sel(num_experts=choice, quantile=0.5))
+            shape = text.shape(scenario_of(plan).architecture.shape(size, choice))
+        found.append(
+            {"title": text.TITLES[problem], "text": text.decision(problem, part, base), "shape": shape, "rows": rows}
+        )
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import xarray as xr
 
+from bayesmoe.architecture import Shape
 from bayesmoe.units import short, significant
 
 TITLES = {
@@ -128,6 +129,22 @@ def decision(problem: str, part: xr.Dataset, base: int) -> str:
         f"{band_of(row['loss'])} nats per token, serving USD {band_of(row['serving_usd_per_million_tokens'])} per million output "
         f"tokens, training USD {band_of(row['train_usd'], large=True)}. Best of all counts in {percent(float(row['p_best']))} of "
         f"draws.{alternatives}"
+    )
+
+
+def shape(found: Shape) -> str:
+    """A shape of the chosen size, to start a training configuration from."""
+    parts = [f"{found.num_layers} layers of width {found.d_model:,}", f"{found.attention.num_heads} heads"]
+    if found.d_ff is not None and found.num_moe_layers < found.num_layers:
+        parts.append(f"feed-forward width {found.d_ff:,}")
+    if found.experts is not None:
+        shared = f" and {found.experts.d_shared:,} shared" if found.experts.d_shared else ""
+        parts.append(
+            f"{found.experts.num_experts} experts of width {found.experts.d_expert:,}{shared}, {found.experts.top_k} a token, in "
+            f"{found.num_moe_layers} of the layers"
+        )
+    return (
+        f"A shape near the median size: {', '.join(parts)} ({short(found.n_dense)} backbone, {short(found.n_total)} in all)."
     )
 
 

@@ -28,7 +28,7 @@ BELOW = {
     "costs": {"architecture"},
     "planning": {"inference", "laws", "costs", "runs", "architecture"},
     "plots": {"units"},
-    "report": {"plots", "planning", "criticism", "inference", "costs", "laws", "runs"},
+    "report": {"plots", "planning", "criticism", "inference", "costs", "laws", "runs", "architecture"},
     "demo": {"report", "planning", "criticism", "inference"},
     "__main__": {"cli"},
     "cli": {"demo", "report", "planning", "criticism", "inference", "laws", "runs", "costs", "architecture"},

@@ -71,6 +71,17 @@ def test_the_family_is_the_architectures(read):
     assert found.architecture.family() == Family(moe_share=0.5, top_k=1.0, granularity=2.0, shared_experts=1.0)
 
 
+@pytest.mark.parametrize(("moe_share", "moe_layers"), [(1 / 3, 13), (0.6, 24)])
+def test_a_size_has_a_shape_of_its_family(read, moe_share, moe_layers):
+    architecture = read("[architecture]", f"moe_share = {moe_share}", "top_k = 2", "width_times_layers = 0.048").architecture
+    shape = architecture.shape(730e6, 16)
+    # d L = 38,900 and 12 d^2 L = 7.3e8 meet at 24.9 layers; pairs of layers come as 26.
+    assert (shape.num_layers, shape.num_moe_layers) == (26 if moe_share < 0.5 else 25, moe_layers)
+    assert (shape.experts.num_experts, shape.experts.top_k) == (16, 2)
+    assert shape.n_dense == pytest.approx(730e6, rel=0.02)
+    assert architecture.shape(730e6, 1).experts is None
+
+
 def test_the_default_family_is_yuns(read):
     assert read("[architecture]").architecture.family() == Family()
 

@@ -206,3 +206,21 @@ def test_every_problem_and_figure_has_its_words(summary):
     assert set(text.TITLES) == {str(name) for name in summary["problem"].values}
     assert all(text.FIGURES.values())
     assert scenario_of(summary).name
+
+
+def test_a_shape_is_said_in_whole_numbers():
+    from bayesmoe.architecture import Experts, Heads, Shape
+
+    shape = Shape(
+        num_layers=24,
+        d_model=1536,
+        vocab=0,
+        d_ff=4096,
+        moe_every=2,
+        attention=Heads(num_heads=24, head_dim=64),
+        experts=Experts(num_experts=8, top_k=2, d_expert=4096),
+    )
+    assert text.shape(shape) == (
+        "A shape near the median size: 24 layers of width 1,536, 24 heads, feed-forward width 4,096, 8 experts of width 4,096, 2 a token, "
+        "in 12 of the layers (680M backbone, 2.3B in all)."
+    )
