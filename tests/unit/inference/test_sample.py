@@ -127,6 +127,15 @@ def test_a_climb_does_not_follow_a_peak_without_mass() -> None:
     assert free.mode[1] < -5.0
 
 
+@pytest.fixture
+def interruptible():
+    """A process started in the background ignores SIGINT, and so would a test in it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_keeps_what_all_chains_have_drawn(precision) -> None:
     start = overdispersed_starts(gaussian, (precision,), np.zeros((2, 3)), chains=2, held=np.zeros(3, dtype=bool), seed=0)
 
