@@ -113,7 +113,7 @@ def throughput(file: Path) -> Any:
         spec = from_mapping(fleet, ServingSpec)
         latency, model, gpus = latency_of(spec), served_shapes([public_shape(run.architecture)]), float(run.n_gpus)
         uncertain = serving_draws(spec, 1000, 1, rng)
-        batch = np.minimum(np.asarray(memory_batch(model, gpus, uncertain.traffic, fleet_of(spec, latency))), MOST)
+        batch = np.minimum(np.asarray(memory_batch(model, gpus, uncertain.traffic, fleet_of(spec))), MOST)
         seconds = np.asarray(sum(latency(model, batch, gpus, uncertain.traffic, uncertain.coefficients)))
         low, middle, high = np.quantile(batch / seconds / gpus, [0.05, 0.5, 0.95])
         told = run.output_tokens_per_s_per_gpu

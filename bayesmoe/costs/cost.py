@@ -66,14 +66,14 @@ def latency_of(spec: ServingSpec) -> Latency:
     return Roofline(accelerator_named(spec.accelerator), spec.precision, spec.routing_evenness)
 
 
-def fleet_of(spec: ServingSpec, latency: Latency) -> Fleet:
+def fleet_of(spec: ServingSpec) -> Fleet:
     """Memory, caps and targets of a fleet."""
     return Fleet(
         max_gpus=spec.max_gpus,
         memory_bytes=accelerator_named(spec.accelerator).memory_bytes,
         memory_fraction=spec.memory_fraction,
         bytes_per_weight=BYTES_PER_WEIGHT[spec.precision],
-        max_batch=min(float(spec.max_batch), latency.largest_batch),
+        max_batch=float(spec.max_batch),
         max_tpot_s=spec.max_tpot_s,
         max_ttft_s=spec.max_ttft_s,
     )
@@ -135,7 +135,8 @@ def cost(
     Returns
     -------
     Dataset
-        Variables of :data:`UNITS` over (draw, architecture), NaN where a draw has no replica that fits and meets the targets;
+        Variables of :data:`UNITS` over (draw, architecture); those of serving, chosen anew in each draw, are NaN where a draw has no
+        replica that fits and meets the targets;
         ``feasible``; ``limit``, what bounds the batch; ``term_share``, mean shares of a step's terms (not with a latency table); ``n_total``, ``n_active``, ``n_dense``.
 
     Raises
@@ -147,7 +148,7 @@ def cost(
         raise InputError("is empty", column="architectures", cure="give at least one")
     rng = np.random.default_rng(seed)
     model, latency = served_shapes(shapes), latency_of(serving)
-    fleet = fleet_of(serving, latency)
+    fleet = fleet_of(serving)
     uncertain = serving_draws(serving, draws, len(shapes), rng)
     found = cheapest_replica(
         model,

@@ -70,7 +70,7 @@ def serving_prices(model: Served, spec: ServingSpec, *, draws: int, seed: int = 
 
 def _seconds_per_token(model: Served, spec: ServingSpec, latency: Roofline, traffic: Traffic) -> np.ndarray:
     """GPU seconds of an output token by term, shape (K, G, term); infinite where the model does not fit."""
-    fleet = fleet_of(spec, latency)
+    fleet = fleet_of(spec)
     gpus = np.arange(1.0, spec.max_gpus + 1.0)
     spread = Served(*(np.asarray(leaf)[:, None] for leaf in model))
     batch = np.minimum(np.asarray(memory_batch(spread, gpus, traffic, fleet)), fleet.max_batch)

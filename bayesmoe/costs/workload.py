@@ -57,7 +57,7 @@ class ServingSpec:
     Parameters
     ----------
     accelerator, max_gpus : str, int
-        What a replica runs on (a known name, or a TOML file), and over how many at most.
+        What a replica runs on (a known name, or a TOML file), and over how many at most; all are taken to be linked as within a node.
     price_usd_per_gpu_hour : quantity, optional
         The accelerator's own where left out.
     utilisation : share

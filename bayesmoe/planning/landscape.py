@@ -138,7 +138,7 @@ class Landscape:
         return cheapest_replica(
             model,
             self.latency,
-            fleet_of(self.scenario.serving, self.latency),
+            fleet_of(self.scenario.serving),
             draws.traffic,
             draws.coefficients,
             utilisation=draws.utilisation,

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from bayesmoe.architecture import Family, Shape, shape_of_size
 from bayesmoe.costs.quantity import Positive, Quantity, Share, Uncertain, middle
-from bayesmoe.costs.workload import ServingSpec, TrainingSpec
+from bayesmoe.costs.workload import ServingSpec, TrainingSpec, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.specs import read_toml, spec
 
@@ -52,7 +52,7 @@ class ArchitectureSpec:
     def shape(self, n_dense: float, num_experts: int) -> Shape:
         """A shape in whole numbers near a size: experts in every second layer, or in all but the first where they hold more than half."""
         return shape_of_size(
-            n_dense,
+            max(n_dense, 1e6),
             num_experts,
             rule="yun" if self.moe_share < _HALF else "ling",
             top_k=self.top_k,
@@ -104,9 +104,13 @@ def read_scenario(path: str | Path) -> Scenario:
         # An absolute path swallows the folder before it.
         return dataclasses.replace(part, **{key: str(folder / file) for key, file in named.items() if file is not None})
 
+    def priced(part: Any) -> Any:
+        # A plan outlives the file that an accelerator came from.
+        return dataclasses.replace(part, price_usd_per_gpu_hour=price_of(part))
+
     serving, training = here(found.serving, "latency_table", "calibration"), found.training
     serving, training = (
-        here(part, "accelerator") if part.accelerator.endswith(".toml") else part for part in (serving, training)
+        priced(here(part, "accelerator")) if part.accelerator.endswith(".toml") else part for part in (serving, training)
     )
     return dataclasses.replace(found, serving=serving, training=training)
 

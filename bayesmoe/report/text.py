@@ -265,6 +265,7 @@ _TERMS = {
     "prefill": "reading prompts",
     "communication": "traffic between GPUs",
 }
+_NODE = 8
 _WHOLE = ("n_gpus", "batch")
 _LIMITS = {
     "speed": "a latency that is not known bounds the batch",
@@ -295,7 +296,13 @@ def costs(found: xr.Dataset) -> str:
         if math.isfinite(sum(shares.values())):
             largest = sorted(shares.items(), key=lambda one: -one[1])[:3]
             lines.append(f"  {'a step goes into':<38} " + ", ".join(f"{name} {percent(share)}" for name, share in largest))
-    return "\n".join([*lines, BAND_NOTE.replace(" if the law holds", "")])
+    if "n_gpus" in found and float(found["n_gpus"].max()) > _NODE:
+        lines.append(
+            f"More than {_NODE} GPUs are taken to be linked as within a node: between nodes, latency and price are higher."
+        )
+    return "\n".join(
+        [*lines, f"{BAND_NOTE.replace(' if the law holds', '')} GPUs and batch are those that are cheapest in each draw."]
+    )
 
 
 def _served(chance: float, limit: str) -> str:
@@ -309,7 +316,8 @@ def _served(chance: float, limit: str) -> str:
         }
         return f"P(feasible) = 0: {why[limit]}."
     said = percent(chance)
-    return f"P(feasible) {said if said[0] in '<>' else f'= {said}'}; {_LIMITS[limit]}."
+    only = "" if chance == 1.0 else " Serving numbers hold in the draws in which it is."
+    return f"P(feasible) {said if said[0] in '<>' else f'= {said}'}; {_LIMITS[limit]}.{only}"
 
 
 def calibration(found: xr.DataTree, path: Any) -> str:

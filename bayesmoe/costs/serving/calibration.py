@@ -16,6 +16,7 @@ SHIPPED = Path(__file__).with_name("calibration.nc")
 """Calibration on public measurements, made by ``datasets/make_serving_calibration.py``."""
 
 FORMAT = 1
+_FARTHEST = 5.0
 _OVERHEAD = ("layer", "moe_layer", "hop")
 
 
@@ -43,6 +44,10 @@ def read_calibration(path: str | Path | None = None) -> xr.Dataset:
         raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path) from error
     if found.attrs.get("kind") != "serving calibration" or "format" not in found.attrs:
         raise InputError("is not a calibration", file=path, cure="make one with `bayesmoe calibrate-serving POINTS.csv`")
+    if found.attrs.get("reads", "distinct") != "distinct":
+        raise InputError(
+            "was fitted to other terms than costs use", file=path, value=str(found.attrs["reads"]), cure="calibrate again"
+        )
     if found.attrs["format"] != FORMAT:
         raise InputError(
             "has another layout than this version reads", file=path, value=int(found.attrs["format"]), cure="calibrate again"
@@ -106,7 +111,8 @@ def drawn_calibration(
         slope = found["theta"].sel(term=term).values
         slope = slope + (of_engine if term in _OVERHEAD else 0.0) + (of_hardware if term == "memory" else 0.0)
         step.append(np.exp(slope))
-    common, first_common = rng.standard_t(found["nu"].values, size=(2, draws))
+    # The exponential of a Student t has no mean: what lies beyond five scales is taken as five.
+    common, first_common = np.clip(rng.standard_t(found["nu"].values, size=(2, draws)), -_FARTHEST, _FARTHEST)
     first = effect("first_of_engine", "engine", "first_by_engine", engine) + effect(
         "first_of_hardware", "hardware", "first_by_hardware", accelerator
     )

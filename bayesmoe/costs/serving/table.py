@@ -27,10 +27,13 @@ class TableLatency:
 
     grids: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
-    @property
-    def largest_batch(self) -> float:
-        """Largest batch measured for every pair; a server that could hold more is told to stop there."""
-        return min(float(batches[-1]) for _, batches, *_ in self.grids.values())
+    def largest_batch(self, num_experts: Any, n_gpus: Any) -> Any:
+        """Largest batch measured with those expert and GPU counts, where a server that could hold more stops; infinite for others."""
+        experts, gpus = jnp.broadcast_arrays(num_experts, n_gpus)
+        found = jnp.full(experts.shape, jnp.inf)
+        for (count, on), (_, batches, *_) in self.grids.items():
+            found = jnp.where((experts == count) & (gpus == on), batches[-1], found)
+        return found
 
     def smallest_size(self, num_experts: int) -> float:
         """Smallest measured backbone with that expert count; infinite when there is none."""

@@ -16,9 +16,8 @@ from bayesmoe.units import SECONDS_PER_HOUR, TOKENS_PER_MILLION
 class Latency(Protocol):
     """Seconds of one iteration that decodes a batch and prefills its share of new requests."""
 
-    @property
-    def largest_batch(self) -> float:
-        """Largest batch whose latency is known."""
+    def largest_batch(self, num_experts: Any, n_gpus: Any) -> Any:
+        """Largest batch whose latency is known, with those expert and GPU counts."""
         ...
 
     def __call__(
@@ -77,7 +76,7 @@ class ServingCost(NamedTuple):
     feasible : array of bool
         Whether the model fits, and meets the latency targets.
     limit : array
-        Index in :data:`LIMITS` of what bounds the batch; of an infeasible model, on the most GPUs.
+        Index in :data:`LIMITS` of what bounds the batch; of an infeasible model, on the most GPUs whose latency is known.
     """
 
     usd_per_million_tokens: Any
@@ -125,7 +124,7 @@ def cheapest_replica(
     traffic : Traffic
         Lengths.
     coefficients : Coefficients
-        Draws of the latency's coefficients and residuals; a table reads its residual alone.
+        Draws of the latency's coefficients and residuals; a table reads none.
     utilisation : array
         rho, share of the time that a replica has work.
     price_usd_per_gpu_hour : array
@@ -137,7 +136,8 @@ def cheapest_replica(
     """
     gpus = jnp.arange(1, fleet.max_gpus + 1, dtype=float)
     model, traffic, coefficients = _spread((model, traffic, coefficients))
-    bounds = [memory_batch(model, gpus, traffic, fleet), fleet.max_batch]
+    cap = jnp.minimum(fleet.max_batch, latency.largest_batch(model.num_experts, gpus))
+    bounds = [memory_batch(model, gpus, traffic, fleet), cap]
     batch = jnp.minimum(*bounds)
 
     def within(target: float | None, seconds: Any) -> Any:
@@ -162,7 +162,10 @@ def cheapest_replica(
     hourly = jnp.where(fits, gpus / tokens_per_s, jnp.inf)
     best = jnp.argmin(hourly, axis=-1, keepdims=True)
     feasible = jnp.any(fits, axis=-1)
-    best = jnp.where(feasible[..., None], best, fleet.max_gpus - 1)
+    # Why nothing serves a model shows on the most GPUs of which anything is known.
+    told = jnp.where(limit != LIMITS.index("speed"), gpus, 0.0)
+    most = jnp.where(jnp.any(told > 0, axis=-1, keepdims=True), jnp.argmax(told, axis=-1, keepdims=True), fleet.max_gpus - 1)
+    best = jnp.where(feasible[..., None], best, jnp.broadcast_to(most, best.shape))
 
     def chosen(values: Any) -> Any:
         return jnp.take_along_axis(jnp.broadcast_to(values, hourly.shape), best, axis=-1)[..., 0]

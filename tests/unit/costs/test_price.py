@@ -31,7 +31,7 @@ def general(spec: ServingSpec, draws: int) -> np.ndarray:
     found = cheapest_replica(
         served_shapes(SHAPES),
         latency,
-        fleet_of(spec, latency),
+        fleet_of(spec),
         traffic,
         off,
         utilisation=spec.utilisation,

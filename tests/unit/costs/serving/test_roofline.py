@@ -161,7 +161,7 @@ def test_a_step_and_a_first_token_by_hand():
     assert float(decode) == pytest.approx(1.5 * by_hand, rel=1e-12)
     first = latency.first_token_s(MODEL, 2.0, 4.0, TRAFFIC, SLOPES)
     assert float(first) == pytest.approx(2.5 * (6 * 9.75e-3 + 7 * 1.5 * (by_hand + 4 * 9.75e-4)), rel=1e-12)
-    assert latency.largest_batch == np.inf
+    assert latency.largest_batch(8.0, 2.0) == np.inf
 
 
 def test_seconds_by_term_add_up_to_a_step_before_the_residual():

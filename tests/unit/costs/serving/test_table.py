@@ -106,8 +106,13 @@ def test_a_table_works_compiled_and_on_whole_arrays(written):
 def test_a_table_knows_its_largest_batch_and_smallest_sizes(written):
     frame = rows()
     table = read_latency_table(written(frame[(frame["num_experts"] == 8) | (frame["batch"] < 64)]))
-    # The dense model is measured up to 16 alone.
-    assert table.largest_batch == 16.0
+    # The dense model is measured up to 16 alone, and four experts are not.
+    assert table.largest_batch(np.array([1.0, 8.0, 4.0, 8.0]), np.array([1.0, 2.0, 2.0, 1.0])).tolist() == [
+        16.0,
+        64.0,
+        np.inf,
+        np.inf,
+    ]
     assert (table.smallest_size(8), table.smallest_size(1), table.smallest_size(4)) == (1e8, 1e8, np.inf)
 
 

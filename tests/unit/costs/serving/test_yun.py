@@ -64,6 +64,7 @@ def flat(seconds):
         decode_s = seconds(n_gpus) + 0.0 * batch
         return 0.0 * decode_s, decode_s
 
+    latency.largest_batch = lambda num_experts, n_gpus: np.inf
     return latency
 
 
@@ -211,6 +212,7 @@ def test_the_prefill_is_told_the_batch_it_decodes():
         asked.append(np.asarray(batch))
         return 0.0 * batch, 1.0 + 0.0 * batch
 
+    latency.largest_batch = lambda num_experts, n_gpus: np.inf
     found = cheapest(models([1e9]), latency=latency)
     assert asked[0].shape == (1, 8)
     # One second an iteration whatever the batch: the full batch is the throughput, and one GPU per token is the cost.
@@ -357,11 +359,16 @@ def test_a_table_serves_by_its_measurements():
     sizes, batches = np.array([1e9, 1e10]), np.array([1.0, 65.0])
     seconds = np.array([[0.01, 0.03], [0.02, 0.06]])
     table = TableLatency({(1, 2): (sizes, batches, 0.0 * seconds, seconds)})
-    fleet = FLEET._replace(max_batch=table.largest_batch)
+    fleet = FLEET
     # Only two GPUs are measured: 65 requests in 0.03 s.
     found = cheapest(models([1e9]), fleet, table)
     assert (found.n_gpus.item(), found.batch.item(), named(found.limit)) == (2, 65, ["max_batch"])
     assert found.usd_per_million_tokens.item() == pytest.approx(1e6 * 2 * 1.8 / 3600 * 0.03 / 65, rel=1e-12)
+    # What was measured of other expert counts is no bound.
+    more = TableLatency(table.grids | {(4, 1): (sizes, np.array([1.0, 2.0]), 0.0 * seconds, seconds)})
+    assert cheapest(models([1e9]), fleet, more).batch.item() == 65
+    # A target that nobody meets is the reason, though most GPU counts were not measured.
+    assert named(cheapest(models([1e9]), fleet._replace(max_tpot_s=1e-3), table).limit) == ["max_tpot_s"]
     # 0.01 s and 0.02/64 s for each request after the first: 33 take 0.02 s.
     found = cheapest(models([1e9]), fleet._replace(max_tpot_s=0.02 + 1e-9), table)
     assert (found.batch.item(), named(found.limit)) == (33, ["max_tpot_s"])
