@@ -7,6 +7,7 @@ this module holds the factors between the units people write and the ones the pa
 from __future__ import annotations
 
 import math
+from typing import SupportsFloat
 
 LN10 = math.log(10.0)
 SECONDS_PER_HOUR = 3600.0
@@ -20,6 +21,12 @@ BAND = (0.05, 0.95)
 def perplexity_to_loss(perplexity: float) -> float:
     """Loss in nats per token of a per-token perplexity: ``ln(perplexity)``."""
     return math.log(perplexity)
+
+
+def finite_or_none(value: SupportsFloat) -> float | None:
+    """A number for JSON, which knows no NaN: None for what is not finite."""
+    number = float(value)
+    return number if math.isfinite(number) else None
 
 
 _PREFIXES = ((1e15, "Q"), (1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))

@@ -1,4 +1,4 @@
-"""Pricing of architectures under draws, beside its arithmetic floor and a loop over draws.
+"""Pricing of architectures under draws, beside its arithmetic floor.
 
 The floor is the same number of multiplications, additions and exponentials as a price takes, on data that stay in the cache.
 ``python -m benchmarks.costs``

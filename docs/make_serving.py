@@ -1,7 +1,7 @@
 """Write ``docs/serving.md``: how well the calibrated roofline predicts models that it never saw.
 
-``python docs/make_serving.py FOLDER`` reads ``serving_silicon_derived.csv`` and ``serving_measurements.csv`` from FOLDER (see the data cards). One architecture at a time is
-left out, and its time per output token predicted from the others, for four ideas of what a step reads.
+``python docs/make_serving.py FOLDER`` reads ``serving_silicon_derived.csv`` and ``serving_measurements.csv`` from FOLDER (see the data
+cards). One architecture at a time is left out, and its time per output token predicted from the others, for four ideas of what a step reads.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from numpyro.infer import MCMC, NUTS
 
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, Precision, accelerator_named
 from bayesmoe.costs.points import Points
-from bayesmoe.costs.serving.roofline import TERMS, Reads, prefill_s, step_terms
+from bayesmoe.costs.serving.roofline import OVERHEADS, TERMS, Reads, prefill_s, step_terms
 from bayesmoe.errors import InputError
 
 PRIOR = {
@@ -54,9 +54,9 @@ def calibrate_serving(
 
     ``ln TPOT_i = ln sum_c exp(theta_c + [overhead] engine_e + [memory] hardware_h) x_ic + model_m + e_i``,
     ``e_i ~ StudentT(nu, 0, within)``, each effect normal around 0 with its own spread; the time to first token likewise, of prompt and step.
-    In the prior
-    all theta move together by a log-sd of 0.7, so that a fleet that is slower throughout moves every forecast. All points of one architecture count as ten: they sweep batch and lengths on the same kernels and err together, and what a slope must
-    carry over to another model shows between models.
+    In the prior all theta move together by a log-sd of 0.7, so that a fleet that is slower throughout moves every forecast. All points of
+    one architecture count as ten: they sweep batch and lengths on the same kernels and err together, and what a slope must carry over to
+    another model shows between models.
 
     Parameters
     ----------
@@ -72,8 +72,9 @@ def calibrate_serving(
     Returns
     -------
     xarray.DataTree
-        ``posterior``: ``theta`` (term), logarithms like the first token's coefficients, the spreads and ``nu``, effects by ``engine`` and ``hardware``, the
-        models' own by ``architecture``; ``sample_stats``; attributes with the number of points, their checksum, the worst R-hat and the divergences.
+        ``posterior``: ``theta`` (term), logarithms like the first token's coefficients (of seconds per layer or hop, the others without
+        unit), the spreads and ``nu``, effects by ``engine`` and ``hardware``, the models' own by ``architecture``; ``sample_stats``;
+        attributes with the number of points, their checksum, the worst R-hat and the divergences.
 
     Raises
     ------
@@ -180,7 +181,7 @@ def terms_of(points: Points, reads: Reads = "distinct") -> tuple[np.ndarray, np.
     return terms, prompt
 
 
-_OVERHEAD = np.array([name in ("layer", "moe_layer", "hop") for name in TERMS], dtype=float)
+_OVERHEAD = np.array([name in OVERHEADS for name in TERMS], dtype=float)
 _MEMORY = np.array([name == "memory" for name in TERMS], dtype=float)
 
 

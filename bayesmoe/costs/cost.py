@@ -20,7 +20,7 @@ from bayesmoe.costs.serving.yun import LIMITS, Fleet, Latency, cheapest_replica
 from bayesmoe.costs.training import training_usd
 from bayesmoe.costs.workload import ServingSpec, TrainingSpec, price_of
 from bayesmoe.errors import InputError
-from bayesmoe.units import BAND, TOKENS_PER_MILLION
+from bayesmoe.units import BAND, TOKENS_PER_MILLION, finite_or_none
 
 FORMAT = 1
 UNITS = {
@@ -251,10 +251,6 @@ def bands(found: xr.Dataset) -> xr.Dataset:
     )
 
 
-def _plain(value: Any) -> float | None:
-    return float(value) if np.isfinite(float(value)) else None
-
-
 def document(found: xr.Dataset) -> dict[str, Any]:
     """:func:`bands` as plain data for JSON: versioned, units in its keys; schema in ``docs/json.md``."""
     names = {"n_gpus": "n_gpus_per_replica", "batch": "batch_requests"}
@@ -273,7 +269,7 @@ def document(found: xr.Dataset) -> dict[str, Any]:
                 "architecture": str(name),
                 "p_feasible": float(part["p_feasible"]),
                 "limited_by": str(part["commonest_limit"].item()),
-                "step_share": {str(term): _plain(part["term_share"].sel(term=term)) for term in TERMS},
+                "step_share": {str(term): finite_or_none(part["term_share"].sel(term=term)) for term in TERMS},
                 **quantities,
             }
         )

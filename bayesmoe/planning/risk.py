@@ -10,7 +10,7 @@ import xarray as xr
 
 from bayesmoe.planning.plan import UNITS, scenario_of
 from bayesmoe.planning.problems import all_problems
-from bayesmoe.units import BAND
+from bayesmoe.units import BAND, finite_or_none
 
 QUANTILES = (BAND[0], 0.5, BAND[1])
 
@@ -125,7 +125,7 @@ def as_document(plan: xr.Dataset, summary: xr.Dataset) -> dict[str, Any]:
             "minimises": problem.objective,
             "choice_num_experts": choice or None,
             "near_optimal_num_experts": [int(e) for e in part["num_experts"].values[part["near_optimal"].values]],
-            "p_any_feasible": _plain(part["p_any_feasible"]),
+            "p_any_feasible": finite_or_none(part["p_any_feasible"]),
             "num_experts": [_row(part.sel(num_experts=e), unit) for e in scenario.choices.num_experts],
         }
     return {
@@ -175,26 +175,21 @@ def _choice(part: xr.Dataset) -> dict[str, Any]:
         return {"choice_num_experts": None}
     row = part.sel(num_experts=choice)
     return {"choice_num_experts": choice} | {
-        _JSON_KEYS[name]: {f"q{int(q * 100):02d}": _plain(row[name].sel(quantile=q)) for q in QUANTILES}
+        _JSON_KEYS[name]: {f"q{int(q * 100):02d}": finite_or_none(row[name].sel(quantile=q)) for q in QUANTILES}
         for name in ("n_dense", "tokens", "loss")
     }
 
 
 def _row(part: xr.Dataset, unit: str) -> dict[str, Any]:
     bands = {
-        key: {f"q{int(q * 100):02d}": _plain(part[name].sel(quantile=q)) for q in QUANTILES}
+        key: {f"q{int(q * 100):02d}": finite_or_none(part[name].sel(quantile=q)) for q in QUANTILES}
         for name, key in _JSON_KEYS.items()
     }
     return {
         "num_experts": int(part["num_experts"]),
-        "p_feasible": _plain(part["p_feasible"]),
-        "p_best": _plain(part["p_best"]),
-        f"expected_regret_{unit}": _plain(part["expected_regret"]),
+        "p_feasible": finite_or_none(part["p_feasible"]),
+        "p_best": finite_or_none(part["p_best"]),
+        f"expected_regret_{unit}": finite_or_none(part["expected_regret"]),
         "near_optimal": bool(part["near_optimal"]),
         **bands,
     }
-
-
-def _plain(value: xr.DataArray) -> float | None:
-    number = float(value)
-    return number if np.isfinite(number) else None

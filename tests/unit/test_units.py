@@ -69,3 +69,8 @@ def test_rounding_up_to_a_power_of_ten_keeps_the_digits(value, written):
 @pytest.mark.parametrize(("value", "written"), [(996e6, "1.0B"), (999e3, "1.0M"), (999, "1.0k")])
 def test_a_count_just_under_the_next_prefix_takes_it_whole(value, written):
     assert units.short(value, 2) == written
+
+
+@pytest.mark.parametrize(("value", "told"), [(2, 2.0), (-0.5, -0.5), (math.nan, None), (math.inf, None), (-math.inf, None)])
+def test_what_is_not_finite_is_none_in_json(value, told):
+    assert units.finite_or_none(value) == told

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from bayesmoe.costs.serving.roofline import TERMS, Coefficients
+from bayesmoe.costs.serving.roofline import OVERHEADS, TERMS, Coefficients
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.files import write_netcdf
 
@@ -17,7 +17,6 @@ SHIPPED = Path(__file__).with_name("calibration.nc")
 
 FORMAT = 1
 _FARTHEST = 5.0
-_OVERHEAD = ("layer", "moe_layer", "hop")
 
 
 def save_calibration(path: str | Path, tree: xr.DataTree) -> None:
@@ -109,7 +108,7 @@ def drawn_calibration(
     step = []
     for term in TERMS:
         slope = found["theta"].sel(term=term).values
-        slope = slope + (of_engine if term in _OVERHEAD else 0.0) + (of_hardware if term == "memory" else 0.0)
+        slope = slope + (of_engine if term in OVERHEADS else 0.0) + (of_hardware if term == "memory" else 0.0)
         step.append(np.exp(slope))
     # The exponential of a Student t has no mean: what lies beyond five scales is taken as five.
     common, first_common = np.clip(rng.standard_t(found["nu"].values, size=(2, draws)), -_FARTHEST, _FARTHEST)

@@ -16,6 +16,9 @@ Reads = Literal["distinct", "active", "all"]
 TERMS = ("layer", "moe_layer", "hop", "memory", "compute", "prefill", "communication")
 """Terms of a decode step, in the order of :func:`step_terms`."""
 
+OVERHEADS = ("layer", "moe_layer", "hop")
+"""Those that an engine, not the hardware, sets the pace of."""
+
 _OTHER_BYTES = 2.0
 """Bytes of an embedding or head weight: they are kept in 16 bits where the rest is narrower."""
 
@@ -167,10 +170,6 @@ class Coefficients(NamedTuple):
     first_step: Any
     slowdown: Any
     first_slowdown: Any
-
-
-UNCALIBRATED = Coefficients((0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0), 1.0, 1.0, 1.0, 1.0)
-"""Peak rates and nothing else: several times too fast."""
 
 
 @dataclass(frozen=True)

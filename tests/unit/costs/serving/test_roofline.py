@@ -14,7 +14,6 @@ from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, Accelerator, accelerator_n
 from bayesmoe.costs.serving import Coefficients, Roofline, Served, Traffic
 from bayesmoe.costs.serving.roofline import (
     TERMS,
-    UNCALIBRATED,
     cache_bytes,
     expert_hit_share,
     prefill_s,
@@ -24,6 +23,7 @@ from bayesmoe.costs.serving.roofline import (
 )
 
 ANCHORS = json.loads((Path(__file__).parents[3] / "anchors.json").read_text())
+AT_PEAK = Coefficients((0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0), 1.0, 1.0, 1.0, 1.0)
 CHIP = Accelerator(
     peak_flop_per_s=2e12,
     peak_fp8_flop_per_s=4e12,
@@ -173,7 +173,7 @@ def test_seconds_by_term_add_up_to_a_step_before_the_residual():
 
 def test_uncalibrated_is_peak_time_alone():
     found = terms()
-    prefill, decode = Roofline(CHIP)(MODEL, 2.0, 4.0, TRAFFIC, UNCALIBRATED)
+    prefill, decode = Roofline(CHIP)(MODEL, 2.0, 4.0, TRAFFIC, AT_PEAK)
     assert float(prefill) == float(found["prefill"])
     peak = sum(float(found[term]) for term in ("memory", "compute", "communication"))
     assert float(decode) == pytest.approx(peak, rel=1e-12)
