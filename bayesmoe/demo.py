@@ -16,10 +16,11 @@ from bayesmoe.inference.fit import fit
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.inference.store import save_fit
 from bayesmoe.packaged import packaged_folder
+from bayesmoe.planning.document import as_document
 from bayesmoe.planning.plan import plan, save_plan
-from bayesmoe.planning.risk import as_document, risk
+from bayesmoe.planning.risk import risk
 from bayesmoe.planning.scenario import read_scenario
-from bayesmoe.report import text
+from bayesmoe.report import plan_text
 from bayesmoe.report.build import build_report, figures, notes, save_figures, save_report
 
 
@@ -53,4 +54,4 @@ def run_demo(folder: Path, *, report: Callable[[Any], None]) -> list[str]:
     save_figures(made, folder / "figures")
     page = folder / "report.html"
     save_report(build_report(results.fit, results.gate, made, plan=results.plan, risk=results.risk), page)
-    return text.ten_lines(results.risk, document, notes(results.fit, results.risk)[0], str(page))
+    return plan_text.ten_lines(results.risk, document, notes(results.fit, results.risk)[0], str(page))

@@ -108,7 +108,7 @@ def measured(task: tuple[str, str, int]) -> dict[str, Any]:
     from bayesmoe.criticism.averaged import fit_average
     from bayesmoe.inference.members import AVERAGE
     from bayesmoe.inference.spec import AverageSpec, DataSpec, FitSpec, SamplerSpec
-    from bayesmoe.planning.landscape import landscapes
+    from bayesmoe.planning.draws import landscapes
     from bayesmoe.planning.scenario import ChoicesSpec, Scenario
     from bayesmoe.runs import as_run_table
 

@@ -27,7 +27,7 @@ def calibrate_serving(
     from bayesmoe.costs.calibrate import calibrate_serving as calibrate
     from bayesmoe.costs.calibrate import settled
     from bayesmoe.costs.serving.calibration import save_calibration
-    from bayesmoe.report.text import calibration
+    from bayesmoe.report.cost_text import calibration
 
     found = calibrate(measured, draws=draws, warmup=draws, seed=seed, progress=sys.stderr.isatty())
     if not settled(found):

@@ -29,10 +29,11 @@ def plan(
     configure()
     from bayesmoe.criticism.checks import gate_for_plan, with_extrapolation
     from bayesmoe.inference.store import load_fit
+    from bayesmoe.planning.document import as_document
     from bayesmoe.planning.plan import plan as plan_fit
     from bayesmoe.planning.plan import save_plan
-    from bayesmoe.planning.risk import as_document, risk, times_beyond
-    from bayesmoe.report import text
+    from bayesmoe.planning.risk import risk, times_beyond
+    from bayesmoe.report import plan_text, text
 
     posterior = load_fit(fit)
     gate = gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
@@ -45,7 +46,7 @@ def plan(
         return
     typer.echo(f"gate {gate.verdict}. {text.gate(gate.verdict, gate.method)} {text.approximate(gate.method)}".rstrip())
     for problem in summary["problem"].values:
-        typer.echo(
-            f"{text.TITLES[str(problem)]}: {text.decision(str(problem), summary.sel(problem=problem), asked.choices.base_num_experts)}"
-        )
+        part, name = summary.sel(problem=problem), str(problem)
+        typer.echo(f"{plan_text.TITLES[name]}. {plan_text.signed(name, part, asked)}")
+        typer.echo(f"  Each draw on its own: {plan_text.decision(name, part, asked)}")
     typer.echo(f"plan in {out}; bayesmoe report {fit} {out} --out report.html makes the page")

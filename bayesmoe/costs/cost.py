@@ -17,7 +17,7 @@ from bayesmoe.costs.serving.roofline import TERMS, Coefficients, Roofline, Traff
 from bayesmoe.costs.serving.served import Served, served_shapes
 from bayesmoe.costs.serving.table import read_latency_table
 from bayesmoe.costs.serving.yun import LIMITS, Fleet, Latency, cheapest_replica
-from bayesmoe.costs.training import training_usd
+from bayesmoe.costs.training import affordable_flop, usd_per_train_flop
 from bayesmoe.costs.workload import ServingSpec, TrainingSpec, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.units import BAND, TOKENS_PER_MILLION, finite_or_none
@@ -215,12 +215,12 @@ def _training(
         "6 n_dense tokens": 6.0 * model.n_dense,
         "exact": np.array([shape.train_flop_per_token(spec.sequence_tokens) for shape in shapes]),
     }
-    uncertain = training_draws(spec, draws, rng)
-    usd = training_usd(spec.budget_flop, peak_flop_per_s=accelerator_named(spec.accelerator).peak_flop_per_s, **uncertain)
+    usd_per_flop = usd_per_train_flop(spec, **training_draws(spec, draws, rng))
+    flop = np.broadcast_to(affordable_flop(spec, usd_per_flop), (draws, 1))
     return {
-        "train_tokens": (spec.budget_flop / rules[spec.flop_rule])[None],
-        "train_flop": np.array([[spec.budget_flop]]),
-        "train_usd": np.broadcast_to(usd, (draws, len(shapes))),
+        "train_tokens": flop / rules[spec.flop_rule],
+        "train_flop": flop,
+        "train_usd": np.broadcast_to(flop * usd_per_flop, (draws, len(shapes))),
     }
 
 

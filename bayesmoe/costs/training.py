@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bayesmoe.costs.hardware import accelerator_named
+from bayesmoe.costs.workload import TrainingSpec
 from bayesmoe.units import SECONDS_PER_HOUR
 
 
@@ -27,3 +29,14 @@ def training_usd(train_flop: Any, *, mfu: Any, peak_flop_per_s: Any, price_usd_p
         USD, of the broadcast shape.
     """
     return train_flop / (mfu * peak_flop_per_s) * price_usd_per_gpu_hour / SECONDS_PER_HOUR
+
+
+def usd_per_train_flop(spec: TrainingSpec, *, mfu: Any, price_usd_per_gpu_hour: Any) -> Any:
+    """USD of one training FLOP on the accelerator of a spec, under draws of its utilisation and price."""
+    peak = accelerator_named(spec.accelerator).peak_flop_per_s
+    return training_usd(1.0, mfu=mfu, peak_flop_per_s=peak, price_usd_per_gpu_hour=price_usd_per_gpu_hour)
+
+
+def affordable_flop(spec: TrainingSpec, usd_per_flop: Any) -> Any:
+    """Training FLOP of a budget: as given, or what its money buys at that price."""
+    return spec.budget_flop if spec.budget_flop is not None else spec.budget_usd / usd_per_flop

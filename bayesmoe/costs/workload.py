@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from bayesmoe.costs.hardware import ACCELERATORS, Precision, accelerator_named
 from bayesmoe.costs.quantity import Positive, Quantity, QuantityShare, Share
-from bayesmoe.errors import nearest
+from bayesmoe.errors import InputError, nearest
 from bayesmoe.specs import spec
 
 
@@ -27,8 +27,8 @@ class TrainingSpec:
 
     Parameters
     ----------
-    budget_flop : float
-        Training compute.
+    budget_flop, budget_usd : float, optional
+        Training compute, or the money that buys it; one of the two.
     accelerator : str
         What it runs on.
     mfu : share
@@ -42,12 +42,21 @@ class TrainingSpec:
         Length of a training sequence.
     """
 
-    budget_flop: Positive
+    budget_flop: Positive | None = None
+    budget_usd: Positive | None = None
     accelerator: AcceleratorName = "H100-SXM"
     mfu: QuantityShare = 0.4
     price_usd_per_gpu_hour: Quantity | None = None
     flop_rule: Literal["6 n_active tokens", "6 n_dense tokens", "exact"] = "6 n_active tokens"
     sequence_tokens: Positive = 4096.0
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> TrainingSpec:
+        if self.budget_flop is None and self.budget_usd is None:
+            raise InputError("is required", column="training.budget_flop", cure="add it, or training.budget_usd")
+        if self.budget_flop is not None and self.budget_usd is not None:
+            raise InputError("bounds the same as budget_flop", column="training.budget_usd", cure="keep one of the two")
+        return self
 
 
 @spec

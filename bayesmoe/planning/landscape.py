@@ -1,4 +1,4 @@
-"""Loss, tokens and serving cost of every candidate on the training budget, under every posterior draw."""
+"""Loss, tokens and costs of candidates of any size and tokens, under every posterior draw."""
 
 from __future__ import annotations
 
@@ -8,34 +8,55 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xarray as xr
 
 from bayesmoe.architecture import Family
-from bayesmoe.costs.cost import ServingDraws, fleet_of, latency_of, serving_draws, training_draws
-from bayesmoe.costs.quantity import drawn
+from bayesmoe.costs.cost import ServingDraws, fleet_of
+from bayesmoe.costs.hardware import BYTES_PER_WEIGHT
 from bayesmoe.costs.serving import Latency, ServingCost, TableLatency, cheapest_replica, served_family
-from bayesmoe.errors import InputError
-from bayesmoe.inference.groups import parameters_of_group
-from bayesmoe.inference.members import Member, members, misfit_draws, shares
-from bayesmoe.inference.reach import near, reach
-from bayesmoe.inference.store import law_of_fit
+from bayesmoe.costs.training import usd_per_train_flop
 from bayesmoe.laws import Law
-from bayesmoe.planning.optimum import around_lowest, minimise_unimodal
-from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.optimum import STEPS, around_lowest, bisect, minimise_unimodal
+from bayesmoe.planning.scenario import Candidate, Scenario
+from bayesmoe.units import TOKENS_PER_MILLION
 
-_SMALLEST, _LARGEST = 1e6, 1e14
-_GRID, _FINE = 512, 33
+SMALLEST, LARGEST = 1e6, 1e14
+"""Backbone sizes considered, parameters."""
+
+REACH_SIZES, FINE = 512, 33
+REACH_STEP = float(np.log(LARGEST / SMALLEST)) / (REACH_SIZES - 1)
 _FFN_SHARE = 2.0 / 3.0
 """Share of a dense layer's parameters in its feed-forward part: the rest of the backbone's layers have no experts."""
 
-_STEP = float(np.log(_LARGEST / _SMALLEST)) / (_GRID - 1)
+_FEWEST_TOKENS, _MOST_TOKENS = 1e3, 1e20
+
+QUANTITIES = {
+    "n_dense": "parameters",
+    "n_active": "parameters",
+    "n_total": "parameters",
+    "top_k": "experts per token",
+    "granularity": "1",
+    "tokens": "tokens",
+    "epochs": "passes over the unique tokens",
+    "loss": "nats/token",
+    "serving_usd_per_million_tokens": "USD per million output tokens",
+    "n_gpus": "GPUs per replica",
+    "batch": "requests",
+    "output_tokens_per_s": "tokens/s of a replica",
+    "memory_bytes": "bytes of weights and cached tokens",
+    "train_flop": "FLOP",
+    "train_usd": "USD",
+    "lifetime_flop": "FLOP of training and serving",
+    "lifetime_usd": "USD of training and serving",
+}
+"""What is known of a candidate at a size and tokens, and in which unit; an expression may name each."""
 
 
 @dataclass(frozen=True)
 class Landscape:
-    """Candidates of one plan: S draws by K expert counts, located by the logarithm of the backbone size.
+    """Candidates of one plan: S draws by K architectures, located by the logarithm of the backbone size.
 
-    Every method is elementwise over arrays of shape (S, K).
+    Methods are elementwise over arrays of shape (S, K), or (S, K, M) for M sizes of each candidate; S may be 1 where a size is the same in
+    every draw.
 
     Parameters
     ----------
@@ -43,10 +64,10 @@ class Landscape:
         The law.
     parameters : dict of array, shape (S,)
         Its paper parameters, one value a draw.
-    num_experts : array, shape (K,)
-        Expert counts.
+    candidates : tuple of Candidate
+        The K architectures.
     family : Family
-        Architecture family.
+        What they have in common.
     scenario : Scenario
         Budget, fleet and prices.
     fixed_tokens : float or None
@@ -55,54 +76,88 @@ class Landscape:
         Draws of the scenario's uncertain numbers: shape (S, 1), or (S, K) where candidates differ.
     latency : Latency
         Seconds of a serving iteration.
+    budget_flop : array
+        Training budget, a number or of shape (S, 1) or (S, K).
     misfit : array, shape (S, A), or None
         Misfit per unit of reach along the law's A axes; None where the law was fitted alone.
-    reach : array, shape (K, G, A), or None
-        Reach of each candidate on an even grid of G sizes over all that are considered.
+    reach : array, shape (K, G, T, A), or None
+        Reach of each candidate on an even grid of G sizes over all that are considered, and of T tokens around those of ``reach_flop``.
+    reach_flop, reach_span : float
+        Training FLOP in the middle of that grid, and how far the grid goes to either side in ln tokens.
     """
 
     law: Law
     parameters: dict[str, Any]
-    num_experts: Any
+    candidates: tuple[Candidate, ...]
     family: Family
     scenario: Scenario
     fixed_tokens: float | None
     cost_draws: dict[str, Any]
     latency: Latency
+    budget_flop: Any
     misfit: Any = None
     reach: Any = None
+    reach_flop: float = 1.0
+    reach_span: float = 0.0
 
     @property
     def shape(self) -> tuple[int, int]:
         """(S, K)."""
-        return len(next(iter(self.parameters.values()))), len(self.num_experts)
+        return len(next(iter(self.parameters.values()))), len(self.candidates)
+
+    @property
+    def draws(self) -> dict[str, Any]:
+        """Fields whose leaves have one entry a draw along their first axis."""
+        return {
+            "parameters": self.parameters,
+            "cost_draws": self.cost_draws,
+            "budget_flop": jnp.broadcast_to(self.budget_flop, (self.shape[0], 1)),
+            "misfit": self.misfit,
+        }
+
+    @property
+    def has_size(self) -> bool:
+        """Whether the law reads a size; one of compute alone cannot split a budget."""
+        return bool({"n_dense", "n_active", "n_total"} & set(self.law.covariates))
 
     def tokens(self, ln_size: Any) -> Any:
-        """Training tokens that the budget buys."""
+        """Training tokens that the budget buys, at most those that there are."""
         if self.fixed_tokens is not None:
-            return jnp.full(self.shape, self.fixed_tokens)
-        return self.scenario.training.budget_flop / self._flop_per_token(ln_size)
+            return jnp.full_like(ln_size, self.fixed_tokens)
+        affordable = self._per_draw(self.budget_flop, ln_size) / self.flop_per_token(ln_size)
+        return jnp.minimum(affordable, self.scenario.limits.most_tokens)
 
-    def train_flop(self, ln_size: Any) -> Any:
-        """Training FLOP spent."""
-        return self._flop_per_token(ln_size) * self.tokens(ln_size)
+    def tokens_of_loss(self, ln_size: Any, target: Any, *, halvings: int = STEPS) -> Any:
+        """Fewest training tokens that reach a loss, shape of ``ln_size``; infinite where none do. The loss falls with tokens."""
+        shape = (*self.shape, *jnp.shape(ln_size)[2:])
+        low, high = (jnp.full(shape, np.log(end), dtype=jnp.result_type(ln_size)) for end in (_FEWEST_TOKENS, _MOST_TOKENS))
+        _, found = bisect(lambda ln_tokens: self.loss(ln_size, jnp.exp(ln_tokens)) > target, low, high, halvings=halvings)
+        return jnp.where(self.loss(ln_size, jnp.exp(high)) <= target, jnp.exp(found), jnp.inf)
 
-    def loss(self, ln_size: Any) -> Any:
-        """Loss on the budget, nats per token."""
-        return self._over_candidates(self._loss_of_one)(ln_size)
+    def loss(self, ln_size: Any, tokens: Any = None) -> Any:
+        """Loss, nats per token; on the budget where no tokens are given."""
+        return self._over_candidates(self._loss_of_one)(ln_size, self.tokens(ln_size) if tokens is None else tokens)
 
     def loss_slope(self, ln_size: Any) -> Any:
         """Derivative of the loss with respect to ln size along the budget."""
-        return self._over_candidates(jax.grad(self._loss_of_one))(ln_size)
+        tokens = self.tokens(ln_size)
+        by_size, by_tokens = self._gradient(ln_size, tokens)
+        # On the budget tokens fall as the size grows; where data or the law hold them, they stay.
+        spends = tokens * (0.0 if self.fixed_tokens is not None else tokens < self.scenario.limits.most_tokens)
+        return by_size - by_tokens * spends
+
+    def value_of_compute(self, ln_size: Any) -> Any:
+        """Fall of the loss per e-fold of training compute at a loss optimum: ``-D dL/dD``, or ``-N dL/dN`` where tokens are fixed."""
+        tokens = self.tokens(ln_size)
+        by_size, by_tokens = self._gradient(ln_size, tokens)
+        return -by_size if self.fixed_tokens is not None else -by_tokens * tokens
 
     def brackets(self) -> tuple[Any, Any]:
         """Smallest and largest ln size considered."""
-        low, high = jnp.full(self.shape, np.log(_SMALLEST)), jnp.full(self.shape, np.log(_LARGEST))
+        low, high = jnp.full(self.shape, np.log(SMALLEST)), jnp.full(self.shape, np.log(LARGEST))
         if self.fixed_tokens is not None:
-            training = self.scenario.training
-            per_size = self.family.train_flop_per_token(1.0, self.num_experts, training.flop_rule)
-            affordable = jnp.log(training.budget_flop / self.fixed_tokens / per_size)
-            high = jnp.broadcast_to(affordable, self.shape)
+            affordable = jnp.log(self.budget_flop / self.fixed_tokens / self.flop_per_token(jnp.zeros(self.shape)))
+            high = jnp.minimum(jnp.broadcast_to(affordable, self.shape), high)
         return low, high
 
     def smallest_servable(self) -> Any:
@@ -110,33 +165,33 @@ class Landscape:
         low, high = self.brackets()
         if isinstance(self.latency, TableLatency):
             # A hair inside: the exponential of a logarithm may round to the wrong side of the smallest measured size.
-            measured = [np.log(self.latency.smallest_size(count)) + 1e-9 for count in self.scenario.choices.num_experts]
+            measured = [np.log(self.latency.smallest_size(one.num_experts)) + 1e-9 for one in self.candidates]
             return jnp.minimum(jnp.maximum(low, jnp.asarray(measured)), high)
         return low
 
     def loss_optimal(self) -> Any:
-        """ln size of the lowest loss on the budget."""
+        """ln size of the lowest loss on the budget, shape (S, K)."""
         low, high = self.brackets()
         if self.misfit is not None:
             # Reach goes straight between the points of its grid, and may turn there: a valley is as narrow as a step.
-            for points in (_GRID, _FINE):
+            for points in (REACH_SIZES, FINE):
                 low, high = around_lowest(self.loss, low, high, points)
         return minimise_unimodal(self.loss_slope, low, high)
 
+    def candidate(self, number: int) -> Landscape:
+        """One of the candidates alone, for its losses: costs are drawn for all."""
+        reach = None if self.reach is None else self.reach[number : number + 1]
+        return replace(self, candidates=self.candidates[number : number + 1], reach=reach)
+
+    def on_budget(self, flop: Any) -> Landscape:
+        """The same candidates on another training budget, a number or of shape (S, 1) or (S, K)."""
+        return replace(self, budget_flop=flop)
+
     def serving(self, ln_size: Any) -> ServingCost:
         """Cost of serving, USD per million output tokens, with the cheapest number of GPUs."""
-        draws: ServingDraws = self.cost_draws["serving"]
-        architecture = self.scenario.architecture
-        model = served_family(
-            jnp.exp(ln_size),
-            self.num_experts,
-            self.family,
-            mu=self.cost_draws["width_times_layers"],
-            cache_share=architecture.kv_share,
-            moe_layer_share=min(1.0, architecture.moe_share / _FFN_SHARE),
-        )
+        draws: ServingDraws = jax.tree.map(lambda leaf: self._per_draw(leaf, ln_size), self.cost_draws["serving"])
         return cheapest_replica(
-            model,
+            self._served(ln_size),
             self.latency,
             fleet_of(self.scenario.serving),
             draws.traffic,
@@ -145,125 +200,142 @@ class Landscape:
             price_usd_per_gpu_hour=draws.price_usd_per_gpu_hour,
         )
 
-    def _flop_per_token(self, ln_size: Any) -> Any:
-        return self.family.train_flop_per_token(jnp.exp(ln_size), self.num_experts, self.scenario.training.flop_rule)
+    def quantities(self, ln_size: Any, tokens: Any) -> dict[str, Any]:
+        """All of :data:`QUANTITIES`, each of the shape of ``ln_size``; costs of serving are NaN where no replica serves the model."""
+        scenario = self.scenario
+        counts, family = self._architectures(ln_size)
+        run = family.run(jnp.exp(ln_size), tokens, counts)
+        serving = self.serving(ln_size)
+        # Behind the barrier, the dearest of all is computed once and not again for everything that reads it.
+        usd_per_million = jax.lax.optimization_barrier(serving.usd_per_million_tokens)
+        train_flop = self.flop_per_token(ln_size) * tokens
+        train_usd = train_flop * self._per_draw(self.usd_per_flop, ln_size)
+        lifetime = {"lifetime_flop": jnp.nan * train_usd, "lifetime_usd": jnp.nan * train_usd}
+        if scenario.serving.lifetime_tokens is not None:
+            served = self._per_draw(self.cost_draws["lifetime_tokens"], ln_size)
+            traffic = jax.tree.map(lambda leaf: self._per_draw(leaf, ln_size), self.cost_draws["serving"].traffic)
+            per_output = 2.0 * run["n_active"] * (1.0 + traffic.prompt_tokens / traffic.output_tokens)
+            lifetime = {
+                "lifetime_flop": train_flop + per_output * served,
+                "lifetime_usd": train_usd + usd_per_million * served / TOKENS_PER_MILLION,
+            }
+        served_model = self._served(ln_size)
+        cached = scenario.limits.cached_tokens * scenario.serving.bytes_per_kv_element * served_model.cache_per_token
+        found = {
+            **{name: run[name] for name in ("n_dense", "n_active", "n_total", "top_k", "granularity", "tokens")},
+            "epochs": tokens / (scenario.limits.unique_tokens or jnp.nan),
+            "loss": self.loss(ln_size, tokens),
+            "serving_usd_per_million_tokens": usd_per_million,
+            "n_gpus": serving.n_gpus,
+            "batch": serving.batch,
+            "output_tokens_per_s": serving.tokens_per_s,
+            "memory_bytes": BYTES_PER_WEIGHT[scenario.serving.precision] * run["n_total"] + cached,
+            "train_flop": train_flop,
+            "train_usd": train_usd,
+            **lifetime,
+        }
+        shape = (*self.shape, *jnp.shape(ln_size)[2:])
+        return {name: jnp.broadcast_to(found[name], shape) for name in QUANTITIES}
 
-    def _loss_of_one(self, ln_size: Any, candidate: tuple[Any, Any], draw: tuple[dict[str, Any], Any]) -> Any:
-        (num_experts, away), (parameters, misfit) = candidate, draw
-        size = jnp.exp(ln_size)
-        if self.fixed_tokens is None:
-            training = self.scenario.training
-            tokens = training.budget_flop / self.family.train_flop_per_token(size, num_experts, training.flop_rule)
-        else:
-            tokens = self.fixed_tokens
-        loss = self.law.loss(parameters, self.family.run(size, tokens, num_experts))
+    def flop_per_token(self, ln_size: Any) -> Any:
+        """Training FLOP of a token."""
+        counts, family = self._architectures(ln_size)
+        return family.train_flop_per_token(jnp.exp(ln_size), counts, self.scenario.training.flop_rule)
+
+    def total_ratio(self) -> Any:
+        """Total parameters over those of the backbone, shape (K,)."""
+        counts, family = self._architectures(np.zeros(self.shape))
+        return family.total_ratio(counts)
+
+    def affords(self, train_flop: Any) -> Any:
+        """Whether the budget buys that much training."""
+        return train_flop <= self._per_draw(self.budget_flop, train_flop) * (1.0 + 1e-9)
+
+    @property
+    def usd_per_flop(self) -> Any:
+        """USD of a training FLOP, shape (S, 1)."""
+        return usd_per_train_flop(self.scenario.training, **self.cost_draws["training"])
+
+    def _served(self, ln_size: Any) -> Any:
+        architecture = self.scenario.architecture
+        return served_family(
+            jnp.exp(ln_size),
+            *self._architectures(ln_size),
+            mu=self._per_draw(self.cost_draws["width_times_layers"], ln_size),
+            cache_share=architecture.kv_share,
+            moe_layer_share=min(1.0, architecture.moe_share / _FFN_SHARE),
+        )
+
+    def _architectures(self, ln_size: Any) -> tuple[Any, Family]:
+        """Expert counts and the family of each candidate, beside the sizes of ``ln_size``.
+
+        They are constants to the compiler: what follows from them and from a grid of sizes is then computed once and not in every draw.
+        """
+        beside = (-1,) + (1,) * (jnp.ndim(ln_size) - 2)
+        columns = zip(*self.candidates, strict=True)
+        counts, top_k, granularity = (jnp.asarray(each, dtype=jnp.result_type(ln_size)).reshape(beside) for each in columns)
+        return counts, replace(self.family, top_k=top_k, granularity=granularity)
+
+    @property
+    def _precision(self) -> Any:
+        return jnp.result_type(next(iter(self.parameters.values())))
+
+    @staticmethod
+    def _per_draw(leaf: Any, ln_size: Any) -> Any:
+        """An array of shape (S, 1) or (S, K) beside the sizes of ``ln_size``."""
+        return leaf if jnp.ndim(leaf) == 0 else jnp.reshape(leaf, jnp.shape(leaf) + (1,) * (jnp.ndim(ln_size) - 2))
+
+    def _loss_of_one(self, ln_size: Any, tokens: Any, candidate: tuple[Any, ...], draw: tuple[dict[str, Any], Any]) -> Any:
+        (num_experts, top_k, granularity, away), (parameters, misfit) = candidate, draw
+        family = replace(self.family, top_k=top_k, granularity=granularity)
+        loss = self.law.loss(parameters, family.run(jnp.exp(ln_size), tokens, num_experts))
         if misfit is None:
             return loss
-        return loss * jnp.exp(misfit @ _between(away, (ln_size - np.log(_SMALLEST)) / _STEP))
+        along = (ln_size - np.log(SMALLEST)) / REACH_STEP
+        middle = self.reach_flop / family.train_flop_per_token(
+            jnp.exp(ln_size), num_experts, self.scenario.training.flop_rule
+        )
+        across = 0.0
+        if away.shape[1] > 1:
+            across = (jnp.log(tokens / middle) + self.reach_span) / (2.0 * self.reach_span) * (away.shape[1] - 1)
+        return loss * jnp.exp(misfit @ _between(away, along, across))
+
+    def _gradient(self, ln_size: Any, tokens: Any) -> tuple[Any, Any]:
+        """Derivatives of the loss with respect to ln size and to tokens."""
+        return self._over_candidates(jax.grad(self._loss_of_one, argnums=(0, 1)))(ln_size, tokens)
 
     def _over_candidates(self, function: Any) -> Any:
-        over_experts = jax.vmap(function, in_axes=(0, 0, None))
-        over_draws = jax.vmap(over_experts, in_axes=(0, None, 0))
-        return lambda ln_size: over_draws(ln_size, (self.num_experts, self.reach), (self.parameters, self.misfit))
+        """A function of one ln size and tokens, over sizes where there are several, candidates and draws."""
+        counts, family = self._architectures(jnp.zeros(self.shape, dtype=self._precision))
+        candidates, draws = (counts, family.top_k, family.granularity, self.reach), (self.parameters, self.misfit)
+
+        def over(ln_size: Any, tokens: Any) -> Any:
+            # What is the same in every draw is not spread over draws: it would be computed anew in each.
+            places = [each[0] if len(each) == 1 else each for each in (ln_size, tokens)]
+            axes = [None if len(each) == 1 else 0 for each in (ln_size, tokens)]
+            mapped = jax.vmap(function, in_axes=(0, 0, None, None)) if jnp.ndim(ln_size) > 2 else function
+            mapped = jax.vmap(jax.vmap(mapped, in_axes=(0, 0, 0, None)), in_axes=(*axes, None, 0))
+            return mapped(*places, candidates, draws)
+
+        return over
 
 
-def _between(values: Any, place: Any) -> Any:
-    """Rows of values at whole places, shape (G, A), drawn straight between them; shape (A,)."""
-    below = jnp.clip(jnp.floor(place), 0, len(values) - 2).astype(int)
-    return values[below] + (place - below) * (values[below + 1] - values[below])
+_DATA = ("parameters", "cost_draws", "budget_flop", "misfit", "reach", "reach_flop")
+_STATIC = ("law", "candidates", "family", "scenario", "fixed_tokens", "latency", "reach_span")
+jax.tree_util.register_dataclass(Landscape, _DATA, _STATIC)
 
 
-def landscapes(fit: xr.DataTree, scenario: Scenario) -> dict[str, Landscape]:
-    """Candidates of a scenario under every draw of a fit, by law; of an average, each law has its share of the draws.
+def _between(values: Any, along: Any, across: Any) -> Any:
+    """Values at whole places, shape (G, T, A), drawn straight between them along both axes; shape (A,)."""
 
-    Raises
-    ------
-    InputError
-        The scenario names no group of a grouped fit, or one it does not have; a law cannot tell the candidates apart.
-    """
-    if scenario.training.flop_rule == "exact":
-        raise InputError(
-            "needs an exact shape, and a plan chooses sizes",
-            column="training.flop_rule",
-            value="exact",
-            cure="plan with '6 n_active tokens'; `bayesmoe cost` takes 'exact'",
-        )
-    laws = members(fit)
-    posteriors = {name: member.fit["posterior"].sizes for name, member in laws.items()}
-    total = min(sizes["chain"] * sizes["draw"] for sizes in posteriors.values())
-    counts = shares(np.array([member.weight for member in laws.values()]), total)
-    costs = _cost_draws(scenario, total, len(scenario.choices.num_experts))
-    found, first = {}, 0
-    for (name, member), count in zip(laws.items(), counts, strict=True):
-        if count:
-            rows = slice(first, first + count)
-            own = jax.tree.map(lambda values, rows=rows: values[rows], costs)
-            found[name] = _landscape(member, scenario, count, own)
-        first += count
-    return found
+    def ends(place: Any, count: int) -> tuple[Any, Any, Any]:
+        below = jnp.clip(jnp.floor(place), 0, max(count - 2, 0)).astype(int)
+        return below, jnp.minimum(below + 1, count - 1), place - below
 
-
-def _landscape(member: Member, scenario: Scenario, draws: int, cost_draws: dict[str, Any]) -> Landscape:
-    fit = member.fit
-    law = law_of_fit(fit)
-    if not law.has_experts and set(scenario.choices.num_experts) != {1}:
-        raise InputError(
-            f"the law {law.name!r} has no expert term, so it cannot choose an expert count",
-            column="choices.num_experts",
-            cure="fit a law with experts, such as yun, or leave it at the dense model: num_experts = [1]",
-        )
-    if not {"n_dense", "n_active", "n_total"} & set(law.covariates):
-        raise InputError(
-            f"the law {law.name!r} reads compute only, so it cannot split a budget between size and tokens",
-            column="law",
-            value=law.name,
-            cure="fit a law with a size, such as yun",
-        )
-    group, rng = scenario.choices.group, np.random.default_rng(scenario.seed)
-    parameters = parameters_of_group(fit, group, draws=draws, rng=rng, column="choices.group")
-    runs = fit["constant_data"].dataset
-    fixed = (
-        None if "tokens" in law.covariates else float(np.exp(np.log(runs["tokens"]).mean())) if "tokens" in runs else np.nan
-    )
-    if fixed is not None and not np.isfinite(fixed):
-        raise InputError(
-            f"the law {law.name!r} has no tokens term and its runs have no tokens column",
-            cure="add tokens to the run table and refit",
-        )
-    found = Landscape(
-        law,
-        parameters,
-        jnp.asarray(scenario.choices.num_experts, dtype=float),
-        scenario.architecture.family(),
-        scenario,
-        fixed,
-        cost_draws,
-        latency_of(scenario.serving),
-    )
-    if member.beyond is None:
-        return found
-    misfit = misfit_draws(member.beyond, draws, np.random.default_rng((scenario.seed, 2)))
-    return replace(found, misfit=jnp.asarray(misfit), reach=_reach(found, member.beyond, scenario.choices.group))
-
-
-def _reach(here: Landscape, beyond: xr.Dataset, group: str | None) -> Any:
-    size = np.exp(np.log(_SMALLEST) + _STEP * np.arange(_GRID))
-    flop_rule, budget = here.scenario.training.flop_rule, here.scenario.training.budget_flop
-    found, axes = [], list(map(str, beyond["axis"].values))
-    beyond = beyond.isel(seen=near(beyond["group_of_run"].values, group))
-    for count in here.scenario.choices.num_experts:
-        per_token = here.family.train_flop_per_token(size, float(count), flop_rule)
-        tokens = budget / per_token if here.fixed_tokens is None else here.fixed_tokens
-        run = here.family.run(size, tokens, float(count))
-        asked = np.stack([np.broadcast_to(np.log(np.asarray(run[axis], dtype=float)), size.shape) for axis in axes])
-        found.append(reach(asked, beyond["ln_covariate"].values, beyond["slope"].values).T)
-    return jnp.asarray(np.stack(found))
-
-
-def _cost_draws(scenario: Scenario, draws: int, candidates: int) -> dict[str, Any]:
-    rng = np.random.default_rng((scenario.seed, 1))
-    return {
-        "serving": jax.tree.map(jnp.asarray, serving_draws(scenario.serving, draws, candidates, rng)),
-        "training": jax.tree.map(jnp.asarray, training_draws(scenario.training, draws, rng)),
-        "width_times_layers": jnp.asarray(drawn(scenario.architecture.width_times_layers, (draws, 1), rng)),
-    }
+    left, right, part = ends(along, values.shape[0])
+    under, over, share = ends(across, values.shape[1])
+    lower = values[left, under] + part * (values[right, under] - values[left, under])
+    if values.shape[1] == 1:
+        return lower
+    upper = values[left, over] + part * (values[right, over] - values[left, over])
+    return lower + share * (upper - lower)

@@ -3,76 +3,83 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 import bayesmoe
-from bayesmoe.costs.hardware import accelerator_named
-from bayesmoe.costs.training import training_usd
 from bayesmoe.errors import InputError
 from bayesmoe.files import write_netcdf
 from bayesmoe.inference.members import members
-from bayesmoe.planning.landscape import Landscape, landscapes
-from bayesmoe.planning.problems import all_problems
+from bayesmoe.planning.draws import landscapes
+from bayesmoe.planning.landscape import QUANTITIES, Landscape
+from bayesmoe.planning.problems import Problem, asked_problems
 from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.solve import Fixed, Options, Solutions, Solver, Standing, grid
 from bayesmoe.specs import from_json, to_json
 
-FORMAT = 2
-_EDGE = 1e-3
+FORMAT = 3
 UNITS = {
-    "n_dense": "parameters",
-    "n_active": "parameters",
-    "n_total": "parameters",
-    "tokens": "tokens",
-    "loss": "nats/token",
-    "serving_usd_per_million_tokens": "USD per million output tokens",
-    "n_gpus": "GPUs per replica",
-    "batch": "requests",
-    "train_flop": "FLOP",
-    "train_usd": "USD",
+    **QUANTITIES,
     "over_training_ratio": "tokens / loss-optimal tokens",
     "size_ratio": "size / loss-optimal size",
 }
+LEVERAGE = "efficiency_leverage"
+_AT_OPTIMUM = (
+    "n_dense",
+    "n_active",
+    "n_total",
+    "tokens",
+    "loss",
+    "serving_usd_per_million_tokens",
+    "train_flop",
+    "train_usd",
+)
+_AROUND, _AMONG = 2, 9
+"""Options of each architecture: sizes to either side of the best fixed one on the grid, and quantiles of what draws find best."""
 
 
 def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> xr.Dataset:
-    """Solve every planning problem under every draw.
+    """Solve the scenario's planning problems under every draw.
 
     Parameters
     ----------
     fit : DataTree
         A fit of a law with an expert term, or of several averaged.
     scenario : Scenario
-        Budget, choices, fleet.
+        Budget, choices, fleet, problems.
     verdict : {"PASS", "REVIEW", "FAIL"}
         Verdict of the gate on the fit; it travels with the plan.
 
     Returns
     -------
     Dataset
-        Dimensions ``problem``, ``num_experts``, ``sample``, with the ``law`` of each sample. Sizes, tokens, loss, costs, GPU count, over-training ratio (tokens
-        chosen over loss-optimal tokens at the same expert count and budget) and size ratio of each draw's own solution, NaN
-        where ``feasible`` is False; ``loss_optimal_*`` at each draw's lowest loss; ``bound``, the constraint of each problem.
+        By ``problem``, ``num_experts`` and ``sample``, with the ``law`` of each sample: the quantities of :data:`UNITS` (epochs and lifetimes
+        where the scenario speaks of them) at each draw's own solution, with the top_k and granularity that are best there, NaN where ``feasible`` is False. Over-training is told
+        against the loss optimum on what is spent. ``loss_optimal_*`` at each draw's lowest loss on the budget; ``bound``, the bar of each
+        problem, NaN where it has none.
+
+        By ``problem``, ``option`` and ``sample``: ``option_objective``, ``_loss``, ``_serving_usd_per_million_tokens``, ``_train_usd`` and
+        ``option_met`` of options whose size (``option_n_dense``) and tokens are the same in every draw, in shapes that hardware likes.
 
     Raises
     ------
     InputError
-        See :func:`bayesmoe.planning.landscape.landscapes`.
+        See :func:`bayesmoe.planning.draws.landscapes` and :func:`bayesmoe.planning.problems.asked_problems`.
     """
-    base = scenario.choices.num_experts.index(scenario.choices.base_num_experts)
+    problems = asked_problems(scenario)
     laws = landscapes(fit, scenario)
-    found = xr.concat([_solved(here, base) for here in laws.values()], "sample")
-    law_of_sample = np.repeat(list(laws), [here.shape[0] for here in laws.values()])
+    solver = Solver(tuple(laws.values()), problems)
+    standing = solver.standing()
+    solutions, fixed = solver.solve(standing)
+    found = xr.Dataset({**_solved(solutions, problems, scenario), **_options(solver, standing, solutions, fixed)})
+    samples = [here.shape[0] for here in laws.values()]
     return found.assign_coords(
-        problem=[problem.name for problem in all_problems],
+        problem=[problem.name for problem in problems],
         num_experts=list(scenario.choices.num_experts),
-        law=("sample", law_of_sample),
+        law=("sample", np.repeat(list(laws), samples)),
     ).assign_attrs(
         {
             "format": FORMAT,
@@ -90,57 +97,97 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> xr.Dataset:
     )
 
 
-def _solved(here: Landscape, base: int) -> xr.Dataset:
-    def solved(draws: dict[str, Any]) -> Any:
-        part = replace(here, **draws)
-        optimal = part.loss_optimal()
-        low, high = part.brackets()
-        # An optimum at the edge of all sizes is none, unless the budget itself is the edge.
-        inside = (optimal > low + _EDGE) & ((optimal < high - _EDGE) | (part.fixed_tokens is not None))
-        solutions = [problem.solve(part, optimal, base) for problem in all_problems]
-        at_optimum = _quantities(part, optimal, optimal)
-        chosen = [_quantities(part, ln_size, optimal) for ln_size, _, _ in solutions]
-        feasible = [ok & inside & inside[:, base][:, None] for _, ok, _ in solutions]
-        return at_optimum, chosen, feasible, [bound for _, _, bound in solutions]
-
-    draws = {"parameters": here.parameters, "cost_draws": here.cost_draws, "misfit": here.misfit, "reach": here.reach}
-    at_optimum, chosen, feasible, bounds = jax.tree.map(np.asarray, jax.jit(solved)(draws))
-    feasible = np.stack(feasible).transpose(0, 2, 1)
+def _solved(found: Solutions, problems: tuple[Problem, ...], scenario: Scenario) -> dict[str, Any]:
+    """Each draw's own solutions, of each expert count the best of its architectures."""
     dims = ("problem", "num_experts", "sample")
-    variables: dict[str, Any] = {"feasible": (dims, feasible)}
-    for name in chosen[0]:
-        values = np.stack([one[name] for one in chosen]).transpose(0, 2, 1)
-        variables[name] = (dims, np.where(feasible, values, np.nan), {"units": UNITS[name]})
-    for name in ("n_dense", "n_active", "n_total", "tokens", "loss", "serving_usd_per_million_tokens", "train_usd"):
-        variables[f"loss_optimal_{name}"] = (dims[1:], at_optimum[name].T, {"units": UNITS[name]})
-    variables["bound"] = (("problem", "sample"), np.stack(bounds))
-    return xr.Dataset(variables)
+    counts = np.array([one.num_experts for one in scenario.candidates])
+    variants = [np.flatnonzero(counts == count) for count in scenario.choices.num_experts]
+    feasible, chosen, bounds = [], [], []
+    for problem, values, ok in zip(problems, found.chosen, found.feasible, strict=True):
+        best = _best_variants(np.where(ok, values[problem.objective], np.inf), variants)
+        feasible.append(_taken(ok, best))
+        chosen.append({name: np.where(feasible[-1], _taken(value, best), np.nan) for name, value in values.items()})
+        bar = np.full(len(ok), np.nan) if problem.bar is None else getattr(found.bars, problem.bar)
+        bounds.append(bar)
+    variables: dict[str, Any] = {"feasible": (dims, np.stack(feasible)), "bound": (("problem", "sample"), np.stack(bounds))}
+    unasked = {"epochs"} if scenario.limits.unique_tokens is None else set()
+    unasked |= {"lifetime_flop", "lifetime_usd"} if scenario.serving.lifetime_tokens is None else set()
+    for name, unit in {**UNITS, LEVERAGE: "dense FLOP / FLOP at equal loss"}.items():
+        known = [one[name] for one in chosen if name in one]
+        if known and name not in unasked:
+            nothing = np.full_like(known[0], np.nan)
+            variables[name] = (dims, np.stack([one.get(name, nothing) for one in chosen]), {"units": unit})
+    best = _best_variants(found.optimal["loss"], variants)
+    for name in _AT_OPTIMUM:
+        variables[f"loss_optimal_{name}"] = (dims[1:], _taken(found.optimal[name], best), {"units": UNITS[name]})
+    variables["bar_loss"] = ("sample", found.bars.loss, {"units": UNITS["loss"]})
+    serving = "serving_usd_per_million_tokens"
+    variables[f"bar_{serving}"] = ("sample", getattr(found.bars, serving), {"units": UNITS[serving]})
+    variables["usd_per_nat"] = ("sample", found.usd_per_nat, {"units": "USD of training per nat/token"})
+    return variables
 
 
-def _quantities(part: Landscape, ln_size: Any, optimal: Any) -> dict[str, Any]:
-    training, draws = part.scenario.training, part.cost_draws
-    run = part.family.run(jnp.exp(ln_size), part.tokens(ln_size), part.num_experts)
-    serving = part.serving(ln_size)
-    train_flop = part.train_flop(ln_size)
-    usd = training_usd(
-        train_flop,
-        peak_flop_per_s=accelerator_named(training.accelerator).peak_flop_per_s,
-        **draws["training"],
-    )
-    return {
-        "n_dense": run["n_dense"],
-        "n_active": run["n_active"],
-        "n_total": run["n_total"],
-        "tokens": run["tokens"],
-        "loss": part.loss(ln_size),
-        "serving_usd_per_million_tokens": serving.usd_per_million_tokens,
-        "n_gpus": serving.n_gpus,
-        "batch": serving.batch,
-        "train_flop": train_flop,
-        "train_usd": usd,
-        "over_training_ratio": run["tokens"] / part.tokens(optimal),
-        "size_ratio": jnp.exp(ln_size - optimal),
+def _best_variants(values: np.ndarray, variants: list[np.ndarray]) -> np.ndarray:
+    """Candidate of the least value among those of each expert count, shape (num_experts, sample)."""
+    return np.stack([own[np.argmin(np.where(np.isnan(values[:, own]), np.inf, values[:, own]), axis=1)] for own in variants])
+
+
+def _taken(values: np.ndarray, best: np.ndarray) -> np.ndarray:
+    return np.take_along_axis(values, best.T, axis=1).T
+
+
+def _options(solver: Solver, standing: list[Standing], found: Solutions, fixed: list[Fixed]) -> dict[str, Any]:
+    scenario = solver.laws[0].scenario
+    sizes = [
+        _option_sizes(problem, solver.laws[0], own, ok, fares)
+        for problem, own, ok, fares in zip(solver.problems, found.chosen, found.feasible, fixed, strict=True)
+    ]
+    tokens = [solver.fixed_tokens(problem, size, standing) for problem, size in zip(solver.problems, sizes, strict=True)]
+    fared: list[Options] = solver.options(sizes, tokens, standing)
+    each = _AROUND * 2 + 1 + _AMONG
+    dims = ("problem", "option", "sample")
+
+    def flat(values: np.ndarray) -> np.ndarray:
+        return values.reshape(len(values), -1).T
+
+    variables: dict[str, Any] = {
+        "option_n_dense": (dims[:2], np.exp(np.stack(sizes)).reshape(len(sizes), -1), {"units": UNITS["n_dense"]}),
+        "option_tokens": (dims[:2], np.stack(tokens).reshape(len(sizes), -1), {"units": UNITS["tokens"]}),
+        "option_met": (dims, np.stack([flat(one.met) for one in fared])),
     }
+    for name in ("objective", "loss", "serving_usd_per_million_tokens", "train_usd"):
+        unit = {"units": UNITS[name]} if name in UNITS else {}
+        # Single precision: seven digits of what is compared to three.
+        values = np.stack([flat(getattr(one, name)) for one in fared]).astype(np.float32)
+        variables[f"option_{name}"] = (dims, values, unit)
+    for name in ("num_experts", "top_k", "granularity"):
+        variables[f"option_{name}"] = ("option", np.repeat([getattr(one, name) for one in scenario.candidates], each))
+    if scenario.serving.lifetime_tokens is not None:
+        served = np.concatenate([np.ravel(here.cost_draws["lifetime_tokens"]) for here in solver.laws])
+        variables["lifetime_tokens"] = ("sample", served, {"units": "output tokens"})
+    return variables
+
+
+def _option_sizes(problem: Problem, here: Landscape, own: dict[str, Any], feasible: Any, fares: Fixed) -> np.ndarray:
+    """ln sizes of options, shape (K, M): around the best fixed size, and what draws find best; each in a shape of whole numbers."""
+    scenario, known = here.scenario, grid()
+    given = problem.sizes(here)
+    if given is not None:
+        return np.repeat(np.asarray(given)[0][:, None], 2 * _AROUND + 1 + _AMONG, axis=1)
+    rows = []
+    for number, candidate in enumerate(here.candidates):
+        objective, met = (np.asarray(values[number]) for values in fares)
+        sure = met >= scenario.tolerance.probability
+        # Without a size that is sure enough, the surest: how sure that is stands beside it.
+        best = int(np.nanargmin(np.where(sure, objective, np.inf)) if sure.any() else np.argmax(met))
+        around = known[np.clip(np.arange(best - _AROUND, best + _AROUND + 1), 0, len(known) - 1)]
+        sizes = np.log(own["n_dense"][:, number][feasible[:, number]])
+        among = np.quantile(sizes, np.linspace(0.02, 0.98, _AMONG)) if len(sizes) else np.full(_AMONG, known[best])
+        shaped = [
+            scenario.architecture.shape(float(size), *candidate).n_dense for size in np.exp(np.concatenate([around, among]))
+        ]
+        rows.append(np.log(shaped))
+    return np.stack(rows)
 
 
 def save_plan(found: xr.Dataset, path: str | Path) -> None:
@@ -154,7 +201,7 @@ def load_plan(path: str | Path, *, of: xr.DataTree | None = None) -> xr.Dataset:
     Raises
     ------
     InputError
-        The file is missing, damaged, not a plan, or was not made from the fit ``of``.
+        The file is missing, damaged, not a plan, of another version's format, or was not made from the fit ``of``.
     """
     if not Path(path).is_file():
         raise InputError("no such file", file=path, cure="make a plan with `bayesmoe plan`")
@@ -164,6 +211,12 @@ def load_plan(path: str | Path, *, of: xr.DataTree | None = None) -> xr.Dataset:
         raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path, cure="make a plan again") from error
     if "scenario" not in found.attrs:
         raise InputError("is not a plan of bayesmoe", file=path, cure="make one with `bayesmoe plan`")
+    if found.attrs["format"] != FORMAT:
+        raise InputError(
+            f"has plan format {found.attrs['format']}, and this version reads {FORMAT}",
+            file=path,
+            cure=f"plan again, or read it with bayesmoe {found.attrs['bayesmoe_version']}",
+        )
     if of is not None and found.attrs["fit_sha256"] != fingerprint(of):
         raise InputError("was made from another fit", file=path, cure="give the fit it was planned on, or plan again")
     return found

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -17,20 +18,39 @@ from bayesmoe.specs import read_toml, spec
 _HALF = 0.5
 
 
+Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+
+
 @spec
 class ChoicesSpec:
-    """Expert counts to choose from, the count that sets the bar, and the group of runs whose law is meant."""
+    """What there is to choose.
 
-    num_experts: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 4, 8, 16, 32)
+    Parameters
+    ----------
+    num_experts : tuple of int
+        Expert counts.
+    base_num_experts : int
+        The count that sets the bar.
+    top_k, granularity : tuple, optional
+        Experts per token and granularities; the architecture's own where left out.
+    group : str, optional
+        Group of runs whose law is meant, or "new".
+    """
+
+    num_experts: Counts = (1, 4, 8, 16, 32)
     base_num_experts: Annotated[int, Field(ge=1)] = 4
+    top_k: Counts | None = None
+    granularity: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
     group: str | None = None
 
     @model_validator(mode="after")
     def _base_is_a_choice(self) -> ChoicesSpec:
         if self.base_num_experts not in self.num_experts:
             raise ValueError("base_num_experts must be one of num_experts")
-        if len(set(self.num_experts)) != len(self.num_experts):
-            raise ValueError("num_experts must not repeat a count")
+        for name in ("num_experts", "top_k", "granularity"):
+            values = getattr(self, name) or ()
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name} must not repeat a {'count' if name == 'num_experts' else 'value'}")
         return self
 
 
@@ -45,30 +65,94 @@ class ArchitectureSpec:
     width_times_layers: Quantity = Field(default_factory=lambda: Uncertain(median=0.045, log_sd=0.15))
     kv_share: Share = 1.0
 
-    def family(self) -> Family:
-        """The family of architectures."""
-        return Family(self.moe_share, float(self.top_k), self.granularity, self.shared_experts)
+    def family(self, top_k: Any = None, granularity: Any = None) -> Family:
+        """The family of architectures, with other experts per token or granularity where they are given."""
+        top_k, granularity = self.top_k if top_k is None else top_k, self.granularity if granularity is None else granularity
+        return Family(self.moe_share, 1.0 * top_k, 1.0 * granularity, self.shared_experts)
 
-    def shape(self, n_dense: float, num_experts: int) -> Shape:
+    def shape(self, n_dense: float, num_experts: int, top_k: int | None = None, granularity: float | None = None) -> Shape:
         """A shape in whole numbers near a size: experts in every second layer, or in all but the first where they hold more than half."""
         return shape_of_size(
             max(n_dense, 1e6),
             num_experts,
             rule="yun" if self.moe_share < _HALF else "ling",
-            top_k=self.top_k,
-            granularity=self.granularity,
+            top_k=top_k or self.top_k,
+            granularity=granularity or self.granularity,
             shared_experts=round(self.shared_experts),
             mu=middle(self.width_times_layers),
         )
 
 
 @spec
+class LimitsSpec:
+    """Bounds that problems read, and those that hold for every problem.
+
+    Parameters
+    ----------
+    loss_nats, serving_usd_per_million_tokens : float, optional
+        The bar of loss and of serving cost; the base's at its loss optimum where left out.
+    memory_bytes, cached_tokens : float, optional
+        Total memory, and the tokens cached beside the weights, of ``memory_limited``.
+    n_total_parameters : float, optional
+        Total parameters, the same for all, of ``equal_resources``.
+    output_tokens_per_s : float, optional
+        Demand that the fleet of ``fixed_hardware`` meets.
+    unique_tokens, max_epochs : float
+        Training tokens of every problem are at most their product.
+    constraints : tuple of str
+        Expressions that every solution satisfies; see :mod:`bayesmoe.planning.expression`.
+    """
+
+    loss_nats: Positive | None = None
+    serving_usd_per_million_tokens: Positive | None = None
+    memory_bytes: Positive | None = None
+    cached_tokens: Annotated[float, Field(ge=0)] = 0.0
+    n_total_parameters: Positive | None = None
+    output_tokens_per_s: Positive | None = None
+    unique_tokens: Positive | None = None
+    max_epochs: Positive = 1.0
+    constraints: tuple[str, ...] = ()
+
+    @property
+    def most_tokens(self) -> float:
+        """Most training tokens; infinite where data are not limited."""
+        return float("inf") if self.unique_tokens is None else self.unique_tokens * self.max_epochs
+
+
+@spec
+class ValueSpec:
+    """What a loss is worth.
+
+    Parameters
+    ----------
+    usd_per_nat : float, optional
+        USD that a loss lower by one nat is worth; what compute buys it for at the margin where left out.
+    """
+
+    usd_per_nat: Positive | None = None
+
+
+@spec
 class ToleranceSpec:
-    """When two choices are as good as each other, and how sure feasibility must be."""
+    """When two choices are as good as each other, and how sure a fixed choice must meet its bar."""
 
     loss_nats: Annotated[float, Field(ge=0)] = 0.01
     cost_share: Annotated[float, Field(ge=0)] = 0.05
     probability: Share = 0.9
+
+
+class Candidate(NamedTuple):
+    """An architecture to choose, up to its size.
+
+    Attributes
+    ----------
+    num_experts, top_k, granularity : number
+        E, K and G.
+    """
+
+    num_experts: int
+    top_k: int
+    granularity: float
 
 
 @spec
@@ -80,19 +164,35 @@ class Scenario:
     name: str = "unnamed"
     choices: ChoicesSpec = Field(default_factory=ChoicesSpec)
     architecture: ArchitectureSpec = Field(default_factory=ArchitectureSpec)
+    limits: LimitsSpec = Field(default_factory=LimitsSpec)
+    value: ValueSpec = Field(default_factory=ValueSpec)
     tolerance: ToleranceSpec = Field(default_factory=ToleranceSpec)
+    problems: Annotated[tuple[str, ...], Field(min_length=1)] = ("cheapest_serving", "lowest_loss")
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _experts_suffice(self) -> Scenario:
         routed = [count for count in self.choices.num_experts if count > 1]
-        if routed and self.architecture.top_k > min(routed):
+        fewest = min(self.choices.top_k or (self.architecture.top_k,))
+        if routed and fewest > min(routed):
             raise InputError(
                 f"must be at most the smallest routed expert count ({min(routed)})",
-                column="architecture.top_k",
-                value=self.architecture.top_k,
+                column="choices.top_k" if self.choices.top_k else "architecture.top_k",
+                value=fewest,
             )
         return self
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every architecture to choose from, by expert count; a dense model has no experts per token and no granularity to choose."""
+        choices, own = self.choices, self.architecture
+        variants = list(itertools.product(choices.top_k or (own.top_k,), choices.granularity or (own.granularity,)))
+        return tuple(
+            Candidate(count, top_k, granularity)
+            for count in choices.num_experts
+            for top_k, granularity in (variants if count > 1 else variants[:1])
+            if top_k <= count or count == 1
+        )
 
 
 def read_scenario(path: str | Path) -> Scenario:

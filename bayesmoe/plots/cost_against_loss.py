@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import PROBLEM_LABELS, PROBLEM_MARKERS, expert_colours, new_figure
+from bayesmoe.plots.style import LOSS_OPTIMUM, PROBLEM_LABELS, PROBLEM_MARKERS, expert_colours, new_figure
 
 
 def cost_against_loss(risk: xr.Dataset) -> Figure:
@@ -19,8 +19,9 @@ def cost_against_loss(risk: xr.Dataset) -> Figure:
     """
     figure, axes = new_figure(height=4.4)
     cost, loss = "serving_usd_per_million_tokens", "loss"
-    points = {"loss_optimal": (risk[f"loss_optimal_{cost}"], risk[f"loss_optimal_{loss}"])}
-    points |= {str(name): (risk[cost].sel(problem=name), risk[loss].sel(problem=name)) for name in risk["problem"].values}
+    points = {LOSS_OPTIMUM: (risk[f"loss_optimal_{cost}"], risk[f"loss_optimal_{loss}"])}
+    others = [str(name) for name in risk["problem"].values if name != LOSS_OPTIMUM]
+    points |= {name: (risk[cost].sel(problem=name), risk[loss].sel(problem=name)) for name in others}
     colours = expert_colours(risk.sizes["num_experts"])
     for name, (costs, losses) in points.items():
         for i, experts in enumerate(risk["num_experts"].values):

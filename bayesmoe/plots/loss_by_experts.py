@@ -5,7 +5,16 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import PROBLEM_COLOURS, PROBLEM_LABELS, PROBLEM_MARKERS, banded, expert_axis, new_figure
+from bayesmoe.plots.style import (
+    LOSS_OPTIMUM,
+    PROBLEM_COLOURS,
+    PROBLEM_LABELS,
+    PROBLEM_MARKERS,
+    banded,
+    beside,
+    expert_axis,
+    new_figure,
+)
 
 
 def loss_by_experts(risk: xr.Dataset) -> Figure:
@@ -18,11 +27,11 @@ def loss_by_experts(risk: xr.Dataset) -> Figure:
     """
     figure, axes = new_figure()
     positions = expert_axis(axes, risk["num_experts"].values.tolist())
-    series = {"loss_optimal": risk["loss_optimal_loss"]}
-    series |= {str(name): risk["loss"].sel(problem=name) for name in risk["problem"].values}
+    series = {LOSS_OPTIMUM: risk["loss_optimal_loss"]}
+    series |= {str(name): risk["loss"].sel(problem=name) for name in risk["problem"].values if name != LOSS_OPTIMUM}
     for i, (name, values) in enumerate(series.items()):
         low, middle, high = (values.isel(quantile=q).values for q in range(3))
-        x = [p + 0.18 * (i - 1) for p in positions]
+        x = [p + beside(len(series), i) for p in positions]
         banded(
             axes, x, low, middle, high, color=PROBLEM_COLOURS[name], marker=PROBLEM_MARKERS[name], label=PROBLEM_LABELS[name]
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import PROBLEM_COLOURS, PROBLEM_LABELS, PROBLEM_MARKERS, banded, expert_axis, new_figure
+from bayesmoe.plots.style import PROBLEM_COLOURS, PROBLEM_LABELS, PROBLEM_MARKERS, banded, beside, expert_axis, new_figure
 
 
 def over_training(risk: xr.Dataset) -> Figure:
@@ -20,7 +20,7 @@ def over_training(risk: xr.Dataset) -> Figure:
     positions = expert_axis(axes, risk["num_experts"].values.tolist())
     for i, name in enumerate(str(name) for name in risk["problem"].values):
         low, middle, high = (risk["over_training_ratio"].sel(problem=name).isel(quantile=q).values for q in range(3))
-        x = [p + 0.2 * (i - 0.5) for p in positions]
+        x = [p + beside(risk.sizes["problem"], i) for p in positions]
         banded(
             axes, x, low, middle, high, color=PROBLEM_COLOURS[name], marker=PROBLEM_MARKERS[name], label=PROBLEM_LABELS[name]
         )

@@ -9,13 +9,26 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 INK = "#1b1b1b"
-PROBLEM_COLOURS = {"cheapest_serving": "#0072b2", "lowest_loss": "#d55e00", "loss_optimal": "#6b6b6b"}
-PROBLEM_MARKERS = {"cheapest_serving": "o", "lowest_loss": "s", "loss_optimal": "D"}
+_OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6d1f", "#000000")
+LOSS_OPTIMUM = "loss_optimal"
 PROBLEM_LABELS = {
+    LOSS_OPTIMUM: "loss-optimal",
     "cheapest_serving": "cheapest serving at bounded loss",
     "lowest_loss": "lowest loss at bounded serving cost",
-    "loss_optimal": "loss-optimal",
+    "lifetime_cost": "cheapest life at a loss target",
+    "lifetime_flop": "fewest lifetime FLOP at a loss target",
+    "memory_limited": "lowest loss in a memory",
+    "equal_resources": "lowest loss at equal resources",
+    "fixed_hardware": "lowest loss served in time",
+    "efficiency_leverage": "most efficiency leverage",
 }
+PROBLEM_COLOURS = dict(zip(PROBLEM_LABELS, ("#6b6b6b", *_OKABE_ITO), strict=True))
+PROBLEM_MARKERS = dict(zip(PROBLEM_LABELS, "DosvP^X<>", strict=True))
+
+
+def beside(count: int, number: int) -> float:
+    """How far to the side the series of that number stands of a category that several share."""
+    return 0.7 / max(count, 3) * (number - (count - 1) / 2)
 
 
 def new_figure(width: float = 6.4, height: float = 3.8) -> tuple[Figure, Any]:

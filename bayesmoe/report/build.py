@@ -21,8 +21,9 @@ from bayesmoe.files import write_text, written_whole
 from bayesmoe.inference.members import AVERAGE, members
 from bayesmoe.laws import all_laws
 from bayesmoe.planning.plan import scenario_of
+from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.risk import times_beyond, without_each_law
-from bayesmoe.report import text
+from bayesmoe.report import plan_text, text
 
 _DPI = 130
 
@@ -115,6 +116,7 @@ def build_report(
     return environment.get_template("report.html.jinja").render(
         style=style,
         text=text,
+        plan_text=plan_text,
         gate=gate if risk is None else with_extrapolation(gate, times_beyond(fit, risk)),
         images=images,
         notes=notes(fit, risk),
@@ -125,7 +127,7 @@ def build_report(
         law=text.laws({name: member.weight for name, member in members(fit).items()}),
         shown=heaviest(fit).attrs["law"],
         laws=_law_rows(fit, plan),
-        problems=[text.TITLES[str(name)] for name in plan["problem"].values] if plan is not None else [],
+        problems=[plan_text.TITLES[str(name)] for name in plan["problem"].values] if plan is not None else [],
         simulated=bool(fit.attrs["data_simulated"]),
         parameters=_parameter_rows(heaviest(fit)),
         data_notes=json.loads(fit.attrs["data_notes"]),
@@ -152,15 +154,13 @@ def _data_uri(figure: Figure) -> str:
 
 
 def _decisions(plan: xr.Dataset, risk: xr.Dataset) -> list[dict[str, Any]]:
-    base = scenario_of(plan).choices.base_num_experts
+    scenario = scenario_of(plan)
     found = []
     for problem in (str(name) for name in risk["problem"].values):
-        part = risk.sel(problem=problem)
+        part, objective = risk.sel(problem=problem), problem_named(problem).objective
         rows = []
         for count in part["num_experts"].values:
             row = part.sel(num_experts=count)
-            in_loss = problem == "lowest_loss"
-            regret = float(row["expected_regret"])
             rows.append(
                 {
                     "experts": text.experts(int(count)),
@@ -173,15 +173,22 @@ def _decisions(plan: xr.Dataset, risk: xr.Dataset) -> list[dict[str, Any]]:
                     "serving": text.band_of(row["serving_usd_per_million_tokens"]),
                     "feasible": text.percent(float(row["p_feasible"])),
                     "best": text.percent(float(row["p_best"])),
-                    "regret": "–" if regret != regret else f"{regret:.3f} nats" if in_loss else f"USD {regret:.3f} per M",
+                    "regret": plan_text.regret(objective, float(row["expected_regret"])),
                 }
             )
-        choice, shape = int(part["choice"]), ""
+        choice, shape = int(part["fixed_choice"]), ""
         if choice:
-            size = float(part["n_dense"].sel(num_experts=choice, quantile=0.5))
-            shape = text.shape(scenario_of(plan).architecture.shape(size, choice))
+            row = part.sel(num_experts=choice)
+            size, top_k, granularity = (float(row[f"fixed_{name}"]) for name in ("n_dense", "top_k", "granularity"))
+            shape = plan_text.shape(scenario.architecture.shape(size, choice, round(top_k), granularity))
         found.append(
-            {"title": text.TITLES[problem], "text": text.decision(problem, part, base), "shape": shape, "rows": rows}
+            {
+                "title": plan_text.TITLES[problem],
+                "signed": plan_text.signed(problem, part, scenario),
+                "shape": shape,
+                "text": plan_text.decision(problem, part, scenario),
+                "rows": rows,
+            }
         )
     return found
 
@@ -199,7 +206,7 @@ def _law_rows(fit: xr.DataTree, plan: xr.Dataset | None) -> list[dict[str, Any]]
         plans = []
         if name in without:
             for problem in without[name]["problem"].values:
-                plans.append(text.brief(without[name].sel(problem=problem)))
+                plans.append(plan_text.brief(without[name].sel(problem=problem)))
         weight, spread = float(own["weight"]), float(own["weight_sd"])
         rows.append(
             {
@@ -227,7 +234,7 @@ def _scenario_rows(plan: xr.Dataset) -> list[tuple[str, str]]:
         else "free"
     )
     return [
-        ("Training budget", f"{training.budget_flop:.3g} FLOP, counted as {training.flop_rule}"),
+        ("Training budget", f"{plan_text.budget(scenario)}, counted as {training.flop_rule}"),
         (
             "Training fleet",
             f"{training.accelerator}, MFU {_quantity(training.mfu)}, USD {_quantity(price_of(training))} per GPU hour",

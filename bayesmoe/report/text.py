@@ -1,4 +1,4 @@
-"""All prose of the report and of the terminal, with numbers rounded to their uncertainty."""
+"""Prose of the report and of the terminal on fits and gates, and numbers rounded to their uncertainty."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ from typing import Any
 
 import xarray as xr
 
-from bayesmoe.architecture import Shape
 from bayesmoe.units import short, significant
 
-TITLES = {
-    "cheapest_serving": "Cheapest serving at bounded loss",
-    "lowest_loss": "Lowest loss at bounded serving cost",
-}
 BAND_NOTE = "Numbers are medians with the 90% band in brackets: the truth lies outside in one case of ten if the law holds."
 SIMULATED = "Simulated data: the losses come from a published law, not from training. Nothing here is about real models."
 AVERAGED = (
@@ -96,58 +91,6 @@ def listed(counts: Iterable[int]) -> str:
     return joined if names[-1] == "dense" else f"{joined} experts"
 
 
-def decision(problem: str, part: xr.Dataset, base: int) -> str:
-    """The decision of one problem in one paragraph.
-
-    Parameters
-    ----------
-    problem : str
-        Its name.
-    part : Dataset
-        The plan's risk for that problem.
-    base : int
-        Expert count that set the bar.
-    """
-    choice = int(part["choice"])
-    bar = f"the loss-optimal {base}-expert model" if base > 1 else "the loss-optimal dense model"
-    goal = f"as good as {bar}" if problem == "cheapest_serving" else f"no dearer to serve than {bar}"
-    if choice == 0:
-        chances = ", ".join(
-            f"{experts(int(e))} {percent(float(part['p_feasible'].sel(num_experts=e)))}" for e in part["num_experts"].values
-        )
-        return f"No expert count is {goal} with the asked-for probability. Chance of meeting it: {chances}."
-    row = part.sel(num_experts=choice)
-    near = [int(e) for e in part["num_experts"].values[part["near_optimal"].values]]
-    others = [e for e in near if e != choice]
-    alternatives = (
-        f" Equally good within the tolerance: {listed(others)}." if others else " No other count is within the tolerance."
-    )
-    return (
-        f"{experts(choice).capitalize()}, {band_of(row['n_dense'], large=True)} backbone parameters "
-        f"({short(float(row['n_total'].sel(quantile=0.5)))} in all), {band_of(row['tokens'], large=True)} tokens, over-trained "
-        f"{band_of(row['over_training_ratio'])} times; {goal} in {percent(float(row['p_feasible']))} of draws. Loss "
-        f"{band_of(row['loss'])} nats per token, serving USD {band_of(row['serving_usd_per_million_tokens'])} per million output "
-        f"tokens, training USD {band_of(row['train_usd'], large=True)}. Best of all counts in {percent(float(row['p_best']))} of "
-        f"draws.{alternatives}"
-    )
-
-
-def shape(found: Shape) -> str:
-    """A shape of the chosen size, to start a training configuration from."""
-    parts = [f"{found.num_layers} layers of width {found.d_model:,}", f"{found.attention.num_heads} heads"]
-    if found.d_ff is not None and found.num_moe_layers < found.num_layers:
-        parts.append(f"feed-forward width {found.d_ff:,}")
-    if found.experts is not None:
-        shared = f" and {found.experts.d_shared:,} shared" if found.experts.d_shared else ""
-        parts.append(
-            f"{found.experts.num_experts} experts of width {found.experts.d_expert:,}{shared}, {found.experts.top_k} a token, in "
-            f"{found.num_moe_layers} of the layers"
-        )
-    return (
-        f"A shape near the median size: {', '.join(parts)} ({short(found.n_dense)} backbone, {short(found.n_total)} in all)."
-    )
-
-
 def extrapolation(ratios: dict[str, float], *, far: bool) -> str:
     """How far the chosen model lies beyond the runs, and whether the gate finds that too far."""
     names = {
@@ -200,15 +143,6 @@ def misfit(axis: str, own: xr.Dataset) -> str:
     return f"{axis} {100 * float(own['shift'].mean()):+.0f}% ± {100 * float(own['growth'].median()):.0f}%"
 
 
-def brief(part: xr.Dataset) -> str:
-    """A choice in a few words, for a table of plans."""
-    choice = int(part["choice"])
-    if not choice:
-        return "none meets the constraint"
-    row = part.sel(num_experts=choice)
-    return f"{experts(choice)}, backbone {band_of(row['n_dense'], large=True)}, tokens {band_of(row['tokens'], large=True)}"
-
-
 def _times(ratio: float) -> str:
     return f"{significant(ratio)}×"
 
@@ -241,133 +175,3 @@ def approximate(method: str) -> str:
     if method == "mcmc":
         return ""
     return f"Approximate posterior ({method}, importance-resampled): good for a look, sample with --method mcmc before you sign."
-
-
-_COSTS = {
-    "weight_bytes": ("weights", 1e9, "GB"),
-    "memory_bytes": ("weights and cache", 1e9, "GB"),
-    "n_gpus": ("GPUs of a replica", 1.0, ""),
-    "batch": ("requests together", 1.0, ""),
-    "tpot_s": ("time per output token", 1e-3, "ms"),
-    "ttft_s": ("time to first token", 1e-3, "ms"),
-    "output_tokens_per_s_per_gpu": ("output tokens per second and GPU", 1.0, ""),
-    "serving_usd_per_million_tokens": ("serving, per million output tokens", 1.0, "USD"),
-    "train_tokens": ("training tokens that the budget buys", 1e9, "billion"),
-    "train_usd": ("training", 1.0, "USD"),
-    "lifetime_usd": ("training and serving, in all", 1.0, "USD"),
-}
-_TERMS = {
-    "layer": "launching layers",
-    "moe_layer": "launching experts",
-    "hop": "waiting for other GPUs",
-    "memory": "reading weights and cache",
-    "compute": "arithmetic",
-    "prefill": "reading prompts",
-    "communication": "traffic between GPUs",
-}
-_NODE = 8
-_WHOLE = ("n_gpus", "batch")
-_LIMITS = {
-    "speed": "a latency that is not known bounds the batch",
-    "memory": "memory bounds the batch",
-    "max_batch": "the cap on the batch bounds it",
-    "max_tpot_s": "the target for time per output token bounds the batch",
-    "max_ttft_s": "the target for time to first token bounds the batch",
-}
-
-
-def costs(found: xr.Dataset) -> str:
-    """Bands on what architectures cost, as :func:`bayesmoe.costs.cost.bands` gives them."""
-    lines = []
-    for i, name in enumerate(found["architecture"].values):
-        part = found.isel(architecture=i)
-        chance = float(part["p_feasible"])
-        limit = str(part["commonest_limit"].item())
-        lines.append(f"{name}: {_served(chance, limit)}")
-        for quantity, (label, unit, suffix) in _COSTS.items():
-            if quantity not in part or not math.isfinite(float(part[quantity][1])):
-                continue
-            low, middle, high = (float(value) / unit for value in part[quantity].values)
-            said = band(low, middle, high, large=middle >= 1e4)
-            if quantity in _WHOLE:
-                said = f"{middle:.0f}" + (f" ({low:.0f}–{high:.0f})" if round(low) < round(high) else "")
-            lines.append(f"  {label:<38} {said} {suffix}".rstrip())
-        shares = {_TERMS[str(term)]: float(part["term_share"].sel(term=term)) for term in part["term"].values}
-        if math.isfinite(sum(shares.values())):
-            largest = sorted(shares.items(), key=lambda one: -one[1])[:3]
-            lines.append(f"  {'a step goes into':<38} " + ", ".join(f"{name} {percent(share)}" for name, share in largest))
-    if "n_gpus" in found and float(found["n_gpus"].max()) > _NODE:
-        lines.append(
-            f"More than {_NODE} GPUs are taken to be linked as within a node: between nodes, latency and price are higher."
-        )
-    return "\n".join(
-        [*lines, f"{BAND_NOTE.replace(' if the law holds', '')} GPUs and batch are those that are cheapest in each draw."]
-    )
-
-
-def _served(chance: float, limit: str) -> str:
-    if chance == 0.0:
-        why = {
-            "memory": "it does not fit into the memory of the most GPUs allowed",
-            "max_batch": "the cap on the batch is below one request",
-            "speed": "it fits, but a step takes forever or its latency was not measured",
-            "max_tpot_s": "not even one request meets the target for time per output token",
-            "max_ttft_s": "not even one request meets the target for time to first token",
-        }
-        return f"P(feasible) = 0: {why[limit]}."
-    said = percent(chance)
-    only = "" if chance == 1.0 else " Serving numbers hold in the draws in which it is."
-    return f"P(feasible) {said if said[0] in '<>' else f'= {said}'}; {_LIMITS[limit]}.{only}"
-
-
-def calibration(found: xr.DataTree, path: Any) -> str:
-    """What a calibration of the roofline found."""
-    posterior = found["posterior"].to_dataset()
-    between, within = (float(posterior[name].median()) for name in ("between_models", "within"))
-    models = ", ".join(map(str, posterior["architecture"].values))
-    return (
-        f"{found.attrs['points']} points of {models}; worst R-hat {found.attrs['rhat']:.3f}, {found.attrs['divergences']} divergences.\n"
-        f"A model that was not measured is off by a factor of e^±{between:.2f} (one sd), and a deployment by e^±{within:.2f} more.\n"
-        f"calibration in {path}; name it in a scenario as serving.calibration"
-    )
-
-
-def ten_lines(summary: xr.Dataset, document: dict[str, Any], note: str, report: str) -> list[str]:
-    """The end of the demo: ten lines on which a planner can act.
-
-    Parameters
-    ----------
-    summary : Dataset
-        Risk of the plan.
-    document : dict
-        The plan as JSON.
-    note : str
-        How far the choice lies beyond the runs.
-    report : str
-        Where the report lies.
-    """
-    lines = [
-        f"{document['data_origin']}{' (SIMULATED)' if document['data_simulated'] else ''}: law {document['law']}, "
-        f"gate {document['gate']}, budget {document['budget_flop']:.3g} FLOP, {document['draws']} draws"
-    ]
-    for name, problem in document["problems"].items():
-        part = summary.sel(problem=name)
-        choice = problem["choice_num_experts"]
-        if choice is None:
-            lines += [
-                f"{TITLES[name]}: no expert count meets the constraint",
-                "  loosen the budget or the constraint",
-                "",
-                "",
-            ]
-            continue
-        row = part.sel(num_experts=choice)
-        lines += [
-            f"{TITLES[name]}: train {experts(choice)}",
-            f"  backbone {band_of(row['n_dense'], large=True)}, tokens {band_of(row['tokens'], large=True)}, "
-            f"over-training {band_of(row['over_training_ratio'])}×",
-            f"  loss {band_of(row['loss'])} nats, serving USD {band_of(row['serving_usd_per_million_tokens'])} per M tokens",
-            f"  best in {percent(float(row['p_best']))} of draws, feasible in {percent(float(row['p_feasible']))}; "
-            f"near-optimal: {listed(problem['near_optimal_num_experts'])}",
-        ]
-    return [*lines[:9], f"{note} Report: {report}"]

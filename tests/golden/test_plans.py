@@ -11,7 +11,7 @@ from oracle import Oracle, clark_loss, require_same_plan, yun_loss
 from bayesmoe.inference.fit import fit
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.packaged import packaged_folder
-from bayesmoe.planning.landscape import landscapes
+from bayesmoe.planning.draws import landscapes
 from bayesmoe.planning.plan import plan
 from bayesmoe.planning.scenario import in_group
 

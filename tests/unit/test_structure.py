@@ -123,7 +123,8 @@ def test_jax_is_configured_in_the_command_line_only() -> None:
 def test_public_names_have_docstrings_and_no_forbidden_word(path: Path) -> None:
     tree = ast.parse(path.read_text())
     assert ast.get_docstring(tree)
-    inherited = {"loss", "paper", "centre"} if room(path) == "laws" and path.name != "base.py" else set()
+    told_once = {"laws": {"loss", "paper", "centre"}, "problems": {"require", "sizes", "tokens", "met"}}
+    inherited = told_once.get(path.parent.name, set()) if path.name != "base.py" else set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_") and node.col_offset <= 4:
             nested = isinstance(node, ast.FunctionDef) and node.col_offset == 4 and _inside_function(tree, node)

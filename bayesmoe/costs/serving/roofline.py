@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, Accelerator, Precision
@@ -49,7 +50,12 @@ def expert_hit_share(batch: Any, num_experts: Any, top_k: Any) -> Any:
 
     Routing is taken as independent and uniform, so this is an upper bound on average (Erdil 2025, arXiv:2506.04645, Eq. 22).
     """
-    return -jnp.expm1(batch * jnp.log1p(-jnp.minimum(top_k / num_experts, 1.0 - 1e-12)))
+    return -jnp.expm1(batch * _ln_spared(num_experts, top_k))
+
+
+def _ln_spared(num_experts: Any, top_k: Any) -> Any:
+    """ln of the chance that one token spares an expert."""
+    return jnp.log1p(-jnp.minimum(top_k / num_experts, 1.0 - 1e-12))
 
 
 def cache_bytes(model: Served, traffic: Traffic, context_tokens: Any) -> Any:
@@ -117,22 +123,36 @@ def step_terms(
     ----------
     Erdil 2025, arXiv:2506.04645 (distinct experts, Eq. 22); the terms and their sum are this project's.
     """
+    weights = weight_bytes(model, precision) - _OTHER_BYTES * (model.n_embedding - model.n_head)
+    # What a model is made of is computed once, behind the barrier, and not for every number of GPUs.
+    always, routed, spared, cache, decode, prompt, exchanged = jax.lax.optimization_barrier(
+        (
+            weights - BYTES_PER_WEIGHT[precision] * model.n_routed,
+            BYTES_PER_WEIGHT[precision] * model.n_routed,
+            _ln_spared(model.num_experts, model.top_k),
+            cache_bytes(model, traffic, traffic.context_tokens),
+            _decode_flop(model, traffic),
+            _prompt_flop(model, traffic) / traffic.output_tokens,
+            8.0 * model.d_model * model.num_layers,
+        )
+    )
     if reads == "active":
         touched = jnp.minimum(model.top_k / model.num_experts, 1.0)
     else:
-        touched = 1.0 if reads == "all" else expert_hit_share(1.0 + evenness * (batch - 1.0), model.num_experts, model.top_k)
-    weights = BYTES_PER_WEIGHT[precision] * (model.n_total - model.n_routed * (1.0 - touched)) + _OTHER_BYTES * model.n_head
-    cache = batch * cache_bytes(model, traffic, traffic.context_tokens) * replication(model, n_gpus)
-    arriving = batch / traffic.output_tokens
-    return (
-        model.num_layers + 0.0 * batch * n_gpus,
-        model.num_moe_layers + 0.0 * batch * n_gpus,
-        model.num_layers * jnp.log2(n_gpus) + 0.0 * batch,
-        (weights + cache) / (n_gpus * accelerator.bandwidth_bytes_per_s),
-        _decode_flop(model, traffic) * batch / (n_gpus * accelerator.peak(precision)),
-        arriving * prefill_s(model, n_gpus, traffic, accelerator),
-        8.0 * batch * model.d_model * model.num_layers * (n_gpus - 1.0) / n_gpus / accelerator.link_bytes_per_s,
+        touched = 1.0 if reads == "all" else 1.0 - jnp.exp((1.0 + evenness * (batch - 1.0)) * spared)
+    # Few numbers are divided, those of GPUs, and many multiplied: a division costs as much as ten products.
+    per_gpu = 1.0 / n_gpus
+    terms = (
+        model.num_layers,
+        model.num_moe_layers,
+        model.num_layers * jnp.log2(n_gpus),
+        (always + routed * touched + batch * cache * replication(model, n_gpus))
+        * (per_gpu / accelerator.bandwidth_bytes_per_s),
+        decode * batch * (per_gpu / accelerator.peak(precision)),
+        prompt * batch * (per_gpu / accelerator.peak_flop_per_s),
+        exchanged * batch * ((n_gpus - 1.0) * per_gpu / accelerator.link_bytes_per_s),
     )
+    return tuple(jnp.broadcast_arrays(*terms))
 
 
 def _decode_flop(model: Served, traffic: Traffic) -> Any:
@@ -143,13 +163,17 @@ def _decode_flop(model: Served, traffic: Traffic) -> Any:
     return 2.0 * (model.n_active + model.n_head) + attention
 
 
-def prefill_s(model: Served, n_gpus: Any, traffic: Traffic, accelerator: Accelerator) -> Any:
-    """Seconds to read one prompt at the peak in 16 bits: ``( 2 p n_active + A p^2/2 + A_w p w' ) / (g F)``, ``w'`` a window as it fills."""
+def _prompt_flop(model: Served, traffic: Traffic) -> Any:
+    """FLOP to read one prompt: ``2 p n_active + A p^2/2 + A_w p w'``, ``w'`` a window as it fills."""
     prompt = traffic.prompt_tokens
     window = jnp.minimum(prompt, model.window_tokens)
     in_window = window * (prompt - 0.5 * window)
-    flop = 2.0 * prompt * model.n_active + 0.5 * model.attention_flop * prompt**2 + model.window_attention_flop * in_window
-    return flop / (n_gpus * accelerator.peak_flop_per_s)
+    return 2.0 * prompt * model.n_active + 0.5 * model.attention_flop * prompt**2 + model.window_attention_flop * in_window
+
+
+def prefill_s(model: Served, n_gpus: Any, traffic: Traffic, accelerator: Accelerator) -> Any:
+    """Seconds to read one prompt at the peak in 16 bits: ``( 2 p n_active + A p^2/2 + A_w p w' ) / (g F)``, ``w'`` a window as it fills."""
+    return _prompt_flop(model, traffic) * (1.0 / (n_gpus * accelerator.peak_flop_per_s))
 
 
 class Coefficients(NamedTuple):

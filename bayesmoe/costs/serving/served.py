@@ -106,26 +106,26 @@ def served_family(
         Share of layers with experts.
     """
     run = family.run(n_dense, 0.0, num_experts)
-    wide, layers, zero = width_times_layers(n_dense, mu), num_layers(n_dense, mu), 0.0 * n_dense
+    wide, layers = width_times_layers(n_dense, mu), num_layers(n_dense, mu)
     return Served(
         n_dense=n_dense,
         n_active=run["n_active"],
         n_total=run["n_total"],
         n_routed=n_dense * family.routed_ratio(num_experts),
-        n_head=zero,
-        n_embedding=zero,
-        num_experts=num_experts + zero,
-        top_k=run["top_k"] + zero,
+        n_head=0.0,
+        n_embedding=0.0,
+        num_experts=num_experts,
+        top_k=run["top_k"],
         num_layers=layers,
         num_moe_layers=moe_layer_share * (num_experts > 1) * layers,
         d_model=wide / layers,
         cache_per_token=2.0 * cache_share * wide,
-        window_cache_per_token=zero,
-        window_tokens=zero,
-        state=zero,
-        cache_shards=zero + 1e9,
+        window_cache_per_token=0.0,
+        window_tokens=0.0,
+        state=0.0,
+        cache_shards=1e9,
         attention_flop=4.0 * wide,
-        window_attention_flop=zero,
+        window_attention_flop=0.0,
         decode_attention_flop=4.0 * wide,
-        window_decode_attention_flop=zero,
+        window_decode_attention_flop=0.0,
     )

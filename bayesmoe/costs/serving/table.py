@@ -17,7 +17,8 @@ from bayesmoe.errors import InputError
 _COLUMNS = ("num_experts", "n_gpus", "n_dense", "batch", "prefill_s", "decode_s")
 
 
-@dataclass(frozen=True)
+# Told apart by identity: compiled programs are kept by what they were compiled for, and tables of numbers have no hash.
+@dataclass(frozen=True, eq=False)
 class TableLatency:
     """Measured latencies, linear in backbone size and batch between the points (Yun 2024, appendix C).
 

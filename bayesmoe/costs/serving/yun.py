@@ -92,10 +92,14 @@ def memory_batch(model: Served, n_gpus: Any, traffic: Traffic, fleet: Fleet) -> 
 
     ``b = floor( (u g M0 - w n_total - 2 n_embedding) / (kv (p + n/2)) )``: a request holds its prompt and, on average, half its output.
     """
-    weights = fleet.bytes_per_weight * model.n_total + fleet.bytes_per_embedding * model.n_embedding
+    weights, per_request = jax.lax.optimization_barrier(
+        (
+            fleet.bytes_per_weight * model.n_total + fleet.bytes_per_embedding * model.n_embedding,
+            cache_bytes(model, traffic, traffic.context_tokens),
+        )
+    )
     free = fleet.memory_fraction * n_gpus * fleet.memory_bytes - weights
-    per_request = cache_bytes(model, traffic, traffic.context_tokens) * replication(model, n_gpus)
-    return jnp.floor(free / per_request)
+    return jnp.floor(free / (per_request * replication(model, n_gpus)))
 
 
 def cheapest_replica(
@@ -134,8 +138,10 @@ def cheapest_replica(
     ----------
     arXiv:2404.02852, Eq. 5-6 and appendix C, whose parameter counts stand for bytes.
     """
-    gpus = jnp.arange(1, fleet.max_gpus + 1, dtype=float)
-    model, traffic, coefficients = _spread((model, traffic, coefficients))
+    parts = (model, traffic, coefficients)
+    rank = max(jnp.ndim(leaf) for leaf in jax.tree.leaves(parts))
+    # The GPUs come first: along the last axis, of sizes, the processor works on many numbers at once.
+    gpus = jnp.arange(1, fleet.max_gpus + 1, dtype=jnp.result_type(1.0 * model.n_dense)).reshape(-1, *(1,) * rank)
     cap = jnp.minimum(fleet.max_batch, latency.largest_batch(model.num_experts, gpus))
     bounds = [memory_batch(model, gpus, traffic, fleet), cap]
     batch = jnp.minimum(*bounds)
@@ -156,30 +162,27 @@ def cheapest_replica(
         )
     stacked = jnp.stack(jnp.broadcast_arrays(*bounds))
     batch, limit = jnp.min(stacked, axis=0), jnp.argmin(stacked, axis=0)
-    tokens_per_s = batch / tpot(jnp.maximum(batch, 1.0))
-    fits = (batch >= 1.0) & (tokens_per_s > 0)
+    step_s = tpot(jnp.maximum(batch, 1.0))
+    fits = (batch >= 1.0) & (step_s < jnp.inf)
     limit = jnp.where((batch >= 1.0) & ~fits, LIMITS.index("speed"), limit)
-    hourly = jnp.where(fits, gpus / tokens_per_s, jnp.inf)
-    best = jnp.argmin(hourly, axis=-1, keepdims=True)
-    feasible = jnp.any(fits, axis=-1)
+    hourly = jnp.where(fits, gpus * step_s / batch, jnp.inf)
+    best = jnp.argmin(hourly, axis=0, keepdims=True)
+    least = jnp.min(hourly, axis=0)
+    feasible = least < jnp.inf
     # Why nothing serves a model shows on the most GPUs of which anything is known.
     told = jnp.where(limit != LIMITS.index("speed"), gpus, 0.0)
-    most = jnp.where(jnp.any(told > 0, axis=-1, keepdims=True), jnp.argmax(told, axis=-1, keepdims=True), fleet.max_gpus - 1)
-    best = jnp.where(feasible[..., None], best, jnp.broadcast_to(most, best.shape))
+    most = jnp.where(jnp.any(told > 0, axis=0, keepdims=True), jnp.argmax(told, axis=0, keepdims=True), fleet.max_gpus - 1)
+    best = jnp.where(feasible[None], best, jnp.broadcast_to(most, best.shape))
 
     def chosen(values: Any) -> Any:
-        return jnp.take_along_axis(jnp.broadcast_to(values, hourly.shape), best, axis=-1)[..., 0]
+        return jnp.take_along_axis(jnp.broadcast_to(values, hourly.shape), best, axis=0)[0]
 
     def known(values: Any) -> Any:
         return jnp.where(feasible, chosen(values), jnp.nan)
 
-    usd = known(hourly) * price_usd_per_gpu_hour / SECONDS_PER_HOUR * TOKENS_PER_MILLION / utilisation
-    return ServingCost(usd, known(gpus), known(batch), known(tokens_per_s), feasible, chosen(limit))
-
-
-def _spread(parts: Any) -> Any:
-    """Leaves of named tuples with one more axis, for the GPU counts."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf)[..., None], parts)
+    # The least is found without the gather that its place needs: where only the price is asked, nothing else is computed.
+    usd = jnp.where(feasible, least, jnp.nan) * price_usd_per_gpu_hour / SECONDS_PER_HOUR * TOKENS_PER_MILLION / utilisation
+    return ServingCost(usd, known(gpus), known(batch), known(batch / step_s), feasible, chosen(limit))
 
 
 def _largest_within(target: float, seconds: Any, most: Any, *, halvings: int) -> Any:

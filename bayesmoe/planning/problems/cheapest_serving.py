@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
-from bayesmoe.planning.landscape import Landscape
-from bayesmoe.planning.optimum import bisect
 from bayesmoe.planning.problems.base import Problem
 
 
-def solve(landscape: Landscape, optimal: Any, base: int) -> tuple[Any, Any, Any]:
-    """Smallest size on the over-trained branch whose loss on the budget does not exceed the base's lowest loss.
+@dataclass(frozen=True)
+class CheapestServing(Problem):
+    """``min cost(N, E)`` with ``L(N, D, E) <= L_base``, on the training budget.
 
-    Below its loss optimum a model's loss falls and its serving cost rises with size, so the smallest is the cheapest.
-    Infeasible where even the loss optimum misses the target, or where no allowed GPU count serves the model.
+    ``L_base`` is the lowest loss of the base expert count on the budget, or the scenario's ``limits.loss_nats``. The smaller a model, the
+    cheaper it serves, so the solution is over-trained.
+
+    References
+    ----------
+    Yun et al. 2024, arXiv:2404.02852, Algorithm 1.
     """
-    best_loss = landscape.loss(optimal)
-    target = best_loss[:, base]
-    low = landscape.smallest_servable()
-    _, ln_size = bisect(lambda x: landscape.loss(x) > target[:, None], low, optimal)
-    ln_size = ln_size.at[:, base].set(optimal[:, base])
-    reached = best_loss <= target[:, None]
-    return ln_size, reached & landscape.serving(ln_size).feasible, target
 
-
-CHEAPEST_SERVING = Problem(
-    "cheapest_serving", "serving_usd_per_million_tokens", solve, "Yun et al. 2024, arXiv:2404.02852, Algorithm 1"
-)
+    name: ClassVar[str] = "cheapest_serving"
+    source: ClassVar[str] = "Yun et al. 2024, arXiv:2404.02852, Algorithm 1"
+    objective: ClassVar[str] = "serving_usd_per_million_tokens"
+    bar: ClassVar[str | None] = "loss"

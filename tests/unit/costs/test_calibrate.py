@@ -113,8 +113,9 @@ def test_a_model_that_was_not_measured_is_foretold(simulated):
     step, first = foretold(simulated.tree["posterior"].to_dataset(), points)
     ln_tpot, ln_ttft = (np.log(points.frame[name].to_numpy(float) * 1e-3) for name in ("tpot_ms", "ttft_ms"))
     timed = np.isfinite(ln_ttft)
-    assert covered(step, ln_tpot, 0.999).all()
-    assert covered(first[:, timed], ln_ttft[timed], 0.999).all()
+    # One of 20 lies outside by chance in 2% of cases, two in 2 of 10,000.
+    assert (~covered(step, ln_tpot, 0.999)).sum() <= 1
+    assert (~covered(first[:, timed], ln_ttft[timed], 0.999)).sum() <= 1
     assert 5 < timed.sum() < len(timed)
     # The points of one model err together, by its own effect.
     assert abs(np.mean(ln_tpot - np.median(step, axis=0))) < 3 * np.hypot(truth.BETWEEN, truth.WITHIN)

@@ -16,7 +16,7 @@ from bayesmoe.costs.quantity import Uncertain
 from bayesmoe.costs.serving.yun import LIMITS
 from bayesmoe.costs.workload import ServingSpec, TrainingSpec
 from bayesmoe.errors import InputError
-from bayesmoe.report.text import costs
+from bayesmoe.report.cost_text import costs
 
 OWN = Shape(
     name="own",

@@ -28,7 +28,7 @@ def test_lengths_left_out_are_those_of_sharegpt():
 
 
 def test_training_needs_a_budget():
-    assert refused(TrainingSpec) == "budget_flop: is required; add it."
+    assert refused(TrainingSpec) == "training.budget_flop: is required; add it, or training.budget_usd."
     spec = TrainingSpec(budget_flop=1e21)
     assert (spec.accelerator, spec.mfu, spec.flop_rule) == ("H100-SXM", 0.4, "6 n_active tokens")
 

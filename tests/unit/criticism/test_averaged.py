@@ -15,7 +15,7 @@ from bayesmoe.criticism.checks import Check, Gate, check, far, with_extrapolatio
 from bayesmoe.inference.members import AVERAGE, LAWS, members, misfit_draws, shares
 from bayesmoe.inference.spec import AverageSpec, load_table
 from bayesmoe.inference.store import load_fit, save_fit
-from bayesmoe.planning.landscape import landscapes
+from bayesmoe.planning.draws import landscapes
 from bayesmoe.planning.optimum import minimise_unimodal
 from bayesmoe.planning.plan import plan
 from bayesmoe.planning.risk import risk, without_each_law
@@ -139,7 +139,7 @@ def test_misfit_moves_losses_by_its_reach_and_nothing_inside_the_runs(planned, s
     assert (reach >= 0.0).all()
     grid = np.linspace(np.log(1e6), np.log(1e14), reach.shape[1])
     at = np.abs(grid - largest - 3.0).argmin()
-    np.testing.assert_allclose(ratio, np.asarray(here.misfit) @ reach[:, at].T, rtol=0.1, atol=2e-3)
+    np.testing.assert_allclose(ratio, np.asarray(here.misfit) @ reach[:, at, 0].T, rtol=0.1, atol=2e-3)
 
 
 def test_the_loss_optimum_with_misfit_is_the_lowest_of_a_fine_grid(planned, scenario) -> None:

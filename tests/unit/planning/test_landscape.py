@@ -19,8 +19,9 @@ from bayesmoe.costs.serving.calibration import read_calibration
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import DataSpec, FitSpec, GroupSpec, LawSpec
 from bayesmoe.laws import Clark, Reference, Yun, all_laws, law_named
-from bayesmoe.planning.landscape import Landscape, landscapes
-from bayesmoe.planning.scenario import in_group
+from bayesmoe.planning.draws import landscapes
+from bayesmoe.planning.landscape import Landscape
+from bayesmoe.planning.scenario import Candidate, in_group
 from bayesmoe.specs import to_json
 
 
@@ -42,9 +43,10 @@ def with_training(scenario, **values):
 def at(scenario, law, coefficients, counts, *, fixed_tokens=None, family=None):
     """One draw of known coefficients."""
     parameters = {name: jnp.array([value]) for name, value in coefficients.items()}
-    counts = jnp.asarray(counts, dtype=float)
-    latency = latency_of(scenario.serving)
-    return Landscape(law, parameters, counts, family or scenario.architecture.family(), scenario, fixed_tokens, {}, latency)
+    family = family or scenario.architecture.family()
+    candidates = tuple(Candidate(count, family.top_k, family.granularity) for count in counts)
+    latency, budget = latency_of(scenario.serving), scenario.training.budget_flop
+    return Landscape(law, parameters, candidates, family, scenario, fixed_tokens, {}, latency, budget)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_tokens_times_flop_a_token_is_the_budget(scenario, rule):
     tokens = np.asarray(here.tokens(jnp.log(size)))
     used = size * ([[1.0, 4.0 / 3.0]] if rule == "6 n_active tokens" else 1.0)
     np.testing.assert_allclose(6.0 * used * tokens, 3e21, rtol=1e-12)
-    np.testing.assert_allclose(here.train_flop(jnp.log(size)), 3e21, rtol=1e-12)
+    np.testing.assert_allclose(here.flop_per_token(jnp.log(size)) * tokens, 3e21, rtol=1e-12)
 
 
 @pytest.mark.parametrize("size", ["n_dense", "n_active", "n_total"])
@@ -112,7 +114,7 @@ def test_without_tokens_the_budget_bounds_the_size(scenario):
     np.testing.assert_allclose(np.exp(high), [[1e9, 1e9 * 3 / 4]], rtol=1e-12)
     np.testing.assert_allclose(here.loss_optimal(), high, rtol=1e-12)
     np.testing.assert_array_equal(here.tokens(high), [[1e11, 1e11]])
-    np.testing.assert_allclose(here.train_flop(high), 6e20, rtol=1e-12)
+    np.testing.assert_allclose(here.flop_per_token(high) * here.tokens(high), 6e20, rtol=1e-12)
 
 
 def test_the_draws_are_the_posteriors_own(small_fit, scenario):

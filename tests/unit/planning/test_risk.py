@@ -9,14 +9,26 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from bayesmoe.planning.document import as_document
 from bayesmoe.planning.plan import UNITS
-from bayesmoe.planning.problems import all_problems
-from bayesmoe.planning.risk import as_document, risk
+from bayesmoe.planning.problems import problem_named
+from bayesmoe.planning.risk import risk
 from bayesmoe.planning.scenario import ToleranceSpec
 from bayesmoe.specs import to_json
 
 NAN = float("nan")
 COUNTS = (1, 4, 8)
+
+
+def options(loss, cost):
+    """One fixed option of each count, as good as its own solution."""
+    each = {"objective": np.stack([cost, loss]), "loss": np.stack([loss] * 2), "train_usd": np.ones((2, *loss.shape))}
+    each |= {"serving_usd_per_million_tokens": np.stack([cost] * 2), "met": np.isfinite(np.stack([cost, loss]))}
+    found = {f"option_{name}": (("problem", "option", "sample"), values) for name, values in each.items()}
+    found |= {f"option_{name}": (("problem", "option"), np.ones((2, len(loss)))) for name in ("n_dense", "tokens")}
+    found |= {f"option_{name}": ("option", np.array(COUNTS)) for name in ("num_experts", "top_k", "granularity")}
+    bars = {name: ("sample", np.full(loss.shape[1], 9.0)) for name in ("bar_loss", "bar_serving_usd_per_million_tokens")}
+    return {**found, **bars, "usd_per_nat": ("sample", np.ones(loss.shape[1]))}
 
 
 @pytest.fixture
@@ -29,8 +41,9 @@ def made(scenario):
         feasible = np.stack([np.isfinite(values) for values in objectives.values()])
         dims = ("problem", "num_experts", "sample")
         values = {name: np.where(feasible, 1.0, NAN) for name in UNITS}
-        values |= {problem.objective: np.stack([objectives[problem.name]] * 2) for problem in all_problems}
+        values |= {problem_named(name).objective: np.stack([own] * 2) for name, own in objectives.items()}
         variables = {name: (dims, values[name], {"units": unit}) for name, unit in UNITS.items()}
+        variables |= options(loss, np.array(cost if cost is not None else loss, dtype=float))
         variables["loss_optimal_loss"] = (dims[1:], loss, {"units": UNITS["loss"]})
         variables["feasible"] = (dims, feasible)
         choices = dataclasses.replace(scenario.choices, num_experts=COUNTS, base_num_experts=4)
@@ -157,7 +170,12 @@ def test_the_near_optimal_set_of_costs_is_a_share_of_the_lowest_cost(made, cost_
 def test_units_stand_on_the_plans_quantities_alone(made):
     found = risk(made([[2.0, 2.2], [2.01, 2.21], [2.2, 2.4]]))
     assert {name: found[name].attrs["units"] for name in UNITS} == UNITS
-    wrong = [name for name in found.data_vars if name not in {*UNITS, "loss_optimal_loss"} and "units" in found[name].attrs]
+    known = {
+        *UNITS,
+        "loss_optimal_loss",
+        *(f"fixed_{name}" for name in ("loss", "serving_usd_per_million_tokens", "train_usd")),
+    }
+    wrong = [name for name in found.data_vars if name not in known and "units" in found[name].attrs]
     assert wrong == []
 
 
@@ -175,7 +193,7 @@ def test_the_document_is_json(document):
 def test_the_document_says_what_it_is(document):
     expected = {
         "schema": "bayesmoe.plan",
-        "schema_version": 1,
+        "schema_version": 2,
         "scenario_name": "by hand",
         "budget_flop": 5.15e21,
         "base_num_experts": 4,

@@ -15,7 +15,7 @@ from bayesmoe.criticism.checks import Check, Gate, check, far
 from bayesmoe.errors import InputError
 from bayesmoe.planning.plan import scenario_of
 from bayesmoe.planning.risk import risk, times_beyond
-from bayesmoe.report import text
+from bayesmoe.report import plan_text, text
 from bayesmoe.report.build import build_report, figures, notes, save_figures, save_report
 from bayesmoe.specs import to_json
 
@@ -199,11 +199,14 @@ def test_trained_runs_are_not_called_simulated(small_fit):
     assert text.SIMULATED not in build_report(fit, FAILED, {})
 
 
-def test_the_decision_of_each_problem_stands_before_the_evidence(full, summary):
+def test_the_decision_of_each_problem_stands_before_the_evidence(full, summary, scenario):
     said = Page(full).text
-    for problem, title in text.TITLES.items():
-        decision = text.decision(problem, summary.sel(problem=problem), 4)
-        assert said.index(title) < said.index(decision) < said.index("Evidence")
+    for problem in map(str, summary["problem"].values):
+        part = summary.sel(problem=problem)
+        signed, decision = (say(problem, part, scenario) for say in (plan_text.signed, plan_text.decision))
+        title = plan_text.TITLES[problem]
+        assert said.index(title) < said.index(signed) < said.index(decision) < said.index("Evidence")
+    assert plan_text.FIXED_NOTE in said
     assert text.BAND_NOTE in said
     assert text.ONE_LAW in said
     assert text.REGRET_NOTE in said
@@ -217,7 +220,10 @@ def test_a_plan_far_beyond_the_runs_is_flagged(small_fit, summary, full):
 
 def test_the_reach_is_of_the_worst_problem(small_fit, summary):
     found = times_beyond(small_fit, summary)
-    rows = [summary.sel(problem=p, quantile=0.5, num_experts=int(summary["choice"].sel(problem=p))) for p in text.TITLES]
+    rows = [
+        summary.sel(problem=p, quantile=0.5, num_experts=int(summary["choice"].sel(problem=p)))
+        for p in summary["problem"].values
+    ]
     largest = small_fit["constant_data"]
     for name in ("n_dense", "n_active", "tokens"):
         assert found[name] == pytest.approx(max(float(row[name]) for row in rows) / float(largest[name].max()))

@@ -134,7 +134,7 @@ def test_the_cheapest_replica_is_the_least_of_a_loop_over_gpus(max_gpus):
     assert found.usd_per_million_tokens.shape == sizes.shape
     seen = set()
     for at in np.ndindex(sizes.shape):
-        one = Served(*(float(leaf[at]) for leaf in model))
+        one = Served(*(float(np.broadcast_to(leaf, sizes.shape)[at]) for leaf in model))
         options = []
         for gpus in range(1, max_gpus + 1):
             batch = math.floor((0.9 * gpus * 40e9 - 2 * one.n_total) / (2 * one.cache_per_token * (161.31 + 337.99 / 2)))
@@ -214,9 +214,9 @@ def test_the_prefill_is_told_the_batch_it_decodes():
 
     latency.largest_batch = lambda num_experts, n_gpus: np.inf
     found = cheapest(models([1e9]), latency=latency)
-    assert asked[0].shape == (1, 8)
+    assert asked[0].shape == (8, 1)
     # One second an iteration whatever the batch: the full batch is the throughput, and one GPU per token is the cost.
-    assert float(found.tokens_per_s[0]) == float(found.batch[0]) == asked[0][0, int(found.n_gpus[0]) - 1]
+    assert float(found.tokens_per_s[0]) == float(found.batch[0]) == asked[0][int(found.n_gpus[0]) - 1, 0]
 
 
 def seconds_of(target, model, batch, n_gpus):
@@ -253,7 +253,7 @@ def test_a_target_is_met_by_any_replica_that_a_loop_finds(target):
     model, seconds = models(sizes), 0.1
     found = cheapest(model, FLEET._replace(**{target: seconds}))
     for i in range(len(sizes)):
-        one = Served(*(leaf[i] for leaf in model))
+        one = Served(*(np.broadcast_to(leaf, sizes.shape)[i] for leaf in model))
         options = []
         for gpus in range(1, 9):
             room = min(float(memory_batch(one, gpus, SHAREGPT, FLEET)), 1024.0)

@@ -1,0 +1,187 @@
+"""From a fit and a scenario to landscapes: draws of laws, of costs, and of how laws miss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from bayesmoe.costs.cost import latency_of, serving_draws, training_draws
+from bayesmoe.costs.quantity import drawn
+from bayesmoe.costs.training import affordable_flop, usd_per_train_flop
+from bayesmoe.errors import InputError
+from bayesmoe.inference.groups import parameters_of_group
+from bayesmoe.inference.members import Member, members, misfit_draws, shares
+from bayesmoe.inference.reach import near, reach
+from bayesmoe.inference.store import law_of_fit
+from bayesmoe.laws import Law
+from bayesmoe.planning.expression import constraint
+from bayesmoe.planning.landscape import QUANTITIES, REACH_SIZES, REACH_STEP, SMALLEST, Landscape
+from bayesmoe.planning.problems import asked_problems
+from bayesmoe.planning.scenario import Scenario, ValueSpec
+
+_REACH_TOKENS, _REACH_SPAN = 65, 8.0
+
+
+def landscapes(fit: xr.DataTree, scenario: Scenario) -> dict[str, Landscape]:
+    """Candidates of a scenario under every draw of a fit, by law; of an average, each law has its share of the draws.
+
+    Raises
+    ------
+    InputError
+        The scenario names no group of a grouped fit, or one it does not have; a law cannot tell the candidates apart; a
+        constraint of the user is none.
+    """
+    if scenario.training.flop_rule == "exact":
+        raise InputError(
+            "needs an exact shape, and a plan chooses sizes",
+            column="training.flop_rule",
+            value="exact",
+            cure="plan with '6 n_active tokens'; `bayesmoe cost` takes 'exact'",
+        )
+    for text in scenario.limits.constraints:
+        constraint(text, tuple(QUANTITIES))
+    laws = members(fit)
+    posteriors = {name: member.fit["posterior"].sizes for name, member in laws.items()}
+    total = min(sizes["chain"] * sizes["draw"] for sizes in posteriors.values())
+    counts = shares(np.array([member.weight for member in laws.values()]), total)
+    costs = _cost_draws(scenario, total)
+    found, first = {}, 0
+    for (name, member), count in zip(laws.items(), counts, strict=True):
+        if count:
+            rows = slice(first, first + count)
+            own = jax.tree.map(lambda values, rows=rows: values[rows], costs)
+            found[name] = _landscape(member, scenario, count, own)
+        first += count
+    return found
+
+
+def _landscape(member: Member, scenario: Scenario, draws: int, cost_draws: dict[str, Any]) -> Landscape:
+    fit = member.fit
+    law = law_of_fit(fit)
+    _require_choices(law, scenario)
+    group, rng = scenario.choices.group, np.random.default_rng(scenario.seed)
+    parameters = parameters_of_group(fit, group, draws=draws, rng=rng, column="choices.group")
+    runs = fit["constant_data"].dataset
+    fixed = (
+        None if "tokens" in law.covariates else float(np.exp(np.log(runs["tokens"]).mean())) if "tokens" in runs else np.nan
+    )
+    if fixed is not None and not np.isfinite(fixed):
+        raise InputError(
+            f"the law {law.name!r} has no tokens term and its runs have no tokens column",
+            cure="add tokens to the run table and refit",
+        )
+    if fixed is not None and fixed > scenario.limits.most_tokens:
+        raise InputError(
+            f"the law {law.name!r} has no tokens term: it says what {fixed:.3g} tokens give, and there are fewer",
+            column="limits.unique_tokens",
+            value=scenario.limits.unique_tokens,
+            cure="fit a law with tokens, such as yun",
+        )
+    found = Landscape(
+        law,
+        parameters,
+        scenario.candidates,
+        scenario.architecture.family(),
+        _rules(scenario),
+        fixed,
+        cost_draws,
+        latency_of(scenario.serving),
+        affordable_flop(scenario.training, usd_per_train_flop(scenario.training, **cost_draws["training"])),
+    )
+    if member.beyond is None:
+        return found
+    misfit = misfit_draws(member.beyond, draws, np.random.default_rng((scenario.seed, 2)))
+    return _with_misfit(found, jnp.asarray(misfit), member.beyond, scenario)
+
+
+def _rules(scenario: Scenario) -> Scenario:
+    """The scenario without the numbers that draws carry: scenarios that differ in these alone share what is compiled."""
+    training, serving = scenario.training, scenario.serving
+    return replace(
+        scenario,
+        name="",
+        seed=0,
+        value=ValueSpec(),
+        training=replace(
+            training,
+            budget_flop=None if training.budget_flop is None else 1.0,
+            budget_usd=None if training.budget_usd is None else 1.0,
+            mfu=1.0,
+            price_usd_per_gpu_hour=1.0,
+        ),
+        serving=replace(
+            serving,
+            utilisation=1.0,
+            price_usd_per_gpu_hour=1.0,
+            prompt_tokens=1.0,
+            output_tokens=1.0,
+            lifetime_tokens=None if serving.lifetime_tokens is None else 1.0,
+        ),
+    )
+
+
+def _require_choices(law: Law, scenario: Scenario) -> None:
+    if not law.has_experts and set(scenario.choices.num_experts) != {1}:
+        raise InputError(
+            f"the law {law.name!r} has no expert term, so it cannot choose an expert count",
+            column="choices.num_experts",
+            cure="fit a law with experts, such as yun, or leave it at the dense model: num_experts = [1]",
+        )
+    if not {"n_dense", "n_active", "n_total"} & set(law.covariates):
+        raise InputError(
+            f"the law {law.name!r} reads compute only, so it cannot split a budget between size and tokens",
+            column="law",
+            value=law.name,
+            cure="fit a law with a size, such as yun",
+        )
+    for name in ("top_k", "granularity"):
+        values, count = getattr(scenario.choices, name) or (), max(scenario.choices.num_experts)
+        if len(values) < 2 or count == 1:
+            continue
+        runs = [scenario.architecture.family(**{name: value}).run(1e9, 1e10, float(count)) for value in values]
+        if all(run[covariate] == runs[0][covariate] for run in runs for covariate in law.covariates):
+            raise InputError(
+                f"the law {law.name!r} does not read {name}, so it cannot choose one",
+                column=f"choices.{name}",
+                cure=f"leave one value, or fit a law that reads {name}, n_active or activation_ratio",
+            )
+
+
+def _with_misfit(here: Landscape, misfit: Any, beyond: xr.Dataset, scenario: Scenario) -> Landscape:
+    """A landscape with the misfit of its law: reach on a grid of sizes, and of tokens where problems spend other than the budget."""
+    budget = float(np.median(np.asarray(here.budget_flop)))
+    strays = scenario.training.budget_usd is not None or np.isfinite(scenario.limits.most_tokens)
+    strays = here.fixed_tokens is None and (strays or any(one.other_budgets for one in asked_problems(scenario)))
+    span, across = (_REACH_SPAN, _REACH_TOKENS) if strays else (0.0, 1)
+    size = np.exp(np.log(SMALLEST) + REACH_STEP * np.arange(REACH_SIZES))[:, None]
+    shift = np.exp(np.linspace(-span, span, across))
+    axes = list(map(str, beyond["axis"].values))
+    seen = beyond.isel(seen=near(beyond["group_of_run"].values, scenario.choices.group))
+    found = []
+    for count, top_k, granularity in scenario.candidates:
+        family = scenario.architecture.family(top_k, granularity)
+        middle_tokens = budget / family.train_flop_per_token(size, float(count), scenario.training.flop_rule)
+        tokens = middle_tokens * shift if here.fixed_tokens is None else here.fixed_tokens
+        run = family.run(size, tokens, float(count))
+        shape = (REACH_SIZES, across)
+        asked = np.stack([np.broadcast_to(np.log(np.asarray(run[axis], dtype=float)), shape).ravel() for axis in axes])
+        found.append(reach(asked, seen["ln_covariate"].values, seen["slope"].values).T.reshape(*shape, -1))
+    return replace(here, misfit=misfit, reach=jnp.asarray(np.stack(found)), reach_flop=budget, reach_span=span)
+
+
+def _cost_draws(scenario: Scenario, draws: int) -> dict[str, Any]:
+    rng = np.random.default_rng((scenario.seed, 1))
+    found = {
+        "serving": serving_draws(scenario.serving, draws, len(scenario.candidates), rng),
+        "training": training_draws(scenario.training, draws, rng),
+        "width_times_layers": drawn(scenario.architecture.width_times_layers, (draws, 1), rng),
+    }
+    lifetime = scenario.serving.lifetime_tokens
+    if lifetime is not None:
+        found["lifetime_tokens"] = drawn(lifetime, (draws, 1), rng)
+    return jax.tree.map(jnp.asarray, found)

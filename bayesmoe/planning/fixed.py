@@ -1,0 +1,102 @@
+"""The choice to sign: one size and token count for all draws, best in expectation among those sure enough, with its risk."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesmoe.planning.plan import UNITS, scenario_of
+from bayesmoe.units import BAND
+
+QUANTILES = (BAND[0], 0.5, BAND[1])
+TAIL = 0.95
+MEASURES = ("mean", "q95", "cvar95", "worst")
+"""Mean; 95% quantile; mean of the worst twentieth (CVaR); worst draw. All are the higher the worse."""
+
+
+def best_options(plan: xr.Dataset) -> xr.DataArray:
+    """Number of the best fixed option of each expert count, by ``problem`` and ``num_experts``.
+
+    An option is sure enough when it keeps every constraint in at least the scenario's share of draws. Of these, that of the lowest
+    expected objective is the best; where a count has none, the surest stands in.
+    """
+    counts, of_option = plan["num_experts"].values, plan["option_num_experts"].values
+    met = plan["option_met"].values.mean(axis=-1)
+    objective = measures(plan["option_objective"]).sel(measure="mean").values
+    rows = []
+    for p in range(plan.sizes["problem"]):
+        of_counts = (np.flatnonzero(of_option == count) for count in counts)
+        rows.append([_best(options, objective[p], met[p], scenario_of(plan).tolerance.probability) for options in of_counts])
+    return xr.DataArray(
+        np.array(rows), dims=("problem", "num_experts"), coords={"problem": plan["problem"], "num_experts": counts}
+    )
+
+
+def taken(values: xr.DataArray, option: xr.DataArray) -> xr.DataArray:
+    """Values of options at those of each expert count."""
+    if "problem" not in values.dims:
+        return values.isel(option=option)
+    return xr.concat([values.sel(problem=p).isel(option=option.sel(problem=p)) for p in option["problem"].values], "problem")
+
+
+def fixed_choices(plan: xr.Dataset) -> xr.Dataset:
+    """Best fixed option of each expert count (:func:`best_options`), and the best of all.
+
+    Returns
+    -------
+    Dataset
+        By ``problem`` and ``num_experts``: ``fixed_n_dense``, ``fixed_tokens``, ``fixed_top_k``, ``fixed_granularity``, ``fixed_p_met``,
+        ``fixed_sure``; ``fixed_objective`` by ``measure``; ``fixed_loss``, ``fixed_serving_usd_per_million_tokens`` and
+        ``fixed_train_usd`` by ``quantile``. By ``problem``: ``measure_choice`` by ``measure``, the expert count of least measure among those
+        that are sure, 0 where none is; ``fixed_choice``, that by the mean.
+    """
+    option = best_options(plan)
+    met = taken(plan["option_met"], option).mean("sample")
+    found: dict[str, Any] = {
+        f"fixed_{name}": taken(plan[f"option_{name}"], option) for name in ("n_dense", "tokens", "top_k", "granularity")
+    }
+    found |= {
+        "fixed_p_met": met,
+        "fixed_sure": met >= scenario_of(plan).tolerance.probability,
+        "fixed_objective": measures(taken(plan["option_objective"], option)),
+    }
+    for name in ("loss", "serving_usd_per_million_tokens", "train_usd"):
+        found[f"fixed_{name}"] = bands(taken(plan[f"option_{name}"], option).astype(float)).assign_attrs(units=UNITS[name])
+    ranked = found["fixed_objective"].where(found["fixed_sure"]).fillna(np.inf)
+    sure = np.isfinite(ranked).any("num_experts")
+    found["measure_choice"] = ranked.idxmin("num_experts").where(sure, 0).astype(int)
+    found["fixed_choice"] = found["measure_choice"].sel(measure="mean", drop=True)
+    return xr.Dataset(found)
+
+
+def bands[Banded: (xr.DataArray, xr.Dataset)](values: Banded) -> Banded:
+    """:data:`QUANTILES` over the samples in which a value is known; NaN where it is in none."""
+    with warnings.catch_warnings():
+        # A count that no draw finds feasible has no band, and its NaN says so.
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        return values.quantile(list(QUANTILES), "sample", skipna=True)
+
+
+def measures(values: xr.DataArray) -> xr.DataArray:
+    """:data:`MEASURES` over samples. The mean is over draws where the value is known; the others are infinite where too many are not."""
+    axis = values.get_axis_num("sample")
+    each = np.moveaxis(np.where(np.isfinite(values), values.astype(float), np.inf), axis, -1)
+    count = each.shape[-1]
+    first = min(int(np.ceil(TAIL * count)), count - 1)
+    ordered = np.partition(each, first, axis=-1)
+    known = np.isfinite(each)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(known, each, 0.0).sum(-1) / known.sum(-1)
+    tail = ordered[..., first:]
+    stacked = np.stack([mean, ordered[..., first], tail.mean(-1), tail.max(-1)], axis=-1)
+    dims = [dim for dim in values.dims if dim != "sample"]
+    coords = {dim: values[dim] for dim in dims if dim in values.coords}
+    return xr.DataArray(stacked, dims=(*dims, "measure"), coords={**coords, "measure": list(MEASURES)})
+
+
+def _best(options: np.ndarray, objective: np.ndarray, met: np.ndarray, probability: float) -> int:
+    ranked = np.where((met[options] >= probability) & np.isfinite(objective[options]), objective[options], np.inf)
+    return int(options[np.argmin(ranked) if np.isfinite(ranked).any() else np.argmax(met[options])])

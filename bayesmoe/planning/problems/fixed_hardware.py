@@ -1,0 +1,35 @@
+"""The lowest loss that a fleet serves within its latency targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+
+from bayesmoe.planning.landscape import Landscape
+from bayesmoe.planning.problems.base import Bars, Problem
+
+
+@dataclass(frozen=True)
+class FixedHardware(Problem):
+    """``min L(N, D, E)`` such that some replica of the fleet holds the model and meets ``max_tpot_s`` and ``max_ttft_s``.
+
+    With ``limits.output_tokens_per_s``, as many replicas as there are GPUs for must also serve that many tokens per second.
+
+    References
+    ----------
+    Constraints T_inf <= T_c as in Bian et al. 2025, arXiv:2501.18107; the replica is Yun's (arXiv:2404.02852).
+    """
+
+    name: ClassVar[str] = "fixed_hardware"
+    source: ClassVar[str] = "Bian et al. 2025, arXiv:2501.18107 (latency as a constraint)"
+
+    def met(self, here: Landscape, quantities: Mapping[str, Any], bars: Bars) -> Any:
+        served = jnp.isfinite(quantities["serving_usd_per_million_tokens"])
+        demand = here.scenario.limits.output_tokens_per_s
+        if demand is None:
+            return served
+        replicas = jnp.floor(here.scenario.serving.max_gpus / quantities["n_gpus"])
+        return served & (replicas * quantities["output_tokens_per_s"] >= demand)

@@ -1,0 +1,32 @@
+"""The lowest loss of a model that fits a memory with its cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from bayesmoe.planning.landscape import Landscape
+from bayesmoe.planning.problems.base import Bars, Problem
+from bayesmoe.planning.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class MemoryLimited(Problem):
+    """``min L(N, D, E)`` with ``w N_total + 2 b_kv T L d <= memory``, on the training budget.
+
+    T is ``limits.cached_tokens``, and the memory ``limits.memory_bytes``.
+
+    References
+    ----------
+    Ludziejewski et al. 2025, arXiv:2502.05172, section 5.3.
+    """
+
+    name: ClassVar[str] = "memory_limited"
+    source: ClassVar[str] = "Ludziejewski et al. 2025, arXiv:2502.05172, section 5.3"
+
+    def require(self, scenario: Scenario) -> None:
+        self._need(scenario.limits.memory_bytes, "limits.memory_bytes", "give the memory, such as 80e9")
+
+    def met(self, here: Landscape, quantities: Mapping[str, Any], bars: Bars) -> Any:
+        return quantities["memory_bytes"] <= here.scenario.limits.memory_bytes

@@ -1,0 +1,98 @@
+"""Prose on what architectures cost and on calibrations."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import xarray as xr
+
+from bayesmoe.report.text import BAND_NOTE, band, percent
+
+_COSTS = {
+    "weight_bytes": ("weights", 1e9, "GB"),
+    "memory_bytes": ("weights and cache", 1e9, "GB"),
+    "n_gpus": ("GPUs of a replica", 1.0, ""),
+    "batch": ("requests together", 1.0, ""),
+    "tpot_s": ("time per output token", 1e-3, "ms"),
+    "ttft_s": ("time to first token", 1e-3, "ms"),
+    "output_tokens_per_s_per_gpu": ("output tokens per second and GPU", 1.0, ""),
+    "serving_usd_per_million_tokens": ("serving, per million output tokens", 1.0, "USD"),
+    "train_tokens": ("training tokens that the budget buys", 1e9, "billion"),
+    "train_usd": ("training", 1.0, "USD"),
+    "lifetime_usd": ("training and serving, in all", 1.0, "USD"),
+}
+_TERMS = {
+    "layer": "launching layers",
+    "moe_layer": "launching experts",
+    "hop": "waiting for other GPUs",
+    "memory": "reading weights and cache",
+    "compute": "arithmetic",
+    "prefill": "reading prompts",
+    "communication": "traffic between GPUs",
+}
+_NODE = 8
+_WHOLE = ("n_gpus", "batch")
+_LIMITS = {
+    "speed": "a latency that is not known bounds the batch",
+    "memory": "memory bounds the batch",
+    "max_batch": "the cap on the batch bounds it",
+    "max_tpot_s": "the target for time per output token bounds the batch",
+    "max_ttft_s": "the target for time to first token bounds the batch",
+}
+
+
+def costs(found: xr.Dataset) -> str:
+    """Bands on what architectures cost, as :func:`bayesmoe.costs.cost.bands` gives them."""
+    lines = []
+    for i, name in enumerate(found["architecture"].values):
+        part = found.isel(architecture=i)
+        chance = float(part["p_feasible"])
+        limit = str(part["commonest_limit"].item())
+        lines.append(f"{name}: {_served(chance, limit)}")
+        for quantity, (label, unit, suffix) in _COSTS.items():
+            if quantity not in part or not math.isfinite(float(part[quantity][1])):
+                continue
+            low, middle, high = (float(value) / unit for value in part[quantity].values)
+            said = band(low, middle, high, large=middle >= 1e4)
+            if quantity in _WHOLE:
+                said = f"{middle:.0f}" + (f" ({low:.0f}–{high:.0f})" if round(low) < round(high) else "")
+            lines.append(f"  {label:<38} {said} {suffix}".rstrip())
+        shares = {_TERMS[str(term)]: float(part["term_share"].sel(term=term)) for term in part["term"].values}
+        if math.isfinite(sum(shares.values())):
+            largest = sorted(shares.items(), key=lambda one: -one[1])[:3]
+            lines.append(f"  {'a step goes into':<38} " + ", ".join(f"{name} {percent(share)}" for name, share in largest))
+    if "n_gpus" in found and float(found["n_gpus"].max()) > _NODE:
+        lines.append(
+            f"More than {_NODE} GPUs are taken to be linked as within a node: between nodes, latency and price are higher."
+        )
+    return "\n".join(
+        [*lines, f"{BAND_NOTE.replace(' if the law holds', '')} GPUs and batch are those that are cheapest in each draw."]
+    )
+
+
+def _served(chance: float, limit: str) -> str:
+    if chance == 0.0:
+        why = {
+            "memory": "it does not fit into the memory of the most GPUs allowed",
+            "max_batch": "the cap on the batch is below one request",
+            "speed": "it fits, but a step takes forever or its latency was not measured",
+            "max_tpot_s": "not even one request meets the target for time per output token",
+            "max_ttft_s": "not even one request meets the target for time to first token",
+        }
+        return f"P(feasible) = 0: {why[limit]}."
+    said = percent(chance)
+    only = "" if chance == 1.0 else " Serving numbers hold in the draws in which it is."
+    return f"P(feasible) {said if said[0] in '<>' else f'= {said}'}; {_LIMITS[limit]}.{only}"
+
+
+def calibration(found: xr.DataTree, path: Any) -> str:
+    """What a calibration of the roofline found."""
+    posterior = found["posterior"].to_dataset()
+    between, within = (float(posterior[name].median()) for name in ("between_models", "within"))
+    models = ", ".join(map(str, posterior["architecture"].values))
+    return (
+        f"{found.attrs['points']} points of {models}; worst R-hat {found.attrs['rhat']:.3f}, {found.attrs['divergences']} divergences.\n"
+        f"A model that was not measured is off by a factor of e^±{between:.2f} (one sd), and a deployment by e^±{within:.2f} more.\n"
+        f"calibration in {path}; name it in a scenario as serving.calibration"
+    )

@@ -1,0 +1,230 @@
+"""Prose on plans: what to sign, what each draw would choose, and the end of the demo."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import xarray as xr
+
+from bayesmoe.architecture import Shape
+from bayesmoe.planning.scenario import Scenario
+from bayesmoe.report.text import band_of, experts, listed, percent
+from bayesmoe.units import short
+
+TITLES = {
+    "cheapest_serving": "Cheapest serving at bounded loss",
+    "lowest_loss": "Lowest loss at bounded serving cost",
+    "loss_optimal": "Lowest loss on the training budget",
+    "lifetime_cost": "Cheapest life at a loss target",
+    "lifetime_flop": "Fewest lifetime FLOP at a loss target",
+    "memory_limited": "Lowest loss that fits a memory",
+    "equal_resources": "Lowest loss at equal parameters, compute and data",
+    "fixed_hardware": "Lowest loss that the fleet serves in time",
+    "efficiency_leverage": "Most efficiency leverage over dense",
+}
+UNITS = {
+    "loss": "nats",
+    "serving_usd_per_million_tokens": "USD per M tokens",
+    "lifetime_usd": "USD",
+    "lifetime_flop": "FLOP",
+}
+"""Short unit of each objective."""
+
+FIXED_NOTE = (
+    "To sign, one size must do whatever turns out true: it keeps its constraints with the asked-for probability and has the lowest expected "
+    "objective of those that do. The bands by expert count let every draw choose its own size instead; the two differ, and what knowing "
+    "the truth would be worth is the difference."
+)
+
+
+def goal(problem: str, scenario: Scenario) -> str:
+    """What a model must be, after "is"."""
+    limits, base = scenario.limits, scenario.choices.base_num_experts
+    bar = f"the loss-optimal {base}-expert model" if base > 1 else "the loss-optimal dense model"
+    if problem in ("cheapest_serving", "lifetime_cost", "lifetime_flop"):
+        return f"as good as {bar}" if limits.loss_nats is None else f"at or below {limits.loss_nats:g} nats per token"
+    if problem == "lowest_loss":
+        most = limits.serving_usd_per_million_tokens
+        return (
+            f"no dearer to serve than {bar}"
+            if most is None
+            else f"served for at most USD {most:g} per million output tokens"
+        )
+    if problem == "memory_limited" and limits.memory_bytes is not None:
+        cached = f" with {short(limits.cached_tokens)} tokens cached" if limits.cached_tokens else ""
+        return f"within {short(limits.memory_bytes)} bytes{cached}"
+    if problem == "fixed_hardware":
+        return "served by the fleet within its targets"
+    return "within its limits"
+
+
+def signed(problem: str, part: xr.Dataset, scenario: Scenario) -> str:
+    """The choice to sign: one size and token count, with its risk.
+
+    Parameters
+    ----------
+    problem : str
+        Its name.
+    part : Dataset
+        The plan's risk for that problem.
+    scenario : Scenario
+        What was asked.
+    """
+    choice = int(part["fixed_choice"])
+    sure = percent(scenario.tolerance.probability)
+    if choice == 0:
+        surest = int(part["fixed_p_met"].idxmax("num_experts"))
+        chance = percent(float(part["fixed_p_met"].sel(num_experts=surest)))
+        return f"Nothing to sign: no single size is {goal(problem, scenario)} in {sure} of draws; the surest, {experts(surest)}, in {chance}."
+    row = part.sel(num_experts=choice)
+    said = (
+        f"To sign: {experts(choice)}, {short(float(row['fixed_n_dense']), 3)} backbone parameters, {short(float(row['fixed_tokens']), 3)} tokens. "
+        f"It is {goal(problem, scenario)} in {percent(float(row['fixed_p_met']))} of draws. Loss {band_of(row['fixed_loss'])} nats per token, "
+        f"serving USD {band_of(row['fixed_serving_usd_per_million_tokens'])} per million output tokens, training USD "
+        f"{band_of(row['fixed_train_usd'], large=True)}."
+    )
+    others = {
+        name: int(part["measure_choice"].sel(measure=measure))
+        for measure, name in (("q95", "95% quantile"), ("cvar95", "mean of the worst twentieth"), ("worst", "worst draw"))
+    }
+    apart = {name: count for name, count in others.items() if count not in (choice, 0)}
+    if apart:
+        said += (
+            " By other measures of risk: "
+            + ", ".join(f"{experts(count)} by the {name}" for name, count in apart.items())
+            + "."
+        )
+    else:
+        said += " By the tail (95% quantile, mean of the worst twentieth) it is the same count."
+    if "evpi_usd" in row and math.isfinite(float(row["evpi_usd"])):
+        said += (
+            f" Not knowing which draw is true costs USD {short(float(row['fixed_regret_usd']))} in expectation, with a nat worth "
+            f"USD {short(float(row['usd_per_nat']))}."
+        )
+    return said
+
+
+def decision(problem: str, part: xr.Dataset, scenario: Scenario) -> str:
+    """What each draw would choose for itself, in one paragraph.
+
+    Parameters
+    ----------
+    problem : str
+        Its name.
+    part : Dataset
+        The plan's risk for that problem.
+    scenario : Scenario
+        What was asked.
+    """
+    choice, asked = int(part["choice"]), goal(problem, scenario)
+    if choice == 0:
+        chances = ", ".join(
+            f"{experts(int(e))} {percent(float(part['p_feasible'].sel(num_experts=e)))}" for e in part["num_experts"].values
+        )
+        return f"No expert count is {asked} with the asked-for probability. Chance of meeting it: {chances}."
+    row = part.sel(num_experts=choice)
+    near = [int(e) for e in part["num_experts"].values[part["near_optimal"].values]]
+    others = [e for e in near if e != choice]
+    alternatives = (
+        f" Equally good within the tolerance: {listed(others)}." if others else " No other count is within the tolerance."
+    )
+    return (
+        f"{experts(choice).capitalize()}, {band_of(row['n_dense'], large=True)} backbone parameters "
+        f"({short(float(row['n_total'].sel(quantile=0.5)))} in all), {band_of(row['tokens'], large=True)} tokens, over-trained "
+        f"{band_of(row['over_training_ratio'])} times; {asked} in {percent(float(row['p_feasible']))} of draws. Loss "
+        f"{band_of(row['loss'])} nats per token, serving USD {band_of(row['serving_usd_per_million_tokens'])} per million output "
+        f"tokens, training USD {band_of(row['train_usd'], large=True)}.{_leverage(row)} Best of all counts in "
+        f"{percent(float(row['p_best']))} of draws.{alternatives}"
+    )
+
+
+def _leverage(row: xr.Dataset) -> str:
+    if "efficiency_leverage" not in row or not math.isfinite(float(row["efficiency_leverage"].sel(quantile=0.5))):
+        return ""
+    return f" A dense model needs {band_of(row['efficiency_leverage'])} times the compute for that loss."
+
+
+def regret(problem_objective: str, value: float) -> str:
+    """An expected regret with its unit; a dash where it is not known."""
+    if not math.isfinite(value):
+        return "–"
+    if problem_objective == "loss":
+        return f"{value:.3f} nats"
+    if problem_objective == "serving_usd_per_million_tokens":
+        return f"USD {value:.3f} per M"
+    return f"{'USD ' if problem_objective == 'lifetime_usd' else ''}{short(value)}"
+
+
+def budget(scenario: Scenario) -> str:
+    """The training budget in its own unit."""
+    training = scenario.training
+    return (
+        f"{training.budget_flop:.3g} FLOP"
+        if training.budget_flop is not None
+        else f"USD {short(training.budget_usd or 0.0)}"
+    )
+
+
+def shape(found: Shape) -> str:
+    """A shape of the chosen size, to start a training configuration from."""
+    parts = [f"{found.num_layers} layers of width {found.d_model:,}", f"{found.attention.num_heads} heads"]
+    if found.d_ff is not None and found.num_moe_layers < found.num_layers:
+        parts.append(f"feed-forward width {found.d_ff:,}")
+    if found.experts is not None:
+        shared = f" and {found.experts.d_shared:,} shared" if found.experts.d_shared else ""
+        parts.append(
+            f"{found.experts.num_experts} experts of width {found.experts.d_expert:,}{shared}, {found.experts.top_k} a token, in "
+            f"{found.num_moe_layers} of the layers"
+        )
+    return f"A shape of that size: {', '.join(parts)} ({short(found.n_dense)} backbone, {short(found.n_total)} in all)."
+
+
+def brief(part: xr.Dataset) -> str:
+    """A choice in a few words, for a table of plans."""
+    choice = int(part["choice"])
+    if not choice:
+        return "none meets the constraint"
+    row = part.sel(num_experts=choice)
+    return f"{experts(choice)}, backbone {band_of(row['n_dense'], large=True)}, tokens {band_of(row['tokens'], large=True)}"
+
+
+def ten_lines(summary: xr.Dataset, document: dict[str, Any], note: str, report: str) -> list[str]:
+    """The end of the demo: ten lines on which a planner can act.
+
+    Parameters
+    ----------
+    summary : Dataset
+        Risk of the plan.
+    document : dict
+        The plan as JSON.
+    note : str
+        How far the choice lies beyond the runs.
+    report : str
+        Where the report lies.
+    """
+    lines = [
+        f"{document['data_origin']}{' (SIMULATED)' if document['data_simulated'] else ''}: law {document['law']}, "
+        f"gate {document['gate']}, budget {document['budget_flop']:.3g} FLOP, {document['draws']} draws"
+    ]
+    for name, problem in document["problems"].items():
+        part = summary.sel(problem=name)
+        choice = problem["fixed_choice_num_experts"]
+        if choice is None:
+            lines += [
+                f"{TITLES[name]}: no expert count meets the constraint",
+                "  loosen the budget or the constraint",
+                "",
+                "",
+            ]
+            continue
+        row = part.sel(num_experts=choice)
+        lines += [
+            f"{TITLES[name]}: train {experts(choice)}",
+            f"  backbone {short(float(row['fixed_n_dense']), 3)} (own choice of each draw {band_of(row['n_dense'], large=True)}), tokens "
+            f"{short(float(row['fixed_tokens']), 3)}, over-training {band_of(row['over_training_ratio'])}×",
+            f"  loss {band_of(row['fixed_loss'])} nats, serving USD {band_of(row['fixed_serving_usd_per_million_tokens'])} per M tokens",
+            f"  best in {percent(float(row['p_best']))} of draws, constraint met in {percent(float(row['fixed_p_met']))}; "
+            f"near-optimal: {listed(problem['near_optimal_num_experts'])}",
+        ]
+    return [*lines[:9], f"{note} Report: {report}"]
