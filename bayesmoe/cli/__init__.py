@@ -18,9 +18,11 @@ from bayesmoe.cli import (
     figures,
     fit,
     laws,
+    next_run,
     plan,
     predict,
     report,
+    sensitivity,
 )
 from bayesmoe.errors import InputError
 
@@ -43,6 +45,8 @@ app.command()(predict.predict)
 app.command()(cost.cost)
 app.command()(calibrate_serving.calibrate_serving)
 app.command()(plan.plan)
+app.command("next-run")(next_run.next_run)
+app.command()(sensitivity.sensitivity)
 app.command()(report.report)
 app.command()(figures.figures)
 

@@ -1,4 +1,4 @@
-"""``bayesmoe plan``: a posterior and a scenario in, a plan out."""
+"""``bayesmoe plan``: a posterior and scenarios in, plans out."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import typer
 
 def plan(
     fit: Annotated[Path, typer.Argument(metavar="FIT.nc")],
-    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO.toml")],
-    out: Annotated[Path, typer.Option(help="Where the plan goes (netCDF).")],
+    scenarios: Annotated[
+        list[Path], typer.Argument(metavar="SCENARIO.toml...", help="One scenario, or several to compare.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where the plan goes (netCDF); a folder for several scenarios.")],
     group: Annotated[
         str | None, typer.Option(help="Group of runs whose law is meant, or 'new'; overrides the scenario.")
     ] = None,
@@ -21,32 +23,52 @@ def plan(
     """Choose the expert count, size and tokens under every posterior draw."""
     import json
 
+    from bayesmoe.errors import InputError
     from bayesmoe.planning.scenario import in_group, read_scenario
 
-    asked = in_group(read_scenario(scenario), group)
+    asked = {path.stem: in_group(read_scenario(path), group) for path in scenarios}
+    if len(asked) < len(scenarios):
+        raise InputError("must not repeat a file name: each names its plan", value=", ".join(map(str, scenarios)))
     from bayesmoe.cli.settings import configure
 
     configure()
     from bayesmoe.criticism.checks import gate_for_plan, with_extrapolation
     from bayesmoe.inference.store import load_fit
+    from bayesmoe.planning.demand import break_even
     from bayesmoe.planning.document import as_document
+    from bayesmoe.planning.hyperparameters import hyperparameters
+    from bayesmoe.planning.information import evppi
     from bayesmoe.planning.plan import plan as plan_fit
     from bayesmoe.planning.plan import save_plan
     from bayesmoe.planning.risk import risk, times_beyond
-    from bayesmoe.report import plan_text, text
+    from bayesmoe.report import advice_text, plan_text, text
 
     posterior = load_fit(fit)
     gate = gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
-    found = plan_fit(posterior, asked, verdict=gate.verdict)
-    summary = risk(found)
-    gate = with_extrapolation(gate, times_beyond(posterior, summary))
-    save_plan(found, out)
+    plans = {name: plan_fit(posterior, one, verdict=gate.verdict) for name, one in asked.items()}
+    summaries = {name: risk(found) for name, found in plans.items()}
+    places = {name: out if len(plans) == 1 else out / f"{name}.nc" for name in plans}
+    for name, found in plans.items():
+        save_plan(found, places[name])
     if json_:
-        typer.echo(json.dumps(as_document(found, summary), indent=2))
+        documents = [as_document(found, summaries[name]) for name, found in plans.items()]
+        several = {"schema": "bayesmoe.plans", "schema_version": 1, "plans": documents}
+        typer.echo(json.dumps(documents[0] if len(documents) == 1 else several, indent=2, allow_nan=False))
         return
-    typer.echo(f"gate {gate.verdict}. {text.gate(gate.verdict, gate.method)} {text.approximate(gate.method)}".rstrip())
-    for problem in summary["problem"].values:
-        part, name = summary.sel(problem=problem), str(problem)
-        typer.echo(f"{plan_text.TITLES[name]}. {plan_text.signed(name, part, asked)}")
-        typer.echo(f"  Each draw on its own: {plan_text.decision(name, part, asked)}")
-    typer.echo(f"plan in {out}; bayesmoe report {fit} {out} --out report.html makes the page")
+    for name, summary in summaries.items():
+        own = with_extrapolation(gate, times_beyond(posterior, summary))
+        typer.echo(f"gate {own.verdict}. {text.gate(own.verdict, own.method)} {text.approximate(own.method)}".rstrip())
+        worth, changes, settings = evppi(plans[name]), break_even(plans[name]), hyperparameters(plans[name], summary)
+        for problem in map(str, summary["problem"].values):
+            part = summary.sel(problem=problem)
+            said = [
+                f"{plan_text.TITLES[problem]}. {plan_text.signed(problem, part, asked[name])}",
+                f"  Each draw on its own: {plan_text.decision(problem, part, asked[name])}",
+                advice_text.worth_knowing(problem, float(part.get("evpi_usd", float("nan"))), worth),
+                advice_text.turns(problem, changes),
+                advice_text.settings(problem, settings),
+            ]
+            typer.echo("\n  ".join(line.strip() for line in said if line))
+        typer.echo(f"plan in {places[name]}; bayesmoe report {fit} {places[name]} --out report.html makes the page")
+    if len(summaries) > 1:
+        typer.echo(plan_text.compared(summaries))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
 from typing import Annotated, Any
 
 import numpy as np
@@ -46,3 +48,14 @@ def drawn(quantity: Any, size: int | tuple[int, ...], rng: np.random.Generator, 
 def middle(quantity: Any) -> float:
     """Median of a quantity."""
     return float(quantity.median if isinstance(quantity, Uncertain | UncertainShare) else quantity)
+
+
+def quantile(quantity: Any, level: float) -> float:
+    """Quantile of a quantity."""
+    spread = quantity.log_sd if isinstance(quantity, Uncertain | UncertainShare) else 0.0
+    return middle(quantity) * math.exp(spread * NormalDist().inv_cdf(level))
+
+
+def certain(quantity: Any, value: float) -> Any:
+    """A quantity at a value, without a spread; draws of others stay as they were."""
+    return type(quantity)(median=value, log_sd=0.0) if isinstance(quantity, Uncertain | UncertainShare) else value

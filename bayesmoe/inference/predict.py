@@ -65,7 +65,7 @@ def predict(
             away = reach(asked, member.beyond["ln_covariate"].values[:, here], member.beyond["slope"].values[:, here])
             found = found * np.exp(misfit_draws(member.beyond, int(count), rng) @ away)
         expected.append(found)
-        loss.append(noisy(found, *_noise_of(member.fit, frame, found), rng))
+        loss.append(noisy(found, *noise_of(member.fit, frame, found), rng))
     dims = ("sample", "run")
     return xr.Dataset(
         {
@@ -76,7 +76,7 @@ def predict(
     )
 
 
-def _noise_of(fit: xr.DataTree, frame: pd.DataFrame, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def noise_of(fit: xr.DataTree, frame: pd.DataFrame, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Noise scale of each model and degrees of freedom, for as many draws as there are of ``expected``."""
     posterior, constant = fit["posterior"].to_dataset(), fit["constant_data"].dataset
     which = np.linspace(0, posterior.sizes["chain"] * posterior.sizes["draw"] - 1, len(expected)).round().astype(int)

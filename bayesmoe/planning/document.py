@@ -6,7 +6,11 @@ from typing import Any
 
 import xarray as xr
 
+import bayesmoe
+from bayesmoe.planning.demand import break_even
 from bayesmoe.planning.fixed import MEASURES, QUANTILES
+from bayesmoe.planning.hyperparameters import hyperparameters
+from bayesmoe.planning.information import evppi
 from bayesmoe.planning.plan import LEVERAGE, UNITS, scenario_of
 from bayesmoe.planning.problems import Problem, problem_named
 from bayesmoe.planning.risk import without_each_law
@@ -40,6 +44,7 @@ def as_document(plan: xr.Dataset, summary: xr.Dataset) -> dict[str, Any]:
         A plan and its :func:`bayesmoe.planning.risk.risk`.
     """
     scenario = scenario_of(plan)
+    changes, worth, settings = break_even(plan), evppi(plan), hyperparameters(plan, summary)
     return {
         "schema": "bayesmoe.plan",
         "schema_version": VERSION,
@@ -63,9 +68,113 @@ def as_document(plan: xr.Dataset, summary: xr.Dataset) -> dict[str, Any]:
             for name, other in without_each_law(plan).items()
         },
         "problems": {
-            str(name): _problem(problem_named(str(name)), summary.sel(problem=name)) for name in plan["problem"].values
+            str(name): _problem(problem_named(str(name)), summary.sel(problem=name))
+            | _advice(str(name), changes, worth, settings)
+            for name in plan["problem"].values
         },
     }
+
+
+def next_runs_document(found: xr.Dataset) -> dict[str, Any]:
+    """The document of :func:`bayesmoe.planning.next_run.next_runs`."""
+    runs = [
+        {
+            **_model(found.isel(run=number)),
+            "loss_nats_per_token": _band(found["loss"].isel(run=number)),
+            **{
+                name: float(found[name][number])
+                for name in ("train_flop", "train_usd", "evsi_usd", "evsi_se_usd", "net_usd")
+            },
+        }
+        for number in range(found.sizes["run"])
+    ]
+    return {
+        "schema": "bayesmoe.next_run",
+        "schema_version": 1,
+        "bayesmoe_version": bayesmoe.__version__,
+        "problem": found.attrs["problem"],
+        "max_flop": found.attrs["max_flop"],
+        "draws": found.attrs["draws"],
+        "evpi_usd": float(found["evpi_usd"]),
+        "runs": runs,
+        "batch": [
+            {"run": int(run), "evsi_usd_so_far": float(worth), "train_usd_so_far": float(paid)}
+            for run, worth, paid in zip(
+                found["batch_run"].values, found["batch_evsi_usd"].values, found["batch_train_usd"].values, strict=True
+            )
+        ],
+    }
+
+
+def sensitivity_document(found: xr.Dataset) -> dict[str, Any]:
+    """The document of :func:`bayesmoe.planning.sensitivity.sensitivity`."""
+    unit = "usd" if found.attrs["unit"] == "USD" else "usd_per_million_tokens"
+
+    def ends(values: xr.DataArray, kind: type) -> dict[str, Any]:
+        return {str(side): kind(values.sel(side=side)) or None for side in found["side"].values}
+
+    problems = {}
+    for name in found["problem"].values:
+        part = found.sel(problem=name)
+        problems[str(name)] = {
+            "base_num_experts": int(part["base_choice"]) or None,
+            f"base_cost_{unit}": finite_or_none(part["base_cost"]),
+            "inputs": [
+                {
+                    "input": str(key),
+                    "value": ends(part["value"].sel(input=key), float),
+                    "num_experts": ends(part["fixed_choice"].sel(input=key), int),
+                    f"cost_{unit}": ends(part["cost"].sel(input=key), finite_or_none),  # type: ignore[arg-type]
+                    "loss_nats_per_token": ends(part["loss"].sel(input=key), finite_or_none),  # type: ignore[arg-type]
+                }
+                for key in part["input"].values
+            ],
+        }
+    return {
+        "schema": "bayesmoe.sensitivity",
+        "schema_version": 1,
+        "bayesmoe_version": bayesmoe.__version__,
+        "scenario_name": found.attrs["scenario_name"],
+        "problems": problems,
+    }
+
+
+def _advice(name: str, changes: xr.Dataset, worth: xr.Dataset, settings: xr.Dataset) -> dict[str, Any]:
+    """Break-even demand and value of knowing each number, where money is known, and hyperparameters of the literature."""
+    papers = settings.sel(problem=name)
+    found: dict[str, Any] = {
+        "hyperparameters": {
+            "learning_rate_log_sd": finite_or_none(papers["learning_rate_log_sd"]),
+            "batch_tokens_log_sd": finite_or_none(papers["batch_tokens_log_sd"]),
+            "by_paper": {
+                str(paper): {key: _band(papers[key].sel(paper=paper)) for key in ("learning_rate", "batch_tokens")}
+                for paper in papers["paper"].values
+            },
+        }
+    }
+    if not worth:
+        return found
+    own = worth["evppi_usd"].sel(problem=name)
+    found["evppi_usd"] = {str(key): float(own.sel(input=key)) for key in own["input"].values}
+    part = changes.sel(problem=name)
+    found["least_demand_num_experts"] = int(part["least_demand_num_experts"]) or None
+    found["break_even"] = [
+        {
+            "from_num_experts": int(one["from_num_experts"]),
+            "to_num_experts": int(one["to_num_experts"]),
+            "lifetime_tokens": float(one["break_even_tokens"]),
+            "lifetime_tokens_band": _band(one["break_even_tokens_band"]),
+        }
+        for one in (part.isel(change=number) for number in range(part.sizes["change"]))
+        if int(one["to_num_experts"])
+    ]
+    return found
+
+
+def _model(run: xr.Dataset) -> dict[str, Any]:
+    whole = {name: int(run[name]) for name in ("num_experts", "top_k")}
+    sizes = {_KEYS[name]: float(run[name]) for name in ("n_dense", "n_active", "n_total")}
+    return {**whole, "granularity": float(run["granularity"]), **sizes, "tokens": float(run["tokens"])}
 
 
 def _problem(problem: Problem, part: xr.Dataset) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,8 +28,17 @@ from bayesmoe.planning.scenario import Scenario, ValueSpec
 _REACH_TOKENS, _REACH_SPAN = 65, 8.0
 
 
-def landscapes(fit: xr.DataTree, scenario: Scenario) -> dict[str, Landscape]:
+def landscapes(fit: xr.DataTree, scenario: Scenario, *, elsewhere: bool = False) -> dict[str, Landscape]:
     """Candidates of a scenario under every draw of a fit, by law; of an average, each law has its share of the draws.
+
+    Parameters
+    ----------
+    fit : DataTree
+        A fit of one law or of several averaged.
+    scenario : Scenario
+        Choices, budget, costs.
+    elsewhere : bool
+        Whether losses are asked off the budget too, where no problem of the scenario does.
 
     Raises
     ------
@@ -55,12 +65,12 @@ def landscapes(fit: xr.DataTree, scenario: Scenario) -> dict[str, Landscape]:
         if count:
             rows = slice(first, first + count)
             own = jax.tree.map(lambda values, rows=rows: values[rows], costs)
-            found[name] = _landscape(member, scenario, count, own)
+            found[name] = _landscape(member, scenario, count, own, elsewhere)
         first += count
     return found
 
 
-def _landscape(member: Member, scenario: Scenario, draws: int, cost_draws: dict[str, Any]) -> Landscape:
+def _landscape(member: Member, scenario: Scenario, draws: int, cost_draws: dict[str, Any], elsewhere: bool) -> Landscape:
     fit = member.fit
     law = law_of_fit(fit)
     _require_choices(law, scenario)
@@ -96,7 +106,46 @@ def _landscape(member: Member, scenario: Scenario, draws: int, cost_draws: dict[
     if member.beyond is None:
         return found
     misfit = misfit_draws(member.beyond, draws, np.random.default_rng((scenario.seed, 2)))
-    return _with_misfit(found, jnp.asarray(misfit), member.beyond, scenario)
+    strays = scenario.training.budget_usd is not None or np.isfinite(scenario.limits.most_tokens)
+    strays = strays or elsewhere or any(one.other_budgets for one in asked_problems(scenario))
+    return _with_misfit(found, jnp.asarray(misfit), member.beyond, scenario, strays=strays and fixed is None)
+
+
+def inputs(laws: Mapping[str, Landscape]) -> dict[str, np.ndarray]:
+    """Every uncertain number of a plan by name, shape (S,): parameters of each law, NaN in draws of the others, and costs.
+
+    ``serving.latency`` is the mean of the candidates' ln slowdown; candidates also differ from each other.
+    """
+    sizes = [here.shape[0] for here in laws.values()]
+    found: dict[str, np.ndarray] = {}
+    for number, (name, here) in enumerate(laws.items()):
+        own = dict(here.parameters)
+        if here.misfit is not None:
+            own |= {f"misfit_{axis}": here.misfit[:, axis] for axis in range(here.misfit.shape[1])}
+        for parameter, values in own.items():
+            column = np.full(sum(sizes), np.nan)
+            column[sum(sizes[:number]) : sum(sizes[: number + 1])] = values
+            found[f"{name}.{parameter}"] = column
+    costs = [_costs_by_name(here.cost_draws) for here in laws.values()]
+    found |= {name: np.concatenate([each[name] for each in costs]) for name in costs[0]}
+    return {name: values for name, values in found.items() if np.nanmax(values) > np.nanmin(values)}
+
+
+def _costs_by_name(draws: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    serving = draws["serving"]
+    columns = {
+        "training.mfu": draws["training"]["mfu"],
+        "training.price_usd_per_gpu_hour": draws["training"]["price_usd_per_gpu_hour"],
+        "serving.price_usd_per_gpu_hour": serving.price_usd_per_gpu_hour,
+        "serving.utilisation": serving.utilisation,
+        "serving.prompt_tokens": serving.traffic.prompt_tokens,
+        "serving.output_tokens": serving.traffic.output_tokens,
+        "serving.latency": jnp.log(serving.coefficients.slowdown),
+        "architecture.width_times_layers": draws["width_times_layers"],
+    }
+    if "lifetime_tokens" in draws:
+        columns["serving.lifetime_tokens"] = draws["lifetime_tokens"]
+    return {name: np.asarray(values).mean(axis=1) for name, values in columns.items()}
 
 
 def _rules(scenario: Scenario) -> Scenario:
@@ -152,11 +201,9 @@ def _require_choices(law: Law, scenario: Scenario) -> None:
             )
 
 
-def _with_misfit(here: Landscape, misfit: Any, beyond: xr.Dataset, scenario: Scenario) -> Landscape:
+def _with_misfit(here: Landscape, misfit: Any, beyond: xr.Dataset, scenario: Scenario, *, strays: bool) -> Landscape:
     """A landscape with the misfit of its law: reach on a grid of sizes, and of tokens where problems spend other than the budget."""
     budget = float(np.median(np.asarray(here.budget_flop)))
-    strays = scenario.training.budget_usd is not None or np.isfinite(scenario.limits.most_tokens)
-    strays = here.fixed_tokens is None and (strays or any(one.other_budgets for one in asked_problems(scenario)))
     span, across = (_REACH_SPAN, _REACH_TOKENS) if strays else (0.0, 1)
     size = np.exp(np.log(SMALLEST) + REACH_STEP * np.arange(REACH_SIZES))[:, None]
     shift = np.exp(np.linspace(-span, span, across))

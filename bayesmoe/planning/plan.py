@@ -13,7 +13,7 @@ import bayesmoe
 from bayesmoe.errors import InputError
 from bayesmoe.files import write_netcdf
 from bayesmoe.inference.members import members
-from bayesmoe.planning.draws import landscapes
+from bayesmoe.planning.draws import inputs, landscapes
 from bayesmoe.planning.landscape import QUANTITIES, Landscape
 from bayesmoe.planning.problems import Problem, asked_problems
 from bayesmoe.planning.scenario import Scenario
@@ -64,6 +64,8 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> xr.Dataset:
         By ``problem``, ``option`` and ``sample``: ``option_objective``, ``_loss``, ``_serving_usd_per_million_tokens``, ``_train_usd`` and
         ``option_met`` of options whose size (``option_n_dense``) and tokens are the same in every draw, in shapes that hardware likes.
 
+        By ``input`` and ``sample``: ``input_value``, every uncertain number that the plan rests on.
+
     Raises
     ------
     InputError
@@ -74,11 +76,21 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> xr.Dataset:
     solver = Solver(tuple(laws.values()), problems)
     standing = solver.standing()
     solutions, fixed = solver.solve(standing)
-    found = xr.Dataset({**_solved(solutions, problems, scenario), **_options(solver, standing, solutions, fixed)})
-    samples = [here.shape[0] for here in laws.values()]
+    known, samples = inputs(laws), [here.shape[0] for here in laws.values()]
+    found = xr.Dataset(
+        {
+            **_solved(solutions, problems, scenario),
+            **_options(solver, standing, solutions, fixed),
+            "input_value": (
+                ("input", "sample"),
+                np.array(list(known.values()), dtype=np.float32).reshape(len(known), sum(samples)),
+            ),
+        }
+    )
     return found.assign_coords(
         problem=[problem.name for problem in problems],
         num_experts=list(scenario.choices.num_experts),
+        input=list(known),
         law=("sample", np.repeat(list(laws), samples)),
     ).assign_attrs(
         {

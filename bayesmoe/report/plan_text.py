@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import xarray as xr
@@ -228,3 +229,32 @@ def ten_lines(summary: xr.Dataset, document: dict[str, Any], note: str, report: 
             f"near-optimal: {listed(problem['near_optimal_num_experts'])}",
         ]
     return [*lines[:9], f"{note} Report: {report}"]
+
+
+def compared(summaries: Mapping[str, xr.Dataset]) -> str:
+    """What each of several scenarios would sign, as a table.
+
+    Parameters
+    ----------
+    summaries : mapping of Dataset
+        Risk of each plan by the scenario's name.
+    """
+    lines, width = [], max(map(len, summaries))
+    for problem in dict.fromkeys(str(name) for one in summaries.values() for name in one["problem"].values):
+        lines.append(f"{TITLES[problem]}:")
+        for name, summary in summaries.items():
+            if problem not in summary["problem"].values:
+                lines.append(f"  {name:<{width}}  not asked")
+                continue
+            part = summary.sel(problem=problem)
+            choice = int(part["fixed_choice"])
+            if not choice:
+                lines.append(f"  {name:<{width}}  nothing to sign")
+                continue
+            row = part.sel(num_experts=choice)
+            lines.append(
+                f"  {name:<{width}}  {experts(choice)}, backbone {short(float(row['fixed_n_dense']), 3)}, tokens "
+                f"{short(float(row['fixed_tokens']), 3)}, loss {band_of(row['fixed_loss'])}, serving USD "
+                f"{band_of(row['fixed_serving_usd_per_million_tokens'])} per M, constraints met in {percent(float(row['fixed_p_met']))}"
+            )
+    return "\n".join(lines)

@@ -1,0 +1,52 @@
+"""``bayesmoe next-run``: what each affordable run would be worth to the plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def next_run(
+    fit: Annotated[Path, typer.Argument(metavar="FIT.nc")],
+    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO.toml")],
+    problem: Annotated[
+        str | None, typer.Option(help="Problem whose regret counts; the scenario's first if left out.")
+    ] = None,
+    max_flop: Annotated[
+        float | None, typer.Option(help="FLOP of the dearest run; a tenth of the budget if left out.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=20, help="Runs to choose together.")] = 1,
+    group: Annotated[
+        str | None, typer.Option(help="Group of runs whose law is meant, or 'new'; overrides the scenario.")
+    ] = None,
+    despite_fail: Annotated[bool, typer.Option(help="Go on with a fit that failed its gate.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
+) -> None:
+    """Rank runs to train next by how much regret they save, in USD, less what they cost."""
+    import json
+
+    from bayesmoe.planning.scenario import in_group, read_scenario
+
+    asked = in_group(read_scenario(scenario), group)
+    from bayesmoe.cli.settings import configure
+
+    configure()
+    from bayesmoe.criticism.checks import gate_for_plan
+    from bayesmoe.inference.store import load_fit
+    from bayesmoe.planning.document import next_runs_document
+    from bayesmoe.planning.next_run import next_runs
+    from bayesmoe.planning.plan import plan
+    from bayesmoe.report import advice_text, text
+
+    posterior = load_fit(fit)
+    gate = gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
+    found = next_runs(
+        posterior, plan(posterior, asked, verdict=gate.verdict), problem=problem, max_flop=max_flop, batch=batch
+    )
+    if json_:
+        typer.echo(json.dumps(next_runs_document(found), indent=2, allow_nan=False))
+        return
+    typer.echo(f"gate {gate.verdict}. {text.gate(gate.verdict, gate.method)} {text.approximate(gate.method)}".rstrip())
+    typer.echo(advice_text.next_runs(found))

@@ -1,0 +1,38 @@
+"""``bayesmoe sensitivity``: what each number of a scenario does to the choice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def sensitivity(
+    fit: Annotated[Path, typer.Argument(metavar="FIT.nc")],
+    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO.toml")],
+    group: Annotated[
+        str | None, typer.Option(help="Group of runs whose law is meant, or 'new'; overrides the scenario.")
+    ] = None,
+    despite_fail: Annotated[bool, typer.Option(help="Go on with a fit that failed its gate.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
+) -> None:
+    """Plan anew with each number of the scenario at either end of its band: a tornado of cost and of expert count."""
+    import json
+
+    from bayesmoe.planning.scenario import in_group, read_scenario
+
+    asked = in_group(read_scenario(scenario), group)
+    from bayesmoe.cli.settings import configure
+
+    configure()
+    from bayesmoe.criticism.checks import gate_for_plan
+    from bayesmoe.inference.store import load_fit
+    from bayesmoe.planning.document import sensitivity_document
+    from bayesmoe.planning.sensitivity import sensitivity as turned
+    from bayesmoe.report import advice_text
+
+    posterior = load_fit(fit)
+    gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
+    found = turned(posterior, asked, report=lambda name: typer.echo(f"turning {name}", err=True))
+    typer.echo(json.dumps(sensitivity_document(found), indent=2, allow_nan=False) if json_ else advice_text.tornado(found))
