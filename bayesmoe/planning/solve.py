@@ -292,7 +292,9 @@ def _answered(problems: tuple[Problem, ...], part: Landscape, own: Any, weight: 
 
 
 def _fared(problems: tuple[Problem, ...], part: Landscape, standing: Standing, weight: Any, shared: Any) -> list[Options]:
+    """In single precision, in which options are kept too: they are compared to a few digits."""
     del weight
+    part, standing, shared = jax.tree.map(_single, (part, standing, shared))
     loose, found = standing.loosened(part.scenario), []
     for problem, ln_size, tokens in zip(problems, *shared, strict=True):
         fared = part.quantities(_beside_draws(part, ln_size), _beside_draws(part, tokens))

@@ -20,10 +20,13 @@ from bayesmoe.criticism.prior_predictive import prior_bands, prior_predictive
 from bayesmoe.files import write_text, written_whole
 from bayesmoe.inference.members import AVERAGE, members
 from bayesmoe.laws import all_laws
+from bayesmoe.planning.demand import break_even
+from bayesmoe.planning.hyperparameters import hyperparameters
+from bayesmoe.planning.information import evppi
 from bayesmoe.planning.plan import scenario_of
 from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.risk import times_beyond, without_each_law
-from bayesmoe.report import plan_text, text
+from bayesmoe.report import advice_text, plan_text, text
 
 _DPI = 130
 
@@ -155,6 +158,7 @@ def _data_uri(figure: Figure) -> str:
 
 def _decisions(plan: xr.Dataset, risk: xr.Dataset) -> list[dict[str, Any]]:
     scenario = scenario_of(plan)
+    worth, changes, settings = evppi(plan), break_even(plan), hyperparameters(plan, risk)
     found = []
     for problem in (str(name) for name in risk["problem"].values):
         part, objective = risk.sel(problem=problem), problem_named(problem).objective
@@ -187,6 +191,11 @@ def _decisions(plan: xr.Dataset, risk: xr.Dataset) -> list[dict[str, Any]]:
                 "signed": plan_text.signed(problem, part, scenario),
                 "shape": shape,
                 "text": plan_text.decision(problem, part, scenario),
+                "advice": [
+                    advice_text.worth_knowing(problem, float(part.get("evpi_usd", float("nan"))), worth),
+                    advice_text.turns(problem, changes),
+                    advice_text.settings(problem, settings),
+                ],
                 "rows": rows,
             }
         )

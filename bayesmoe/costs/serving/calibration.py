@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +35,15 @@ def read_calibration(path: str | Path | None = None) -> xr.Dataset:
     InputError
         The file is missing, unreadable, or no calibration.
     """
-    path = Path(path) if path is not None else SHIPPED
+    return _shipped().copy() if path is None else _read(Path(path))
+
+
+@cache
+def _shipped() -> xr.Dataset:
+    return _read(SHIPPED)
+
+
+def _read(path: Path) -> xr.Dataset:
     if not path.is_file():
         raise InputError("no such file", file=path, cure="make one with `bayesmoe calibrate-serving POINTS.csv`")
     try:

@@ -21,7 +21,7 @@ def of_costs(*options):
 
 def gaussian(a: float, b: float) -> float:
     """``E[max(0, -(a z + b))]``, z standard normal: what may be saved by an option that costs ``a z + b`` more."""
-    return a * stats.norm.pdf(b / a) - b * stats.norm.cdf(-b / a)
+    return float(a * stats.norm.pdf(b / a) - b * stats.norm.cdf(-b / a))
 
 
 # An outcome that changes the choice in one case of a thousand is worth a 15,000th of the spread: too rare for 20,000 draws.

@@ -1,0 +1,225 @@
+"""Plans under a whole posterior, beside a per-draw SciPy loop and an arithmetic floor.
+
+4,000 draws by 20 expert counts on a grid of 512 sizes: plan and risk of the default problems, in a process of their own, warm. The peer solves
+the same two problems draw by draw and count by count with ``scipy.optimize``, in NumPy; it is timed on a few draws. The floor is as many
+multiplications, exponentials and divisions in single precision as the grid's serving costs take, on data that stay in the cache.
+``python -m benchmarks.planning``
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from scipy.optimize import brentq, minimize_scalar
+
+from bayesmoe.cli.settings import configure
+from bayesmoe.inference.fit import fit
+from bayesmoe.inference.spec import read_fit_spec
+from bayesmoe.inference.store import load_fit, save_fit
+from bayesmoe.packaged import packaged_folder
+from bayesmoe.planning.draws import landscapes
+from bayesmoe.planning.landscape import Landscape
+from bayesmoe.planning.plan import plan
+from bayesmoe.planning.risk import risk
+from bayesmoe.planning.scenario import Scenario, read_scenario
+from bayesmoe.planning.solve import SIZES
+
+_COUNTS, _PEER_DRAWS, _REPEATS = 20, 3, 5
+_GPUS, _MULTIPLICATIONS, _DIVISIONS = 8, 34, 2
+"""Of each GPU count: products and sums of a step's terms, one exponential (experts hit), and the divisions of batch and price."""
+
+
+def scenario_of(counts: int) -> Scenario:
+    """The shipped scenario with that many expert counts."""
+    shipped = read_scenario(packaged_folder("models") / "scenarios" / "yun-2024.toml")
+    choices = dataclasses.replace(shipped.choices, num_experts=tuple(range(4, 4 + counts)), base_num_experts=4)
+    return dataclasses.replace(shipped, choices=choices)
+
+
+def thinned(posterior: xr.DataTree, draws: int) -> xr.DataTree:
+    """A fit with that many draws a chain."""
+    found = posterior.copy()
+    found["posterior"] = xr.DataTree(posterior["posterior"].to_dataset().isel(draw=np.arange(draws)))
+    return found
+
+
+def answered(posterior: xr.DataTree, counts: int) -> Callable[[], Any]:
+    """Everything that ``bayesmoe plan`` computes for the default problems."""
+    scenario = scenario_of(counts)
+    return lambda: risk(plan(posterior, scenario, verdict="PASS"))
+
+
+def best_of(run: Callable[[], Any], repeats: int = _REPEATS) -> float:
+    """Seconds of the fastest warm call."""
+    run()
+    took = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        run()
+        took.append(time.perf_counter() - begin)
+    return min(took)
+
+
+def per_draw(here: Landscape, draw: int) -> list[tuple[float, float]]:
+    """ln sizes of both problems in one draw, by count, with SciPy."""
+    p = {name: float(values[draw]) for name, values in here.parameters.items()}
+    costs = jax.tree.map(lambda leaf: np.asarray(leaf)[draw], here.cost_draws)
+    serving, mu = costs["serving"], float(costs["width_times_layers"][0])
+    step = [float(slope[0]) for slope in serving.coefficients.step]
+    prompt, output = float(serving.traffic.prompt_tokens[0]), float(serving.traffic.output_tokens[0])
+    rate = float(serving.price_usd_per_gpu_hour[0]) / 3600.0 / float(serving.utilisation[0]) * 1e6
+    budget, share, gpus = float(here.budget_flop), here.family.moe_share, np.arange(1.0, _GPUS + 1.0)
+
+    def loss(x: float, count: float) -> float:
+        size, experts = (
+            np.exp(x),
+            1.0 / (1.0 / (count - 1.0 + 1.0 / (1.0 / p["e_start"] - 1.0 / p["e_max"])) + 1.0 / p["e_max"]),
+        )
+        active = size * (1.0 - share + share * here.scenario.architecture.top_k)
+        bracket = (
+            p["A"] / size ** p["alpha"] + p["B"] / experts ** p["beta"] + p["C"] / (budget / 6.0 / active) ** p["gamma"]
+        )
+        return (bracket + p["F"]) * (size / p["N_c"]) ** (p["d"] * np.log(experts / p["e_c"]))
+
+    def usd(x: float, number: int, count: float) -> float:
+        size = np.exp(x)
+        wide = mu * size ** (2.0 / 3.0)
+        layers, total = 12.0 * wide**2 / size, size * (1.0 - share + share * count)
+        active = size * (1.0 - share + share * here.scenario.architecture.top_k)
+        request = 4.0 * wide * (prompt + output / 2.0)
+        batch = np.minimum(np.floor((0.9 * gpus * 40e9 - 2.0 * total) / request), 1024.0)
+        read = total - size * share * count * (1.0 - here.scenario.architecture.top_k / count) ** np.maximum(batch, 1.0)
+        seconds = (
+            step[0] * layers
+            + step[1] * 0.5 * layers
+            + step[2] * layers * np.log2(gpus)
+            + step[3] * (2.0 * read + batch * request) / gpus / 1.555e12
+            + step[4] * batch * (2.0 * active + 4.0 * wide * (prompt + output / 2.0)) / gpus / 312e12
+            + step[5] * batch / output * (2.0 * prompt * active + 2.0 * wide * prompt**2) / gpus / 312e12
+            + step[6] * 8.0 * batch * wide * (gpus - 1.0) / gpus / 300e9
+        )
+        served = batch >= 1.0
+        price = float(serving.coefficients.slowdown[number]) * rate * gpus[served] * seconds[served] / batch[served]
+        return float(price.min()) if len(price) else 1e9
+
+    counts = [float(one.num_experts) for one in here.candidates]
+    optima = [
+        minimize_scalar(loss, bounds=(np.log(1e7), np.log(1e12)), args=(count,), method="bounded").x for count in counts
+    ]
+    bar, most = loss(optima[0], counts[0]), usd(optima[0], 0, counts[0])
+    found = []
+    for number, (count, optimum) in enumerate(zip(counts, optima, strict=True)):
+        low = np.log(1e6)
+        smallest = np.nan
+        if loss(optimum, count) <= bar:
+            smallest = brentq(lambda x, count=count: loss(x, count) - bar, low, optimum, xtol=1e-6)
+            usd(smallest, number, count)
+        largest = optimum
+        if usd(optimum, number, count) > most:
+            gap = usd(low, number, count) - most
+            largest = (
+                np.nan if gap > 0 else brentq(lambda x, n=number, c=count: usd(x, n, c) - most, low, optimum, xtol=1e-6)
+            )
+        found.append((smallest, largest))
+    return found
+
+
+def floor(draws: int, configurations: int) -> Callable[[], Any]:
+    """The arithmetic of serving costs alone."""
+    block = 8192
+
+    @jax.jit
+    def run(start: Any) -> Any:
+        def one(_: Any, x: Any) -> Any:
+            # Four chains: one alone would wait for itself.
+            chains = [x, x + 0.1, x + 0.2, x + 0.3]
+            for i in range(_MULTIPLICATIONS // 4):
+                chains = [chain * (0.999 - 1e-6 * i) + 1e-9 * i for chain in chains]
+            found = jnp.exp(-0.25 * sum(chains))
+            for _ in range(_DIVISIONS):
+                found = 1.0 / (1.0 + found)
+            return found
+
+        return jax.lax.fori_loop(0, draws * configurations * _GPUS // block, one, start)
+
+    start = jnp.full(block, 0.5, dtype=jnp.float32)
+    return lambda: jax.block_until_ready(run(start))
+
+
+def measured(path: Path, counts: int) -> dict[str, float]:
+    """Seconds and peak memory of plan and risk, in this process."""
+    posterior = load_fit(path)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    took = best_of(answered(posterior, counts))
+    return {"seconds": took, "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, "before_gb": before}
+
+
+def main() -> None:
+    """Time and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="400 draws and 2 counts.")
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    configure()
+    counts, draws = (2, 400) if given.quick else (_COUNTS, 4000)
+    if given.measure is not None:
+        print(json.dumps(measured(given.measure, counts)))
+        return
+    spec = read_fit_spec(packaged_folder("models") / "simulated-yun-grid.toml")
+    sampler = dataclasses.replace(spec.sampler, draws=draws // spec.sampler.chains, retries=0)
+    posterior = fit(dataclasses.replace(spec, sampler=sampler))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "fit.nc"
+        save_fit(posterior, path)
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.planning",
+            "--measure",
+            str(path),
+            *(["--quick"] if given.quick else []),
+        ]
+        # The first time fills the compile cache.
+        subprocess.run(command, check=True, capture_output=True)
+        own = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    size = counts * SIZES
+    print(
+        f"{draws:,} draws x {size:,} configurations: plan and risk of both default problems in {own['seconds']:.2f} s warm, "
+        f"peak memory {own['peak_gb']:.2f} GB, of which {own['before_gb']:.2f} GB before planning"
+    )
+    (here,) = landscapes(posterior, scenario_of(counts)).values()
+    begin = time.perf_counter()
+    theirs = [per_draw(here, draw) for draw in range(_PEER_DRAWS)]
+    loop = (time.perf_counter() - begin) / _PEER_DRAWS * draws
+    ours = plan(posterior, scenario_of(counts), verdict="PASS")["n_dense"].transpose("sample", "num_experts", "problem")
+    known = np.exp(np.array(theirs))
+    apart = np.nanmax(np.abs(known / ours.values[:_PEER_DRAWS] - 1.0))
+    print(
+        f"per-draw SciPy loop: {loop:.0f} s for as many draws, {loop / own['seconds']:.0f} times as long; sizes agree within {apart:.1e}"
+    )
+    least = best_of(floor(draws, size))
+    print(f"arithmetic floor {least:.2f} s: the plan takes {own['seconds'] / least:.1f} times that")
+    for part in (4, 2, 1):
+        fewer = thinned(posterior, draws // part // spec.sampler.chains)
+        print(f"  {draws // part:>6,} draws x {size:,} configurations: {best_of(answered(fewer, counts), 3):.2f} s")
+    for part in (4, 2, 1):
+        some = max(counts // part, 1)
+        print(f"  {draws:>6,} draws x {some * SIZES:,} configurations: {best_of(answered(posterior, some), 3):.2f} s")
+
+
+if __name__ == "__main__":
+    main()
