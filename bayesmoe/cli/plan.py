@@ -29,6 +29,8 @@ def plan(
     asked = {path.stem: in_group(read_scenario(path), group) for path in scenarios}
     if len(asked) < len(scenarios):
         raise InputError("must not repeat a file name: each names its plan", value=", ".join(map(str, scenarios)))
+    if len(asked) > 1 and out.suffix:
+        raise InputError("must be a folder for several scenarios", column="--out", value=str(out), cure="such as --out plans")
     from bayesmoe.cli.settings import configure
 
     configure()

@@ -1,0 +1,100 @@
+"""``bayesmoe plan`` of several scenarios, ``next-run`` and ``sensitivity``: from a fit in a file to what they print."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bayesmoe.inference.store import save_fit
+from bayesmoe.packaged import packaged_folder
+from bayesmoe.planning.plan import load_plan
+
+YUN = (packaged_folder("models") / "scenarios" / "yun-2024.toml").read_text()
+FEW = YUN.replace("[1, 4, 8, 16, 32]", "[4, 16]")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, small_fit):
+    """A folder with a fit and scenarios."""
+    folder = tmp_path_factory.mktemp("planning")
+    save_fit(small_fit, folder / "fit.nc")
+    (folder / "small.toml").write_text(FEW)
+    (folder / "large.toml").write_text(FEW.replace("5.15e21", "2e22"))
+    (folder / "unpriced.toml").write_text(FEW.replace("lifetime_tokens", "# lifetime_tokens"))
+    asked = 'problems = ["loss_optimal", "lifetime_flop"]\n' + FEW
+    (folder / "other.toml").write_text(asked)
+    return folder
+
+
+def test_one_scenario_makes_one_plan_and_says_what_to_sign_and_what_is_worth_knowing(bayesmoe, folder, tmp_path):
+    ended = bayesmoe("plan", folder / "fit.nc", folder / "other.toml", "--out", tmp_path / "plan.nc")
+    assert ended.code == 0
+    for part in ("Lowest loss on the training budget. To sign:", "Fewest lifetime FLOP at a loss target. To sign:",
+                 "Each draw on its own:", "Knowing everything would be worth USD", "What the literature would train it with"):  # fmt: skip
+        assert part in ended.out
+    assert load_plan(tmp_path / "plan.nc")["problem"].values.tolist() == ["loss_optimal", "lifetime_flop"]
+
+
+def test_several_scenarios_stand_side_by_side(bayesmoe, folder, tmp_path):
+    files = [folder / f"{name}.toml" for name in ("small", "large", "other")]
+    ended = bayesmoe("plan", folder / "fit.nc", *files, "--out", tmp_path / "plans")
+    assert ended.code == 0
+    assert {path.name for path in (tmp_path / "plans").iterdir()} == {"small.nc", "large.nc", "other.nc"}
+    table = ended.out[ended.out.rindex("Cheapest serving at bounded loss:") :].splitlines()
+    assert [line.split()[0] for line in table[1:4]] == ["small", "large", "other"]
+    assert table[3].endswith("not asked")
+
+
+def test_several_scenarios_in_json(bayesmoe, folder, tmp_path):
+    files = [folder / f"{name}.toml" for name in ("small", "unpriced")]
+    ended = bayesmoe("plan", folder / "fit.nc", *files, "--out", tmp_path / "plans", "--json")
+    found = json.loads(ended.out)
+    assert (found["schema"], len(found["plans"])) == ("bayesmoe.plans", 2)
+    priced, unpriced = (each["problems"]["lowest_loss"] for each in found["plans"])
+    assert priced["evpi_usd"] > 0
+    assert "evpi_usd" not in unpriced
+    assert "lifetime_usd" not in unpriced["num_experts"][0]
+    assert priced["fixed_choice_num_experts"] in (4, 16)
+
+
+def test_several_plans_need_a_folder(refused, folder):
+    files = folder / "small.toml", folder / "large.toml"
+    says = refused("plan", folder / "fit.nc", *files, out="plans.nc")
+    assert says.startswith("--out: must be a folder for several scenarios, found '")
+    says = refused("plan", folder / "fit.nc", folder / "small.toml", folder / "small.toml", out="plans")
+    assert says.startswith("must not repeat a file name: each names its plan")
+
+
+def test_the_next_run_is_ranked_and_priced(bayesmoe, folder):
+    ended = bayesmoe("next-run", folder / "fit.nc", folder / "small.toml", "--batch", 2, "--problem", "lowest_loss")
+    assert ended.code == 0
+    assert "Lowest loss at bounded serving cost: not knowing costs USD" in ended.out
+    assert "Together, one added after another:" in ended.out
+    found = json.loads(bayesmoe("next-run", folder / "fit.nc", folder / "small.toml", "--max-flop", "1e19", "--json").out)
+    assert found["schema"] == "bayesmoe.next_run"
+    assert max(run["train_flop"] for run in found["runs"]) <= 1e19 * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["unpriced.toml"], "serving.lifetime_tokens: is needed to put money on a regret; say how many output tokens will be served"),
+        (["small.toml", "--problem", "loss_optimal"], "problem: is not a problem of this plan, found 'loss_optimal'; one of cheapest_serving, lowest_loss."),
+        (["small.toml", "--max-flop", "-1"], "max_flop: must be a positive number, found -1.0."),
+    ],
+)  # fmt: skip
+def test_what_a_next_run_cannot_do(bayesmoe, folder, arguments, says):
+    name, *flags = arguments
+    ended = bayesmoe("next-run", folder / "fit.nc", folder / name, *flags)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"bayesmoe: {says}")
+    assert ended.err.count("\n") == 1
+
+
+def test_sensitivity_turns_every_number(bayesmoe, folder):
+    ended = bayesmoe("sensitivity", folder / "fit.nc", folder / "small.toml", "--json")
+    found = json.loads(ended.out)
+    assert found["schema"] == "bayesmoe.sensitivity"
+    inputs = [one["input"] for one in found["problems"]["lowest_loss"]["inputs"]]
+    assert {"serving.lifetime_tokens", "training.mfu", "serving.utilisation", "training.budget_flop"} <= set(inputs)
