@@ -30,7 +30,9 @@ def plan(
     if len(asked) < len(scenarios):
         raise InputError("must not repeat a file name: each names its plan", value=", ".join(map(str, scenarios)))
     if len(asked) > 1 and out.suffix:
-        raise InputError("must be a folder for several scenarios", column="--out", value=str(out), cure="such as --out plans")
+        raise InputError(
+            "must be a folder for several scenarios", column="--out", value=str(out), cure="such as --out plans"
+        )
     from bayesmoe.cli.settings import configure
 
     configure()

@@ -24,7 +24,7 @@ def best_options(plan: xr.Dataset) -> xr.DataArray:
     """
     counts, of_option = plan["num_experts"].values, plan["option_num_experts"].values
     met = plan["option_met"].values.mean(axis=-1)
-    objective = measures(plan["option_objective"]).sel(measure="mean").values
+    objective = _mean(plan["option_objective"].values)
     rows = []
     for p in range(plan.sizes["problem"]):
         of_counts = (np.flatnonzero(of_option == count) for count in counts)
@@ -97,14 +97,18 @@ def measures(values: xr.DataArray) -> xr.DataArray:
     count = each.shape[-1]
     first = min(int(np.ceil(TAIL * count)), count - 1)
     ordered = np.partition(each, first, axis=-1)
-    known = np.isfinite(each)
-    with np.errstate(invalid="ignore"):
-        mean = np.where(known, each, 0.0).sum(-1) / known.sum(-1)
     tail = ordered[..., first:]
-    stacked = np.stack([mean, ordered[..., first], tail.mean(-1), tail.max(-1)], axis=-1)
+    stacked = np.stack([_mean(each), ordered[..., first], tail.mean(-1), tail.max(-1)], axis=-1)
     dims = [dim for dim in values.dims if dim != "sample"]
     coords = {dim: values[dim] for dim in dims if dim in values.coords}
     return xr.DataArray(stacked, dims=(*dims, "measure"), coords={**coords, "measure": list(MEASURES)})
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean along the last axis of what is finite."""
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, values, 0.0).sum(-1, dtype=float) / known.sum(-1)
 
 
 def _best(options: np.ndarray, objective: np.ndarray, met: np.ndarray, probability: float) -> int:

@@ -142,9 +142,10 @@ class Landscape:
         """Derivative of the loss with respect to ln size along the budget."""
         tokens = self.tokens(ln_size)
         by_size, by_tokens = self._gradient(ln_size, tokens)
-        # On the budget tokens fall as the size grows; where data or the law hold them, they stay.
-        spends = tokens * (0.0 if self.fixed_tokens is not None else tokens < self.scenario.limits.most_tokens)
-        return by_size - by_tokens * spends
+        # On the budget tokens fall as a token's FLOP grow; where data or the law hold them, they stay.
+        held = 0.0 if self.fixed_tokens is not None else tokens < self.scenario.limits.most_tokens
+        _, dearer = jax.jvp(lambda x: jnp.log(self.flop_per_token(x)), (ln_size,), (jnp.ones_like(ln_size),))
+        return by_size - by_tokens * tokens * held * dearer
 
     def value_of_compute(self, ln_size: Any) -> Any:
         """Fall of the loss per e-fold of training compute at a loss optimum: ``-D dL/dD``, or ``-N dL/dN`` where tokens are fixed."""
