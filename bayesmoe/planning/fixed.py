@@ -62,8 +62,9 @@ def fixed_choices(plan: xr.Dataset) -> xr.Dataset:
         "fixed_sure": met >= scenario_of(plan).tolerance.probability,
         "fixed_objective": measures(taken(plan["option_objective"], option)),
     }
-    for name in ("loss", "serving_usd_per_million_tokens", "train_usd"):
-        found[f"fixed_{name}"] = bands(taken(plan[f"option_{name}"], option).astype(float)).assign_attrs(units=UNITS[name])
+    told = ("loss", "serving_usd_per_million_tokens", "train_usd")
+    banded = bands(xr.Dataset({name: taken(plan[f"option_{name}"], option).astype(float) for name in told}))
+    found |= {f"fixed_{name}": banded[name].assign_attrs(units=UNITS[name]) for name in told}
     ranked = found["fixed_objective"].where(found["fixed_sure"]).fillna(np.inf)
     sure = np.isfinite(ranked).any("num_experts")
     found["measure_choice"] = ranked.idxmin("num_experts").where(sure, 0).astype(int)
@@ -71,10 +72,8 @@ def fixed_choices(plan: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(found)
 
 
-def bands[Banded: (xr.DataArray, xr.Dataset)](values: Banded) -> Banded:
+def bands(values: xr.Dataset) -> xr.Dataset:
     """:data:`QUANTILES` over the samples in which a value is known; NaN where it is in none."""
-    if isinstance(values, xr.DataArray):
-        return bands(values.to_dataset(name="values"))["values"]
     found = {}
     for name, one in values.data_vars.items():
         dims = [dim for dim in one.dims if dim != "sample"]
