@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -149,7 +148,7 @@ class Solver:
         tokens = [self.fixed_tokens(problem, everywhere, standing) for problem in self.problems]
         solutions, sums = [], []
         for here, own in zip(self.laws, standing, strict=True):
-            places, summed = self._over_draws(_tried, here, own, tokens)
+            places, summed = self._over_draws(_tried, here, own, tokens, mapped=_roughly_mapped)
             sums.append(summed)
             solutions.append(self._over_draws(_answered, here, (own, places)))
         found: Solutions = jax.tree.map(lambda *parts: np.concatenate(parts), *solutions)
@@ -182,7 +181,7 @@ class Solver:
         found = [self._over_draws(_fared, here, own, (ln_sizes, tokens)) for here, own in pairs]
         return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
-    def _over_draws(self, function: Any, here: Landscape, per_draw: Any, shared: Any = ()) -> Any:
+    def _over_draws(self, function: Any, here: Landscape, per_draw: Any, shared: Any = (), *, mapped: Any = None) -> Any:
         """``function(problems, landscape, per_draw, shared)`` over blocks of draws; leaves of what it returns are joined along their first axis.
 
         The last block is filled up with draws that are cut off again; ``function`` finds the weight of each draw, 1 or 0, in ``per_draw``.
@@ -195,11 +194,10 @@ class Solver:
             leaf = np.asarray(leaf)
             return leaf.reshape(-1, *leaf.shape[2:])[: count if leaf.shape[1] == block else None]
 
-        return jax.tree.map(joined, _mapped(function, self.problems, block, here, per_draw, shared))
+        return jax.tree.map(joined, (mapped or _mapped)(function, self.problems, block, here, per_draw, shared))
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _mapped(function: Any, problems: tuple[Problem, ...], block: int, here: Landscape, per_draw: Any, shared: Any) -> Any:
+def _blockwise(function: Any, problems: tuple[Problem, ...], block: int, here: Landscape, per_draw: Any, shared: Any) -> Any:
     count = here.shape[0]
     blocks = -(-count // block)
     rows = jnp.minimum(jnp.arange(blocks * block), count - 1)
@@ -214,6 +212,13 @@ def _mapped(function: Any, problems: tuple[Problem, ...], block: int, here: Land
 
     taken = jax.tree.map(cut, (here.draws, per_draw))
     return jax.lax.map(one, (*taken, weight.reshape(blocks, block)))
+
+
+_WIDE = {"xla_cpu_prefer_vector_width": 512}
+_LOOSE = {"xla_cpu_enable_fast_math": True, "xla_cpu_fast_math_honor_nans": True, "xla_cpu_fast_math_honor_infs": True}
+_mapped = jax.jit(_blockwise, static_argnums=(0, 1, 2), compiler_options=_WIDE)
+_roughly_mapped = jax.jit(_blockwise, static_argnums=(0, 1, 2), compiler_options=_WIDE | _LOOSE)
+"""For places on a grid, in single precision: sums may be added in another order there."""
 
 
 def _standing(problems: tuple[Problem, ...], part: Landscape, own: Any, weight: Any, shared: Any) -> Standing:

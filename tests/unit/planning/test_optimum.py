@@ -63,13 +63,14 @@ def test_bisect_compiles():
 )
 def test_minimum_of_a_known_function(function, minimum):
     found = minimise_unimodal(jax.vmap(jax.grad(function)), *ends([-10.0, 0.0], [10.0, 8.0]))
-    np.testing.assert_allclose(found, minimum, rtol=1e-12)
+    # 42 halvings of a bracket of 20.
+    np.testing.assert_allclose(found, minimum, rtol=0, atol=5e-12)
 
 
 @pytest.mark.parametrize(("slope", "end"), [(-1.0, 8.0), (1.0, -2.0)])
 def test_a_slope_of_one_sign_gives_the_nearer_end(slope, end):
     found = minimise_unimodal(lambda x: slope + 0.0 * x, *ends([-2.0], [8.0]))
-    np.testing.assert_allclose(found, [end], rtol=1e-14)
+    np.testing.assert_allclose(found, [end], rtol=0, atol=5e-12)
 
 
 def test_of_two_valleys_the_lower_is_found():
