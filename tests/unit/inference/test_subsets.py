@@ -69,7 +69,11 @@ def test_a_fit_knows_where_its_runs_lie(small_spec, small_fit, simulated) -> Non
     subsets = Subsets(small_spec, simulated)
     ours, refitted = subsets.places(small_fit, axes), subsets.fit(np.ones(len(subsets.frame), dtype=bool), axes=axes)
     np.testing.assert_array_equal(ours["ln_covariate"], refitted["ln_covariate"])
-    np.testing.assert_allclose(ours["slope"], refitted["slope"], rtol=0.05, atol=1e-4)
+    # Means over two fits of some hundred draws each, whose chains part at the first digit in which two processors round differently: the slope
+    # along experts, the least known, then differs by a tenth. Axes differ by more than twice that.
+    np.testing.assert_allclose(ours["slope"], refitted["slope"], rtol=0.2, atol=1e-3)
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(ours["slope"], refitted["slope"].roll(axis=1), rtol=0.2, atol=1e-3)
     assert (ours["slope"].sel(axis="n_dense") > 0.0).all()
 
 
