@@ -58,7 +58,8 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> xr.Dataset:
     Dataset
         By ``problem``, ``num_experts`` and ``sample``, with the ``law`` of each sample: the quantities of :data:`UNITS` (epochs and lifetimes
         where the scenario speaks of them) at each draw's own solution, with the top_k and granularity that are best there, NaN where ``feasible`` is False. Over-training is told
-        against the loss optimum on what is spent. ``loss_optimal_*`` at each draw's lowest loss on the budget; ``bound``, the bar of each
+        against the loss optimum on what is spent. ``loss_optimal_*`` at each draw's lowest loss on the budget, and whether that lies
+        inside all sizes considered; ``bound``, the bar of each
         problem, NaN where it has none.
 
         By ``problem``, ``option`` and ``sample``: ``option_objective``, ``_loss``, ``_serving_usd_per_million_tokens``, ``_train_usd`` and
@@ -132,6 +133,7 @@ def _solved(found: Solutions, problems: tuple[Problem, ...], scenario: Scenario)
     best = _best_variants(found.optimal["loss"], variants)
     for name in _AT_OPTIMUM:
         variables[f"loss_optimal_{name}"] = (dims[1:], _taken(found.optimal[name], best), {"units": UNITS[name]})
+    variables["loss_optimal_inside"] = (dims[1:], _taken(found.inside, best))
     variables["bar_loss"] = ("sample", found.bars.loss, {"units": UNITS["loss"]})
     serving = "serving_usd_per_million_tokens"
     variables[f"bar_{serving}"] = ("sample", getattr(found.bars, serving), {"units": UNITS[serving]})

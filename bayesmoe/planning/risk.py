@@ -29,7 +29,8 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
         By ``problem`` and ``num_experts``: the plan's quantities, and those at the loss optimum, at ``quantile`` 0.05, 0.5, 0.95; ``p_feasible``; ``p_best``
         (sums to the probability that any count is feasible); ``expected_objective``; ``expected_regret`` and
         ``regret_tolerance`` in the objective's unit; ``near_optimal``. By ``problem``: ``choice``, the expert count of lowest
-        expected regret among those feasible with the scenario's probability, 0 when there is none; ``p_any_feasible``.
+        expected regret among those feasible with the scenario's probability, 0 when there is none; ``p_any_feasible``. By ``num_experts``:
+        ``p_optimum_inside``, how often the lowest loss on the budget lies inside all sizes considered.
     """
     tolerance = scenario_of(plan).tolerance
     feasible = plan["feasible"]
@@ -51,7 +52,7 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
     ranked = expected_regret.where(sure)
     choice = ranked.fillna(np.inf).idxmin("num_experts").where(sure.any("num_experts"), 0)
     near = sure & (ranked - ranked.min("num_experts") <= allowed)
-    optimal = [str(name) for name in plan.data_vars if str(name).startswith("loss_optimal_")]
+    optimal = [str(name) for name in plan.data_vars if str(name).startswith("loss_optimal_") and plan[name].dtype != bool]
     asked = [name for name in (*UNITS, LEVERAGE, *optimal) if name in plan]
     summary = bands(plan[asked]).assign(
         p_feasible=p_feasible,
@@ -62,6 +63,7 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
         near_optimal=near,
         choice=choice.astype(int),
         p_any_feasible=any_feasible.mean("sample"),
+        p_optimum_inside=plan["loss_optimal_inside"].mean("sample"),
     )
     for name in summary.data_vars:
         unit = UNITS.get(str(name).removeprefix("loss_optimal_"))

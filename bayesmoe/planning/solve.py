@@ -44,6 +44,8 @@ class Solutions(NamedTuple):
         By problem, quantities of the best size, with ``over_training_ratio``, ``size_ratio`` and, where asked, ``efficiency_leverage``.
     feasible : list of array
         By problem, whether there is any.
+    inside : array
+        Whether the lowest loss on the budget lies inside all sizes considered, and the base's does.
     """
 
     optimal: dict[str, Any]
@@ -51,6 +53,7 @@ class Solutions(NamedTuple):
     usd_per_nat: Any
     chosen: list[dict[str, Any]]
     feasible: list[Any]
+    inside: Any
 
 
 class Fixed(NamedTuple):
@@ -293,7 +296,8 @@ def _answered(problems: tuple[Problem, ...], part: Landscape, own: Any, weight: 
         chosen.append(_at(part, problem, ln_size, standing))
         feasible.append(jnp.isfinite(least) & standing.inside)
     optimal = part.quantities(standing.optimal, part.tokens(standing.optimal))
-    return Solutions(optimal, Bars(*(bar[:, 0] for bar in standing.bars)), standing.usd_per_nat[:, 0], chosen, feasible)
+    of_draws = Bars(*(bar[:, 0] for bar in standing.bars))
+    return Solutions(optimal, of_draws, standing.usd_per_nat[:, 0], chosen, feasible, standing.inside)
 
 
 def _fared(problems: tuple[Problem, ...], part: Landscape, standing: Standing, weight: Any, shared: Any) -> list[Options]:

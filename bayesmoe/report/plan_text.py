@@ -9,6 +9,7 @@ from typing import Any
 import xarray as xr
 
 from bayesmoe.architecture import Shape
+from bayesmoe.planning.landscape import LARGEST, SMALLEST
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.report.text import band_of, experts, listed, percent
 from bayesmoe.units import short
@@ -77,7 +78,14 @@ def signed(problem: str, part: xr.Dataset, scenario: Scenario) -> str:
     if choice == 0:
         surest = int(part["fixed_p_met"].idxmax("num_experts"))
         chance = percent(float(part["fixed_p_met"].sel(num_experts=surest)))
-        return f"Nothing to sign: no single size is {goal(problem, scenario)} in {sure} of draws; the surest, {experts(surest)}, in {chance}."
+        asked = goal(problem, scenario)
+        said = f"Nothing to sign: no single size meets the aim ({asked}) in {sure} of draws; the surest, {experts(surest)}, does in {chance}."
+        if float(part["p_optimum_inside"].max()) == 0.0:
+            said += (
+                f" In no draw does the lowest loss on the budget lie between {short(SMALLEST)} and {short(LARGEST)} parameters: "
+                "check the budget and its unit."
+            )
+        return said
     row = part.sel(num_experts=choice)
     said = (
         f"To sign: {experts(choice)}, {short(float(row['fixed_n_dense']), 3)} backbone parameters, {short(float(row['fixed_tokens']), 3)} tokens. "
@@ -123,7 +131,7 @@ def decision(problem: str, part: xr.Dataset, scenario: Scenario) -> str:
         chances = ", ".join(
             f"{experts(int(e))} {percent(float(part['p_feasible'].sel(num_experts=e)))}" for e in part["num_experts"].values
         )
-        return f"No expert count is {asked} with the asked-for probability. Chance of meeting it: {chances}."
+        return f"No expert count meets the aim ({asked}) with the asked-for probability. Chance of meeting it: {chances}."
     row = part.sel(num_experts=choice)
     near = [int(e) for e in part["num_experts"].values[part["near_optimal"].values]]
     others = [e for e in near if e != choice]

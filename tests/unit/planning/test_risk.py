@@ -43,6 +43,7 @@ def made(scenario):
         values = {name: np.where(feasible, 1.0, NAN) for name in UNITS}
         values |= {problem_named(name).objective: np.stack([own] * 2) for name, own in objectives.items()}
         variables = {name: (dims, values[name], {"units": unit}) for name, unit in UNITS.items()}
+        variables["loss_optimal_inside"] = (dims[1:], np.isfinite(loss))
         variables |= options(loss, np.array(cost if cost is not None else loss, dtype=float))
         variables["loss_optimal_loss"] = (dims[1:], loss, {"units": UNITS["loss"]})
         variables["feasible"] = (dims, feasible)

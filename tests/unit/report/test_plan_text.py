@@ -41,7 +41,7 @@ def test_no_choice_says_so_with_every_chance(summary, scenario, problem, base, g
     asked = dataclasses.replace(scenario, choices=dataclasses.replace(scenario.choices, base_num_experts=base))
     said = plan_text.decision(problem, part_of(summary, problem, choice=0, p_feasible=chances), asked)
     assert said == (
-        f"No expert count is {goal} with the asked-for probability. Chance of meeting it: dense < 1%, 4 experts 50%, "
+        f"No expert count meets the aim ({goal}) with the asked-for probability. Chance of meeting it: dense < 1%, 4 experts 50%, "
         "8 experts 89%, 16 experts 0%, 32 experts 20%."
     )
 
