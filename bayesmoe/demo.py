@@ -17,6 +17,7 @@ from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.inference.store import save_fit
 from bayesmoe.packaged import packaged_folder
 from bayesmoe.planning.document import as_document
+from bayesmoe.planning.next_run import next_runs
 from bayesmoe.planning.plan import plan, save_plan
 from bayesmoe.planning.risk import risk
 from bayesmoe.planning.scenario import read_scenario
@@ -53,5 +54,6 @@ def run_demo(folder: Path, *, report: Callable[[Any], None]) -> list[str]:
     made = figures(results.fit, results.risk)
     save_figures(made, folder / "figures")
     page = folder / "report.html"
-    save_report(build_report(results.fit, results.gate, made, plan=results.plan, risk=results.risk), page)
+    runs = next_runs(results.fit, results.plan)
+    save_report(build_report(results.fit, results.gate, made, plan=results.plan, risk=results.risk, next_run=runs), page)
     return plan_text.ten_lines(results.risk, document, notes(results.fit, results.risk)[0], str(page))

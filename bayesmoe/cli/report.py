@@ -19,6 +19,7 @@ def report(
     configure()
     from bayesmoe.criticism.checks import check
     from bayesmoe.inference.store import load_fit
+    from bayesmoe.planning.next_run import next_runs
     from bayesmoe.planning.plan import load_plan
     from bayesmoe.planning.risk import risk
     from bayesmoe.report.build import build_report, figures, save_report
@@ -26,5 +27,7 @@ def report(
     posterior = load_fit(fit)
     found = load_plan(plan, of=posterior) if plan is not None else None
     summary = risk(found) if found is not None else None
-    save_report(build_report(posterior, check(posterior), figures(posterior, summary), plan=found, risk=summary), out)
+    runs = next_runs(posterior, found) if found is not None and "lifetime_tokens" in found else None
+    made = figures(posterior, summary)
+    save_report(build_report(posterior, check(posterior), made, plan=found, risk=summary, next_run=runs), out)
     typer.echo(str(out))

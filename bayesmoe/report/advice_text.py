@@ -14,6 +14,7 @@ EVSI_NOTE = (
     "The worth of a run is what choosing by its outcome saves in expectation, estimated on draws that the rule was not fitted to, so rather too "
     "low than too high. It counts on the runs' law, noise and misfit as fitted, and not on surprises."
 )
+NO_RUN = "No run is worth what it costs: sign, or find out something else (the plan says what is worth knowing)."
 _SHOWN = 5
 
 
@@ -81,6 +82,18 @@ def _setting(values: xr.DataArray, *, large: bool) -> str:
     if large:
         return band_of(values, large=True)
     return f"{middle:.2g}" if low == high else f"{middle:.2g} ({low:.2g}–{high:.2g})"
+
+
+def best_run(found: xr.Dataset) -> str:
+    """The run most worth training, in one sentence."""
+    best, title = found.isel(run=0), TITLES[found.attrs["problem"]]
+    about = f"For \u201c{title}\u201d, not knowing costs USD {short(float(found['evpi_usd']))} in expectation."
+    if float(best["net_usd"]) <= 0:
+        return f"{about} {NO_RUN}"
+    return (
+        f"{about} Most worth training: {experts(int(best['num_experts']))}, {short(float(best['n_dense']))} backbone, {short(float(best['tokens']))} tokens, "
+        f"for USD {short(float(best['train_usd']))}: it saves USD {short(float(best['evsi_usd']))} in expectation."
+    )
 
 
 def next_runs(found: xr.Dataset, *, rows: int = 8) -> str:

@@ -20,13 +20,10 @@ from bayesmoe.criticism.prior_predictive import prior_bands, prior_predictive
 from bayesmoe.files import write_text, written_whole
 from bayesmoe.inference.members import AVERAGE, members
 from bayesmoe.laws import all_laws
-from bayesmoe.planning.demand import break_even
-from bayesmoe.planning.hyperparameters import hyperparameters
-from bayesmoe.planning.information import evppi
 from bayesmoe.planning.plan import scenario_of
-from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.risk import times_beyond, without_each_law
 from bayesmoe.report import advice_text, plan_text, text
+from bayesmoe.report.decision import decisions, next_run_rows
 
 _DPI = 130
 
@@ -89,6 +86,7 @@ def build_report(
     *,
     plan: xr.Dataset | None = None,
     risk: xr.Dataset | None = None,
+    next_run: xr.Dataset | None = None,
 ) -> str:
     """Build the report.
 
@@ -102,6 +100,8 @@ def build_report(
         Figures by name, from :func:`figures`.
     plan, risk : Dataset, optional
         A plan and its risk; without them the report is about the fit alone.
+    next_run : Dataset, optional
+        Candidate runs, from :func:`bayesmoe.planning.next_run.next_runs`.
 
     Returns
     -------
@@ -120,11 +120,13 @@ def build_report(
         style=style,
         text=text,
         plan_text=plan_text,
+        advice_text=advice_text,
         gate=gate if risk is None else with_extrapolation(gate, times_beyond(fit, risk)),
         images=images,
         notes=notes(fit, risk),
         far=risk is not None and far(times_beyond(fit, risk)),
-        decisions=_decisions(plan, risk) if plan is not None and risk is not None else [],
+        decisions=decisions(plan, risk) if plan is not None and risk is not None else [],
+        next_runs=next_run_rows(next_run) if next_run is not None else {},
         scenario=_scenario_rows(plan) if plan is not None else [],
         scenario_name=scenario_of(plan).name if plan is not None else "",
         law=text.laws({name: member.weight for name, member in members(fit).items()}),
@@ -154,52 +156,6 @@ def _data_uri(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, facecolor="white")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _decisions(plan: xr.Dataset, risk: xr.Dataset) -> list[dict[str, Any]]:
-    scenario = scenario_of(plan)
-    worth, changes, settings = evppi(plan), break_even(plan), hyperparameters(plan, risk)
-    found = []
-    for problem in (str(name) for name in risk["problem"].values):
-        part, objective = risk.sel(problem=problem), problem_named(problem).objective
-        rows = []
-        for count in part["num_experts"].values:
-            row = part.sel(num_experts=count)
-            rows.append(
-                {
-                    "experts": text.experts(int(count)),
-                    "chosen": int(count) == int(part["choice"]),
-                    "near": bool(row["near_optimal"]),
-                    "n_dense": text.band_of(row["n_dense"], large=True),
-                    "tokens": text.band_of(row["tokens"], large=True),
-                    "ratio": text.band_of(row["over_training_ratio"]),
-                    "loss": text.band_of(row["loss"]),
-                    "serving": text.band_of(row["serving_usd_per_million_tokens"]),
-                    "feasible": text.percent(float(row["p_feasible"])),
-                    "best": text.percent(float(row["p_best"])),
-                    "regret": plan_text.regret(objective, float(row["expected_regret"])),
-                }
-            )
-        choice, shape = int(part["fixed_choice"]), ""
-        if choice:
-            row = part.sel(num_experts=choice)
-            size, top_k, granularity = (float(row[f"fixed_{name}"]) for name in ("n_dense", "top_k", "granularity"))
-            shape = plan_text.shape(scenario.architecture.shape(size, choice, round(top_k), granularity))
-        found.append(
-            {
-                "title": plan_text.TITLES[problem],
-                "signed": plan_text.signed(problem, part, scenario),
-                "shape": shape,
-                "text": plan_text.decision(problem, part, scenario),
-                "advice": [
-                    advice_text.worth_knowing(problem, float(part.get("evpi_usd", float("nan"))), worth),
-                    advice_text.turns(problem, changes),
-                    advice_text.settings(problem, settings),
-                ],
-                "rows": rows,
-            }
-        )
-    return found
 
 
 def _law_rows(fit: xr.DataTree, plan: xr.Dataset | None) -> list[dict[str, Any]]:

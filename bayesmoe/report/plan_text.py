@@ -61,8 +61,8 @@ def goal(problem: str, scenario: Scenario) -> str:
     return "within its limits"
 
 
-def signed(problem: str, part: xr.Dataset, scenario: Scenario) -> str:
-    """The choice to sign: one size and token count, with its risk.
+def headline(problem: str, part: xr.Dataset, scenario: Scenario) -> str:
+    """The choice to sign in one line.
 
     Parameters
     ----------
@@ -75,43 +75,74 @@ def signed(problem: str, part: xr.Dataset, scenario: Scenario) -> str:
     """
     choice = int(part["fixed_choice"])
     sure = percent(scenario.tolerance.probability)
-    if choice == 0:
-        surest = int(part["fixed_p_met"].idxmax("num_experts"))
-        chance = percent(float(part["fixed_p_met"].sel(num_experts=surest)))
-        asked = goal(problem, scenario)
-        said = f"Nothing to sign: no single size meets the aim ({asked}) in {sure} of draws; the surest, {experts(surest)}, does in {chance}."
-        if float(part["p_optimum_inside"].max()) == 0.0:
-            said += (
-                f" In no draw does the lowest loss on the budget lie between {short(SMALLEST)} and {short(LARGEST)} parameters: "
-                "check the budget and its unit."
-            )
-        return said
-    row = part.sel(num_experts=choice)
-    said = (
-        f"To sign: {experts(choice)}, {short(float(row['fixed_n_dense']), 3)} backbone parameters, {short(float(row['fixed_tokens']), 3)} tokens. "
-        f"It is {goal(problem, scenario)} in {percent(float(row['fixed_p_met']))} of draws. Loss {band_of(row['fixed_loss'])} nats per token, "
-        f"serving USD {band_of(row['fixed_serving_usd_per_million_tokens'])} per million output tokens, training USD "
-        f"{band_of(row['fixed_train_usd'], large=True)}."
-    )
-    others = {
-        name: int(part["measure_choice"].sel(measure=measure))
-        for measure, name in (("q95", "95% quantile"), ("cvar95", "mean of the worst twentieth"), ("worst", "worst draw"))
-    }
-    apart = {name: count for name, count in others.items() if count not in (choice, 0)}
-    if apart:
-        said += (
-            " By other measures of risk: "
-            + ", ".join(f"{experts(count)} by the {name}" for name, count in apart.items())
-            + "."
+    if choice:
+        row = part.sel(num_experts=choice)
+        return (
+            f"To sign: {experts(choice)}, {short(float(row['fixed_n_dense']), 3)} backbone parameters, "
+            f"{short(float(row['fixed_tokens']), 3)} tokens."
         )
-    else:
-        said += " By the tail (95% quantile, mean of the worst twentieth) it is the same count."
-    if "evpi_usd" in row and math.isfinite(float(row["evpi_usd"])):
+    surest = int(part["fixed_p_met"].idxmax("num_experts"))
+    chance = percent(float(part["fixed_p_met"].sel(num_experts=surest)))
+    asked = goal(problem, scenario)
+    said = f"Nothing to sign: no single size meets the aim ({asked}) in {sure} of draws; the surest, {experts(surest)}, does in {chance}."
+    if float(part["p_optimum_inside"].max()) == 0.0:
         said += (
-            f" Not knowing which draw is true costs USD {short(float(row['fixed_regret_usd']))} in expectation, with a nat worth "
-            f"USD {short(float(row['usd_per_nat']))}."
+            f" In no draw does the lowest loss on the budget lie between {short(SMALLEST)} and {short(LARGEST)} parameters: "
+            "check the budget and its unit."
         )
     return said
+
+
+def facts(problem: str, part: xr.Dataset, scenario: Scenario) -> dict[str, str]:
+    """What holds for the choice to sign, by label; empty where there is none."""
+    choice = int(part["fixed_choice"])
+    if not choice:
+        return {}
+    row = part.sel(num_experts=choice)
+    found = {
+        "Aim": f"{goal(problem, scenario)}: met in {percent(float(row['fixed_p_met']))} of draws, asked for in {percent(scenario.tolerance.probability)}",
+        "Loss": f"{band_of(row['fixed_loss'])} nats per token",
+        "Serving": f"USD {band_of(row['fixed_serving_usd_per_million_tokens'])} per million output tokens",
+        "Training": f"USD {band_of(row['fixed_train_usd'], large=True)}",
+        "Best count": f"in {percent(float(row['p_best']))} of draws, were each free to choose its size",
+    }
+    names = {"q95": "the 95% quantile", "cvar95": "the mean of the worst twentieth", "worst": "the worst draw"}
+    others = {name: int(part["measure_choice"].sel(measure=measure)) for measure, name in names.items()}
+    apart = {name: count for name, count in others.items() if count not in (choice, 0)}
+    found["Tail"] = (
+        "; ".join(f"{experts(count)} would win by {name}" for name, count in apart.items())
+        if apart
+        else f"{experts(choice)} wins by {names['q95']}, {names['cvar95']} and {names['worst']} too"
+    )
+    if "evpi_usd" in row and math.isfinite(float(row["evpi_usd"])):
+        source = (
+            "as the scenario says"
+            if scenario.value.usd_per_nat is not None
+            else "which is what training buys it for, or what keeping the bar implies"
+        )
+        found["Not knowing"] = (
+            f"costs USD {short(float(row['fixed_regret_usd']))} in expectation, with a nat per token worth USD "
+            f"{short(float(row['usd_per_nat']))}, {source}"
+        )
+    return found
+
+
+def signed(problem: str, part: xr.Dataset, scenario: Scenario) -> str:
+    """The choice to sign with its facts, for a terminal."""
+    lines = [f"{label}: {said}" for label, said in facts(problem, part, scenario).items()]
+    return "\n  ".join([headline(problem, part, scenario), *lines])
+
+
+def dropped(choice: int, without: Mapping[str, xr.Dataset]) -> str:
+    """What the count to sign would be without each law; nothing where there is one law."""
+    if not without:
+        return ""
+    others = {law: int(part["fixed_choice"]) for law, part in without.items()}
+    changed = {law: count for law, count in others.items() if count != choice}
+    if not changed:
+        return "Dropping any one law leaves the count to sign as it is."
+    said = ", ".join(f"without {law}: {experts(count) if count else 'nothing to sign'}" for law, count in changed.items())
+    return f"The count rests on the laws: {said}."
 
 
 def decision(problem: str, part: xr.Dataset, scenario: Scenario) -> str:

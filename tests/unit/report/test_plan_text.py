@@ -123,3 +123,52 @@ def test_a_shape_is_said_in_whole_numbers():
         "A shape of that size: 24 layers of width 1,536, 24 heads, feed-forward width 4,096, 8 experts of width 4,096, 2 a token, "
         "in 12 of the layers (680M backbone, 2.3B in all)."
     )
+
+
+def test_what_to_sign_has_its_facts(summary, scenario):
+    part = part_of(summary, "lowest_loss", fixed_choice=16, measure_choice=[16, 16, 8, 0])
+    assert plan_text.headline("lowest_loss", part, scenario).startswith("To sign: 16 experts, ")
+    found = plan_text.facts("lowest_loss", part, scenario)
+    assert found["Tail"] == "8 experts would win by the mean of the worst twentieth"
+    assert found["Aim"].startswith("no dearer to serve than the loss-optimal 4-expert model: met in ")
+    assert "which is what training buys it for" in found["Not knowing"]
+    same = plan_text.facts("lowest_loss", part_of(summary, "lowest_loss", fixed_choice=16, measure_choice=16), scenario)
+    assert same["Tail"] == "16 experts wins by the 95% quantile, the mean of the worst twentieth and the worst draw too"
+
+
+def test_nothing_to_sign_says_how_sure_the_surest_is_and_doubts_the_budget(summary, scenario):
+    part = part_of(summary, "lowest_loss", fixed_choice=0, fixed_p_met=[0.1, 0.2, 0.6, 0.3, 0.0])
+    said = plan_text.headline("lowest_loss", part, scenario)
+    aim = "no dearer to serve than the loss-optimal 4-expert model"
+    assert (
+        said == f"Nothing to sign: no single size meets the aim ({aim}) in 90% of draws; the surest, 8 experts, does in 60%."
+    )
+    assert plan_text.facts("lowest_loss", part, scenario) == {}
+    doubted = plan_text.headline(
+        "lowest_loss", part_of(part.expand_dims(problem=["x"]), "x", p_optimum_inside=0.0), scenario
+    )
+    assert doubted.endswith("lie between 1.0M and 100T parameters: check the budget and its unit.")
+
+
+def test_dropping_a_law_says_what_would_change(summary):
+    part = part_of(summary, "lowest_loss", fixed_choice=8)
+    assert plan_text.dropped(8, {}) == ""
+    assert plan_text.dropped(8, {"yun": part}) == "Dropping any one law leaves the count to sign as it is."
+    assert plan_text.dropped(16, {"yun": part}) == "The count rests on the laws: without yun: 8 experts."
+
+
+def test_limits_that_are_given_are_named_in_the_aim(scenario):
+    limits = dataclasses.replace(
+        scenario.limits, loss_nats=2.1, serving_usd_per_million_tokens=0.3, memory_bytes=80e9, cached_tokens=16384.0
+    )
+    asked = dataclasses.replace(scenario, limits=limits)
+    assert plan_text.goal("lifetime_cost", asked) == "at or below 2.1 nats per token"
+    assert plan_text.goal("lowest_loss", asked) == "served for at most USD 0.3 per million output tokens"
+    assert plan_text.goal("memory_limited", asked) == "within 80B bytes with 16k tokens cached"
+
+
+def test_scenarios_side_by_side(summary):
+    nothing = summary.assign(fixed_choice=0 * summary["fixed_choice"])
+    said = plan_text.compared({"today": summary, "double": nothing, "other": summary.sel(problem=["lowest_loss"])})
+    assert "  double  nothing to sign" in said
+    assert "  other   not asked" in said
