@@ -88,15 +88,15 @@ def place_of_least(values: Any) -> Any:
     return jnp.min(jnp.where(values == least, number, len(number) - 1), axis=-1)
 
 
-_ROUGH, _FINE, POINTS = 1, 3, 8
-"""Rounds of :func:`refine` in single and in double precision, and points looked at in each."""
+_FINE, POINTS = 3, 8
+"""Rounds of :func:`refine` in double precision, and points looked at in each."""
 
 
 def refine(value: Callable[[Any], Any], grid: Any, place: Any, own: Any) -> tuple[Any, Any]:
     """Lowest value over sizes, from a grid on which it is known: each round looks closer around the best size so far.
 
     Rounds of eight points narrow the step by 4.5; four leave a 400th of the grid's. Where the value is infinite on one side of the best (a
-    constraint), the edge is approached from within. The first rounds are in single precision; at a flat optimum it
+    constraint), the edge is approached from within. The first round is in single precision; at a flat optimum it
     tells sizes apart that differ by a percent, and no closer ones.
 
     Parameters
@@ -118,8 +118,8 @@ def refine(value: Callable[[Any], Any], grid: Any, place: Any, own: Any) -> tupl
     grid = jnp.asarray(grid)
     last = len(grid) - 1
     at, best = place, grid[place]
-    first = value(jnp.stack([best, own], axis=-1))
-    least, of_own = first[..., 0], first[..., 1]
+    known = value(jnp.stack([best, own], axis=-1))
+    least, of_own = known[..., 0], known[..., 1]
     better = of_own < least
     beside = jnp.searchsorted(grid, own)
     low = grid[jnp.clip(jnp.where(better, beside, at) - 1, 0, last)]
@@ -130,16 +130,16 @@ def refine(value: Callable[[Any], Any], grid: Any, place: Any, own: Any) -> tupl
         best, least, low, high = state
         # Both ends are known from the round before.
         share = jnp.arange(1, POINTS + 1, dtype=best.dtype) / (POINTS + 1)
-        points = low[..., None] + (high - low)[..., None] * share
-        values = value(points).astype(points.dtype)
+        tried = low[..., None] + (high - low)[..., None] * share
+        values = value(tried).astype(tried.dtype)
         at = place_of_least(values)
         found = jnp.take_along_axis(values, at[..., None], axis=-1)[..., 0]
-        place = jnp.take_along_axis(points, at[..., None], axis=-1)[..., 0]
+        place = jnp.take_along_axis(tried, at[..., None], axis=-1)[..., 0]
         best, least = jnp.where(found < least, place, best), jnp.minimum(found, least)
         step = (high - low) / (POINTS + 1)
         return best, least, jnp.maximum(best - step, low), jnp.minimum(best + step, high)
 
     single = tuple(each.astype(jnp.float32) for each in (best, least, low, high))
-    _, _, low, high = (each.astype(best.dtype) for each in jax.lax.fori_loop(0, _ROUGH, closer, single))
+    _, _, low, high = (each.astype(best.dtype) for each in closer(0, single))
     best, least, _, _ = jax.lax.fori_loop(0, _FINE, closer, (best, least, low, high))
     return best, least

@@ -1,0 +1,36 @@
+"""Fits that nobody sampled: draws around a law's published coefficients."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bayesmoe.inference.spec import DataSpec, FitSpec, LawSpec
+from bayesmoe.laws import Reference, law_named
+from bayesmoe.specs import to_json
+
+
+def made_up_fit(name, run):
+    """A made-up fit of a law: draws around its first published coefficients, by a tenth of each prior's width."""
+    rng = np.random.default_rng(5)
+    law = law_named(name)
+    reference = Reference({column: run[column] for column in law.covariates}, 16.0)
+    centre = law.centre(law.published[0].coefficients, reference)
+    draws = {}
+    for c in law.coordinates:
+        real = float(c.to_real(centre[c.name])) + 0.1 * c.sd * rng.standard_normal((4, 250))
+        draws[c.name] = (("chain", "draw"), np.asarray(c.to_support(real)))
+    draws["noise_scale"] = (("chain", "draw"), np.full((4, 250), 0.005))
+    constant = {f"reference_{column}": value for column, value in reference.run.items()}
+    constant |= {"reference_gain_experts": 16.0, "tokens": ("run", [run["tokens"]])}
+    tree = xr.DataTree.from_dict({"posterior": xr.Dataset(draws), "constant_data": xr.Dataset(constant)})
+    spec = FitSpec(data=DataSpec(file="runs.csv"), law=LawSpec(name=name))
+    tree.attrs = {
+        "law": spec.law.name,
+        "spec": to_json(spec),
+        "data_origin": "runs.csv",
+        "data_sha256": "0" * 64,
+        "data_simulated": 0,
+        "method": "mcmc",
+    }
+    return tree

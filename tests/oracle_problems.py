@@ -1,0 +1,273 @@
+"""Brute-force oracle of every planning problem: one draw at a time, a scan of sizes that looks closer and closer, SciPy for crossings.
+
+It takes nothing for granted about how loss and cost run with size, and shares no code with the package.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from oracle import CHIPS, LARGEST, SMALLEST, Oracle, flat
+from scipy.optimize import brentq, minimize_scalar
+
+STEP, CLOSER, ROUNDS = 0.01, 101, 3
+VALLEYS = 0.001
+"""Step where jumps of the batch make many valleys of nearly the same depth."""
+
+MOST_TOKENS = 1e20
+
+
+class Answer(NamedTuple):
+    """The best architecture and size of an expert count in one draw; NaN where nothing is feasible."""
+
+    n_dense: float
+    tokens: float
+    objective: float
+    top_k: float
+    granularity: float
+
+
+NOTHING = Answer(*[float("nan")] * 5)
+
+
+@dataclass(frozen=True)
+class Brute:
+    """One problem in one draw.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Read as data.
+    law : callable
+        ``loss(parameters, size, tokens, num_experts)``; given ``family`` first where it reads the architecture.
+    problem : str
+        Name.
+    size : str
+        Parameters that the law calls N.
+    of_family : bool
+        Whether the law is given the architecture.
+    constraint : callable, optional
+        The scenario's constraints, written in NumPy.
+    """
+
+    scenario: Any
+    law: Callable[..., Any]
+    problem: str
+    size: str = "n_dense"
+    of_family: bool = False
+    constraint: Callable[[Mapping[str, Any]], Any] | None = None
+
+    def candidates(self) -> list[tuple[int, Oracle]]:
+        """Expert counts with the oracle of their architecture, in the order in which costs are drawn."""
+        choices, own, found = self.scenario.choices, self.scenario.architecture, []
+        pairs = [(k, g) for k in choices.top_k or (own.top_k,) for g in choices.granularity or (own.granularity,)]
+        for count in choices.num_experts:
+            for top_k, granularity in pairs[:1] if count == 1 else [pair for pair in pairs if pair[0] <= count]:
+                family = dataclasses.replace(own, top_k=top_k, granularity=granularity)
+                law = (lambda *a, family=family: self.law(family, *a)) if self.of_family else self.law
+                found.append((count, Oracle(dataclasses.replace(self.scenario, architecture=family), law, self.size)))
+        return found
+
+    def answers(self, parameters: Mapping[str, Any], costs: Mapping[str, Any], draw: int) -> list[Answer]:
+        """The answer of each expert count in a draw."""
+        p = {name: float(np.asarray(values)[draw]) for name, values in parameters.items()}
+        columns = {name: values[draw] for name, values in flat(costs).items()}
+        if "lifetime_tokens" in costs:
+            columns["lifetime_tokens"] = np.asarray(costs["lifetime_tokens"])[draw]
+        of = [{name: float(v[min(k, len(v) - 1)]) for name, v in columns.items()} for k in range(len(self.candidates()))]
+        bars = self.bars(p, of)
+        found: dict[int, list[Answer]] = {}
+        for (count, oracle), cost in zip(self.candidates(), of, strict=True):
+            found.setdefault(count, []).append(self.best(oracle, p, cost, count, bars))
+        return [
+            min(each, key=lambda one: one.objective if one.objective == one.objective else np.inf) for each in found.values()
+        ]
+
+    def budget(self, cost: Mapping[str, float]) -> float:
+        """FLOP of the budget."""
+        training = self.scenario.training
+        usd_per_flop = cost["training_price_usd_per_gpu_hour"] / 3600.0 / (CHIPS[training.accelerator][0] * cost["mfu"])
+        return training.budget_flop if training.budget_flop is not None else training.budget_usd / usd_per_flop
+
+    def on_budget(self, oracle: Oracle, cost: Mapping[str, float], n_dense: Any, count: int) -> Any:
+        """Tokens that the budget buys, of those that there are."""
+        limits = self.scenario.limits
+        most = np.inf if limits.unique_tokens is None else limits.unique_tokens * limits.max_epochs
+        return np.minimum(self.budget(cost) / oracle.flop_per_token(n_dense, count), most)
+
+    def optimum(self, oracle: Oracle, p: Mapping[str, float], cost: Mapping[str, float], count: int) -> tuple[float, float]:
+        """ln size and loss of the lowest loss on the budget."""
+
+        def loss(x: Any) -> Any:
+            n_dense = np.exp(x)
+            return loss_at(oracle, p, n_dense, self.on_budget(oracle, cost, n_dense, count), count)
+
+        x, least = closest(loss, np.arange(SMALLEST, LARGEST, STEP))
+        return x, least
+
+    def bars(self, p: Mapping[str, float], of: list[Mapping[str, float]]) -> tuple[float, float]:
+        """Highest loss and serving cost."""
+        limits, base = self.scenario.limits, []
+        for (count, oracle), cost in zip(self.candidates(), of, strict=True):
+            if count == self.scenario.choices.base_num_experts:
+                x, least = self.optimum(oracle, p, cost, count)
+                base.append((least, float(oracle.serving_usd(cost, np.exp(x), count))))
+        loss, serving = min(base)
+        own = limits.serving_usd_per_million_tokens
+        return limits.loss_nats or loss * (1 + 1e-12), own or serving * (1 + 1e-12)
+
+    def best(self, oracle: Oracle, p: Any, cost: Mapping[str, float], count: int, bars: tuple[float, float]) -> Answer:
+        """Best size of one architecture."""
+        fewest = self.problem.startswith("lifetime")
+
+        def told(x: Any) -> dict[str, Any]:
+            n_dense = np.exp(np.asarray(x, dtype=float))
+            tokens = (
+                tokens_of_loss(oracle, p, n_dense, count, bars[0])
+                if fewest
+                else self.on_budget(oracle, cost, n_dense, count)
+            )
+            return self.quantities(oracle, p, cost, count, n_dense, tokens)
+
+        def value(x: Any) -> Any:
+            found = told(x)
+            ok = self.met(found, bars)
+            return np.where(ok & np.isfinite(found[self.objective]), found[self.objective], np.inf)
+
+        grid = np.arange(SMALLEST, LARGEST, STEP)
+        if self.problem == "equal_resources":
+            x = float(np.log(self.scenario.limits.n_total_parameters / oracle.ratio("n_total", count)))
+            least = float(value(np.array([x]))[0])
+        else:
+            if self.problem == "lifetime_cost":
+                grid = np.arange(np.log(1e7), np.log(1e12), VALLEYS)
+            # Where the base's own optimum sets the bar, only that point may keep it.
+            x, least = closest(value, np.union1d(grid, [self.optimum(oracle, p, cost, count)[0]]))
+        if not np.isfinite(least):
+            return NOTHING
+        family = oracle.scenario.architecture
+        dense = count == 1
+        return Answer(
+            float(np.exp(x)),
+            float(told(np.array([x]))["tokens"][0]),
+            least,
+            1.0 if dense else family.top_k,
+            1.0 if dense else family.granularity,
+        )
+
+    @property
+    def objective(self) -> str:
+        """Quantity that is minimised."""
+        named = {
+            "cheapest_serving": "serving_usd_per_million_tokens",
+            "lifetime_cost": "lifetime_usd",
+            "lifetime_flop": "lifetime_flop",
+        }
+        return named.get(self.problem, "loss")
+
+    def quantities(
+        self, oracle: Oracle, p: Any, cost: Mapping[str, float], count: int, n_dense: Any, tokens: Any
+    ) -> dict[str, Any]:
+        """What constraints and objectives read."""
+        limits, serving = self.scenario.limits, self.scenario.serving
+        active, total = (n_dense * oracle.ratio(kind, count) for kind in ("n_active", "n_total"))
+        usd, gpus, speed = replica(oracle, cost, n_dense, count)
+        flop = oracle.flop_per_token(n_dense, count) * tokens
+        training = self.scenario.training
+        seconds = flop / (CHIPS[training.accelerator][0] * cost["mfu"])
+        train_usd = seconds / 3600.0 * cost["training_price_usd_per_gpu_hour"]
+        served = cost.get("lifetime_tokens", np.nan)
+        cached = 2.0 * cost["width_times_layers"] * np.cbrt(n_dense) ** 2 * self.scenario.architecture.kv_share
+        return {
+            "n_dense": n_dense, "n_active": active, "n_total": total, "tokens": tokens, "train_flop": flop, "train_usd": train_usd,
+            "loss": loss_at(oracle, p, n_dense, tokens, count), "serving_usd_per_million_tokens": usd, "n_gpus": gpus,
+            "output_tokens_per_s": speed, "lifetime_usd": train_usd + usd * served / 1e6,
+            "lifetime_flop": flop + 2.0 * active * served * (1.0 + cost["prompt_tokens"] / cost["output_tokens"]),
+            "memory_bytes": 2.0 * total + limits.cached_tokens * serving.bytes_per_kv_element * cached,
+        }  # fmt: skip
+
+    def met(self, found: Mapping[str, Any], bars: tuple[float, float]) -> Any:
+        """Whether constraints hold."""
+        limits = self.scenario.limits
+        ok = np.full(np.shape(found["loss"]), True)
+        if limits.unique_tokens is not None:
+            ok &= found["tokens"] <= limits.unique_tokens * limits.max_epochs * (1 + 1e-9)
+        if self.problem == "cheapest_serving":
+            ok &= found["loss"] <= bars[0]
+        if self.problem == "lowest_loss":
+            ok &= found["serving_usd_per_million_tokens"] <= bars[1]
+        if self.problem == "memory_limited":
+            ok &= found["memory_bytes"] <= limits.memory_bytes
+        if self.problem == "fixed_hardware":
+            replicas = np.floor(self.scenario.serving.max_gpus / found["n_gpus"])
+            ok &= np.isfinite(found["serving_usd_per_million_tokens"])
+            ok &= replicas * found["output_tokens_per_s"] >= (limits.output_tokens_per_s or 0.0)
+        return ok if self.constraint is None else ok & self.constraint(found)
+
+
+def loss_at(oracle: Oracle, p: Any, n_dense: Any, tokens: Any, count: int) -> Any:
+    """Loss at a size and tokens."""
+    return oracle.law(p, n_dense * oracle.ratio(oracle.size, count), tokens, count)
+
+
+def tokens_of_loss(oracle: Oracle, p: Any, n_dense: Any, count: int, target: float) -> Any:
+    """Fewest tokens that reach a loss, size by size; infinite where none do."""
+    low, high = np.full(np.shape(n_dense), np.log(1e3)), np.full(np.shape(n_dense), np.log(MOST_TOKENS))
+    reached = loss_at(oracle, p, n_dense, np.exp(high), count) <= target
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        above = loss_at(oracle, p, n_dense, np.exp(middle), count) > target
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return np.where(reached, np.exp(high), np.inf)
+
+
+def replica(oracle: Oracle, cost: Mapping[str, float], n_dense: Any, count: int) -> tuple[Any, Any, Any]:
+    """Price, GPUs and tokens a second of the cheapest replica, by a loop over GPU counts."""
+    serving = oracle.scenario.serving
+    best, gpus, speed = (np.full(np.shape(n_dense), np.nan) for _ in range(3))
+    for number in range(1, serving.max_gpus + 1):
+        one = dataclasses.replace(
+            oracle, scenario=dataclasses.replace(oracle.scenario, serving=dataclasses.replace(serving, max_gpus=number))
+        )
+        # With one more GPU allowed the price falls only where that number is the best so far.
+        usd = one.serving_usd(cost, n_dense, count)
+        better = np.isfinite(usd) & ~(usd >= best)
+        per_s = number * cost["serving_price_usd_per_gpu_hour"] / 3600.0 / cost["utilisation"] * 1e6 / usd
+        best, gpus, speed = np.where(better, usd, best), np.where(better, number, gpus), np.where(better, per_s, speed)
+    return best, gpus, speed
+
+
+def closest(value: Callable[[Any], Any], grid: np.ndarray) -> tuple[float, float]:
+    """x and value of the lowest point of a grid, looked at closer and closer."""
+    best, least = float("nan"), float("inf")
+    for _ in range(ROUNDS):
+        values = np.asarray(value(grid))
+        at = int(np.argmin(values))
+        if values[at] < least:
+            best, least = float(grid[at]), float(values[at])
+        if not np.isfinite(least):
+            break
+        near = int(np.argmin(np.abs(grid - best)))
+        grid = np.linspace(grid[max(near - 1, 0)], grid[min(near + 1, len(grid) - 1)], CLOSER)
+    return best, least
+
+
+def dense_leverage(brute: Brute, p: Mapping[str, float], cost: Mapping[str, float], loss: float, spent_flop: float) -> float:
+    """FLOP of the dense model of equal loss over FLOP spent, by SciPy."""
+    count, oracle = next((count, oracle) for count, oracle in brute.candidates() if count == 1)
+
+    def lowest(ln_flop: float) -> float:
+        def at(x: float) -> float:
+            n_dense = np.exp(x)
+            return float(loss_at(oracle, p, n_dense, np.exp(ln_flop) / oracle.flop_per_token(n_dense, count), count))
+
+        found: Any = minimize_scalar(at, bounds=(SMALLEST, LARGEST), method="bounded", options={"xatol": 1e-8})
+        return float(found.fun)
+
+    middle = np.log(spent_flop)
+    found: Any = brentq(lambda x: lowest(x) - loss, middle - np.log(50.0), middle + np.log(1e4))
+    return float(np.exp(found) / spent_flop)

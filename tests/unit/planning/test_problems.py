@@ -1,0 +1,210 @@
+"""Every planning problem equals brute force in a hundred draws: the same feasibility, size and best expert count."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from made_up import made_up_fit
+from oracle import abnar_loss, yun_loss
+from oracle_problems import Brute, dense_leverage, flat
+
+from bayesmoe.planning.draws import landscapes
+from bayesmoe.planning.plan import plan
+from bayesmoe.planning.problems import all_problems, asked_problems, problem_named
+
+DRAWS, FEWER = range(0, 1600, 16), range(0, 1600, 64)
+SIZE_RTOL, RTOL = 0.005, 0.001
+"""How far a size may lie from brute force (the demand on this project), and an objective."""
+
+
+def changed(scenario, **sections):
+    """The scenario with some values of some sections replaced; a section that is no spec is replaced itself."""
+    parts = {
+        name: dataclasses.replace(getattr(scenario, name), **values) if isinstance(values, dict) else values
+        for name, values in sections.items()
+    }
+    return dataclasses.replace(scenario, **parts)
+
+
+FLAT = {"lifetime_cost": 5e-5}
+"""At a flat optimum sizes that differ more have the same objective: there it alone is compared. The cost of a life jumps wherever a request less fits,
+by less than this, and its many valleys over one percent of size are of the same depth to as much."""
+
+LIMITS = {
+    "memory_limited": {"memory_bytes": 60e9, "cached_tokens": 1e5},
+    "equal_resources": {"n_total_parameters": 2e10},
+    "fixed_hardware": {"output_tokens_per_s": 10_000.0},
+}
+
+
+def asked(scenario, problem, **limits):
+    """A scenario of one problem over three counts."""
+    choices = {"num_experts": (1, 4, 16), "base_num_experts": 4}
+    return changed(scenario, problems=(problem,), choices=choices, limits=LIMITS.get(problem, {}) | limits)
+
+
+def solved(fit, scenario):
+    """A plan and the landscape of its only law."""
+    (here,) = landscapes(fit, scenario).values()
+    return plan(fit, scenario, verdict="PASS"), here
+
+
+def require_same(found, here, brute, draws):
+    """Assert feasibility, sizes, objectives and the best count, draw by draw; the share of draws in which something is feasible."""
+    part = found.sel(problem=brute.problem)
+    objective = part[problem_named(brute.problem).objective].values
+    answers = [brute.answers(here.parameters, here.cost_draws, draw) for draw in draws]
+    theirs = np.array([[one.n_dense for one in answer] for answer in answers]).T
+    cost = np.array([[one.objective for one in answer] for answer in answers]).T
+    ours, own = part["n_dense"].values[:, draws], objective[:, draws]
+    np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(theirs), err_msg="feasibility")
+    np.testing.assert_allclose(own, cost, rtol=RTOL, err_msg="objective")
+    best = (np.where(np.isfinite(each), each, np.inf).argmin(axis=0) for each in (own, cost))
+    np.testing.assert_array_equal(*best, err_msg="best expert count")
+    flat_there = np.abs(own / cost - 1.0) < FLAT.get(brute.problem, 1e-9)
+    np.testing.assert_allclose(np.where(flat_there, theirs, ours), theirs, rtol=SIZE_RTOL, err_msg="size")
+    return float(np.isfinite(theirs).any(axis=0).mean())
+
+
+@pytest.mark.parametrize("draws", [FEWER, pytest.param(DRAWS, marks=pytest.mark.slow)], ids=["25 draws", "100 draws"])
+@pytest.mark.parametrize("problem", [one.name for one in all_problems])
+def test_every_problem_equals_brute_force(small_fit, scenario, problem, draws):
+    wanted = asked(scenario, problem)
+    found, here = solved(small_fit, wanted)
+    assert require_same(found, here, Brute(wanted, yun_loss, problem), draws) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("problem", "twin"),
+    [
+        ("memory_limited", {"memory_bytes": 63e9}),
+        ("equal_resources", {"n_total_parameters": 2.1e10}),
+        ("fixed_hardware", {"output_tokens_per_s": 12_000.0}),
+        ("lifetime_cost", {"loss_nats": 2.2}),
+        ("lifetime_flop", {"loss_nats": 2.2}),
+        ("cheapest_serving", {"loss_nats": 2.2}),
+        ("lowest_loss", {"serving_usd_per_million_tokens": 0.2}),
+        ("loss_optimal", {"unique_tokens": 1e11}),
+    ],
+)
+def test_brute_force_of_other_limits_is_told_apart(small_fit, scenario, problem, twin):
+    found, here = solved(small_fit, asked(scenario, problem))
+    with pytest.raises(AssertionError):
+        require_same(found, here, Brute(asked(scenario, problem, **twin), yun_loss, problem), draws=range(0, 1600, 160))
+
+
+@pytest.mark.parametrize(
+    ("problem", "limits"),
+    [
+        ("lifetime_cost", {"loss_nats": 2.2}),
+        ("cheapest_serving", {"loss_nats": 2.2}),
+        ("lowest_loss", {"serving_usd_per_million_tokens": 0.2}),
+        ("lowest_loss", {"unique_tokens": 1e11, "max_epochs": 2.0}),
+        ("loss_optimal", {"unique_tokens": 1e11}),
+        ("lifetime_flop", {"unique_tokens": 4e12}),
+    ],
+)
+def test_limits_that_are_given_equal_brute_force(small_fit, scenario, problem, limits):
+    wanted = asked(scenario, problem, **limits)
+    found, here = solved(small_fit, wanted)
+    assert require_same(found, here, Brute(wanted, yun_loss, problem), draws=FEWER) > 0.5
+
+
+def test_constraints_of_the_user_equal_brute_force(small_fit, scenario):
+    wanted = asked(scenario, "loss_optimal", constraints=("n_total <= 20e9", "tokens / n_active >= 60 and n_gpus <= 4"))
+    found, here = solved(small_fit, wanted)
+
+    def by_hand(q):
+        return (q["n_total"] <= 20e9) & (q["tokens"] / q["n_active"] >= 60) & (q["n_gpus"] <= 4)
+
+    draws = FEWER
+    assert require_same(found, here, Brute(wanted, yun_loss, "loss_optimal", constraint=by_hand), draws) > 0.9
+    with pytest.raises(AssertionError):
+        require_same(found, here, Brute(wanted, yun_loss, "loss_optimal"), draws)
+
+
+@pytest.mark.parametrize("problem", ["loss_optimal", "cheapest_serving", "lowest_loss"])
+def test_a_budget_in_usd_equals_brute_force(small_fit, scenario, problem):
+    wanted = changed(asked(scenario, problem), training={"budget_flop": None, "budget_usd": 8000.0})
+    found, here = solved(small_fit, wanted)
+    spent = found["train_usd"].values
+    np.testing.assert_allclose(spent[np.isfinite(spent)], 8000.0, rtol=1e-9)
+    assert require_same(found, here, Brute(wanted, yun_loss, problem), FEWER) > 0.9
+
+
+def test_choices_of_top_k_and_granularity_equal_brute_force(scenario):
+    run = {"n_total": 4e9, "tokens": 4e10, "activation_ratio": 0.25, "num_experts": 8.0}
+    fit = made_up_fit("abnar", run)
+    choices = {"num_experts": (1, 8, 16), "base_num_experts": 8, "top_k": (1, 2, 8), "granularity": (1.0, 2.0)}
+    wanted = changed(scenario, choices=choices, problems=("loss_optimal", "lowest_loss"))
+    found, here = solved(fit, wanted)
+    draws = range(0, 1000, 50)
+    for problem in wanted.problems:
+        brute = Brute(wanted, abnar_loss, problem, "n_total", of_family=True)
+        assert require_same(found, here, brute, draws) > 0.9
+        part = found.sel(problem=problem)
+        for column, draw in enumerate(draws):
+            for row, one in enumerate(brute.answers(here.parameters, here.cost_draws, draw)):
+                ours = part["top_k"].values[row, draw], part["granularity"].values[row, draw]
+                assert np.isnan(one.top_k) or ours == (one.top_k, one.granularity), (column, row)
+    assert len(np.unique(found["top_k"].sel(num_experts=16).values)) > 1
+
+
+def test_leverage_is_the_dense_compute_of_equal_loss(small_fit, scenario):
+    wanted = asked(scenario, "efficiency_leverage")
+    found, here = solved(small_fit, wanted)
+    part, brute = found.sel(problem="efficiency_leverage"), Brute(wanted, yun_loss, "efficiency_leverage")
+    np.testing.assert_allclose(part["efficiency_leverage"].sel(num_experts=1), 1.0, rtol=1e-3)
+    costs = flat(here.cost_draws)
+    for draw in range(0, 1600, 100):
+        p = {name: float(np.asarray(values)[draw]) for name, values in here.parameters.items()}
+        cost = {name: float(values[draw][0]) for name, values in costs.items()}
+        for count in (4, 16):
+            one = part.sel(num_experts=count).isel(sample=draw)
+            known = dense_leverage(brute, p, cost, float(one["loss"]), float(one["train_flop"]))
+            assert float(one["efficiency_leverage"]) == pytest.approx(known, rel=0.01)
+            assert float(one["efficiency_leverage"]) != pytest.approx(1.05 * known, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("problem", "loose"),
+    [
+        ("loss_optimal", {"training": {"budget_flop": 6e21}}),
+        ("lowest_loss", {"limits": {"serving_usd_per_million_tokens": 0.25}}),
+        ("cheapest_serving", {"limits": {"loss_nats": 2.25}}),
+        ("lifetime_cost", {"limits": {"loss_nats": 2.25}}),
+        ("memory_limited", {"limits": {"memory_bytes": 80e9, "cached_tokens": 1e5}}),
+        ("fixed_hardware", {"limits": {"output_tokens_per_s": 8000.0}}),
+        ("loss_optimal", {"limits": {"unique_tokens": 2e11}}),
+    ],
+)
+def test_a_looser_limit_never_hurts(small_fit, scenario, problem, loose):
+    limits = {"lowest_loss": {"serving_usd_per_million_tokens": 0.2}, "cheapest_serving": {"loss_nats": 2.2}}
+    limits |= {"lifetime_cost": {"loss_nats": 2.2}, "loss_optimal": {"unique_tokens": 1.5e11}}
+    tight = asked(scenario, problem, **limits.get(problem, {}))
+    before, after = (plan(small_fit, one, verdict="PASS").sel(problem=problem) for one in (tight, changed(tight, **loose)))
+    objective = problem_named(problem).objective
+    assert (after["feasible"] | ~before["feasible"]).all()
+    rise = (after[objective] / before[objective]).where(before["feasible"])
+    assert float(rise.max()) <= 1 + 1e-6
+    assert float(rise.min()) < 1 - 1e-4
+
+
+def test_problems_are_solved_in_the_order_asked_and_once_each(small_fit, scenario):
+    names = tuple(one.name for one in all_problems if one.name not in LIMITS)
+    found = plan(small_fit, changed(scenario, problems=names[::-1]), verdict="PASS")
+    assert found["problem"].values.tolist() == list(names[::-1])
+    assert [one.name for one in asked_problems(changed(scenario, problems=names))] == list(names)
+    for one in all_problems:
+        assert one.source
+        assert one.objective in found.data_vars
+
+
+def test_an_average_of_variants_is_no_other_problem(small_fit, scenario):
+    """The same architecture twice in another order of counts gives the same plan."""
+    plain = asked(scenario, "loss_optimal")
+    turned = changed(plain, choices={"num_experts": (16, 4, 1)})
+    first, second = (plan(small_fit, one, verdict="PASS") for one in (plain, turned))
+    np.testing.assert_allclose(first["loss"], second["loss"].sel(num_experts=[1, 4, 16]), rtol=1e-12)
