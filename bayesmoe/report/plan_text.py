@@ -33,6 +33,8 @@ UNITS = {
 }
 """Short unit of each objective."""
 
+_DOUBTFUL = 0.5
+
 FIXED_NOTE = (
     "To sign, one size must do whatever turns out true: it keeps its constraints with the asked-for probability and has the lowest expected "
     "objective of those that do. The bands by expert count let every draw choose its own size instead; the two differ, and what knowing "
@@ -85,9 +87,10 @@ def headline(problem: str, part: xr.Dataset, scenario: Scenario) -> str:
     chance = percent(float(part["fixed_p_met"].sel(num_experts=surest)))
     asked = goal(problem, scenario)
     said = f"Nothing to sign: no single size meets the aim ({asked}) in {sure} of draws; the surest, {experts(surest)}, does in {chance}."
-    if float(part["p_optimum_inside"].max()) == 0.0:
+    inside = float(part["p_optimum_inside"].max())
+    if inside < _DOUBTFUL:
         said += (
-            f" In no draw does the lowest loss on the budget lie between {short(SMALLEST)} and {short(LARGEST)} parameters: "
+            f" The lowest loss on the budget lies between {short(SMALLEST)} and {short(LARGEST)} parameters in {percent(inside)} of draws: "
             "check the budget and its unit."
         )
     return said

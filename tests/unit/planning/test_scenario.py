@@ -11,6 +11,7 @@ from scipy import stats
 from bayesmoe.architecture import Family
 from bayesmoe.costs.quantity import Uncertain, UncertainShare, drawn
 from bayesmoe.errors import InputError
+from bayesmoe.planning.problems import asked_problems
 from bayesmoe.planning.scenario import Scenario, in_group, read_scenario
 from bayesmoe.specs import from_json, to_json
 
@@ -156,6 +157,12 @@ def test_an_unknown_accelerator_is_named_with_its_section(complaint, heading):
         ("[tolerance]", ["loss_nats = -1"], "tolerance.loss_nats: should be greater than or equal to 0, found -1."),
         ("[tolerance]", ["probability = 0"], "tolerance.probability: should be greater than 0, found 0."),
         ("[architecture]", ["top_k = 0"], "architecture.top_k: should be greater than or equal to 1, found 0."),
+        ("[choices]", ["top_k = [1, 1]"], "choices: top_k must not repeat a value"),
+        ("[choices]", ["granularity = [0.0]"], "choices.granularity.0: should be greater than 0, found 0"),
+        ("[training]", ["budget_usd = 1e6"], "training.budget_usd: bounds the same as budget_flop; keep one of the two."),
+        ("[limits]", ["loss_nats = -1"], "limits.loss_nats: should be greater than 0, found -1"),
+        ("[limits]", ["memory_byte = 1"], "limits.memory_byte: is not a known key; did you mean 'memory_bytes'?"),
+        ("[value]", ["usd_per_nat = 0"], "value.usd_per_nat: should be greater than 0, found 0"),
         ("[servings]", ["x = 1"], "servings: is not a known key; did you mean 'serving'?"),
     ],
 )
@@ -186,6 +193,55 @@ def test_a_quantity_that_is_none(tmp_path, price):
     path.write_text(TOML.replace("price_usd_per_gpu_hour = 2", f"price_usd_per_gpu_hour = {price}"))
     with pytest.raises(InputError, match=r"training\.price_usd_per_gpu_hour"):
         read_scenario(path)
+
+
+# Problems
+
+
+def refused_problems(scenario, *problems: str, **sections) -> str:
+    """What is said about asking for problems."""
+    parts = {name: dataclasses.replace(getattr(scenario, name), **values) for name, values in sections.items()}
+    with pytest.raises(InputError) as caught:
+        asked_problems(dataclasses.replace(scenario, problems=problems, **parts))
+    return str(caught.value)
+
+
+def test_a_problem_says_what_it_lacks(scenario):
+    assert refused_problems(scenario, "lowest_los").startswith(
+        "problems: is not a planning problem, found 'lowest_los'; did you mean"
+    )
+    assert refused_problems(scenario, "lowest_loss", "lowest_loss").startswith("problems: must not repeat a problem")
+    says = refused_problems(scenario, "lifetime_cost", serving={"lifetime_tokens": None})
+    assert says.startswith("serving.lifetime_tokens: is needed by the problem 'lifetime_cost'; say how many output tokens")
+    assert refused_problems(scenario, "memory_limited").startswith(
+        "limits.memory_bytes: is needed by the problem 'memory_limited'"
+    )
+    says = refused_problems(scenario, "equal_resources")
+    assert says.startswith("limits.n_total_parameters: is needed by the problem 'equal_resources'")
+    says = refused_problems(scenario, "efficiency_leverage", choices={"num_experts": (4, 8)})
+    assert says.startswith("choices.num_experts: must hold the dense model, 1, for the problem 'efficiency_leverage'")
+
+
+def test_candidates_are_the_architectures_that_can_be(read):
+    lines = ["num_experts = [1, 4, 16]", "top_k = [1, 8]", "granularity = [1, 2]"]
+    found = read("[choices]", *lines).candidates
+    assert [(one.num_experts, one.top_k, one.granularity) for one in found] == [
+        (1, 1, 1), (4, 1, 1), (4, 1, 2), (16, 1, 1), (16, 1, 2), (16, 8, 1), (16, 8, 2)]  # fmt: skip
+
+
+@pytest.mark.parametrize("budget", ["budget_flop", "budget_usd"])
+def test_a_budget_of_nothing_is_refused(tmp_path, budget):
+    path = tmp_path / "scenario.toml"
+    path.write_text(TOML.replace("budget_flop = 1e21", f"{budget} = 0"))
+    with pytest.raises(InputError, match=rf"training\.{budget}: should be greater than 0, found 0"):
+        read_scenario(path)
+
+
+def test_a_budget_in_usd_is_read(tmp_path):
+    path = tmp_path / "scenario.toml"
+    path.write_text(TOML.replace("budget_flop = 1e21", "budget_usd = 2e6"))
+    found = read_scenario(path)
+    assert (found.training.budget_flop, found.training.budget_usd) == (None, 2e6)
 
 
 # Drawing

@@ -147,7 +147,7 @@ def test_nothing_to_sign_says_how_sure_the_surest_is_and_doubts_the_budget(summa
     doubted = plan_text.headline(
         "lowest_loss", part_of(part.expand_dims(problem=["x"]), "x", p_optimum_inside=0.0), scenario
     )
-    assert doubted.endswith("lie between 1.0M and 100T parameters: check the budget and its unit.")
+    assert doubted.endswith("lies between 1.0M and 100T parameters in 0% of draws: check the budget and its unit.")
 
 
 def test_dropping_a_law_says_what_would_change(summary):
