@@ -51,9 +51,9 @@ def run_demo(folder: Path, *, report: Callable[[Any], None]) -> list[str]:
     save_fit(results.fit, folder / "fit.nc")
     save_plan(results.plan, folder / "plan.nc")
     write_text(folder / "plan.json", json.dumps(document, indent=2) + "\n")
-    made = figures(results.fit, results.risk)
+    runs = next_runs(results.fit, results.plan)
+    made = figures(results.fit, results.risk, plan=results.plan, next_run=runs)
     save_figures(made, folder / "figures")
     page = folder / "report.html"
-    runs = next_runs(results.fit, results.plan)
     save_report(build_report(results.fit, results.gate, made, plan=results.plan, risk=results.risk, next_run=runs), page)
     return plan_text.ten_lines(results.risk, document, notes(results.fit, results.risk)[0], str(page))

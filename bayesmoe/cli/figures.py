@@ -15,12 +15,18 @@ def figures(out: Annotated[Path, typer.Option(help="Folder of the gallery.")] = 
 
     configure()
     from bayesmoe.demo import demo_results
+    from bayesmoe.planning.next_run import next_runs
+    from bayesmoe.planning.plan import scenario_of
+    from bayesmoe.planning.sensitivity import sensitivity
     from bayesmoe.report.build import figures as make
-    from bayesmoe.report.build import law_figures, save_figures
+    from bayesmoe.report.build import law_figures, save_figures, sensitivity_figures
 
     with sampling_progress() as show:
         results = demo_results(report=show)
-    made = {**make(results.fit, results.risk), **law_figures()}
+    runs = next_runs(results.fit, results.plan)
+    turned = sensitivity(results.fit, scenario_of(results.plan))
+    made = make(results.fit, results.risk, plan=results.plan, next_run=runs)
+    made |= {**sensitivity_figures(turned), **law_figures()}
     save_figures(made, out)
     for name in made:
         typer.echo(str(out / f"{name}.png"))

@@ -28,6 +28,6 @@ def report(
     found = load_plan(plan, of=posterior) if plan is not None else None
     summary = risk(found) if found is not None else None
     runs = next_runs(posterior, found) if found is not None and "lifetime_tokens" in found else None
-    made = figures(posterior, summary)
+    made = figures(posterior, summary, plan=found, next_run=runs)
     save_report(build_report(posterior, check(posterior), made, plan=found, risk=summary, next_run=runs), out)
     typer.echo(str(out))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from bayesmoe.planning.fixed import best_options, measures, taken
+from bayesmoe.planning.fixed import best_options, fixed_choices, measures, taken
 from bayesmoe.planning.plan import scenario_of
 from bayesmoe.planning.problems import problem_named
 from bayesmoe.units import TOKENS_PER_MILLION
@@ -88,6 +88,36 @@ def money_at_risk(plan: xr.Dataset) -> xr.Dataset:
             "usd_per_nat": known.usd_per_nat,
             "evpi_usd": evpi_usd(known.total),
         }
+    )
+
+
+def option_regret(plan: xr.Dataset) -> xr.Dataset:
+    """Expected regret of every fixed option, for a map; empty where money is not known.
+
+    Returns
+    -------
+    Dataset
+        By ``problem`` and ``option``: ``regret_usd``, the expected excess over the best option of each draw; ``n_dense``; ``sure``, whether every constraint is kept
+        with the scenario's probability; ``chosen``, the option to sign. ``num_experts`` by ``option``.
+    """
+    known = money(plan)
+    if known is None:
+        return xr.Dataset()
+    choice, best = fixed_choices(plan)["fixed_choice"], best_options(plan)
+    signed = [
+        int(best.sel(problem=p, num_experts=int(n))) if n else -1
+        for p, n in zip(choice["problem"].values, choice.values, strict=True)
+    ]
+    chosen = np.arange(plan.sizes["option"]) == np.array(signed)[:, None]
+    return xr.Dataset(
+        {
+            "regret_usd": (known.total - known.total.min("option")).mean("sample").assign_attrs(units="USD"),
+            "n_dense": plan["option_n_dense"],
+            "sure": plan["option_met"].mean("sample") >= scenario_of(plan).tolerance.probability,
+            "chosen": (("problem", "option"), chosen),
+            "num_experts": plan["option_num_experts"],
+        },
+        coords={"problem": plan["problem"]},
     )
 
 

@@ -20,6 +20,7 @@ from bayesmoe.criticism.prior_predictive import prior_bands, prior_predictive
 from bayesmoe.files import write_text, written_whole
 from bayesmoe.inference.members import AVERAGE, members
 from bayesmoe.laws import all_laws
+from bayesmoe.planning.money import option_regret
 from bayesmoe.planning.plan import scenario_of
 from bayesmoe.planning.risk import times_beyond, without_each_law
 from bayesmoe.report import advice_text, plan_text, text
@@ -28,8 +29,10 @@ from bayesmoe.report.decision import decisions, next_run_rows
 _DPI = 130
 
 
-def figures(fit: xr.DataTree, risk: xr.Dataset | None) -> dict[str, Figure]:
-    """All figures of a report by name; those of the plan only when there is one. They stay open: the caller closes them.
+def figures(
+    fit: xr.DataTree, risk: xr.Dataset | None, *, plan: xr.Dataset | None = None, next_run: xr.Dataset | None = None
+) -> dict[str, Figure]:
+    """All figures of a report by name; those of the plan and of the next run only when there are any. They stay open: the caller closes them.
 
     Of several laws averaged, the chains and parameters shown are those of the heaviest.
     """
@@ -39,6 +42,11 @@ def figures(fit: xr.DataTree, risk: xr.Dataset | None) -> dict[str, Figure]:
     if risk is not None:
         for plot in (plots.best_experts, plots.over_training, plots.cost_against_loss, plots.loss_by_experts):
             made[plot.__name__] = plot(risk)
+    regret = option_regret(plan) if plan is not None else None
+    if regret:
+        made["regret_map"] = plots.regret_map(regret, str(regret["problem"].values[0]))
+    if next_run is not None:
+        made["next_run_value"] = plots.next_run_value(next_run)
     made["fit_to_runs"] = plots.fit_to_runs(predictive_check(fit))
     of_chains = (plots.trace, plots.rank) if shown["posterior"].sizes["chain"] > 1 else ()
     for plot in (plots.prior_posterior, *of_chains):
@@ -49,6 +57,11 @@ def figures(fit: xr.DataTree, risk: xr.Dataset | None) -> dict[str, Figure]:
 def heaviest(fit: xr.DataTree) -> xr.DataTree:
     """The fit itself, or that of the law with the largest weight."""
     return next(iter(members(fit).values())).fit
+
+
+def sensitivity_figures(found: xr.Dataset) -> dict[str, Figure]:
+    """Figures of a sensitivity's first problem by name; the caller closes them."""
+    return {"tornado": plots.tornado(found, str(found["problem"].values[0]))}
 
 
 def law_figures() -> dict[str, Figure]:

@@ -12,6 +12,7 @@ from bayesmoe import plots
 from bayesmoe.criticism.predictive import predictive_check
 from bayesmoe.criticism.prior_predictive import prior_bands, prior_predictive
 from bayesmoe.laws import law_named
+from bayesmoe.planning.money import option_regret
 from bayesmoe.planning.risk import risk
 from bayesmoe.plots.style import PROBLEM_COLOURS, PROBLEM_LABELS, PROBLEM_MARKERS, expert_colours
 
@@ -236,3 +237,59 @@ def test_forward_validation_draws_coverage_and_bias_of_every_forecaster():
         "3 to 10x\n20 runs",
         "10 to 30x\n5 runs",
     ]
+
+
+def test_a_tornado_runs_from_end_to_end_about_the_base():
+    part = xr.Dataset(
+        {
+            "value": (("input", "side"), [[1.0, 2.0], [0.2, 0.4]]),
+            "cost": (("problem", "input", "side"), [[[50.0, 150.0], [120.0, 90.0]]]),
+            "fixed_choice": (("problem", "input", "side"), [[[8, 4], [8, 0]]]),
+            "base_cost": ("problem", [100.0]),
+            "base_choice": ("problem", [8]),
+        },
+        coords={"problem": ["lowest_loss"], "input": ["serving.x", "training.y"], "side": ["low", "high"]},
+        attrs={"unit": "USD"},
+    )
+    figure = plots.tornado(part, "lowest_loss")
+    axes = only_axes(figure)
+    ends = [(bar.get_x(), bar.get_x() + bar.get_width()) for bars in axes.containers for bar in bars]
+    assert ends == [(100.0, 50.0), (100.0, 150.0), (100.0, 120.0), (100.0, 90.0)]
+    assert [said.get_text() for said in axes.texts] == ["1", "2, 4 experts", "0.2", "0.4, nothing to sign"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["serving.x", "training.y"]
+    assert labels(figure) == ["low end", "high end"]
+
+
+def test_the_worth_of_runs_is_drawn_with_two_standard_errors():
+    runs = xr.Dataset(
+        {
+            "num_experts": ("run", [4, 1, 4]),
+            "train_usd": ("run", [100.0, 100.0, 10.0]),
+            "evsi_usd": ("run", [900.0, 500.0, 60.0]),
+            "evsi_se_usd": ("run", [50.0, 20.0, 40.0]),
+            "evpi_usd": 2000.0,
+        }
+    )
+    figure = plots.next_run_value(runs)
+    axes = only_axes(figure)
+    dense, four = markers(axes)
+    np.testing.assert_array_equal(dense.get_ydata(), [500.0])
+    np.testing.assert_array_equal(four.get_ydata(), [900.0, 60.0])
+    np.testing.assert_allclose(bands(axes)[1][:, 1:], [[800.0, 1000.0], [0.0, 140.0]])
+    np.testing.assert_allclose(np.log(four.get_xdata()), np.log([100.0, 10.0]), atol=0.05)
+    assert labels(figure) == ["dense", "4 experts"]
+    assert "USD 2,000" in axes.get_title()
+
+
+def test_a_regret_map_shows_every_option_and_the_choice(small_plan):
+    regret = option_regret(small_plan)
+    figure = plots.regret_map(regret, "lowest_loss")
+    figure.canvas.draw()
+    axes, bar = figure.axes
+    options, star = axes.collections
+    part = regret.sel(problem="lowest_loss")
+    np.testing.assert_allclose(options.get_offsets()[:, 1], part["n_dense"])
+    np.testing.assert_allclose(options.get_array(), np.maximum(part["regret_usd"], 1.0))
+    assert int(part["chosen"].sum()) == 1
+    np.testing.assert_allclose(star.get_offsets()[0, 1], part["n_dense"].values[part["chosen"].values][0])
+    assert bar.get_ylabel() == "expected regret, USD"

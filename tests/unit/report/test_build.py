@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import pytest
 import xarray as xr
 
+from bayesmoe import plots
 from bayesmoe.criticism.checks import Check, Gate, check, far
 from bayesmoe.errors import InputError
 from bayesmoe.planning.next_run import next_runs
@@ -27,6 +28,9 @@ FAILED = Gate(
         Check("divergences", "PASS", 0.0, "all chains", "none", ""),
     )
 )
+GALLERY = {"tornado"}
+"""Figures of the gallery alone: they take plans of their own."""
+
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 
 
@@ -89,8 +93,8 @@ def hostile(small_fit, small_plan, summary):
 @pytest.fixture(scope="module")
 def made(hostile):
     """All figures of the hostile plan."""
-    fit, _, summary = hostile
-    found = figures(fit, summary)
+    fit, plan, summary = hostile
+    found = figures(fit, summary, plan=plan)
     yield found
     for figure in found.values():
         plt.close(figure)
@@ -178,7 +182,14 @@ def test_every_check_stands_in_the_table_with_its_cure(full):
 
 @pytest.mark.parametrize(
     ("page", "missing"),
-    [("full", set()), ("alone", {"best_experts", "over_training", "cost_against_loss", "loss_by_experts"})],
+    [
+        ("full", GALLERY | {"next_run_value"}),
+        (
+            "alone",
+            GALLERY
+            | {"best_experts", "over_training", "cost_against_loss", "loss_by_experts", "regret_map", "next_run_value"},
+        ),
+    ],
 )
 def test_every_figure_is_there_as_a_picture_with_words(request, page, missing):
     found = Page(request.getfixturevalue(page))
@@ -269,15 +280,18 @@ def test_a_page_that_cannot_be_written_says_so(tmp_path, alone):
 
 
 def test_figures_are_saved_under_their_names(made, tmp_path):
-    assert set(made) == set(text.FIGURES)
+    assert set(made) == set(text.FIGURES) - GALLERY - {"next_run_value"}
     save_figures(made, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in text.FIGURES}
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in made}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
 
 
 def test_the_page_says_what_to_train_next(small_fit, small_plan, summary):
     found = next_runs(small_fit, small_plan)
-    page = Page(build_report(small_fit, check(small_fit), {}, plan=small_plan, risk=summary, next_run=found))
+    drawn = {"next_run_value": plots.next_run_value(found)}
+    page = Page(build_report(small_fit, check(small_fit), drawn, plan=small_plan, risk=summary, next_run=found))
+    plt.close(drawn["next_run_value"])
+    assert page.values("img", "alt") == [text.FIGURES["next_run_value"]]
     assert page.text.index("What to train next") < page.text.index("Evidence")
     assert advice_text.best_run(found) in page.text
     assert page.wrong == []

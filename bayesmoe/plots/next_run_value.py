@@ -1,0 +1,53 @@
+"""What each candidate run would be worth, against what it costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from bayesmoe.plots.style import expert_colours, new_figure
+
+
+def next_run_value(runs: xr.Dataset) -> Figure:
+    """Worth of each run over its cost, one colour an expert count; lines are two standard errors. Above the diagonal a run pays.
+
+    Parameters
+    ----------
+    runs : Dataset
+        ``train_usd``, ``evsi_usd``, ``evsi_se_usd`` and ``num_experts`` by ``run``; ``evpi_usd``.
+    """
+    figure, axes = new_figure(height=4.2)
+    counts = sorted({int(count) for count in runs["num_experts"].values})
+    colours = dict(zip(counts, expert_colours(len(counts)), strict=True))
+    for place, count in enumerate(counts):
+        own = runs.isel(run=np.flatnonzero(runs["num_experts"].values == count))
+        x, y, error = (own[name].values for name in ("train_usd", "evsi_usd", "evsi_se_usd"))
+        # Runs of one level of compute cost the same: side by side they can be told apart.
+        x = x * 1.06 ** (place - (len(counts) - 1) / 2)
+        axes.vlines(x, np.maximum(y - 2 * error, 0.0), y + 2 * error, color=colours[count], alpha=0.4, linewidth=1.6)
+        axes.plot(
+            x,
+            y,
+            "o",
+            color=colours[count],
+            markersize=6,
+            markeredgecolor="white",
+            label="dense" if count == 1 else f"{count} experts",
+        )
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    top = 1.15 * float((runs["evsi_usd"] + 2 * runs["evsi_se_usd"]).max()) or 1.0
+    costs = np.geomspace(low, high, 200)
+    axes.plot(costs, costs, color="#6b6b6b", linestyle="--", linewidth=1)
+    axes.xaxis.set_minor_formatter(lambda *_: "")
+    axes.set_xticks(np.unique(runs["train_usd"].values.round(6)))
+    axes.set_xlim(low, high)
+    axes.set_ylim(0.0, top)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value / 1e3:.3g}k" if value >= 1e3 else f"{value:.3g}")
+    axes.set_xlabel("cost of the run, USD")
+    axes.set_ylabel("worth to the plan, USD")
+    axes.set_title(f"knowing everything: USD {float(runs['evpi_usd']):,.0f}; dashed: worth its cost", fontsize=9)
+    figure.legend(frameon=False, fontsize=9, ncols=min(len(counts), 5), loc="outside lower center")
+    return figure

@@ -1,0 +1,40 @@
+"""Expected regret of every fixed option."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from bayesmoe.plots.style import PROBLEM_LABELS, expert_axis, new_figure
+
+
+def regret_map(regret: xr.Dataset, problem: str) -> Figure:
+    """Options by expert count and size, coloured by regret; rings are those that keep their constraints surely enough, the star is the choice.
+
+    Parameters
+    ----------
+    regret : Dataset
+        ``regret_usd``, ``n_dense``, ``sure`` and ``chosen`` by ``problem`` and ``option``; ``num_experts`` by ``option``.
+    problem : str
+        Which problem.
+    """
+    part = regret.sel(problem=problem)
+    counts = [int(count) for count in dict.fromkeys(part["num_experts"].values)]
+    figure, axes = new_figure(height=4.4)
+    positions = dict(zip(counts, expert_axis(axes, counts), strict=True))
+    x = np.array([positions[int(count)] for count in part["num_experts"].values], dtype=float)
+    size, value, sure = part["n_dense"].values, np.maximum(part["regret_usd"].values, 1.0), part["sure"].values
+    shown = axes.scatter(
+        x, size, c=value, norm=LogNorm(), cmap="cividis_r", s=70, zorder=2, edgecolors=np.where(sure, "#1b1b1b", "#ffffff")
+    )
+    chosen = part["chosen"].values
+    axes.scatter(x[chosen], size[chosen], marker="*", s=260, color="#d55e00", edgecolors="white", zorder=3)
+    axes.set_yscale("log")
+    axes.set_ylabel("backbone parameters")
+    bar = figure.colorbar(shown, ax=axes)
+    bar.set_label("expected regret, USD")
+    bar.ax.yaxis.set_major_formatter(lambda usd, _: f"{usd:,.0f}")
+    axes.set_title(PROBLEM_LABELS[problem], fontsize=10)
+    return figure
