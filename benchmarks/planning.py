@@ -37,6 +37,7 @@ from bayesmoe.planning.plan import plan
 from bayesmoe.planning.risk import risk
 from bayesmoe.planning.scenario import Scenario, read_scenario
 from bayesmoe.planning.solve import SIZES
+from benchmarks.costs import seconds
 
 _COUNTS, _PEER_DRAWS, _REPEATS = 20, 3, 5
 _GPUS, _MULTIPLICATIONS, _DIVISIONS = 8, 34, 2
@@ -61,17 +62,6 @@ def answered(posterior: xr.DataTree, counts: int) -> Callable[[], Any]:
     """Everything that ``bayesmoe plan`` computes for the default problems."""
     scenario = scenario_of(counts)
     return lambda: risk(plan(posterior, scenario, verdict="PASS"))
-
-
-def best_of(run: Callable[[], Any], repeats: int = _REPEATS) -> float:
-    """Seconds of the fastest warm call."""
-    run()
-    took = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        run()
-        took.append(time.perf_counter() - begin)
-    return min(took)
 
 
 Loss = Callable[[float, float], float]
@@ -107,7 +97,7 @@ def written_out(here: Landscape, draw: int) -> tuple[Loss, Usd]:
         request = 4.0 * wide * (prompt + output / 2.0)
         batch = np.minimum(np.floor((0.9 * gpus * 40e9 - 2.0 * total) / request), 1024.0)
         read = total - size * share * count * (1.0 - here.scenario.architecture.top_k / count) ** np.maximum(batch, 1.0)
-        seconds = (
+        step_s = (
             step[0] * layers
             + step[1] * 0.5 * layers
             + step[2] * layers * np.log2(gpus)
@@ -117,7 +107,7 @@ def written_out(here: Landscape, draw: int) -> tuple[Loss, Usd]:
             + step[6] * 8.0 * batch * wide * (gpus - 1.0) / gpus / 300e9
         )
         served = batch >= 1.0
-        price = float(serving.coefficients.slowdown[number]) * rate * gpus[served] * seconds[served] / batch[served]
+        price = float(serving.coefficients.slowdown[number]) * rate * gpus[served] * step_s[served] / batch[served]
         return float(price.min()) if len(price) else 1e9
 
     return loss, usd
@@ -199,7 +189,7 @@ def measured(path: Path, counts: int) -> dict[str, float]:
     """Seconds and peak memory of plan and risk, in this process."""
     posterior = load_fit(path)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    took = best_of(answered(posterior, counts))
+    took = seconds(answered(posterior, counts), _REPEATS)
     return {"seconds": took, "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, "before_gb": before}
 
 
@@ -252,14 +242,14 @@ def main() -> None:
             f"per-draw SciPy loop, {how}: {loop:.0f} s for as many draws, {loop / own['seconds']:.0f} times as long; "
             f"sizes agree within {apart:.0e} (median)"
         )
-    least = best_of(floor(draws, size))
+    least = seconds(floor(draws, size), _REPEATS)
     print(f"arithmetic floor {least:.2f} s: the plan takes {own['seconds'] / least:.1f} times that")
     for part in (4, 2, 1):
         fewer = thinned(posterior, draws // part // spec.sampler.chains)
-        print(f"  {draws // part:>6,} draws x {size:,} configurations: {best_of(answered(fewer, counts), 3):.2f} s")
+        print(f"  {draws // part:>6,} draws x {size:,} configurations: {seconds(answered(fewer, counts), 3):.2f} s")
     for part in (4, 2, 1):
         some = max(counts // part, 1)
-        print(f"  {draws:>6,} draws x {some * SIZES:,} configurations: {best_of(answered(posterior, some), 3):.2f} s")
+        print(f"  {draws:>6,} draws x {some * SIZES:,} configurations: {seconds(answered(posterior, some), 3):.2f} s")
 
 
 if __name__ == "__main__":
