@@ -163,19 +163,24 @@ class Oracle:
     def serving_usd(self, costs: Mapping[str, float], n_dense: Any, num_experts: int) -> Any:
         """USD per million output tokens with the cheapest number of GPUs; NaN where none serves the model."""
         n_dense = np.asarray(n_dense, dtype=float)
+        cheapest = np.full(n_dense.shape, np.nan)
+        for gpus in range(1, self.scenario.serving.max_gpus + 1):
+            cheapest = np.fmin(cheapest, self.serving_usd_on(costs, n_dense, num_experts, gpus))
+        return cheapest
+
+    def serving_usd_on(self, costs: Mapping[str, float], n_dense: Any, num_experts: int, gpus: int) -> Any:
+        """USD per million output tokens on a number of GPUs; NaN where the model does not fit."""
+        n_dense = np.asarray(n_dense, dtype=float)
         serving = self.scenario.serving
         memory = CHIPS[serving.accelerator][3]
         weights = BYTES[serving.precision] * n_dense * self.ratio("n_total", num_experts)
         wide = costs["width_times_layers"] * np.cbrt(n_dense) ** 2
         request = self.request_bytes(costs, 2.0 * wide * self.scenario.architecture.kv_share * serving.bytes_per_kv_element)
-        cheapest = np.full(n_dense.shape, np.nan)
-        for gpus in range(1, serving.max_gpus + 1):
-            batch = np.minimum(np.floor((gpus * memory * serving.memory_fraction - weights) / request), serving.max_batch)
-            batch = np.where(batch >= 1.0, batch, np.nan)
-            seconds = costs["slowdown"] * self.iteration_s(costs, num_experts, gpus, n_dense, batch, wide, request)
-            usd_per_s = gpus * costs["serving_price_usd_per_gpu_hour"] / 3600.0
-            cheapest = np.fmin(cheapest, 1e6 * usd_per_s * seconds / batch / costs["utilisation"])
-        return cheapest
+        batch = np.minimum(np.floor((gpus * memory * serving.memory_fraction - weights) / request), serving.max_batch)
+        batch = np.where(batch >= 1.0, batch, np.nan)
+        seconds = costs["slowdown"] * self.iteration_s(costs, num_experts, gpus, n_dense, batch, wide, request)
+        usd_per_s = gpus * costs["serving_price_usd_per_gpu_hour"] / 3600.0
+        return 1e6 * usd_per_s * seconds / batch / costs["utilisation"]
 
     def training_usd(self, costs: Mapping[str, float], n_dense: Any, num_experts: int) -> Any:
         """USD of training."""

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from oracle import CHIPS, LARGEST, SMALLEST, Oracle, flat
+from oracle import BYTES, CHIPS, LARGEST, SMALLEST, Oracle, flat
 from scipy.optimize import brentq, minimize_scalar
 
 STEP, CLOSER, ROUNDS = 0.01, 101, 3
-VALLEYS = 0.001
-"""Step where jumps of the batch make many valleys of nearly the same depth."""
+JAGGED = ("lifetime_cost",)
+"""Problems whose many valleys lie so close that the best of them is found by looking at all."""
+
+VALLEYS, NEARBY, FINEST = 0.002, 0.03, 5e-5
+"""Step of the scan there, and how far around its lowest point all is looked at, how closely."""
 
 MOST_TOKENS = 1e20
 
@@ -143,10 +146,11 @@ class Brute:
             x = float(np.log(self.scenario.limits.n_total_parameters / oracle.ratio("n_total", count)))
             least = float(value(np.array([x]))[0])
         else:
-            if self.problem == "lifetime_cost":
+            jagged = self.problem in JAGGED
+            if jagged:
                 grid = np.arange(np.log(1e7), np.log(1e12), VALLEYS)
             # Where the base's own optimum sets the bar, only that point may keep it.
-            x, least = closest(value, np.union1d(grid, [self.optimum(oracle, p, cost, count)[0]]))
+            x, least = closest(value, np.union1d(grid, [self.optimum(oracle, p, cost, count)[0]]), jagged=jagged)
         if not np.isfinite(least):
             return NOTHING
         family = oracle.scenario.architecture
@@ -185,9 +189,9 @@ class Brute:
         return {
             "n_dense": n_dense, "n_active": active, "n_total": total, "tokens": tokens, "train_flop": flop, "train_usd": train_usd,
             "loss": loss_at(oracle, p, n_dense, tokens, count), "serving_usd_per_million_tokens": usd, "n_gpus": gpus,
-            "output_tokens_per_s": speed, "lifetime_usd": train_usd + usd * served / 1e6,
+            "output_tokens_per_s": speed, "fleet_tokens_per_s": of_fleet(oracle, cost, n_dense, count), "lifetime_usd": train_usd + usd * served / 1e6,
             "lifetime_flop": flop + 2.0 * active * served * (1.0 + cost["prompt_tokens"] / cost["output_tokens"]),
-            "memory_bytes": 2.0 * total + limits.cached_tokens * serving.bytes_per_kv_element * cached,
+            "memory_bytes": BYTES[serving.precision] * total + limits.cached_tokens * serving.bytes_per_kv_element * cached,
         }  # fmt: skip
 
     def met(self, found: Mapping[str, Any], bars: tuple[float, float]) -> Any:
@@ -203,9 +207,8 @@ class Brute:
         if self.problem == "memory_limited":
             ok &= found["memory_bytes"] <= limits.memory_bytes
         if self.problem == "fixed_hardware":
-            replicas = np.floor(self.scenario.serving.max_gpus / found["n_gpus"])
             ok &= np.isfinite(found["serving_usd_per_million_tokens"])
-            ok &= replicas * found["output_tokens_per_s"] >= (limits.output_tokens_per_s or 0.0)
+            ok &= found["fleet_tokens_per_s"] >= (limits.output_tokens_per_s or 0.0)
         return ok if self.constraint is None else ok & self.constraint(found)
 
 
@@ -230,21 +233,29 @@ def replica(oracle: Oracle, cost: Mapping[str, float], n_dense: Any, count: int)
     serving = oracle.scenario.serving
     best, gpus, speed = (np.full(np.shape(n_dense), np.nan) for _ in range(3))
     for number in range(1, serving.max_gpus + 1):
-        one = dataclasses.replace(
-            oracle, scenario=dataclasses.replace(oracle.scenario, serving=dataclasses.replace(serving, max_gpus=number))
-        )
-        # With one more GPU allowed the price falls only where that number is the best so far.
-        usd = one.serving_usd(cost, n_dense, count)
+        usd = oracle.serving_usd_on(cost, n_dense, count, number)
         better = np.isfinite(usd) & ~(usd >= best)
         per_s = number * cost["serving_price_usd_per_gpu_hour"] / 3600.0 / cost["utilisation"] * 1e6 / usd
         best, gpus, speed = np.where(better, usd, best), np.where(better, number, gpus), np.where(better, per_s, speed)
     return best, gpus, speed
 
 
-def closest(value: Callable[[Any], Any], grid: np.ndarray) -> tuple[float, float]:
+def of_fleet(oracle: Oracle, cost: Mapping[str, float], n_dense: Any, count: int) -> Any:
+    """Tokens a second of all GPUs in whole replicas of the best size, by a loop over sizes."""
+    serving, found = oracle.scenario.serving, np.zeros(np.shape(n_dense))
+    for gpus in range(1, serving.max_gpus + 1):
+        usd = oracle.serving_usd_on(cost, n_dense, count, gpus)
+        per_s = gpus * cost["serving_price_usd_per_gpu_hour"] / 3600.0 / cost["utilisation"] * 1e6 / usd
+        found = np.fmax(found, np.floor(serving.max_gpus / gpus) * per_s)
+    return found
+
+
+def closest(value: Callable[[Any], Any], grid: np.ndarray, *, jagged: bool = False) -> tuple[float, float]:
     """x and value of the lowest point of a grid, looked at closer and closer."""
     best, least = float("nan"), float("inf")
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
+        if jagged and number == 1:
+            grid = np.arange(best - NEARBY, best + NEARBY, FINEST)
         values = np.asarray(value(grid))
         at = int(np.argmin(values))
         if values[at] < least:

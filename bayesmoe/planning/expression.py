@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
+from types import CodeType
 from typing import Any
 
 import jax.numpy as jnp
@@ -87,9 +88,23 @@ def constraint(text: str, known: tuple[str, ...]) -> Callable[[Mapping[str, Any]
         The text is no expression, uses something else, or names an unknown quantity.
     """
     try:
-        tree = ast.parse(text, mode="eval")
+        code = _compiled(text, known)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise InputError("is not an expression", column=_COLUMN, value=text, cure="such as 'n_total <= 60e9'") from error
+
+    def holds(quantities: Mapping[str, Any]) -> Any:
+        return eval(code, {"__builtins__": {}}, {**FUNCTIONS, **quantities})
+
+    try:
+        holds(dict.fromkeys(known, jnp.ones(1)))
+    except Exception as error:
+        raise InputError(f"cannot be evaluated ({error})", column=_COLUMN, value=text, cure=_cure(known)) from error
+    return holds
+
+
+def _compiled(text: str, known: tuple[str, ...]) -> CodeType:
+    """Code of an expression in which nothing else is left; what nests too deep for Python is no expression, wherever it shows."""
+    tree = ast.parse(text, mode="eval")
     for node in ast.walk(tree):
         called = isinstance(node, ast.Call) and (node.keywords or not isinstance(node.func, ast.Name))
         number = not isinstance(node, ast.Constant) or type(node.value) in (int, float)
@@ -105,16 +120,7 @@ def constraint(text: str, known: tuple[str, ...]) -> Callable[[Mapping[str, Any]
             raise InputError("is not a quantity of a plan", column=_COLUMN, value=node.id, cure=nearest(node.id, known))
     if not _is_condition(tree.body):
         raise InputError("must compare something", column=_COLUMN, value=text, cure="such as 'n_total <= 60e9'")
-    code = compile(ast.fix_missing_locations(_Elementwise().visit(tree)), _COLUMN, "eval")
-
-    def holds(quantities: Mapping[str, Any]) -> Any:
-        return eval(code, {"__builtins__": {}}, {**FUNCTIONS, **quantities})
-
-    try:
-        holds(dict.fromkeys(known, jnp.ones(1)))
-    except Exception as error:
-        raise InputError(f"cannot be evaluated ({error})", column=_COLUMN, value=text, cure=_cure(known)) from error
-    return holds
+    return compile(ast.fix_missing_locations(_Elementwise().visit(tree)), _COLUMN, "eval")
 
 
 def _is_condition(node: ast.expr) -> bool:

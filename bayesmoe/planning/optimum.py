@@ -88,16 +88,17 @@ def place_of_least(values: Any) -> Any:
     return jnp.min(jnp.where(values == least, number, len(number) - 1), axis=-1)
 
 
-_FINE, POINTS = 3, 8
-"""Rounds of :func:`refine` in double precision, and points looked at in each."""
+_FIRST, _BESIDE, _FINE, POINTS = 32, 3, 3, 8
+"""Points of the first round of :func:`refine`, and how many of its steps to either side are looked at again; rounds after it, and points of each."""
 
 
 def refine(value: Callable[[Any], Any], grid: Any, place: Any, own: Any) -> tuple[Any, Any]:
     """Lowest value over sizes, from a grid on which it is known: each round looks closer around the best size so far.
 
-    Rounds of eight points narrow the step by 4.5; four leave a 400th of the grid's. Where the value is infinite on one side of the best (a
-    constraint), the edge is approached from within. The first round is in single precision; at a flat optimum it
-    tells sizes apart that differ by a percent, and no closer ones.
+    Four rounds leave a 500th of the grid's step. Where the value is infinite on one side of the best (a constraint), the edge is approached
+    from within; where it has several valleys or islands between two points of the grid, the first round finds those wider than a
+    sixteenth of a step. That round is in single precision, which at a flat optimum cannot tell neighbours apart: more of them
+    than the nearest are looked at again.
 
     Parameters
     ----------
@@ -121,25 +122,25 @@ def refine(value: Callable[[Any], Any], grid: Any, place: Any, own: Any) -> tupl
     known = value(jnp.stack([best, own], axis=-1))
     least, of_own = known[..., 0], known[..., 1]
     better = of_own < least
-    beside = jnp.searchsorted(grid, own)
-    low = grid[jnp.clip(jnp.where(better, beside, at) - 1, 0, last)]
-    high = grid[jnp.clip(jnp.where(better, beside, at + 1), 0, last)]
+    near = jnp.searchsorted(grid, own)
+    low = grid[jnp.clip(jnp.where(better, near, at) - 1, 0, last)]
+    high = grid[jnp.clip(jnp.where(better, near, at + 1), 0, last)]
     best, least = jnp.where(better, own, best), jnp.minimum(of_own, least)
 
-    def closer(_: Any, state: tuple[Any, Any, Any, Any]) -> tuple[Any, Any, Any, Any]:
+    def closer(_: Any, state: tuple[Any, Any, Any, Any], points: int = POINTS, beside: int = 1) -> tuple[Any, Any, Any, Any]:
         best, least, low, high = state
         # Both ends are known from the round before.
-        share = jnp.arange(1, POINTS + 1, dtype=best.dtype) / (POINTS + 1)
+        share = jnp.arange(1, points + 1, dtype=best.dtype) / (points + 1)
         tried = low[..., None] + (high - low)[..., None] * share
         values = value(tried).astype(tried.dtype)
         at = place_of_least(values)
         found = jnp.take_along_axis(values, at[..., None], axis=-1)[..., 0]
         place = jnp.take_along_axis(tried, at[..., None], axis=-1)[..., 0]
         best, least = jnp.where(found < least, place, best), jnp.minimum(found, least)
-        step = (high - low) / (POINTS + 1)
+        step = beside * (high - low) / (points + 1)
         return best, least, jnp.maximum(best - step, low), jnp.minimum(best + step, high)
 
     single = tuple(each.astype(jnp.float32) for each in (best, least, low, high))
-    _, _, low, high = (each.astype(best.dtype) for each in closer(0, single))
+    _, _, low, high = (each.astype(best.dtype) for each in closer(0, single, _FIRST, _BESIDE))
     best, least, _, _ = jax.lax.fori_loop(0, _FINE, closer, (best, least, low, high))
     return best, least

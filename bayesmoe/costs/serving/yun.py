@@ -75,6 +75,8 @@ class ServingCost(NamedTuple):
         Output tokens per second of a replica.
     feasible : array of bool
         Whether the model fits, and meets the latency targets.
+    fleet_tokens_per_s : array
+        Output tokens per second of all GPUs together, in as many whole replicas as there are GPUs for, of the size that gives the most.
     limit : array
         Index in :data:`LIMITS` of what bounds the batch; of an infeasible model, on the most GPUs whose latency is known.
     """
@@ -84,6 +86,7 @@ class ServingCost(NamedTuple):
     batch: Any
     tokens_per_s: Any
     feasible: Any
+    fleet_tokens_per_s: Any
     limit: Any
 
 
@@ -182,7 +185,11 @@ def cheapest_replica(
 
     # The least is found without the gather that its place needs: where only the price is asked, nothing else is computed.
     usd = jnp.where(feasible, least, jnp.nan) * price_usd_per_gpu_hour / SECONDS_PER_HOUR * TOKENS_PER_MILLION / utilisation
-    return ServingCost(usd, known(gpus), known(batch), known(batch / step_s), feasible, chosen(limit))
+    speed = batch / step_s
+    of_fleet = jnp.max(jnp.where(fits, jnp.floor(fleet.max_gpus / gpus) * speed, 0.0), axis=0)
+    return ServingCost(
+        usd, known(gpus), known(batch), known(speed), feasible, jnp.where(feasible, of_fleet, jnp.nan), chosen(limit)
+    )
 
 
 def _largest_within(target: float, seconds: Any, most: Any, *, halvings: int) -> Any:

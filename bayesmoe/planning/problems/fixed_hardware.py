@@ -16,7 +16,8 @@ from bayesmoe.planning.problems.base import Bars, Problem
 class FixedHardware(Problem):
     """``min L(N, D, E)`` such that some replica of the fleet holds the model and meets ``max_tpot_s`` and ``max_ttft_s``.
 
-    With ``limits.output_tokens_per_s``, as many replicas as there are GPUs for must also serve that many tokens per second.
+    With ``limits.output_tokens_per_s``, whole replicas of one size on ``max_gpus`` must also serve that many tokens per second together; of
+    sizes, the one that serves the most counts.
 
     References
     ----------
@@ -29,7 +30,4 @@ class FixedHardware(Problem):
     def met(self, here: Landscape, quantities: Mapping[str, Any], bars: Bars) -> Any:
         served = jnp.isfinite(quantities["serving_usd_per_million_tokens"])
         demand = here.scenario.limits.output_tokens_per_s
-        if demand is None:
-            return served
-        replicas = jnp.floor(here.scenario.serving.max_gpus / quantities["n_gpus"])
-        return served & (replicas * quantities["output_tokens_per_s"] >= demand)
+        return served if demand is None else served & (quantities["fleet_tokens_per_s"] >= demand)

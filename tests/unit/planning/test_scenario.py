@@ -11,7 +11,8 @@ from scipy import stats
 from bayesmoe.architecture import Family
 from bayesmoe.costs.quantity import Uncertain, UncertainShare, drawn
 from bayesmoe.errors import InputError
-from bayesmoe.planning.problems import asked_problems
+from bayesmoe.planning.draws import landscapes
+from bayesmoe.planning.problems import all_problems, asked_problems
 from bayesmoe.planning.scenario import Scenario, in_group, read_scenario
 from bayesmoe.specs import from_json, to_json
 
@@ -164,6 +165,29 @@ def test_an_unknown_accelerator_is_named_with_its_section(complaint, heading):
         ("[limits]", ["memory_byte = 1"], "limits.memory_byte: is not a known key; did you mean 'memory_bytes'?"),
         ("[value]", ["usd_per_nat = 0"], "value.usd_per_nat: should be greater than 0, found 0"),
         ("[servings]", ["x = 1"], "servings: is not a known key; did you mean 'serving'?"),
+        ("[choices]", ["top_k = []"], "choices.top_k: tuple should have at least 1 item"),
+        ("[choices]", ["top_k = [1.5]"], "choices.top_k.0: should be a valid integer"),
+        ("[choices]", ["top_k = 2"], "choices.top_k: should be a valid tuple"),
+        ("[choices]", ["top_k = [8, 5]"], "choices.top_k: must be at most the smallest routed expert count (4), found 5."),
+        ("[choices]", ["granularity = [1, 1.0]"], "choices: granularity must not repeat a value"),
+        ("[choices]", ["granularities = [1]"], "choices.granularities: is not a known key; did you mean 'granularity'?"),
+        ("[limits]", ["memory_bytes = 0"], "limits.memory_bytes: should be greater than 0, found 0"),
+        ("[limits]", ["memory_bytes = inf"], "limits.memory_bytes: should be a finite number"),
+        ("[limits]", ["unique_tokens = nan"], "limits.unique_tokens: should be a finite number"),
+        ("[limits]", ["cached_tokens = -1"], "limits.cached_tokens: should be greater than or equal to 0, found -1"),
+        ("[limits]", ["max_epochs = 0"], "limits.max_epochs: should be greater than 0, found 0"),
+        ("[limits]", ["n_total_parameters = -1"], "limits.n_total_parameters: should be greater than 0, found -1"),
+        ("[limits]", ["output_tokens_per_s = 0"], "limits.output_tokens_per_s: should be greater than 0, found 0"),
+        (
+            "[limits]",
+            ["serving_usd_per_million_tokens = 0"],
+            "limits.serving_usd_per_million_tokens: should be greater than 0",
+        ),
+        ("[limits]", ["constraints = 'n_total < 1'"], "limits.constraints: should be a valid tuple"),
+        ("[limits]", ["constraints = [1]"], "limits.constraints.0: should be a valid string, found 1"),
+        ("[value]", ["usd_per_nat = inf"], "value.usd_per_nat: should be a finite number"),
+        ("[value]", ["usd_per_nats = 1"], "value.usd_per_nats: is not a known key; did you mean 'usd_per_nat'?"),
+        ("[serving]", ["lifetime_tokens = 0"], "serving.lifetime_tokens: should be greater than 0, found 0"),
     ],
 )
 def test_a_broken_key(complaint, heading, lines, says):
@@ -220,6 +244,93 @@ def test_a_problem_says_what_it_lacks(scenario):
     assert says.startswith("limits.n_total_parameters: is needed by the problem 'equal_resources'")
     says = refused_problems(scenario, "efficiency_leverage", choices={"num_experts": (4, 8)})
     assert says.startswith("choices.num_experts: must hold the dense model, 1, for the problem 'efficiency_leverage'")
+
+
+def test_every_problem_names_what_it_needs_and_no_other_does(scenario):
+    bare = dataclasses.replace(scenario, serving=dataclasses.replace(scenario.serving, lifetime_tokens=None))
+    needs = {
+        "lifetime_cost": "serving.lifetime_tokens",
+        "lifetime_flop": "serving.lifetime_tokens",
+        "memory_limited": "limits.memory_bytes",
+        "equal_resources": "limits.n_total_parameters",
+    }
+    for problem in (one.name for one in all_problems):
+        if problem in needs:
+            assert refused_problems(bare, problem).startswith(f"{needs[problem]}: is needed by the problem '{problem}'; ")
+        else:
+            assert [one.name for one in asked_problems(dataclasses.replace(bare, problems=(problem,)))] == [problem]
+
+
+def test_no_problems_are_refused(tmp_path):
+    path = tmp_path / "scenario.toml"
+    path.write_text(f"problems = []\n{TOML}")
+    with pytest.raises(InputError, match=r"problems: tuple should have at least 1 item"):
+        read_scenario(path)
+
+
+def test_a_constraint_that_is_none_is_refused_before_planning(small_fit, scenario):
+    broken = dataclasses.replace(scenario, limits=dataclasses.replace(scenario.limits, constraints=("n_totl < 1",)))
+    with pytest.raises(InputError, match=r"^limits\.constraints: is not a quantity of a plan, found 'n_totl'"):
+        landscapes(small_fit, broken)
+
+
+@pytest.mark.parametrize(("name", "values"), [("top_k", (1, 2)), ("granularity", (1.0, 2.0))])
+def test_a_law_that_cannot_tell_choices_apart_is_refused(small_fit, scenario, name, values):
+    asked = dataclasses.replace(scenario, choices=dataclasses.replace(scenario.choices, **{name: values}))
+    with pytest.raises(InputError, match=rf"choices\.{name}: the law 'yun' does not read {name}, so it cannot choose one"):
+        landscapes(small_fit, asked)
+
+
+def test_choices_limits_and_value_are_read_and_come_back_from_json(tmp_path):
+    path = tmp_path / "scenario.toml"
+    text = TOML.replace("price_usd_per_gpu_hour = { ", "lifetime_tokens = 1e12\nprice_usd_per_gpu_hour = { ")
+    path.write_text(
+        f"""problems = ["lifetime_cost", "memory_limited"]
+{text}
+[choices]
+top_k = [1, 2]
+granularity = [1, 2.5]
+[limits]
+loss_nats = 2.2
+serving_usd_per_million_tokens = 0.3
+memory_bytes = 80e9
+cached_tokens = 1e6
+n_total_parameters = 2e10
+output_tokens_per_s = 1000
+unique_tokens = 5e11
+max_epochs = 4
+constraints = ["n_total <= 60e9", "tokens / n_active <= 400"]
+[value]
+usd_per_nat = 1e7
+"""
+    )
+    found = read_scenario(path)
+    assert found.problems == ("lifetime_cost", "memory_limited")
+    assert (found.choices.top_k, found.choices.granularity) == ((1, 2), (1.0, 2.5))
+    assert (found.limits.loss_nats, found.limits.serving_usd_per_million_tokens, found.limits.memory_bytes) == (
+        2.2,
+        0.3,
+        8e10,
+    )
+    assert (found.limits.cached_tokens, found.limits.n_total_parameters) == (1e6, 2e10)
+    assert (found.limits.output_tokens_per_s, found.limits.most_tokens) == (1000.0, 2e12)
+    assert found.limits.constraints == ("n_total <= 60e9", "tokens / n_active <= 400")
+    assert found.value.usd_per_nat == 1e7
+    assert from_json(to_json(found), Scenario) == found
+    assert [one.name for one in asked_problems(found)] == list(found.problems)
+
+
+def test_without_limits_nothing_is_bounded(read):
+    limits = read("[training]").limits
+    assert limits.most_tokens == np.inf
+    assert limits.constraints == ()
+
+
+def test_a_budget_must_be_given(tmp_path):
+    path = tmp_path / "scenario.toml"
+    path.write_text(TOML.replace("budget_flop = 1e21\n", ""))
+    with pytest.raises(InputError, match=r"training\.budget_flop: is required; add it, or training\.budget_usd\.$"):
+        read_scenario(path)
 
 
 def test_candidates_are_the_architectures_that_can_be(read):
