@@ -140,7 +140,7 @@ def refine(value: Callable[[Any], Any], grid: Any, place: Any, own: Any) -> tupl
         step = beside * (high - low) / (points + 1)
         return best, least, jnp.maximum(best - step, low), jnp.minimum(best + step, high)
 
-    single = tuple(each.astype(jnp.float32) for each in (best, least, low, high))
+    single: Any = tuple(each.astype(jnp.float32) for each in (best, least, low, high))
     _, _, low, high = (each.astype(best.dtype) for each in closer(0, single, _FIRST, _BESIDE))
     best, least, _, _ = jax.lax.fori_loop(0, _FINE, closer, (best, least, low, high))
     return best, least
