@@ -22,6 +22,7 @@ from bayesmoe.cli import (
     plan,
     predict,
     report,
+    runs,
     sensitivity,
 )
 from bayesmoe.errors import InputError
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(laws.app, name="laws")
+app.add_typer(runs.app, name="runs")
 app.command()(fit.fit)
 app.command()(check.check)
 app.command()(compare.compare)

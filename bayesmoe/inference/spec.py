@@ -14,6 +14,7 @@ from bayesmoe.inference.members import AVERAGE
 from bayesmoe.inference.noise import Part
 from bayesmoe.laws import Coordinate, Law, law_named
 from bayesmoe.runs import RunTable, as_run_table, load_source, read_runs
+from bayesmoe.runs.table import column_map
 from bayesmoe.specs import from_mapping, read_toml, spec
 
 
@@ -200,11 +201,8 @@ def spec_from(
     for section, values in given.items():
         if values:
             base[section] = {**(base.get(section) or {}), **values}
-    for pair in columns:
-        ours, separator, yours = pair.partition("=")
-        if not (separator and ours and yours):
-            raise InputError("must be ours=yours, such as loss=val_loss", column="--map", value=pair)
-        base["data"]["columns"] = {**base["data"].get("columns", {}), ours: yours}
+    if columns:
+        base["data"]["columns"] = {**base["data"].get("columns", {}), **column_map(columns)}
     return from_mapping(base, FitSpec)
 
 

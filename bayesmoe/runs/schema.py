@@ -46,8 +46,9 @@ SHAPE = ("d_model", "num_layers", "d_ff", "num_moe_layers", "d_expert")
 """Columns that give the sizes of a gated transformer when all are there."""
 
 _MOST_LOSS = 20.0
-_LEAST_TOKENS = 1e6
-_LEAST_SIZE = 1e4
+LEAST_TOKENS = 1e6
+LEAST_SIZE = 1e4
+"""Fewest tokens and parameters of a run; fewer are millions or billions written as ones."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         _FINITE,
         _positive("give training tokens"),
         _Rule(
-            f"must be at least {_LEAST_TOKENS:.0e}",
-            lambda column: column >= _LEAST_TOKENS,
+            f"must be at least {LEAST_TOKENS:.0e}",
+            lambda column: column >= LEAST_TOKENS,
             lambda value: f"it looks like billions of tokens: multiply the column by 1e9 ({value * 1e9:.3g} tokens)",
         ),
     ),
@@ -103,8 +104,8 @@ for _size in SIZES:
         _FINITE,
         _positive("give parameters"),
         _Rule(
-            f"must be at least {_LEAST_SIZE:.0e} parameters",
-            lambda column: column >= _LEAST_SIZE,
+            f"must be at least {LEAST_SIZE:.0e} parameters",
+            lambda column: column >= LEAST_SIZE,
             lambda value: (
                 f"it looks like millions or billions: multiply the column ({value * 1e6:.3g} or {value * 1e9:.3g} parameters)"
             ),
@@ -168,62 +169,94 @@ def checked(frame: pd.DataFrame, origin: str, response: str = "loss") -> pd.Data
     response : str
         Column that the runs are there for: ``loss``, or ``leverage``.
     """
-    if frame.empty:
-        raise InputError("has no runs", file=origin, cure="add one row a trained model")
-    present = list(map(str, frame.columns))
-    for name in _required(response):
-        if name not in frame:
-            column = COLUMNS[name]
-            close = nearest(name, present)
-            cure = f"map your own name with --map {name}=YOUR_COLUMN ({close})"
-            raise InputError(f"is missing ({column.meaning}, {column.unit})", file=origin, column=name, cure=cure)
-    frame = _numeric(frame, origin)
-    try:
-        frame = run_schema(response).validate(frame, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        raise _first_failure(error.failure_cases, frame, origin) from error
-    _cross_checks(frame, origin)
+    frame, broken = complaints(frame, origin, response)
+    if broken:
+        raise broken[0]
     return frame
 
 
-def _numeric(frame: pd.DataFrame, origin: str) -> pd.DataFrame:
-    frame = frame.copy()
+def complaints(frame: pd.DataFrame, origin: str, response: str = "loss") -> tuple[pd.DataFrame, list[InputError]]:
+    """The frame with canonical types, and every broken rule: one complaint a cell, in the order in which they are met.
+
+    Parameters as in :func:`checked`. Numbers that cannot be read are NaN in the frame; a complaint about the whole table names no row,
+    and where there is one no row is looked at.
+    """
+    if frame.empty:
+        return frame, [InputError("has no runs", file=origin, cure="add one row a trained model")]
+    absent = [_absent(name, frame, origin) for name in _required(response) if name not in frame]
+    if absent:
+        return frame, absent
+    frame, broken = _numeric(frame, origin)
+    try:
+        frame = run_schema(response).validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        broken += _failures(error.failure_cases, frame, origin)
+    broken += _cross_checks(frame, origin)
+    first = {(error.row, error.column): error for error in reversed(broken)}
+    return frame, [error for error in broken if first[error.row, error.column] is error]
+
+
+def _absent(name: str, frame: pd.DataFrame, origin: str) -> InputError:
+    column = COLUMNS[name]
+    cure = f"map your own name with --map {name}=YOUR_COLUMN ({nearest(name, list(map(str, frame.columns)))})"
+    return InputError(f"is missing ({column.meaning}, {column.unit})", file=origin, column=name, cure=cure)
+
+
+def _numeric(frame: pd.DataFrame, origin: str) -> tuple[pd.DataFrame, list[InputError]]:
+    frame, broken = frame.copy(), []
     for name in _RULES:
         if name not in frame:
             continue
-        numbers = pd.to_numeric(frame[name], errors="coerce")
-        broken = numbers.isna() & frame[name].notna() & (frame[name].astype(str).str.strip().str.lower() != "nan")
-        if broken.any():
-            row = frame.index[broken][0]
-            raise InputError(
+        numbers = numbers_of(frame[name])
+        unread = numbers.isna() & frame[name].notna() & (frame[name].astype(str).str.strip().str.lower() != "nan")
+        broken += [
+            InputError(
                 "must be a number",
                 file=origin,
                 row=int(row),
                 column=name,
-                value=str(frame.loc[row, name]),
+                value=str(value),
                 cure="write plain numbers such as 2.5e9, without units or separators",
             )
-        frame[name] = numbers.astype(float)
+            for row, value in zip(frame.index[unread], frame.loc[unread, name], strict=True)
+        ]
+        frame[name] = numbers
     if "run_id" in frame:
-        blank = frame["run_id"].isna()
-        if blank.any():
-            cure = "give each run its own key, or drop the column to have them numbered"
-            raise InputError("must not be blank", file=origin, row=int(frame.index[blank][0]), column="run_id", cure=cure)
-        frame["run_id"] = frame["run_id"].astype(str)
-    return frame
+        cure = "give each run its own key, or drop the column to have them numbered"
+        broken += [
+            InputError("must not be blank", file=origin, row=int(row), column="run_id", cure=cure)
+            for row in frame.index[frame["run_id"].isna()]
+        ]
+        numbered = pd.Series([f"row-{row}" for row in frame.index], index=frame.index)
+        frame["run_id"] = frame["run_id"].where(frame["run_id"].notna(), numbered).astype(str)
+    return frame, broken
 
 
-def _first_failure(failures: pd.DataFrame, frame: pd.DataFrame, origin: str) -> InputError:
-    failures = failures.dropna(subset=["index"])
-    first = failures.sort_values("index", kind="stable").iloc[0]
-    row, name = int(first["index"]), str(first["column"])
+def numbers_of(column: pd.Series) -> pd.Series:
+    """A column as float64, NaN where it holds no number."""
+    try:
+        return pd.to_numeric(column, errors="coerce").astype(float)
+    except (OverflowError, TypeError):
+        # Whole numbers of Python may be larger than any float; as text they become infinite.
+        return pd.to_numeric(column.astype(str), errors="coerce").astype(float)
+
+
+def _failures(failures: pd.DataFrame, frame: pd.DataFrame, origin: str) -> list[InputError]:
+    failures = failures.dropna(subset=["index"]).sort_values("index", kind="stable")
+    return [
+        _failure(int(row), str(name), check, frame, origin)
+        for row, name, check in zip(failures["index"], failures["column"], failures["check"], strict=True)
+    ]
+
+
+def _failure(row: int, name: str, check: object, frame: pd.DataFrame, origin: str) -> InputError:
     if name == "run_id":
         value = frame.loc[row, "run_id"]
         twins = [int(i) for i in frame.index[frame["run_id"] == value]]
         return InputError(
             "must be unique",
             file=origin,
-            row=twins[-1],
+            row=row if row != twins[0] else twins[-1],
             column="run_id",
             value=value,
             cure=f"it stands in rows {', '.join(map(str, twins[:4]))}: drop the copy, or give repeats their own run_id and a seed",
@@ -231,7 +264,7 @@ def _first_failure(failures: pd.DataFrame, frame: pd.DataFrame, origin: str) -> 
     value = _at(frame, row, name)
     if np.isnan(value):
         return InputError(_FINITE.says, file=origin, row=row, column=name, value=value, cure=_FINITE.cure(value))
-    rule = next(rule for rule in _RULES[name] if rule.says == first["check"])
+    rule = next(rule for rule in _RULES[name] if rule.says == check)
     return InputError(rule.says, file=origin, row=row, column=name, value=value, cure=rule.cure(value))
 
 
@@ -239,29 +272,31 @@ def _at(frame: pd.DataFrame, row: int, column: str) -> float:
     return float(frame[column].to_numpy(float)[frame.index.get_loc(row)])
 
 
-def _cross_checks(frame: pd.DataFrame, origin: str) -> None:
+def _cross_checks(frame: pd.DataFrame, origin: str) -> list[InputError]:
+    broken = []
     if "top_k" in frame and "num_experts" in frame:
-        wrong = frame["top_k"] > frame["num_experts"]
-        if wrong.any():
-            row = int(frame.index[wrong][0])
-            raise InputError(
+        broken += [
+            InputError(
                 f"must be at most num_experts ({_at(frame, row, 'num_experts'):g})",
                 file=origin,
-                row=row,
+                row=int(row),
                 column="top_k",
                 value=_at(frame, row, "top_k"),
                 cure="swap the columns, or write num_experts 1 and top_k 1 for a dense model",
             )
+            for row in frame.index[(frame["top_k"] > frame["num_experts"]) & (frame["num_experts"] >= 1)]
+        ]
     if "n_active" in frame and "n_total" in frame:
         # Half a per cent of slack: sources round the two counts separately.
-        wrong = frame["n_active"] > frame["n_total"] * 1.005
-        if wrong.any():
-            row = int(frame.index[wrong][0])
-            raise InputError(
+        broken += [
+            InputError(
                 f"must be at most n_total ({_at(frame, row, 'n_total'):.4g})",
                 file=origin,
-                row=row,
+                row=int(row),
                 column="n_active",
                 value=_at(frame, row, "n_active"),
                 cure="swap the columns or correct the counts",
             )
+            for row in frame.index[(frame["n_active"] > frame["n_total"] * 1.005) & (frame["n_total"] > 0)]
+        ]
+    return broken

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,7 +122,7 @@ def _run_table(
     simulated: bool,
 ) -> RunTable:
     """Rename, select, check and derive; the frame's index holds the row numbers that errors name."""
-    frame = _renamed(frame, columns, origin)
+    frame = renamed(frame, columns, origin)
     if group is not None:
         if group not in frame:
             cure = nearest(group, list(map(str, frame.columns)))
@@ -132,12 +133,41 @@ def _run_table(
         row = int(frame.index[frame["group"].isna()][0])
         cure = "name its recipe, or leave the run out with --select"
         raise InputError("must not be blank", file=origin, row=row, column=group, cure=cure)
-    frame, derived, missing = _derive(checked(frame, origin, response))
+    frame, derived, missing = derive(checked(frame, origin, response))
     sha256 = sha256 or hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
     return RunTable(frame.reset_index(drop=True), origin, sha256, tuple(derived), tuple(missing), simulated)
 
 
-def _renamed(frame: pd.DataFrame, columns: dict[str, str], origin: str) -> pd.DataFrame:
+def column_map(pairs: Iterable[str]) -> dict[str, str]:
+    """Ours to the file's own, from flags ``ours=yours``, or :class:`InputError`."""
+    found = {}
+    for pair in pairs:
+        ours, separator, yours = pair.partition("=")
+        if not (separator and ours and yours):
+            raise InputError("must be ours=yours, such as loss=val_loss", column="--map", value=pair)
+        found[ours] = yours
+    return found
+
+
+def renamed(frame: pd.DataFrame, columns: dict[str, str], origin: str, mappable: tuple[str, ...] = MAPPABLE) -> pd.DataFrame:
+    """Frame under our column names, with a ``run_id`` made from the row number where there is none.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Indexed by the row numbers of the file.
+    columns : dict
+        Ours to the file's own.
+    origin : str
+        File name for the message.
+    mappable : tuple of str
+        Names that may be mapped to.
+
+    Raises
+    ------
+    InputError
+        A column stands twice, or the map names a column that is not ours or not there.
+    """
     present = list(map(str, frame.columns))
     doubled = frame.columns[frame.columns.duplicated()]
     if len(doubled):
@@ -145,9 +175,9 @@ def _renamed(frame: pd.DataFrame, columns: dict[str, str], origin: str) -> pd.Da
             "stands more than once in the header", file=origin, column=str(doubled[0]), cure="rename one of the two"
         )
     for canonical, own in columns.items():
-        if canonical not in MAPPABLE:
+        if canonical not in mappable:
             raise InputError(
-                "is not a column of ours to map to", file=origin, column=canonical, cure=nearest(canonical, list(MAPPABLE))
+                "is not a column of ours to map to", file=origin, column=canonical, cure=nearest(canonical, list(mappable))
             )
         if own not in frame:
             raise InputError(
@@ -187,7 +217,8 @@ def _selected(frame: pd.DataFrame, select: str | None, origin: str) -> pd.DataFr
     return kept
 
 
-def _derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
+def derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """A checked frame with what follows from its columns, and sentences on what was derived and what could not be."""
     derived: list[str] = []
     missing: list[str] = []
     known = frame.copy()

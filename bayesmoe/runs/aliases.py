@@ -1,0 +1,170 @@
+"""Common names of the columns of a run table, and which column of a file each of ours is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import pandas as pd
+
+from bayesmoe.runs.exports import RESULTS, SETTINGS, Export
+from bayesmoe.runs.schema import COLUMNS, SHAPE, Column, numbers_of
+
+EXTRA: dict[str, Column] = {
+    "name": Column("text", "name of the run; checkpoints of one run share it"),
+    "state": Column("text", "how the run ended"),
+    "diverged": Column("yes or no", "whether the run diverged"),
+    "learning_rate": Column("1", "peak learning rate"),
+    "final_learning_rate": Column("1", "learning rate at the last step"),
+    "steps": Column("count", "optimiser steps made"),
+    "planned_steps": Column("count", "optimiser steps of the schedule"),
+    "planned_tokens": Column("tokens", "tokens of the schedule"),
+    "batch_tokens": Column("tokens", "tokens a step"),
+    "batch_sequences": Column("count", "sequences a step"),
+    "sequence_length": Column("tokens", "tokens a sequence"),
+    "tokenizer": Column("text", "tokenizer of the loss"),
+    "vocab": Column("count", "vocabulary"),
+    "loss_kind": Column("text", "what the loss was measured on"),
+}
+"""Columns that a check reads and a law does not."""
+
+VALIDATION = (
+    "val_loss", "validation_loss", "valid_loss", "eval_loss", "final_val_loss", "final_eval_loss", "loss_val", "loss_eval", "heldout_loss",
+    "test_loss", "eval_ce_loss", "val_ce_loss", "eval_lm_loss", "val_lm_loss", "lm_loss_validation", "val_nll", "eval_nll",
+)  # fmt: skip
+TRAINING = ("train_loss", "training_loss", "loss_train", "train_lm_loss", "train_ce_loss", "final_train_loss")
+"""Losses on held-out text and on training text, as trackers name them."""
+
+PERPLEXITY = ("perplexity", "ppl")
+BITS_PER_BYTE = ("bits_per_byte", "bits_per_char", "bpb", "bpc")
+"""Words in a name that say another unit than nats per token."""
+
+_OTHER_UNITS = tuple(
+    f"{part}{word}" for word in (*PERPLEXITY, *BITS_PER_BYTE) for part in ("val_", "validation_", "eval_", "test_", "")
+)
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "run_id": ("run_id", "id", "run", "run_name", "name"),
+    "group": ("group", "recipe", "router", "router_type"),
+    "loss": ("final_loss", "lm_loss", "nll", "cross_entropy", "ce_loss", *TRAINING, *_OTHER_UNITS),
+    "tokens": (
+        "train_tokens", "training_tokens", "tokens_seen", "num_tokens", "n_tokens", "total_tokens", "consumed_tokens", "tokens_trained",
+        "num_tokens_seen", "num_input_tokens_seen", "num_train_tokens", "throughput_total_tokens",
+    ),
+    "num_experts": (
+        "n_experts", "num_local_experts", "n_routed_experts", "num_routed_experts", "num_moe_experts", "moe_num_experts", "experts",
+        "expert_count",
+    ),
+    "top_k": (
+        "topk", "num_experts_per_tok", "num_experts_per_token", "experts_per_token", "moe_top_k", "moe_topk", "moe_router_topk",
+        "router_top_k", "router_topk", "num_selected_experts", "n_experts_per_tok",
+    ),
+    "n_dense": ("dense_params", "backbone_params", "n_backbone", "dense_backbone_params", "n_dense_params"),
+    "n_active": (
+        "n_active_nonembedding", "n_active_non_embedding", "active_params_non_embedding", "active_non_embedding_params", "active_params",
+        "n_active_params", "num_active_params", "activated_params", "n_activated_params", "num_activated_params", "active_parameters",
+    ),
+    "n_total": (
+        "n_total_nonembedding", "n_total_non_embedding", "non_embedding_params", "n_params_non_embedding", "num_params_non_embedding",
+        "non_embedding_parameters", "params_non_embedding", "total_params", "n_params", "num_params", "num_parameters", "n_parameters",
+        "total_parameters", "n_total_params", "param_count", "parameter_count", "params", "parameters",
+    ),
+    "d_model": ("hidden_size", "n_embd", "model_dim", "embed_dim", "hidden_dim"),
+    "num_layers": ("n_layers", "n_layer", "num_hidden_layers"),
+    "d_ff": ("intermediate_size", "ffn_hidden_size", "ffn_dim"),
+    "d_expert": ("moe_intermediate_size", "moe_ffn_hidden_size", "expert_hidden_size", "expert_dim"),
+    "num_moe_layers": ("n_moe_layers", "moe_layers"),
+    "d_shared": ("shared_expert_intermediate_size", "moe_shared_expert_intermediate_size"),
+    "shared_experts": ("n_shared_experts", "num_shared_experts"),
+    "train_flop": ("train_flops", "training_flops", "total_flops", "total_flos", "train_total_flos"),
+    "seed": ("random_seed", "data_seed"),
+    "name": ("run_name", "display_name", "tags_mlflow_run_name", "run"),
+    "state": ("status", "run_state"),
+    "diverged": ("is_diverged", "has_diverged"),
+    "learning_rate": ("lr", "peak_lr", "max_lr", "peak_learning_rate", "max_learning_rate", "base_lr", "optimizer_lr"),
+    "final_learning_rate": ("final_lr", "end_lr", "last_lr", "current_lr", "train_learning_rate", "train_lr"),
+    "steps": (
+        "train_steps", "training_steps", "num_steps", "n_steps", "global_step", "train_global_step", "trainer_global_step",
+        "num_train_steps", "iterations", "num_iterations", "iters", "step",
+    ),
+    "planned_steps": ("max_steps", "total_steps", "num_training_steps", "train_iters", "max_iters", "total_iters"),
+    "planned_tokens": ("max_tokens", "token_budget", "target_tokens", "max_train_tokens"),
+    "batch_tokens": (
+        "tokens_per_step", "tokens_per_batch", "global_batch_tokens", "batch_size_tokens", "batch_size_in_tokens",
+        "global_batch_size_tokens",
+    ),
+    "batch_sequences": ("global_batch_size", "global_train_batch_size"),
+    "sequence_length": ("seq_len", "seq_length", "context_length", "block_size", "max_seq_len", "max_sequence_length"),
+    "tokenizer": ("tokenizer_name", "tokenizer_path", "tokenizer_id"),
+    "vocab": ("vocab_size", "n_vocab", "padded_vocab_size", "vocab_padded"),
+    "loss_kind": ("loss_split", "eval_split", "eval_set"),
+}  # fmt: skip
+"""Other names of our columns, best first; ours itself comes before them."""
+
+_RESULT_ONLY = ("loss", "final_learning_rate")
+_SETTING_ONLY = ("learning_rate", "num_experts", "top_k", "planned_steps", "planned_tokens", "vocab", "tokenizer")
+_TEXT = ("run_id", "group", "name", "state", "diverged", "tokenizer", "loss_kind")
+
+
+def plain(name: str) -> str:
+    """A column name in small letters and underscores, without the part that a tracker puts before it."""
+    part, dot, rest = name.replace("/", ".").partition(".")
+    inner = rest if dot and part in (*SETTINGS, *RESULTS) else name
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", inner)
+    return re.sub(r"[^a-z0-9]+", "_", snake.lower()).strip("_")
+
+
+def understood(export: Export, given: Mapping[str, str]) -> dict[str, str]:
+    """Which column of the file each of ours is: what the user says, then the common names.
+
+    Parameters
+    ----------
+    export : Export
+        The file.
+    given : mapping of str to str
+        Ours to the file's own, as the user says it.
+    """
+    frame, found = export.frame, dict(given)
+    columns = [str(name) for name in frame.columns]
+    for ours in (*COLUMNS, *SHAPE, "d_shared", *EXTRA):
+        if ours in found:
+            continue
+        free = [name for name in columns if name not in found.values() and _may_be(ours, name)]
+        hits = [name for wanted in _wanted(ours, export) for name in _hits(wanted, free, ours)]
+        hit = next((name for name in hits if _fits(ours, frame[name])), None)
+        # A plain table's own words stand even where their values are broken: the check then says so.
+        hit = hit or (ours if ours in free and ours in COLUMNS and ours not in ("run_id", "group") else None)
+        if hit is not None:
+            found[ours] = hit
+    return found
+
+
+def _wanted(ours: str, export: Export) -> tuple[str, ...]:
+    if ours != "loss":
+        return (ours, *ALIASES.get(ours, ()))
+    # In a tracker a bare "loss" is the training loss; in a table of runs it is what the user means.
+    return (
+        (*VALIDATION, "loss", *ALIASES["loss"]) if export.tool != "plain table" else ("loss", *VALIDATION, *ALIASES["loss"])
+    )
+
+
+def _may_be(ours: str, name: str) -> bool:
+    first = name.replace("/", ".").partition(".")[0]
+    return not ((ours in _RESULT_ONLY and first in SETTINGS) or (ours in _SETTING_ONLY and first in RESULTS))
+
+
+def _hits(wanted: str, columns: list[str], ours: str) -> list[str]:
+    exact = [name for name in columns if plain(name) == wanted]
+    if ours in ("loss", "run_id", "name", "group", "final_learning_rate", "steps"):
+        return exact
+    inner = [name for name in columns if plain(re.split(r"[./]", name)[-1]) == wanted]
+    return [*exact, *(name for name in inner if name not in exact)]
+
+
+def _fits(ours: str, column: pd.Series) -> bool:
+    """Whether the values can be what the name says: numbers where numbers are due, one key a run in run_id, no gap in a group."""
+    if ours == "run_id":
+        return bool(column.notna().all()) and (str(column.name) == "run_id" or not column.astype(str).duplicated().any())
+    if ours == "group":
+        return bool(column.notna().all())
+    return bool(column.notna().any()) if ours in _TEXT else bool(numbers_of(column).notna().any())
