@@ -80,7 +80,7 @@ def constraint(text: str, known: tuple[str, ...]) -> Callable[[Mapping[str, Any]
     Returns
     -------
     callable
-        ``holds(quantities) -> array of bool``, elementwise; a comparison with NaN does not hold.
+        ``holds(quantities) -> array of bool``, elementwise; a comparison with NaN does not hold, so ``!=`` and ``not`` of one do.
 
     Raises
     ------

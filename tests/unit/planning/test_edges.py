@@ -187,7 +187,7 @@ TIGHT = {
 }
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 3))])
 @pytest.mark.parametrize(
     "problem",
     [name if name in ("lowest_loss", "memory_limited") else pytest.param(name, marks=pytest.mark.slow) for name in TIGHT],
