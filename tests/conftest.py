@@ -24,6 +24,17 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 REPOSITORY = Path(__file__).parents[1]
 
+MANY_MAPPINGS = 20_000
+"""Memory mappings of a process beyond which its compiled programs are dropped: each holds many, and a process that reaches Linux's
+limit of 65,530 dies within the compiler."""
+
+
+def pytest_runtest_teardown() -> None:
+    """Drop compiled programs before there are too many; the cache on disk still has them."""
+    mappings = Path("/proc/self/maps")
+    if mappings.exists() and mappings.read_bytes().count(b"\n") > MANY_MAPPINGS:
+        jax.clear_caches()
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

@@ -18,7 +18,7 @@ STEP, CLOSER, ROUNDS = 0.01, 101, 3
 JAGGED = ("lifetime_cost",)
 """Problems whose many valleys lie so close that the best of them is found by looking at all."""
 
-VALLEYS, NEARBY, FINEST = 0.002, 0.03, 5e-5
+VALLEYS, NEARBY, FINEST = 0.001, 0.03, 1e-5
 """Step of the scan there, and how far around its lowest point all is looked at, how closely."""
 
 MOST_TOKENS = 1e20

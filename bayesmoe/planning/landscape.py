@@ -28,6 +28,8 @@ _FFN_SHARE = 2.0 / 3.0
 """Share of a dense layer's parameters in its feed-forward part: the rest of the backbone's layers have no experts."""
 
 _FEWEST_TOKENS, _MOST_TOKENS = 1e3, 1e20
+_HALVINGS = 26
+"""Halvings of these in single precision: more would change no digit."""
 
 QUANTITIES = {
     "n_dense": "parameters",
@@ -128,8 +130,10 @@ class Landscape:
         affordable = self._per_draw(self.budget_flop, ln_size) / self.flop_per_token(ln_size)
         return jnp.minimum(affordable, self.scenario.limits.most_tokens)
 
-    def tokens_of_loss(self, ln_size: Any, target: Any, *, halvings: int = STEPS) -> Any:
+    def tokens_of_loss(self, ln_size: Any, target: Any, *, halvings: int | None = None) -> Any:
         """Fewest training tokens that reach a loss, shape of ``ln_size``; infinite where none do. The loss falls with tokens."""
+        if halvings is None:
+            halvings = STEPS if jnp.result_type(ln_size) == jnp.float64 else _HALVINGS
         shape = (*self.shape, *jnp.shape(ln_size)[2:])
         low, high = (jnp.full(shape, np.log(end), dtype=jnp.result_type(ln_size)) for end in (_FEWEST_TOKENS, _MOST_TOKENS))
         _, found = bisect(lambda ln_tokens: self.loss(ln_size, jnp.exp(ln_tokens)) > target, low, high, halvings=halvings)

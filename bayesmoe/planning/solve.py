@@ -11,7 +11,7 @@ import numpy as np
 
 from bayesmoe.planning.expression import constraint
 from bayesmoe.planning.landscape import LARGEST, QUANTITIES, SMALLEST, Landscape
-from bayesmoe.planning.optimum import POINTS, place_of_least, refine
+from bayesmoe.planning.optimum import POINTS, lowest_valley, place_of_least, refine
 from bayesmoe.planning.problems import Bars, EfficiencyLeverage, Problem, leverage
 from bayesmoe.planning.scenario import Scenario
 
@@ -291,6 +291,8 @@ def _answered(problems: tuple[Problem, ...], part: Landscape, own: Any, weight: 
         ln_size = problem.sizes(part)
         if ln_size is None:
             ln_size, least = refine(value, grid(), place, standing.optimal)
+            if problem.valleys:
+                ln_size, least = lowest_valley(value, ln_size, least)
         else:
             least = value(ln_size[..., None])[..., 0]
         chosen.append(_at(part, problem, ln_size, standing))

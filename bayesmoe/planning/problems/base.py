@@ -44,6 +44,8 @@ class Problem:
         Whether the training budget is spent; otherwise as many tokens as reach the bar of loss.
     other_budgets : bool
         Whether other training budgets are looked at.
+    valleys : bool
+        Whether a serving cost is weighed against another cost: it jumps wherever a request less fits, and each jump makes a valley.
     """
 
     name: ClassVar[str]
@@ -52,6 +54,7 @@ class Problem:
     bar: ClassVar[str | None] = None
     spends_budget: ClassVar[bool] = True
     other_budgets: ClassVar[bool] = False
+    valleys: ClassVar[bool] = False
 
     def require(self, scenario: Scenario) -> None:
         """Raise an InputError where the scenario lacks what the problem reads."""

@@ -26,6 +26,7 @@ class LifetimeCost(Problem):
     bar: ClassVar[str | None] = None
     spends_budget: ClassVar[bool] = False
     other_budgets: ClassVar[bool] = True
+    valleys: ClassVar[bool] = True
 
     def require(self, scenario: Scenario) -> None:
         cure = "say how many output tokens will be served in all, such as { median = 1e13, log_sd = 0.5 }"
@@ -44,3 +45,4 @@ class LifetimeFlop(LifetimeCost):
     name: ClassVar[str] = "lifetime_flop"
     source: ClassVar[str] = "Sardana et al. 2023, arXiv:2401.00448, Eq. 2"
     objective: ClassVar[str] = "lifetime_flop"
+    valleys: ClassVar[bool] = False
