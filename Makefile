@@ -4,13 +4,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY_CHECK := import sys; sys.exit(sys.version_info < (3, 12))
 
-.PHONY: demo test slow lint figures clean
+.PHONY: demo test browser slow lint figures docs clean
 
 demo: $(BIN)/.installed
 	$(BIN)/bayesmoe demo --out demo
 
-test: $(BIN)/.installed
+test: $(BIN)/.installed browser
 	$(BIN)/python -m pytest -n auto --dist loadscope
+
+# Debian's Chromium, where it may be installed; without one the tests that need it are skipped.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+	echo "no Chromium, and it could not be installed: the tests that need a browser are skipped" >&2
 
 slow: $(BIN)/.installed
 	$(BIN)/python -m pytest -m slow -n auto
@@ -23,8 +30,13 @@ lint: $(BIN)/.installed
 figures: $(BIN)/.installed
 	$(BIN)/bayesmoe figures --out figures
 
+# Material announces its successor in the tone of a warning.
+docs: $(BIN)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo site examples/out build dist .pytest_cache .ruff_cache
 
 # The first Python >= 3.12 among python3, python3.13, python3.12 and uv's.
 $(BIN)/.installed: pyproject.toml constraints.txt

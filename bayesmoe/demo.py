@@ -22,7 +22,8 @@ from bayesmoe.planning.plan import plan, save_plan
 from bayesmoe.planning.risk import risk
 from bayesmoe.planning.scenario import read_scenario
 from bayesmoe.report import plan_text
-from bayesmoe.report.build import build_report, figures, notes, save_figures, save_report
+from bayesmoe.report.build import build_report, figures, notes, save_report
+from bayesmoe.report.gallery import save_figures
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, dataclass_transform
 
 from pydantic import ConfigDict, Discriminator, Field, TypeAdapter, ValidationError
@@ -33,7 +35,7 @@ NUMBER_OR_SPREAD = Discriminator(_written_as)
 with ``Tag(NUMBER)`` and ``Tag(SPREAD)`` and their union with this."""
 
 
-def read_toml[T](path: str | Path, kind: type[T]) -> T:
+def read_toml[T](path: str | Path, kind: type[T], *, others: Mapping[str, tuple[str, str]] = MappingProxyType({})) -> T:
     """Read a TOML file into a spec.
 
     Parameters
@@ -42,6 +44,8 @@ def read_toml[T](path: str | Path, kind: type[T]) -> T:
         The file.
     kind : type
         A class made by :func:`spec`.
+    others : mapping of str to (str, str)
+        Keys that tell a file of another kind, what it then is, and the cure.
 
     Raises
     ------
@@ -50,14 +54,32 @@ def read_toml[T](path: str | Path, kind: type[T]) -> T:
     """
     path = Path(path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise InputError("no such file", file=path, cure="check the path") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read ({error})", file=path) from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"is not TOML ({error})", file=path, cure="see the examples in models/") from error
+    except (OSError, ValueError, RecursionError) as error:
+        hint = "put text in quotes, and " if "Invalid value" in str(error) else ""
+        raise InputError(_unread(error), file=path, cure=f"{hint}{_EXAMPLES}") from error
+    for key, (rule, cure) in others.items():
+        if key in raw:
+            raise InputError(rule, file=path, cure=cure)
     return from_mapping(raw, kind, file=path)
+
+
+_EXAMPLES = "see the examples in models/"
+
+
+def _unread(error: Exception) -> str:
+    """Why a file could not be read as TOML."""
+    if isinstance(error, IsADirectoryError):
+        return "is a folder, not a TOML file"
+    if isinstance(error, OSError):
+        return f"cannot be read ({error.strerror})"
+    if isinstance(error, UnicodeDecodeError) and error.object.startswith(b"\x89HDF"):
+        return "is netCDF, such as a fit or a plan, not TOML"
+    if isinstance(error, UnicodeDecodeError):
+        return f"is not TOML: not text in UTF-8 (byte {error.start + 1})"
+    return "is not TOML (nested too deep)" if isinstance(error, RecursionError) else f"is not TOML ({error})"
 
 
 def from_mapping[T](raw: dict[str, Any], kind: type[T], *, file: str | Path | None = None) -> T:
@@ -74,6 +96,13 @@ def from_mapping[T](raw: dict[str, Any], kind: type[T], *, file: str | Path | No
 def to_json(value: Any) -> str:
     """JSON text of a spec, for netCDF attributes."""
     return TypeAdapter(type(value)).dump_json(value).decode()
+
+
+def to_toml(value: Any) -> str:
+    """TOML text of a spec, which :func:`read_toml` reads again; values that are None are left out, as TOML has none."""
+    import tomli_w
+
+    return tomli_w.dumps(TypeAdapter(type(value)).dump_python(value, mode="json", exclude_none=True))
 
 
 def from_json[T](text: str, kind: type[T]) -> T:
@@ -109,6 +138,8 @@ def _is_branch(part: Any) -> bool:
 
 def _rule(message: str) -> str:
     message = message.removeprefix("Value error, ").removeprefix("Input ")
+    # To those who write TOML it is a list.
+    message = message.replace("a valid tuple", "a list in square brackets")
     return message[0].lower() + message[1:]
 
 

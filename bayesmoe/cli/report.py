@@ -12,22 +12,23 @@ def report(
     fit: Annotated[Path, typer.Argument(metavar="FIT.nc")],
     plan: Annotated[Path | None, typer.Argument(metavar="[PLAN.nc]")] = None,
     out: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("report.html"),
+    backtest: Annotated[
+        Path | None, typer.Option(help="What `bayesmoe backtest --json` printed, to be shown among the evidence.")
+    ] = None,
 ) -> None:
     """Write one self-contained HTML page."""
     from bayesmoe.cli.settings import configure
+    from bayesmoe.files import require_writable
 
+    require_writable(out, ".html", reads=(fit, plan, backtest))
     configure()
-    from bayesmoe.criticism.checks import check
     from bayesmoe.inference.store import load_fit
-    from bayesmoe.planning.next_run import next_runs
     from bayesmoe.planning.plan import load_plan
-    from bayesmoe.planning.risk import risk
-    from bayesmoe.report.build import build_report, figures, save_report
+    from bayesmoe.report.build import report_of, save_report
+    from bayesmoe.report.forecasts import read_backtest
 
+    backtests = read_backtest(backtest) if backtest is not None else []
     posterior = load_fit(fit)
     found = load_plan(plan, of=posterior) if plan is not None else None
-    summary = risk(found) if found is not None else None
-    runs = next_runs(posterior, found) if found is not None and "lifetime_tokens" in found else None
-    made = figures(posterior, summary, plan=found, next_run=runs)
-    save_report(build_report(posterior, check(posterior), made, plan=found, risk=summary, next_run=runs), out)
+    save_report(report_of(posterior, found, backtests=backtests), out)
     typer.echo(str(out))

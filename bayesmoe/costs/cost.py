@@ -51,12 +51,16 @@ class ServingDraws(NamedTuple):
         Latency.
     utilisation, price_usd_per_gpu_hour : array
         rho and C0.
+    max_tpot_s, max_ttft_s : array, optional
+        Latency targets, the same in every draw: among the draws, fleets that differ in them alone share what is compiled.
     """
 
     traffic: Traffic
     coefficients: Coefficients
     utilisation: Any
     price_usd_per_gpu_hour: Any
+    max_tpot_s: Any = None
+    max_ttft_s: Any = None
 
 
 def latency_of(spec: ServingSpec) -> Latency:
@@ -102,6 +106,7 @@ def serving_draws(spec: ServingSpec, draws: int, models: int, rng: np.random.Gen
         off,
         drawn(spec.utilisation, size, rng, most=1.0),
         drawn(price_of(spec), size, rng),
+        *(None if target is None else np.full(size, target) for target in (spec.max_tpot_s, spec.max_ttft_s)),
     )
 
 

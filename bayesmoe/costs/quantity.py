@@ -56,6 +56,13 @@ def quantile(quantity: Any, level: float) -> float:
     return middle(quantity) * math.exp(spread * NormalDist().inv_cdf(level))
 
 
+def moved(quantity: Any, value: float) -> Any:
+    """A quantity with another median and the spread that it has."""
+    return (
+        type(quantity)(median=value, log_sd=quantity.log_sd) if isinstance(quantity, Uncertain | UncertainShare) else value
+    )
+
+
 def certain(quantity: Any, value: float) -> Any:
     """A quantity at a value, without a spread; draws of others stay as they were."""
     return type(quantity)(median=value, log_sd=0.0) if isinstance(quantity, Uncertain | UncertainShare) else value

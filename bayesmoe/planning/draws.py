@@ -28,7 +28,9 @@ from bayesmoe.planning.scenario import Scenario, ValueSpec
 _REACH_TOKENS, _REACH_SPAN = 65, 8.0
 
 
-def landscapes(fit: xr.DataTree, scenario: Scenario, *, elsewhere: bool = False) -> dict[str, Landscape]:
+def landscapes(
+    fit: xr.DataTree, scenario: Scenario, *, elsewhere: bool = False, draws: int | None = None
+) -> dict[str, Landscape]:
     """Candidates of a scenario under every draw of a fit, by law; of an average, each law has its share of the draws.
 
     Parameters
@@ -39,6 +41,8 @@ def landscapes(fit: xr.DataTree, scenario: Scenario, *, elsewhere: bool = False)
         Choices, budget, costs.
     elsewhere : bool
         Whether losses are asked off the budget too, where no problem of the scenario does.
+    draws : int, optional
+        Most draws to use, evenly spaced over the posterior; all of them where left out.
 
     Raises
     ------
@@ -58,6 +62,7 @@ def landscapes(fit: xr.DataTree, scenario: Scenario, *, elsewhere: bool = False)
     laws = members(fit)
     posteriors = {name: member.fit["posterior"].sizes for name, member in laws.items()}
     total = min(sizes["chain"] * sizes["draw"] for sizes in posteriors.values())
+    total = total if draws is None else min(draws, total)
     counts = shares(np.array([member.weight for member in laws.values()]), total)
     costs = _cost_draws(scenario, total)
     found, first = {}, 0
@@ -156,6 +161,7 @@ def _rules(scenario: Scenario) -> Scenario:
         name="",
         seed=0,
         value=ValueSpec(),
+        tolerance=replace(scenario.tolerance, probability=1.0),
         training=replace(
             training,
             budget_flop=None if training.budget_flop is None else 1.0,
@@ -170,6 +176,8 @@ def _rules(scenario: Scenario) -> Scenario:
             prompt_tokens=1.0,
             output_tokens=1.0,
             lifetime_tokens=None if serving.lifetime_tokens is None else 1.0,
+            max_tpot_s=None,
+            max_ttft_s=None,
         ),
     )
 

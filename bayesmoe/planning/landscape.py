@@ -199,7 +199,7 @@ class Landscape:
         return cheapest_replica(
             self._served(ln_size),
             self.latency,
-            fleet_of(self.scenario.serving),
+            fleet_of(self.scenario.serving)._replace(max_tpot_s=draws.max_tpot_s, max_ttft_s=draws.max_ttft_s),
             draws.traffic,
             draws.coefficients,
             utilisation=draws.utilisation,

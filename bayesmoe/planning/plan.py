@@ -11,7 +11,7 @@ import xarray as xr
 
 import bayesmoe
 from bayesmoe.errors import InputError
-from bayesmoe.files import write_netcdf
+from bayesmoe.files import UNREADABLE, require_file, require_format, write_netcdf
 from bayesmoe.inference.members import members
 from bayesmoe.planning.draws import inputs, landscapes
 from bayesmoe.planning.landscape import QUANTITIES, Landscape
@@ -41,7 +41,7 @@ _AROUND, _AMONG = 2, 9
 """Options of each architecture: sizes to either side of the best fixed one on the grid, and quantiles of what draws find best."""
 
 
-def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> xr.Dataset:
+def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str, sketch: int | None = None) -> xr.Dataset:
     """Solve the scenario's planning problems under every draw.
 
     Parameters
@@ -52,6 +52,9 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> xr.Dataset:
         Budget, choices, fleet, problems.
     verdict : {"PASS", "REVIEW", "FAIL"}
         Verdict of the gate on the fit; it travels with the plan.
+    sketch : int, optional
+        Answer from this many draws at most, evenly spaced over the posterior, and where a cost has many valleys take the first one
+        found: for a page that answers at once.
 
     Returns
     -------
@@ -73,8 +76,8 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> xr.Dataset:
         See :func:`bayesmoe.planning.draws.landscapes` and :func:`bayesmoe.planning.problems.asked_problems`.
     """
     problems = asked_problems(scenario)
-    laws = landscapes(fit, scenario)
-    solver = Solver(tuple(laws.values()), problems)
+    laws = landscapes(fit, scenario, draws=sketch)
+    solver = Solver(tuple(laws.values()), problems, scenario.tolerance.probability, closely=sketch is None)
     standing = solver.standing()
     solutions, fixed = solver.solve(standing)
     known, samples = inputs(laws), [here.shape[0] for here in laws.values()]
@@ -153,7 +156,7 @@ def _taken(values: np.ndarray, best: np.ndarray) -> np.ndarray:
 def _options(solver: Solver, standing: list[Standing], found: Solutions, fixed: list[Fixed]) -> dict[str, Any]:
     scenario = solver.laws[0].scenario
     sizes = [
-        _option_sizes(problem, solver.laws[0], own, ok, fares)
+        _option_sizes(problem, solver.laws[0], own, ok, fares, solver.probability)
         for problem, own, ok, fares in zip(solver.problems, found.chosen, found.feasible, fixed, strict=True)
     ]
     tokens = [solver.fixed_tokens(problem, size, standing) for problem, size in zip(solver.problems, sizes, strict=True)]
@@ -182,7 +185,9 @@ def _options(solver: Solver, standing: list[Standing], found: Solutions, fixed: 
     return variables
 
 
-def _option_sizes(problem: Problem, here: Landscape, own: dict[str, Any], feasible: Any, fares: Fixed) -> np.ndarray:
+def _option_sizes(
+    problem: Problem, here: Landscape, own: dict[str, Any], feasible: Any, fares: Fixed, probability: float
+) -> np.ndarray:
     """ln sizes of options, shape (K, M): around the best fixed size, and what draws find best; each in a shape of whole numbers."""
     scenario, known = here.scenario, grid()
     given = problem.sizes(here)
@@ -191,7 +196,7 @@ def _option_sizes(problem: Problem, here: Landscape, own: dict[str, Any], feasib
     rows = []
     for number, candidate in enumerate(here.candidates):
         objective, met = (np.asarray(values[number]) for values in fares)
-        sure = met >= scenario.tolerance.probability
+        sure = met >= probability
         # Without a size that is sure enough, the surest: how sure that is stands beside it.
         best = int(np.nanargmin(np.where(sure, objective, np.inf)) if sure.any() else np.argmax(met))
         around = known[np.clip(np.arange(best - _AROUND, best + _AROUND + 1), 0, len(known) - 1)]
@@ -217,21 +222,21 @@ def load_plan(path: str | Path, *, of: xr.DataTree | None = None) -> xr.Dataset:
     InputError
         The file is missing, damaged, not a plan, of another version's format, or was not made from the fit ``of``.
     """
-    if not Path(path).is_file():
-        raise InputError("no such file", file=path, cure="make a plan with `bayesmoe plan`")
+    require_file(path, cure="make a plan with `bayesmoe plan`")
     try:
         found = xr.load_dataset(path, engine="h5netcdf")
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path, cure="make a plan again") from error
+    if "spec" in found.attrs:
+        raise InputError("is a fit, not a plan", file=path, cure="make a plan of it with `bayesmoe plan`")
     if "scenario" not in found.attrs:
         raise InputError("is not a plan of bayesmoe", file=path, cure="make one with `bayesmoe plan`")
-    if found.attrs["format"] != FORMAT:
-        raise InputError(
-            f"has plan format {found.attrs['format']}, and this version reads {FORMAT}",
-            file=path,
-            cure=f"plan again, or read it with bayesmoe {found.attrs['bayesmoe_version']}",
-        )
-    if of is not None and found.attrs["fit_sha256"] != fingerprint(of):
+    require_format(found.attrs, FORMAT, path, again="plan again")
+    try:
+        scenario_of(found)
+    except ValueError as error:
+        raise InputError("holds no scenario that can be read", file=path, cure="plan again") from error
+    if of is not None and found.attrs.get("fit_sha256") != fingerprint(of):
         raise InputError("was made from another fit", file=path, cure="give the fit it was planned on, or plan again")
     return found
 

@@ -195,9 +195,18 @@ class Scenario:
         )
 
 
+SECTIONS = ("training", "serving", "choices", "architecture", "limits", "value", "tolerance", "problems")
+"""Keys of a scenario that a complaint may be about."""
+
+_OTHERS = {
+    "data": ("is a model spec, not a scenario", "give it to `bayesmoe fit`; see models/scenarios/ for scenarios"),
+    "num_layers": ("is an architecture, not a scenario", "give it to `bayesmoe cost`, before the scenario"),
+}
+
+
 def read_scenario(path: str | Path) -> Scenario:
     """Read a scenario; files that it names (latency table, calibration, accelerators) are taken from its own folder."""
-    found, folder = read_toml(path, Scenario), Path(path).parent
+    found, folder = read_toml(path, Scenario, others=_OTHERS), Path(path).parent
 
     def here(part: Any, *keys: str) -> Any:
         named = {key: getattr(part, key) for key in keys}

@@ -136,10 +136,16 @@ class Solver:
         Landscapes of one scenario, by law.
     problems : tuple of Problem
         What is asked.
+    probability : float
+        How surely a fixed size must meet its bar.
+    closely : bool
+        Whether all valleys of a cost are looked at, and not the first alone.
     """
 
     laws: tuple[Landscape, ...]
     problems: tuple[Problem, ...]
+    probability: float
+    closely: bool = True
 
     def standing(self) -> list[Standing]:
         """Bars of every draw, by law."""
@@ -153,7 +159,7 @@ class Solver:
         for here, own in zip(self.laws, standing, strict=True):
             places, summed = self._over_draws(_tried, here, own, tokens, mapped=_roughly_mapped)
             sums.append(summed)
-            solutions.append(self._over_draws(_answered, here, (own, places)))
+            solutions.append(self._over_draws(_answered if self.closely else _sketched, here, (own, places)))
         found: Solutions = jax.tree.map(lambda *parts: np.concatenate(parts), *solutions)
         fixed = []
         for number in range(len(self.problems)):
@@ -168,7 +174,7 @@ class Solver:
         The budget's where it is in FLOP; where it is in USD, as many as it buys with the scenario's probability; where the bar of loss decides,
         as many as reach it with that probability.
         """
-        first, sure = self.laws[0], self.laws[0].scenario.tolerance.probability
+        first, sure = self.laws[0], self.probability
         if problem.spends_budget:
             budget = np.quantile(np.concatenate([np.ravel(here.budget_flop) for here in self.laws]), 1.0 - sure)
             return np.asarray(first.on_budget(budget).tokens(jnp.asarray(ln_size)[None])[0])
@@ -277,6 +283,16 @@ def _tried(problems: tuple[Problem, ...], part: Landscape, standing: Standing, w
 def _answered(problems: tuple[Problem, ...], part: Landscape, own: Any, weight: Any, shared: Any) -> Solutions:
     """Each problem's best size of each candidate, found between the neighbours of its place on the grid, and what holds there."""
     del weight, shared
+    return _solutions(problems, part, own, closely=True)
+
+
+def _sketched(problems: tuple[Problem, ...], part: Landscape, own: Any, weight: Any, shared: Any) -> Solutions:
+    """The same, and of many valleys the first that is found."""
+    del weight, shared
+    return _solutions(problems, part, own, closely=False)
+
+
+def _solutions(problems: tuple[Problem, ...], part: Landscape, own: Any, *, closely: bool) -> Solutions:
     standing, places = own
     bars = Bars(*(bar[..., None] for bar in standing.bars))
     tight = Bars(*(bar * (1.0 + _SLACK) for bar in bars))
@@ -291,7 +307,7 @@ def _answered(problems: tuple[Problem, ...], part: Landscape, own: Any, weight: 
         ln_size = problem.sizes(part)
         if ln_size is None:
             ln_size, least = refine(value, grid(), place, standing.optimal)
-            if problem.valleys:
+            if problem.valleys and closely:
                 ln_size, least = lowest_valley(value, ln_size, least)
         else:
             least = value(ln_size[..., None])[..., 0]

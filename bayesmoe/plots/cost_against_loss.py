@@ -5,7 +5,16 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import LOSS_OPTIMUM, PROBLEM_LABELS, PROBLEM_MARKERS, expert_colours, new_figure
+from bayesmoe.plots.style import (
+    LOSS_OPTIMUM,
+    PROBLEM_LABELS,
+    PROBLEM_MARKERS,
+    decades,
+    expert_colours,
+    experts_label,
+    hover,
+    new_figure,
+)
 
 
 def cost_against_loss(risk: xr.Dataset) -> Figure:
@@ -28,16 +37,16 @@ def cost_against_loss(risk: xr.Dataset) -> Figure:
             x, y = costs.sel(num_experts=experts).values, losses.sel(num_experts=experts).values
             axes.plot([x[0], x[2]], [y[1], y[1]], color=colours[i], alpha=0.35, linewidth=1.6)
             axes.plot([x[1], x[1]], [y[0], y[2]], color=colours[i], alpha=0.35, linewidth=1.6)
-            axes.plot(
+            (point,) = axes.plot(
                 x[1], y[1], marker=PROBLEM_MARKERS[name], color=colours[i], markersize=7, markeredgecolor="white", zorder=3
             )
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if str(f"{value:e}")[0] in "25" else "")
+            told = f"USD {x[1]:.3g} ({x[0]:.3g} to {x[2]:.3g}), {y[1]:.4g} ({y[0]:.4g} to {y[2]:.4g}) nats"
+            hover(point, [f"{experts_label(experts)}, {PROBLEM_LABELS[name]}: {told}"])
+    decades(axes.xaxis, lambda usd: f"{usd:g}")
     axes.set_xlabel("serving cost, USD per million output tokens")
     axes.set_ylabel("loss, nats per token")
     experts = [
-        axes.plot([], [], color=colours[i], linewidth=4, label="dense" if e == 1 else f"{e} experts")[0]
+        axes.plot([], [], color=colours[i], linewidth=4, label=experts_label(e))[0]
         for i, e in enumerate(risk["num_experts"].values)
     ]
     kinds = [

@@ -9,6 +9,8 @@ import arviz_plots
 import xarray as xr
 from matplotlib.figure import Figure
 
+from bayesmoe.plots.style import OKABE_ITO
+
 
 def trace(fit: xr.DataTree, names: Sequence[str]) -> Figure:
     """Draws of the named posterior variables, one colour a chain."""
@@ -28,7 +30,12 @@ def prior_posterior(fit: xr.DataTree, names: Sequence[str]) -> Figure:
 def _figure(plot: Any, fit: xr.DataTree, names: Sequence[str]) -> Figure:
     rows = -(-len(names) // 4)
     collection = plot(
-        fit, var_names=list(names), backend="matplotlib", col_wrap=4, figure_kwargs={"figsize": (10, 2.3 * rows)}
+        fit,
+        var_names=list(names),
+        backend="matplotlib",
+        col_wrap=4,
+        color=list(OKABE_ITO),
+        figure_kwargs={"figsize": (10, 2.3 * rows)},
     )
     figure = collection.viz["figure"].item()
     figure.set_layout_engine("constrained")

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import expert_colours, new_figure
+from bayesmoe.plots.style import expert_colours, experts_label, hover, new_figure
 
 
 def fit_to_runs(predictive: xr.Dataset) -> Figure:
@@ -35,18 +35,28 @@ def fit_to_runs(predictive: xr.Dataset) -> Figure:
     colours = expert_colours(len(counts))
     for i, experts in enumerate(counts):
         here = experts_of_run == experts
-        axes.plot(
+        (line,) = axes.plot(
             predictive["observed"].values[here],
             100 * predictive["residual"].values[here],
             marker="o",
             markersize=3.5,
             linestyle="none",
             color=colours[i],
-            label="runs" if not known else "dense" if experts == 1 else f"{experts} experts",
+            label=experts_label(experts) if known else "runs",
         )
+        told = [
+            f"run {run}: observed {seen:.4g}, {100 * off:+.2g}%"
+            for run, seen, off in zip(
+                predictive["run"].values[here],
+                predictive["observed"].values[here],
+                predictive["residual"].values[here],
+                strict=True,
+            )
+        ]
+        hover(line, told)
     axes.axhline(0.0, color="#6b6b6b", linewidth=1)
     name, unit = (predictive["observed"].attrs[key] for key in ("long_name", "units"))
     axes.set_xlabel(f"observed {name}, {unit.replace('/', ' per ')}" if unit != "1" else f"observed {name}")
     axes.set_ylabel(f"observed − predicted, % of {name}")
-    figure.legend(frameon=False, fontsize=8, ncols=min(5, len(counts) + 1), loc="outside lower center")
+    figure.legend(frameon=False, fontsize=8, ncols=min(6, len(counts) + 1), loc="outside lower center")
     return figure

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import expert_colours, new_figure
+from bayesmoe.plots.style import expert_colours, experts_label, hover, new_figure
 
 
 def next_run_value(runs: xr.Dataset) -> Figure:
@@ -26,14 +26,23 @@ def next_run_value(runs: xr.Dataset) -> Figure:
         # Runs of one level of compute cost the same: side by side they can be told apart.
         x = x * 1.06 ** (place - (len(counts) - 1) / 2)
         axes.vlines(x, np.maximum(y - 2 * error, 0.0), y + 2 * error, color=colours[count], alpha=0.4, linewidth=1.6)
-        axes.plot(
+        (line,) = axes.plot(
             x,
             y,
             "o",
             color=colours[count],
             markersize=6,
             markeredgecolor="white",
-            label="dense" if count == 1 else f"{count} experts",
+            label=experts_label(count),
+        )
+        hover(
+            line,
+            [
+                f"{experts_label(count)}, {size:.3g} backbone, {tokens:.3g} tokens: worth USD {worth:,.0f}, costs USD {paid:,.0f}"
+                for size, tokens, worth, paid in zip(
+                    *(own[name].values for name in ("n_dense", "tokens", "evsi_usd", "train_usd")), strict=True
+                )
+            ],
         )
     axes.set_xscale("log")
     low, high = axes.get_xlim()
@@ -43,7 +52,8 @@ def next_run_value(runs: xr.Dataset) -> Figure:
     axes.xaxis.set_minor_formatter(lambda *_: "")
     axes.set_xticks(np.unique(runs["train_usd"].values.round(6)))
     axes.set_xlim(low, high)
-    axes.set_ylim(0.0, top)
+    # Runs that are worth nothing are seen whole.
+    axes.set_ylim(-0.02 * top, top)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value / 1e3:.3g}k" if value >= 1e3 else f"{value:.3g}")
     axes.set_xlabel("cost of the run, USD")

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import PROBLEM_LABELS, expert_axis, new_figure
+from bayesmoe.plots.style import PROBLEM_LABELS, expert_axis, experts_label, hover, new_figure
 
 
 def regret_map(regret: xr.Dataset, problem: str) -> Figure:
@@ -28,6 +28,14 @@ def regret_map(regret: xr.Dataset, problem: str) -> Figure:
     size, value, sure = part["n_dense"].values, np.maximum(part["regret_usd"].values, 1.0), part["sure"].values
     shown = axes.scatter(
         x, size, c=value, norm=LogNorm(), cmap="cividis_r", s=70, zorder=2, edgecolors=np.where(sure, "#1b1b1b", "#ffffff")
+    )
+    told = zip(part["num_experts"].values, size, part["regret_usd"].values, sure, strict=True)
+    hover(
+        shown,
+        [
+            f"{experts_label(count)}, {own:.3g} backbone: regret USD {usd:,.0f}{'' if keeps else ', not surely enough'}"
+            for count, own, usd, keeps in told
+        ],
     )
     chosen = part["chosen"].values
     axes.scatter(x[chosen], size[chosen], marker="*", s=260, color="#d55e00", edgecolors="white", zorder=3)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 INK = "#1b1b1b"
-_OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6d1f", "#000000")
+OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6d1f", "#000000")
 LOSS_OPTIMUM = "loss_optimal"
 PROBLEM_LABELS = {
     LOSS_OPTIMUM: "loss-optimal",
@@ -22,7 +25,7 @@ PROBLEM_LABELS = {
     "fixed_hardware": "lowest loss served in time",
     "efficiency_leverage": "most efficiency leverage",
 }
-PROBLEM_COLOURS = dict(zip(PROBLEM_LABELS, ("#6b6b6b", *_OKABE_ITO), strict=True))
+PROBLEM_COLOURS = dict(zip(PROBLEM_LABELS, ("#6b6b6b", *OKABE_ITO), strict=True))
 PROBLEM_MARKERS = dict(zip(PROBLEM_LABELS, "DosvP^X<>", strict=True))
 
 
@@ -40,9 +43,31 @@ def new_figure(width: float = 6.4, height: float = 3.8) -> tuple[Figure, Any]:
     return figure, axes
 
 
+def new_panels(
+    columns: int, width: float = 9.6, height: float = 3.8, rows: int = 1, **shared: Any
+) -> tuple[Figure, list[Any]]:
+    """A figure with several sets of axes in the house style, row by row; sizes in inches."""
+    figure, grid = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False, **shared)
+    for axes in grid.flat:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(True, color="#e3e3e3", linewidth=0.6)
+        axes.set_axisbelow(True)
+    return figure, list(grid.flat)
+
+
+def budget_colours(count: int) -> list[Any]:
+    """Colours from dark (smallest budget) to light, of another family than those of expert counts."""
+    return [plt.get_cmap("inferno")(0.1 + 0.7 * i / max(count - 1, 1)) for i in range(count)]
+
+
 def expert_colours(count: int) -> list[Any]:
     """Colours from dark (fewest experts) to light, distinct also without colour vision."""
     return [plt.get_cmap("viridis")(0.92 * i / max(count - 1, 1)) for i in range(count)]
+
+
+def experts_label(num_experts: Any) -> str:
+    """``16 experts``, or ``dense``."""
+    return "dense" if int(num_experts) == 1 else f"{int(num_experts)} experts"
 
 
 def expert_axis(axes: Any, num_experts: Sequence[int]) -> list[int]:
@@ -54,6 +79,55 @@ def expert_axis(axes: Any, num_experts: Sequence[int]) -> list[int]:
 
 
 def banded(axes: Any, x: Sequence[float], low: Any, middle: Any, high: Any, **look: Any) -> None:
-    """Medians as markers with their 90% band as a vertical line."""
+    """Medians as markers with their 90% band as a vertical line; each tells its numbers where it is pointed at."""
     axes.vlines(x, low, high, color=look["color"], linewidth=2.2, alpha=0.55)
-    axes.plot(x, middle, linestyle="none", markersize=6, markeredgecolor="white", markeredgewidth=0.6, **look)
+    (line,) = axes.plot(x, middle, linestyle="none", markersize=6, markeredgecolor="white", markeredgewidth=0.6, **look)
+    hover(line, [f"{look['label']}: {m:.4g} ({a:.4g} to {b:.4g})" for a, m, b in zip(low, middle, high, strict=True)])
+
+
+def ribbon(axes: Any, x: Any, low: Any, middle: Any, high: Any, *, opacity: float = 0.18, **look: Any) -> None:
+    """Medians as a line in their 90% band."""
+    axes.fill_between(x, low, high, color=look["color"], alpha=opacity, linewidth=0)
+    axes.plot(x, middle, linewidth=1.7, **look)
+
+
+def barred(axes: Any, x: Any, low: Any, middle: Any, high: Any, *, number: int, count: int, **look: Any) -> None:
+    """Medians as a line with their 90% band as bars at some of its points, so that curves whose bands coincide stay apart.
+
+    Of ``count`` curves each takes turns with the others, ``number`` says which it is.
+    """
+    axes.plot(x, middle, linewidth=1.7, **look)
+    own = np.arange(len(x))[_EVERY * number // count :: _EVERY]
+    axes.vlines(x[own], low[own], high[own], color=look["color"], linewidth=2.2, alpha=0.5)
+
+
+_EVERY = 15
+
+
+def decades(axis: Any, said: Callable[[float], str]) -> None:
+    """A logarithmic axis with words at decades, or at 1, 2 and 5 of each where it spans few."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    low, high = sorted(axis.get_view_interval())
+    few = np.log10(high / low) < 2.2
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: said(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+HOVER = "hover"
+
+
+def hover(artist: Any, said: Sequence[str]) -> None:
+    """What each point of a line or scatter, or a bar, says where it is pointed at, in the order of its data.
+
+    It travels as the artist's id until the figure becomes SVG, where titles are made of it.
+    """
+    if hasattr(artist, "get_xydata"):
+        points = np.asarray(artist.get_xydata(), dtype=float)
+    elif hasattr(artist, "get_offsets"):
+        points = np.ma.filled(np.ma.asarray(artist.get_offsets(), dtype=float), np.nan)
+    else:
+        points = np.zeros((len(said), 2))
+    # A point that is not known is not drawn.
+    drawn = np.isfinite(points).all(axis=1)
+    artist.set_gid(json.dumps([HOVER, *(text for text, seen in zip(said, drawn, strict=True) if seen)]))

@@ -5,26 +5,32 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import xarray as xr
-from jinja2 import Environment, PackageLoader, select_autoescape
 from matplotlib.figure import Figure
 
 from bayesmoe import plots
 from bayesmoe.costs.workload import price_of
-from bayesmoe.criticism.checks import Gate, far, with_extrapolation
+from bayesmoe.criticism.checks import Gate, check, far, with_extrapolation
 from bayesmoe.criticism.predictive import headline_names, predictive_check, prior_overlap
-from bayesmoe.criticism.prior_predictive import prior_bands, prior_predictive
-from bayesmoe.files import write_text, written_whole
+from bayesmoe.files import write_text
 from bayesmoe.inference.members import AVERAGE, members
-from bayesmoe.laws import all_laws
 from bayesmoe.planning.money import option_regret
+from bayesmoe.planning.next_run import next_runs
 from bayesmoe.planning.plan import scenario_of
+from bayesmoe.planning.risk import risk as risk_of
 from bayesmoe.planning.risk import times_beyond, without_each_law
 from bayesmoe.report import advice_text, plan_text, text
+from bayesmoe.report.captions import FIGURES
 from bayesmoe.report.decision import decisions, next_run_rows
+from bayesmoe.report.forecasts import forecast_rows, own_coverage
+from bayesmoe.report.provenance import provenance
+from bayesmoe.report.render import STYLE, rendered
+from bayesmoe.report.svg import svg
 
 _DPI = 130
 
@@ -59,22 +65,35 @@ def heaviest(fit: xr.DataTree) -> xr.DataTree:
     return next(iter(members(fit).values())).fit
 
 
-def sensitivity_figures(found: xr.Dataset) -> dict[str, Figure]:
-    """Figures of a sensitivity's first problem by name; the caller closes them."""
-    return {"tornado": plots.tornado(found, str(found["problem"].values[0]))}
+def report_of(
+    fit: xr.DataTree,
+    plan: xr.Dataset | None = None,
+    *,
+    gate: Gate | None = None,
+    backtests: Sequence[dict[str, Any]] = (),
+) -> str:
+    """The whole report of a fit, and of a plan on it where there is one: everything it shows is computed here.
 
-
-def law_figures() -> dict[str, Figure]:
-    """Figures of the catalogue of laws by name; the caller closes them."""
-    bands = [prior_bands(prior_predictive(law())) for law in all_laws]
-    return {"prior_predictive": plots.prior_predictive(bands)}
-
-
-def save_figures(made: dict[str, Figure], folder: str | Path) -> None:
-    """Write figures as PNG files, each whole or not at all."""
-    for name, figure in made.items():
-        with written_whole(Path(folder) / f"{name}.png") as path:
-            figure.savefig(path, dpi=_DPI, facecolor="white")
+    Parameters
+    ----------
+    fit : DataTree
+        The posterior.
+    plan : Dataset, optional
+        A plan on it.
+    gate : Gate, optional
+        Its checks, where they are known.
+    backtests : sequence of dict
+        From :func:`bayesmoe.report.forecasts.read_backtest`.
+    """
+    summary = risk_of(plan) if plan is not None else None
+    runs = next_runs(fit, plan) if plan is not None and "lifetime_tokens" in plan else None
+    made = figures(fit, summary, plan=plan, next_run=runs)
+    try:
+        found = gate or check(fit)
+        return build_report(fit, found, made, plan=plan, risk=summary, next_run=runs, backtests=backtests)
+    finally:
+        for figure in made.values():
+            plt.close(figure)
 
 
 def notes(fit: xr.DataTree, risk: xr.Dataset | None) -> list[str]:
@@ -100,6 +119,7 @@ def build_report(
     plan: xr.Dataset | None = None,
     risk: xr.Dataset | None = None,
     next_run: xr.Dataset | None = None,
+    backtests: Sequence[dict[str, Any]] = (),
 ) -> str:
     """Build the report.
 
@@ -115,22 +135,18 @@ def build_report(
         A plan and its risk; without them the report is about the fit alone.
     next_run : Dataset, optional
         Candidate runs, from :func:`bayesmoe.planning.next_run.next_runs`.
+    backtests : sequence of dict
+        From :func:`bayesmoe.report.forecasts.read_backtest`.
 
     Returns
     -------
     str
         HTML with inline styles and images; needs no network.
     """
-    images = {name: {"src": _data_uri(figure), "caption": text.FIGURES[name]} for name, figure in made.items()}
-    environment = Environment(
-        loader=PackageLoader("bayesmoe.report"),
-        autoescape=select_autoescape(["html", "jinja"]),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
-    return environment.get_template("report.html.jinja").render(
-        style=style,
+    images = {name: _embedded(name, figure, FIGURES[name]) for name, figure in made.items()}
+    return rendered(
+        "report.html.jinja",
+        style=STYLE.read_text(encoding="utf-8"),
         text=text,
         plan_text=plan_text,
         advice_text=advice_text,
@@ -149,20 +165,24 @@ def build_report(
         simulated=bool(fit.attrs["data_simulated"]),
         parameters=_parameter_rows(heaviest(fit)),
         data_notes=json.loads(fit.attrs["data_notes"]),
-        provenance={
-            "Runs": f"{fit['observed_data'].sizes['run']} runs from {fit.attrs['data_origin']}",
-            "Checksum of the runs (sha256)": fit.attrs["data_sha256"],
-            "bayesmoe": fit.attrs["bayesmoe_version"],
-            **json.loads(fit.attrs["versions"]),
-        },
-        spec=json.dumps(json.loads(fit.attrs["spec"]), indent=2),
-        scenario_spec=json.dumps(json.loads(plan.attrs["scenario"]), indent=2) if plan is not None else "",
+        coverage=own_coverage(fit),
+        forecasts=forecast_rows(backtests),
+        provenance=provenance(fit, plan),
     )
 
 
 def save_report(html: str, path: str | Path) -> None:
     """Write a report, whole or not at all."""
     write_text(path, html)
+
+
+BY_CHAIN = ("trace", "rank")
+"""Figures with every draw in them, which as SVG would be megabytes."""
+
+
+def _embedded(name: str, figure: Figure, caption: str) -> dict[str, str]:
+    drawn = {"src": _data_uri(figure)} if name in BY_CHAIN else {"svg": svg(figure, name, caption)}
+    return {"caption": caption, **drawn}
 
 
 def _data_uri(figure: Figure) -> str:

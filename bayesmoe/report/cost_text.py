@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from bayesmoe.errors import printable
 from bayesmoe.report.text import BAND_NOTE, band, percent
 
 _COSTS = {
@@ -49,7 +50,7 @@ def costs(found: xr.Dataset) -> str:
         part = found.isel(architecture=i)
         chance = float(part["p_feasible"])
         limit = str(part["commonest_limit"].item())
-        lines.append(f"{name}: {_served(chance, limit)}")
+        lines.append(f"{printable(str(name))}: {_served(chance, limit)}")
         for quantity, (label, unit, suffix) in _COSTS.items():
             if quantity not in part or not math.isfinite(float(part[quantity][1])):
                 continue
@@ -90,7 +91,7 @@ def calibration(found: xr.DataTree, path: Any) -> str:
     """What a calibration of the roofline found."""
     posterior = found["posterior"].to_dataset()
     between, within = (float(posterior[name].median()) for name in ("between_models", "within"))
-    models = ", ".join(map(str, posterior["architecture"].values))
+    models = ", ".join(map(printable, map(str, posterior["architecture"].values)))
     return (
         f"{found.attrs['points']} points of {models}; worst R-hat {found.attrs['rhat']:.3f}, {found.attrs['divergences']} divergences.\n"
         f"A model that was not measured is off by a factor of e^±{between:.2f} (one sd), and a deployment by e^±{within:.2f} more.\n"

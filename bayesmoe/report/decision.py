@@ -25,7 +25,7 @@ def decisions(plan: xr.Dataset, risk: xr.Dataset) -> list[dict[str, Any]]:
     worth, changes, settings = evppi(plan), break_even(plan), hyperparameters(plan, risk)
     without = without_each_law(plan)
     found = []
-    for problem in (str(name) for name in risk["problem"].values):
+    for problem in map(str, risk["problem"].values):
         part = risk.sel(problem=problem)
         told = [
             plan_text.dropped(
@@ -36,14 +36,10 @@ def decisions(plan: xr.Dataset, risk: xr.Dataset) -> list[dict[str, Any]]:
         ]
         found.append(
             {
-                "title": plan_text.TITLES[problem],
-                "headline": plan_text.headline(problem, part, scenario),
-                "facts": plan_text.facts(problem, part, scenario),
-                "shape": _shape(part, scenario),
+                **card(problem, part, scenario),
                 "text": plan_text.decision(problem, part, scenario),
                 "changes": [line for line in told if line],
                 "settings": advice_text.settings(problem, settings),
-                "fixed": [_fixed(part.sel(num_experts=count), part) for count in part["num_experts"].values],
                 "rows": [
                     _row(part.sel(num_experts=count), part, problem_named(problem).objective)
                     for count in part["num_experts"].values
@@ -51,6 +47,17 @@ def decisions(plan: xr.Dataset, risk: xr.Dataset) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def card(problem: str, part: xr.Dataset, scenario: Scenario) -> dict[str, Any]:
+    """What is said of the choice to sign and of the best size of every other count, from a problem's risk."""
+    return {
+        "title": plan_text.TITLES[problem],
+        "headline": plan_text.headline(problem, part, scenario),
+        "facts": plan_text.facts(problem, part, scenario),
+        "shape": _shape(part, scenario),
+        "fixed": [_fixed(part.sel(num_experts=count), part) for count in part["num_experts"].values],
+    }
 
 
 def next_run_rows(found: xr.Dataset) -> dict[str, Any]:

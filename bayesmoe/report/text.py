@@ -16,6 +16,8 @@ AVERAGED = (
     "The bands average over laws by how well each forecast larger runs from smaller ones in this table, and widen with the distance from "
     "the runs by as much as laws have missed there."
 )
+NO_FORECASTS = "No forecast of this law was tested on held-out runs: bayesmoe backtest does so, and bayesmoe report --backtest shows it here."
+REPRODUCE = "Save the model spec as model.toml and the scenario as scenario.toml. With the same versions, these commands make this page again:"
 WITHOUT_NOTE = "What the plan would be without each law. A decision that changes with one of them rests on it: train the run that tells them apart."
 ONE_LAW = (
     "The bands hold under this one law. A law that converged and fits its runs can still miss larger models, and the farther the "
@@ -25,19 +27,6 @@ REGRET_NOTE = (
     "Regret is what an expert count costs over the best one, with its size chosen anew in each draw. It leaves out draws where "
     "the count cannot meet the constraint; the chance of meeting it stands beside it."
 )
-FIGURES = {
-    "best_experts": "Distribution of the optimal expert count: the share of posterior draws in which each count wins.",
-    "over_training": "Over-training ratio: tokens chosen over the tokens of the loss optimum at the same budget. Line: 90% band.",
-    "cost_against_loss": "Serving cost against loss on the training budget. Bars: 90% bands of either; they move together within a draw.",
-    "loss_by_experts": "Loss on the training budget by expert count, at the loss optimum and for each problem. Line: 90% band.",
-    "regret_map": "Expected regret of every size that was weighed, in USD. Ringed: keeps its constraints surely enough. Star: the choice to sign.",
-    "next_run_value": "What each candidate run is worth to the plan against its cost, with two standard errors. Above the dashed line it pays.",
-    "tornado": "Cost of the choice with each number of the scenario at the low and the high end of its 90% band, all others as they are.",
-    "fit_to_runs": "Residuals of the runs against the posterior predictive. About nine in ten should lie in the band.",
-    "prior_posterior": "Prior against posterior. Where the two agree, the runs said nothing and the plan rests on the prior.",
-    "trace": "Trace of every chain. All should look like the same noise.",
-    "rank": "Rank plots, as differences from uniform. Chains that agree stay near zero, without trend.",
-}
 
 
 def band(low: float, middle: float, high: float, *, large: bool = False) -> str:
@@ -168,9 +157,25 @@ def gate(verdict: str, method: str = "mcmc") -> str:
     what = "sampler converged" if method == "mcmc" else "approximation holds"
     return {
         "PASS": f"The {what}. This says nothing yet about the law.",
-        "REVIEW": "Something needs a look before anyone signs: see the checks below.",
+        "REVIEW": "Something needs a look before anyone signs: see the checks.",
         "FAIL": f"The {'sampler did not converge' if method == 'mcmc' else 'approximation does not hold'}. Do not decide on these numbers.",
     }[verdict]
+
+
+def findings(checks: Iterable[Any]) -> list[str]:
+    """What to do about each check of the gate that is not passed, worst first."""
+    open_ = sorted((one for one in checks if one.verdict != "PASS"), key=lambda one: one.verdict)
+    return [f"{one.name} ({one.where}): {one.recommendation}" for one in open_]
+
+
+def own_coverage(share: float) -> str:
+    """How the average's own forecasts of held-out larger runs did."""
+    if math.isnan(share):
+        return "The table is too small to hold out larger runs: how well the laws forecast is not known."
+    return (
+        f"Of the larger runs that were held out to weigh the laws, {percent(share)} lay in the average's 90% band, each forecast from "
+        "smaller runs with weights that it had no part in."
+    )
 
 
 def approximate(method: str) -> str:

@@ -29,9 +29,10 @@ BELOW = {
     "planning": {"inference", "laws", "costs", "runs", "architecture"},
     "plots": {"units"},
     "report": {"plots", "planning", "criticism", "inference", "costs", "laws", "runs", "architecture"},
+    "explore": {"report", "planning", "criticism", "inference", "costs"},
     "demo": {"report", "planning", "criticism", "inference"},
     "__main__": {"cli"},
-    "cli": {"demo", "report", "planning", "criticism", "inference", "laws", "runs", "costs", "architecture"},
+    "cli": {"demo", "explore", "report", "planning", "criticism", "inference", "laws", "runs", "costs", "architecture"},
 }
 LAWS = {
     "abnar",

@@ -264,6 +264,8 @@ def test_the_worth_of_runs_is_drawn_with_two_standard_errors():
     runs = xr.Dataset(
         {
             "num_experts": ("run", [4, 1, 4]),
+            "n_dense": ("run", [1e8, 1e8, 3e7]),
+            "tokens": ("run", [1e10, 1e10, 3e9]),
             "train_usd": ("run", [100.0, 100.0, 10.0]),
             "evsi_usd": ("run", [900.0, 500.0, 60.0]),
             "evsi_se_usd": ("run", [50.0, 20.0, 40.0]),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import re
+from html import escape as html_escape
 from html.parser import HTMLParser
 
 import matplotlib.pyplot as plt
@@ -18,7 +20,9 @@ from bayesmoe.planning.next_run import next_runs
 from bayesmoe.planning.plan import scenario_of
 from bayesmoe.planning.risk import risk, times_beyond
 from bayesmoe.report import advice_text, plan_text, text
-from bayesmoe.report.build import build_report, figures, notes, save_figures, save_report
+from bayesmoe.report.build import build_report, figures, notes, save_report
+from bayesmoe.report.captions import FIGURES
+from bayesmoe.report.gallery import save_figures
 from bayesmoe.specs import to_json
 
 HOSTILE = "<script>alert(1)</script>"
@@ -28,8 +32,22 @@ FAILED = Gate(
         Check("divergences", "PASS", 0.0, "all chains", "none", ""),
     )
 )
-GALLERY = {"tornado"}
-"""Figures of the gallery alone: they take plans of their own."""
+GALLERY = {
+    "tornado",
+    "loss_by_tokens",
+    "serving_by_size",
+    "trade_offs",
+    "loss_by_cost",
+    "cheapest_by_budget",
+    "lowest_loss_by_budget",
+    "leverage_surface",
+    "over_training_by_budget",
+    "frontier",
+    "calibration",
+    "law_weights",
+    "prior_predictive",
+}
+"""Figures of the gallery alone: they take plans, fits or backtests of their own."""
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 
@@ -137,13 +155,32 @@ def test_the_parser_notices_an_unbalanced_tag(alone):
 
 def test_nothing_is_fetched(html):
     page = Page(html)
-    assert "http:" not in html
-    assert "https:" not in html
+    # A namespace has the form of an address and is the name of a vocabulary.
+    told = re.sub(r' xmlns(:xlink)?="http://www.w3.org/[^"]+"', "", html)
+    assert "http:" not in told
+    assert "https:" not in told
     assert all(value.startswith("data:image/png;base64,") for value in page.values("img", "src"))
-    assert not [value for _, name, value in page.attributes if name in ("href", "srcset", "action", "style")]
+    assert not [value for _, name, value in page.attributes if name in ("href", "srcset", "action")]
+    local = ("#", "data:image/png;base64,")
+    assert all(value.startswith(local) for _, name, value in page.attributes if name == "xlink:href")
     assert not {"script", "link", "iframe", "object", "base"} & set(page.seen)
     assert "@import" not in html
-    assert "url(" not in html
+    assert not re.search(r"url\((?!#)", html)
+
+
+def test_ids_are_told_apart(html):
+    ids = [value for _, name, value in Page(html).attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    meant = [value[1:] for _, name, value in Page(html).attributes if name == "xlink:href" and value.startswith("#")]
+    assert meant or "svg" not in html
+    assert set(meant) <= set(ids)
+
+
+def test_figures_tell_their_numbers_where_one_points(full, small_plan):
+    summary = risk(small_plan)
+    titles = re.findall(r"<title>([^<]+)</title>", full)
+    share = float(summary["p_best"].sel(problem="lowest_loss", num_experts=32))
+    assert f"32 experts: best in {100 * share:.1f}% of draws (lowest loss at bounded serving cost)" in titles
 
 
 def test_hostile_names_are_shown_and_not_run(full):
@@ -155,8 +192,8 @@ def test_hostile_names_are_shown_and_not_run(full):
     assert not [name for _, name, _ in page.attributes if name.startswith("on")]
 
 
-def test_hostile_run_names_stay_out(full):
-    assert "sim-000" not in full
+def test_run_names_are_told_where_one_points(full):
+    assert f"run {html_escape(HOSTILE)}sim-000: observed " in full
 
 
 def test_a_failed_gate_comes_before_any_decision_and_again_at_the_end(full):
@@ -193,10 +230,11 @@ def test_every_check_stands_in_the_table_with_its_cure(full):
 )
 def test_every_figure_is_there_as_a_picture_with_words(request, page, missing):
     found = Page(request.getfixturevalue(page))
-    expected = [caption for name, caption in text.FIGURES.items() if name not in missing]
-    assert sorted(found.values("img", "alt")) == sorted(expected)
+    expected = [caption for name, caption in FIGURES.items() if name not in missing]
+    assert sorted(found.values("img", "alt") + found.values("svg", "aria-label")) == sorted(expected)
+    assert found.values("svg", "role") == ["img"] * len(found.values("svg", "aria-label"))
     pictures = [base64.b64decode(src.partition(",")[2]) for src in found.values("img", "src")]
-    assert len(set(pictures)) == len(expected)
+    assert len(pictures) == len(set(pictures)) == 2
     assert all(picture.startswith(b"\x89PNG\r\n\x1a\n") for picture in pictures)
     assert all(caption in found.text for caption in expected)
 
@@ -280,10 +318,10 @@ def test_a_page_that_cannot_be_written_says_so(tmp_path, alone):
 
 
 def test_figures_are_saved_under_their_names(made, tmp_path):
-    assert set(made) == set(text.FIGURES) - GALLERY - {"next_run_value"}
+    assert set(made) == set(FIGURES) - GALLERY - {"next_run_value"}
     save_figures(made, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in made}
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.{kind}" for name in made for kind in ("png", "svg")}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.glob("*.png"))
 
 
 def test_the_page_says_what_to_train_next(small_fit, small_plan, summary):
@@ -291,7 +329,7 @@ def test_the_page_says_what_to_train_next(small_fit, small_plan, summary):
     drawn = {"next_run_value": plots.next_run_value(found)}
     page = Page(build_report(small_fit, check(small_fit), drawn, plan=small_plan, risk=summary, next_run=found))
     plt.close(drawn["next_run_value"])
-    assert page.values("img", "alt") == [text.FIGURES["next_run_value"]]
+    assert page.values("svg", "aria-label") == [FIGURES["next_run_value"]]
     assert page.text.index("What to train next") < page.text.index("Evidence")
     assert advice_text.best_run(found) in page.text
     assert page.wrong == []

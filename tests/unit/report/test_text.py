@@ -111,7 +111,3 @@ def test_identification_of_a_well_trained_law():
 def test_each_verdict_has_its_sentence(verdict):
     assert text.gate(verdict)
     assert ("not decide" in text.gate(verdict)) == (verdict == "FAIL")
-
-
-def test_every_figure_has_its_words():
-    assert all(text.FIGURES.values())

@@ -1,0 +1,42 @@
+"""``bayesmoe explore``: a page on this machine with sliders for what a planner argues about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def explore(
+    fit: Annotated[Path, typer.Argument(metavar="FIT.nc")],
+    scenario: Annotated[
+        Path | None, typer.Argument(metavar="[SCENARIO.toml]", help="Where the sliders start; Yun's fleet where left out.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Group of runs whose law is meant, or 'new'; overrides the scenario.")
+    ] = None,
+    despite_fail: Annotated[bool, typer.Option(help="Explore a fit that failed its gate; the page says so.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 for any that is free.")] = 5006,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Move budget, demand, price, context, latency target and risk, and see what to sign at once. Reachable from this machine only."""
+    from importlib.util import find_spec
+
+    from bayesmoe.errors import InputError
+    from bayesmoe.packaged import packaged_folder
+    from bayesmoe.planning.scenario import in_group, read_scenario
+
+    if find_spec("panel") is None:
+        raise InputError("the page needs Panel, which is not installed", cure="pip install 'bayesmoe[explore]'")
+    asked = in_group(read_scenario(scenario or packaged_folder("models") / "scenarios" / "yun-2024.toml"), group)
+    from bayesmoe.cli.settings import configure
+
+    configure()
+    from bayesmoe.criticism.checks import gate_for_plan
+    from bayesmoe.explore.serve import serve
+    from bayesmoe.inference.store import load_fit
+
+    posterior = load_fit(fit)
+    gate = gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
+    serve(posterior, asked, gate, port=port, show=browser, ready=lambda address: typer.echo(f"{address} (Ctrl-C ends)"))

@@ -1,0 +1,78 @@
+"""Serves the page to this machine alone."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import panel as pn
+import xarray as xr
+from bokeh.server.auth_provider import AuthModule
+
+from bayesmoe.criticism.checks import Gate
+from bayesmoe.errors import InputError
+from bayesmoe.explore.answer import Asker
+from bayesmoe.explore.page import page
+from bayesmoe.explore.who import ADDRESS, NAMES
+from bayesmoe.planning.scenario import Scenario
+
+_WHO = Path(__file__).with_name("who.py")
+
+
+def _free(port: int) -> int:
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((ADDRESS, port))
+        except OSError as error:
+            raise InputError(
+                "is taken", column="--port", value=port, cure="name another, or 0 for any that is free"
+            ) from error
+        return tried.getsockname()[1]
+
+
+def serve(fit: xr.DataTree, scenario: Scenario, gate: Gate, *, port: int, show: bool, ready: Callable[[str], Any]) -> None:
+    """Serve the page, on this machine only, until interrupted.
+
+    Parameters
+    ----------
+    fit : DataTree
+        The fit.
+    scenario : Scenario
+        Where the sliders start.
+    gate : Gate
+        Checks of the fit.
+    port : int
+        Where to listen; 0 for any that is free.
+    show : bool
+        Whether to open a browser.
+    ready : callable
+        Told the address of the page once it answers.
+
+    Raises
+    ------
+    InputError
+        The port is taken, or the scenario cannot be planned on the fit.
+    """
+    port, asker = _free(port), Asker(fit, gate)
+    # Compiled before the first visitor comes.
+    asker.ask(scenario.problems[0], scenario)
+    server: Any = pn.serve(
+        {"/": lambda: page(asker, scenario)},
+        address=ADDRESS,
+        port=port,
+        websocket_origin=[f"{name}:{port}" for name in NAMES],
+        title="bayesmoe explore",
+        show=show,
+        start=False,
+        verbose=False,
+        auth_provider=AuthModule(_WHO),
+    )
+    server.start()
+    ready(f"http://{ADDRESS}:{port}/")
+    try:
+        server.io_loop.start()
+    finally:
+        server.stop()

@@ -1,0 +1,118 @@
+"""Captions of all figures: what is drawn, and what its bands are."""
+
+from __future__ import annotations
+
+FIGURES = {
+    "best_experts": "Distribution of the optimal expert count: the share of posterior draws in which each count wins.",
+    "over_training": "Over-training ratio: tokens chosen over the tokens of the loss optimum at the same budget. Line: 90% band.",
+    "cost_against_loss": "Serving cost against loss on the training budget. Bars: 90% bands of either; they move together within a draw.",
+    "loss_by_experts": "Loss on the training budget by expert count, at the loss optimum and for each problem. Line: 90% band.",
+    "regret_map": "Expected regret of every size that was weighed, in USD. Ringed: keeps its constraints surely enough. Star: the choice to sign.",
+    "next_run_value": "What each candidate run is worth to the plan against its cost, with two standard errors. Above the dashed line it pays.",
+    "tornado": "Cost of the choice with each number of the scenario at the low and the high end of its 90% band, all others as they are.",
+    "fit_to_runs": "Residuals of the runs against the posterior predictive. Band: 90% of it; about nine in ten runs should lie inside.",
+    "prior_posterior": "Prior against posterior. Where the two agree, the runs said nothing and the plan rests on the prior.",
+    "trace": "Trace of every chain. All should look like the same noise.",
+    "rank": "Rank plots, as differences from uniform. Chains that agree stay near zero, without trend: a p below 0.01 says that they do not agree.",
+    "loss_by_tokens": (
+        "Loss by expert count, training tokens and size, whatever they cost to train (Yun's Figure 1). Line: posterior median; band: 90% of the draws, "
+        "of the law alone, without the noise of a run. Rings: runs that were trained. Where there are none, the law extrapolates."
+    ),
+    "serving_by_size": (
+        "Serving cost by model size, and the largest size that a serving cost allows (Yun's Figure 2). Line: median; bars: 90% of the draws of "
+        "prices, utilisation and latency, with the roofline's error on models that it never saw, for the curve of their colour. A curve ends where a replica's memory does."
+    ),
+    "trade_offs": (
+        "Loss, serving cost and training FLOP of loss-optimal models against each other (Yun's Figure 3). Line: median; bars: 90% of the draws of what is on the "
+        "vertical axis, for the curve of their colour. A curve ends where fewer than nine draws of ten have a model."
+    ),
+    "loss_by_cost": (
+        "Loss against serving cost on one training budget (Yun's Figure 4): that of the largest model which a cost allows, trained on the whole budget. "
+        "Line: median; bars: 90% of the draws, for the curve of their colour. To the right of its lowest point a model is too large for the budget, to the left it is over-trained."
+    ),
+    "cheapest_by_budget": (
+        "Cheapest serving at no higher a loss than the loss-optimal base's on the same budget, and the size over the count's own loss-optimal size "
+        "(Yun's Figure 5). Point: median; line: 90% band, over the draws in which the count can do so; hollow: fewer than nine of ten."
+    ),
+    "lowest_loss_by_budget": (
+        "Lowest loss that serves no dearer than the loss-optimal base on the same budget, and the size over the count's own loss-optimal size "
+        "(Yun's Figure 6). Point: median; line: 90% band, over the draws in which the count can do so; hollow: fewer than nine of ten."
+    ),
+    "leverage_surface": (
+        "Efficiency leverage: how many times the compute of an MoE a dense model of equal loss needs, by activation ratio and granularity. Left: posterior "
+        "median. Middle and right: slices; line: median, band: 90% of the posterior, of the law alone. Compute beyond 6e20 FLOP extrapolates."
+    ),
+    "over_training_by_budget": (
+        "Over-training ratio by expert count and training budget: tokens chosen over the tokens of the loss optimum at the same budget. Point: median; line: "
+        "90% band, over the draws in which the count can meet the bar; hollow: fewer than nine of ten."
+    ),
+    "frontier": (
+        "Frontier of serving cost and loss on the training budget. Above: the lowest loss of any size that serves no dearer; coloured: each expert count's median; "
+        "dotted, with its band: the best of all counts, median and 90% of the draws. Below: the share of draws in which each count has the lowest; "
+        "white, nothing is served so cheaply."
+    ),
+    "calibration": (
+        "Calibration of a backtest: the share of the held-out larger runs that lay in a forecast's central interval, by the interval's nominal level. "
+        "Below the diagonal a forecaster is too sure. Grey: 90% of what a perfect forecaster of as many independent runs would show; runs that miss together stray "
+        "farther. The law alone is the one that PSIS-LOO picks; Huber + bootstrap is today's practice with it."
+    ),
+    "law_weights": (
+        "Weights of averaged laws by scale: what forward validation among the runs up to a training compute says. Point: weight; line: its 90% band, by a jackknife "
+        "over cuts. It knows of no run beyond."
+    ),
+    "prior_predictive": (
+        "What each law says before it has seen a run, around a typical one. Line: prior median; band: 90% of the prior; dotted: median by tokens."
+    ),
+}
+"""By name."""
+
+_DEMO = "From the demo: Yun's law fitted to 80 runs simulated from Ludziejewski et al. 2025's law, planned for Yun's fleet."
+_FORECAST = "Laws fitted to parts of the demo's 80 runs, simulated from Ludziejewski et al. 2025's law: that law is the truth here, up to embeddings."
+_TIAN = (
+    "Tian's law fitted to 64 leverages simulated from the paper's published coefficients with 5% noise, as its own are not public: the band is what so many such "
+    "runs would leave open, not the paper's uncertainty, which is not stated."
+)
+_PRIOR = "Priors of this project; no runs."
+
+SECTIONS = {
+    "The plan": {
+        "best_experts": _DEMO,
+        "over_training": _DEMO,
+        "over_training_by_budget": _DEMO,
+        "cost_against_loss": _DEMO,
+        "frontier": _DEMO,
+        "loss_by_experts": _DEMO,
+        "regret_map": _DEMO,
+        "next_run_value": _DEMO,
+        "tornado": _DEMO,
+    },
+    "Yun et al. 2024's figures, with bands": {
+        "loss_by_tokens": _DEMO,
+        "serving_by_size": _DEMO,
+        "trade_offs": _DEMO,
+        "loss_by_cost": _DEMO,
+        "cheapest_by_budget": _DEMO,
+        "lowest_loss_by_budget": _DEMO,
+    },
+    "Tian et al. 2025's surface, with bands": {"leverage_surface": _TIAN},
+    "Forecasts": {"calibration": _FORECAST, "law_weights": _FORECAST},
+    "The fit": {"fit_to_runs": _DEMO, "prior_posterior": _DEMO, "trace": _DEMO, "rank": _DEMO},
+    "The laws": {"prior_predictive": _PRIOR},
+}
+"""Gallery: by section, its figures and where each one's numbers come from."""
+
+
+def gallery_page() -> str:
+    """Markdown page of the gallery: every picture with its caption and its origin."""
+    lines = [
+        "# Figures",
+        "",
+        "Made by `bayesmoe figures`, never by hand. Each is also there as SVG. Nothing here is about real models: all runs are simulated.",
+        "",
+    ]
+    for title, figures in SECTIONS.items():
+        lines += [f"## {title}", ""]
+        for name, origin in figures.items():
+            words = name.replace("_", " ")
+            lines += [f"![{words}]({name}.png)", "", f"**{words}** ([SVG]({name}.svg)). {FIGURES[name]} {origin}", ""]
+    return "\n".join(lines)

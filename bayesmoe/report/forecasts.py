@@ -1,0 +1,60 @@
+"""How forecasts of larger runs from smaller ones have done: of the fit's own average, and of a backtest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from bayesmoe.errors import InputError
+from bayesmoe.inference.members import AVERAGE
+from bayesmoe.report import text
+
+SCHEMA, VERSION = "bayesmoe.backtest", 1
+_LEVEL = "0.9"
+
+
+def own_coverage(fit: xr.DataTree) -> str:
+    """What the fit's own forward validation says, or that there was none."""
+    if AVERAGE not in fit.children:
+        return text.NO_FORECASTS
+    return text.own_coverage(float(fit[AVERAGE].to_dataset().attrs["coverage"]))
+
+
+def read_backtest(path: str | Path) -> list[dict[str, Any]]:
+    """Backtests of a document that ``bayesmoe backtest --json`` printed.
+
+    Raises
+    ------
+    InputError
+        The file is missing, or no such document.
+    """
+    cure = "make it with `bayesmoe backtest ... --json > backtest.json`"
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError("no such file", file=path, cure=cure) from error
+    except (OSError, ValueError) as error:
+        raise InputError("is not JSON", file=path, cure=cure) from error
+    known = isinstance(found, dict) and (found.get("schema"), found.get("schema_version")) == (SCHEMA, VERSION)
+    if not known:
+        raise InputError(f"is not a {SCHEMA} document of version {VERSION}", file=path, cure=cure)
+    return found["backtests"]
+
+
+def forecast_rows(backtests: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """A row for each forecaster of each backtest."""
+    return [
+        {
+            "held_out": f"{each['held_out']} ({len(each['runs'])} runs)",
+            "forecaster": forecaster,
+            "coverage": text.percent(score["coverage"][_LEVEL]),
+            "bias": f"{100 * score['bias_ln']:+.1f}%",
+            "crps": f"{score['crps_nats_per_token']:.4f}",
+        }
+        for each in backtests
+        for forecaster, score in each["forecasts"].items()
+    ]

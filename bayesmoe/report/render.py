@@ -1,0 +1,33 @@
+"""Templates filled in; whatever a user wrote is escaped."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+STYLE = Path(__file__).with_name("style.css")
+"""Look of the pages."""
+
+
+def rendered(template: str, **values: Any) -> str:
+    """HTML of a template in ``report/templates``."""
+    return _environment().get_template(template).render(**values)
+
+
+def rendered_card(decision: dict[str, Any]) -> str:
+    """HTML of one problem's card, from :func:`bayesmoe.report.decision.card`."""
+    made: Any = _environment().get_template("card.html.jinja").module
+    return str(made.card(decision))
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("bayesmoe.report"),
+        autoescape=select_autoescape(["html", "jinja"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
