@@ -1,0 +1,133 @@
+"""The site: every command and TOML in it can be read, and pages made from the code leave nothing out."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from bayesmoe.architecture import read_shape
+from bayesmoe.cli import app
+from bayesmoe.inference.spec import read_fit_spec
+from bayesmoe.laws.catalogue import catalogue
+from bayesmoe.planning.scenario import read_scenario
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+WRITTEN = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "examples" / "README.md"])
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def pages():
+    """The module that makes pages from the code."""
+    sys.path.insert(0, str(DOCS))
+    try:
+        import pages
+
+        yield pages
+    finally:
+        sys.path.remove(str(DOCS))
+
+
+def blocks(path: Path) -> list[tuple[str, str]]:
+    """Language and text of a page's blocks of code."""
+    return BLOCK.findall(path.read_text(encoding="utf-8"))
+
+
+def commands() -> list[tuple[str, str]]:
+    """Every command in a block, with its page."""
+    found = []
+    for path in WRITTEN:
+        for language, text in blocks(path):
+            lines = [line.removeprefix("$ ") for line in text.splitlines() if language != "console" or line.startswith("$ ")]
+            found += [(path.name, line) for line in lines if line.startswith("bayesmoe ") and language in ("", "console")]
+    return found
+
+
+@pytest.mark.parametrize(("page", "line"), commands(), ids=lambda value: value if value.startswith("bayesmoe") else "")
+def test_a_command_of_the_docs_exists_and_takes_its_flags(page: str, line: str) -> None:
+    # Comments, and a file that the output goes into, are the shell's.
+    words = shlex.split(re.sub(r" > [\w./-]+$", "", line), comments=True)[1:]
+    command: Any = typer.main.get_command(app)
+    while hasattr(command, "commands"):
+        assert words, line
+        assert words[0] in command.commands, f"{page}: {line}"
+        command = command.commands[words.pop(0)]
+    with command.make_context(line, [word for word in words if word != "..."]):
+        pass
+
+
+def test_there_are_commands_of_every_kind() -> None:
+    told = {line.split()[1] for _, line in commands()}
+    assert set(typer.main.get_command(app).commands) <= told | {"demo"}
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.name)
+def test_toml_in_the_docs_can_be_read(path: Path) -> None:
+    for language, text in blocks(path):
+        if language == "toml":
+            tomllib.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("page", "reader"),
+    [("fit.md", read_fit_spec), ("plan.md", read_scenario), ("cost.md", read_shape)],
+    ids=["fit", "plan", "cost"],
+)
+def test_toml_of_a_task_is_what_its_command_reads(page: str, reader: Any, tmp_path: Path) -> None:
+    texts = [text for language, text in blocks(DOCS / "how-to" / page) if language == "toml"]
+    assert texts
+    for text in texts:
+        (tmp_path / "one.toml").write_text(text, encoding="utf-8")
+        reader(str(tmp_path / "one.toml"))
+
+
+def test_python_in_the_docs_compiles() -> None:
+    for path in WRITTEN:
+        for language, text in blocks(path):
+            if language == "python":
+                compile(text, str(path), "exec")
+
+
+def test_every_law_and_command_has_its_place(pages) -> None:
+    made = pages.all_pages()
+    laws = [f"laws/{row.name.replace('/', '-')}.md" for row in catalogue()]
+    assert set(laws) <= set(made)
+    assert all("## Columns" in made[place] for place in laws)
+    assert all("```text\n" in made[place] for place in laws if "hyper" not in place), "no equation stands alone"
+    for name, command in typer.main.get_command(app).commands.items():
+        inside = getattr(command, "commands", None)
+        for each in [f"{name} {below}" for below in inside] if inside else [name]:
+            assert f"\n## {each}\n" in made["commands.md"]
+    assert "bayesmoe.planning.plan" in made["api.md"]
+
+
+def test_docstrings_come_out_as_markdown(pages) -> None:
+    text = pages.markdown(_documented)
+    assert "**Parameters**\n\n- `x : float`: In `nats`; see `risk`." in text
+    assert "``" not in text
+    assert ":func:" not in text
+
+
+def _documented(x: float) -> None:
+    """One line, ``code``.
+
+    Parameters
+    ----------
+    x : float
+        In ``nats``; see :func:`~bayesmoe.planning.risk.risk`.
+    """
+
+
+def test_no_page_needs_another_machine() -> None:
+    configuration = (ROOT / "mkdocs.yml").read_text()
+    assert "font: false" in configuration
+    assert "analytics" not in configuration
+    assert not re.search(r"https?://", configuration)
