@@ -78,12 +78,17 @@ def _changes(part: xr.Dataset, usd_per_nat: float) -> tuple[list[tuple[int, int,
 def _crossings(before: np.ndarray, per_token: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Demand of each draw from which on the other count's best option is the better, shape (S,)."""
     demand = np.geomspace(LEAST, MOST, _COARSE)
-    gap = np.stack([_least(before, per_token, other, tokens) - _least(before, per_token, one, tokens) for tokens in demand])
+    with np.errstate(invalid="ignore"):
+        # Where neither can be had there is no gap, and no crossing.
+        gap = np.stack(
+            [_least(before, per_token, other, tokens) - _least(before, per_token, one, tokens) for tokens in demand]
+        )
     worse = gap > 0
     last = np.where(worse.any(axis=0), len(demand) - 1 - worse[::-1].argmax(axis=0), -1)
     here = np.clip(last, 0, len(demand) - 2)
     draws = np.arange(gap.shape[1])
-    share = gap[here, draws] / (gap[here, draws] - gap[here + 1, draws])
+    with np.errstate(invalid="ignore"):
+        share = gap[here, draws] / (gap[here, draws] - gap[here + 1, draws])
     between = np.exp(np.log(demand[here]) + np.clip(share, 0.0, 1.0) * np.log(demand[1] / demand[0]))
     return np.where(last < 0, 0.0, np.where(last == len(demand) - 1, np.inf, between))
 

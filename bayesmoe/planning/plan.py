@@ -87,7 +87,8 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str, sketch: int | No
             **_options(solver, standing, solutions, fixed),
             "input_value": (
                 ("input", "sample"),
-                np.array(list(known.values()), dtype=np.float32).reshape(len(known), sum(samples)),
+                # In double precision: a law's coefficient may be larger than any single number.
+                np.array(list(known.values())).reshape(len(known), sum(samples)),
             ),
         }
     )

@@ -15,6 +15,7 @@ EVSI_NOTE = (
     "low than too high. It counts on the runs' law, noise and misfit as fitted, and not on surprises."
 )
 NO_RUN = "No run is worth what it costs: sign, or find out something else (the plan says what is worth knowing)."
+_BY_MONEY = "By money alone, training and serving and a loss at its worth"
 _SHOWN = 5
 
 
@@ -31,7 +32,7 @@ def worth_knowing(problem: str, evpi_usd: float, worth: xr.Dataset) -> str:
 
 
 def turns(problem: str, changes: xr.Dataset) -> str:
-    """At which demand another count becomes the one to sign; nothing where money is not known."""
+    """At which demand another count costs least, of those that are sure enough; nothing where money is not known."""
     if not changes:
         return ""
     part = changes.sel(problem=problem)
@@ -41,12 +42,12 @@ def turns(problem: str, changes: xr.Dataset) -> str:
     if not least:
         return ""
     if not steps:
-        return f"However much is served, {experts(least)} stays the count to sign, with a loss at its worth."
+        return f"{_BY_MONEY}, {experts(least)} costs least however much is served."
     said = [
         f"{experts(int(one['to_num_experts']))} from {short(float(one['break_even_tokens']))} tokens ({_range(one['break_even_tokens_band'])})"
         for one in steps
     ]
-    return f"By tokens served in all, with a loss at its worth: {experts(least)} at first, then {', then '.join(said)}."
+    return f"{_BY_MONEY}, by tokens served in all: {experts(least)} at first, then {', then '.join(said)}."
 
 
 def _range(band: xr.DataArray) -> str:

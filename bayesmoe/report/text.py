@@ -168,6 +168,12 @@ def findings(checks: Iterable[Any]) -> list[str]:
     return [f"{one.name} ({one.where}): {one.recommendation}" for one in open_]
 
 
+def gate_lines(verdict: str, method: str, checks: Iterable[Any]) -> str:
+    """The gate on a terminal: its verdict, and what to do about each check that is not passed."""
+    head = f"gate {verdict}. {gate(verdict, method)} {approximate(method)}".rstrip()
+    return "\n  ".join([head, *findings(checks)])
+
+
 def own_coverage(share: float) -> str:
     """How the average's own forecasts of held-out larger runs did."""
     if math.isnan(share):

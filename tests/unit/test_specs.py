@@ -163,7 +163,8 @@ def test_what_is_wrong_inside_a_spread_is_named(read, text, says):
 
 def test_a_file_that_is_not_toml_is_said_with_the_line(read):
     assert (
-        read("[oven]\ndegrees =\n") == ": is not TOML (Invalid value (at line 2, column 10)); see the examples in models/."
+        read("[oven]\ndegrees =\n")
+        == ": is not TOML (Invalid value (at line 2, column 10)); put text in quotes, and see the examples in models/."
     )
 
 
@@ -175,13 +176,25 @@ def test_a_missing_file(tmp_path):
 
 def test_a_file_that_is_not_text(tmp_path):
     (tmp_path / "recipe.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match=r"recipe\.toml: cannot be read \('utf-8' codec"):
+    with pytest.raises(InputError, match=r"recipe\.toml: is not TOML: not text in UTF-8 \(byte 1\)"):
         read_toml(tmp_path / "recipe.toml", Recipe)
 
 
 def test_a_folder_is_not_a_file(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder, not a TOML file"):
         read_toml(tmp_path, Recipe)
+
+
+def test_a_file_of_another_kind_is_told_by_its_keys(tmp_path):
+    (tmp_path / "recipe.toml").write_text("[stable]\nhorses = 2\n")
+    with pytest.raises(InputError) as caught:
+        read_toml(tmp_path / "recipe.toml", Recipe, others={"stable": ("is a farm, not a recipe", "feed it")})
+    assert str(caught.value) == f"{tmp_path / 'recipe.toml'}: is a farm, not a recipe; feed it."
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
+    (tmp_path / "recipe.toml").write_bytes("\ufefftitle = 'x'\r\n[oven]\r\ndegrees = 220\r\n".encode())
+    assert read_toml(tmp_path / "recipe.toml", Recipe).title == "x"
 
 
 def test_a_mapping_without_a_file_names_the_key_only():

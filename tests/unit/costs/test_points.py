@@ -165,6 +165,9 @@ def test_what_is_no_table_is_one_sentence(path, content):
 
 
 def test_no_file_and_a_folder(tmp_path):
-    for name in (tmp_path, tmp_path / "none.csv"):
-        with pytest.raises(InputError, match=r"cannot be read; give a CSV of measured serving points\.$"):
+    for name, says in (
+        (tmp_path, "is a folder; name a file"),
+        (tmp_path / "none.csv", "no such file; give a CSV of measured"),
+    ):
+        with pytest.raises(InputError, match=says):
             read_points(name)

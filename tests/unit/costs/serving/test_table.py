@@ -123,7 +123,7 @@ def test_repeated_points_are_averaged(written):
 
 
 def test_a_missing_table_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"gone\.csv: cannot be read"):
+    with pytest.raises(InputError, match=r"gone\.csv: no such file; give a CSV of measured latencies"):
         read_latency_table(tmp_path / "gone.csv")
 
 

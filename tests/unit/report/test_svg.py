@@ -1,0 +1,59 @@
+"""SVG: the same bytes each time, ids of its own, and a title for every point that is drawn."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from bayesmoe.plots.style import hover
+from bayesmoe.report.svg import svg
+
+HOSTILE = '<script>"&'
+
+
+@pytest.fixture
+def drawn():
+    """A line with a point that is not known, a scatter and bars, each told."""
+    figure, axes = plt.subplots()
+    (line,) = axes.plot([1.0, 2.0, 3.0], [1.0, np.nan, 2.0], "o", linestyle="none")
+    hover(line, ["first", "unknown", HOSTILE])
+    hover(axes.scatter([1.0, 2.0], [3.0, 4.0]), ["left", "right"])
+    for bar, said in zip(axes.bar([1, 2], [0.5, 0.7]), ("low", "high"), strict=True):
+        hover(bar, [said])
+    yield figure
+    plt.close(figure)
+
+
+def test_every_point_that_is_drawn_is_told(drawn):
+    root = ElementTree.fromstring(svg(drawn, "one", "A caption"))
+    titles = [node.text for node in root.iter("{http://www.w3.org/2000/svg}title")]
+    assert titles == ["low", "high", "left", "right", "first", HOSTILE] or sorted(titles) == sorted(
+        ["first", HOSTILE, "left", "right", "low", "high"]
+    )
+    assert (root.get("role"), root.get("aria-label")) == ("img", "A caption")
+
+
+def test_it_is_the_same_each_time_and_another_under_another_name(drawn):
+    assert svg(drawn, "one", "A") == svg(drawn, "one", "A")
+    ids = [set(re.findall(r' id="([^"]+)"', svg(drawn, name, "A"))) for name in ("one", "two")]
+    assert not ids[0] & ids[1]
+
+
+def test_what_refers_finds_its_target(drawn):
+    text = svg(drawn, "one", "A")
+    ids = set(re.findall(r' id="([^"]+)"', text))
+    meant = set(re.findall(r'href="#([^"]+)"', text)) | set(re.findall(r"url\(#([^)]+)\)", text))
+    assert meant
+    assert meant <= ids
+
+
+def test_nothing_known_is_nothing_told():
+    figure, axes = plt.subplots()
+    (line,) = axes.plot([np.nan], [np.nan], "o")
+    hover(line, ["unknown"])
+    assert "<title>" not in svg(figure, "one", "A")
+    plt.close(figure)
