@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_ACTED_ON = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class InputError(Exception):
@@ -44,7 +49,23 @@ class InputError(Exception):
             text += f", found {value!r}"
         if cure is not None:
             text += f"; {cure}"
-        super().__init__(text if text.endswith((".", "?")) else text + ".")
+        super().__init__(printable(text if text.endswith((".", "?")) else text + "."))
+
+
+def printable(text: str) -> str:
+    """Text in one line, with what a terminal would act on (colours, line ends, the direction of writing) written as an escape."""
+    return _ACTED_ON.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+@contextmanager
+def naming(file: str | Path, *sections: str) -> Iterator[None]:
+    """Name ``file`` in complaints about its sections that were found after it was read, and so do not know it."""
+    try:
+        yield
+    except InputError as error:
+        if error.file is not None or (error.column or "").partition(".")[0] not in sections:
+            raise
+        raise InputError(error.rule, file=file, column=error.column, value=error.value, cure=error.cure) from error
 
 
 def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:

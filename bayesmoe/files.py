@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import bayesmoe
 from bayesmoe.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,14 +54,85 @@ def written_whole(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def require_writable(path: str | Path) -> None:
-    """Raise :class:`InputError` now if ``path`` cannot be written, rather than after hours of work."""
+def require_file(path: str | Path, cure: str = "check the path") -> Path:
+    """The path of a file that is there, or :class:`InputError`."""
     path = Path(path)
     if path.is_dir():
         raise InputError("is a folder", file=path, cure="name a file")
+    if not path.is_file():
+        raise InputError("no such file", file=path, cure=cure)
+    return path
+
+
+def require_writable(path: str | Path, suffix: str | None = None, *, reads: Iterable[str | Path | None] = ()) -> None:
+    """Raise :class:`InputError` now if ``path`` cannot be written, rather than after hours of work.
+
+    Parameters
+    ----------
+    path : path
+        Where the output goes.
+    suffix : str, optional
+        What its name must end in.
+    reads : iterable of path or None
+        Files that are read, which the output must not replace.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError("is a folder", file=path, cure="name a file")
+    if suffix is not None and path.suffix != suffix:
+        raise InputError(f"must end in {suffix}", column="--out", value=str(path))
+    if any(one is not None and path.resolve() == Path(one).resolve() for one in reads):
+        raise InputError("is a file that is read", file=path, column="--out", cure="name another file")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if not os.access(folder, os.W_OK):
-        raise InputError("could not be written (no permission)", file=path, cure="name another --out")
+    try:
+        # Whether a folder takes files is not told by its permissions alone: some file systems take none.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"could not be written ({error.strerror or 'no permission'})", file=path, cure="name another --out"
+        ) from error
+
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, EOFError)
+"""What reading a file that is no netCDF, or a damaged one, may raise."""
+
+
+def require_format(attrs: Mapping[Any, Any], reads: int, path: str | Path, *, again: str) -> None:
+    """Raise :class:`InputError` where a file has another layout than the one that this version reads.
+
+    Parameters
+    ----------
+    attrs : mapping
+        Attributes of the file: ``format`` and ``bayesmoe_version``.
+    reads : int
+        The layout that this version reads.
+    path : path
+        The file.
+    again : str
+        How to make the file with this version: "refit".
+    """
+    try:
+        found = int(attrs["format"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            "does not say in which layout it was written", file=path, cure=f"{again} with this version"
+        ) from error
+    if found == reads:
+        return
+    version, newer = attrs.get("bayesmoe_version"), found > reads
+    if version is None:
+        by, install = "another version of bayesmoe", "install a newer bayesmoe" if newer else None
+    elif version == bayesmoe.__version__:
+        # A version changes its layout until it is released.
+        by, install = f"another state of bayesmoe {version}", "install a newer state of it" if newer else None
+    else:
+        by, install = f"bayesmoe {version}", f"install bayesmoe {'>=' if newer else '=='} {version}"
+    raise InputError(
+        f"was written by {by}, in {'a newer' if newer else 'an older'} layout ({found}) than this version reads ({reads})",
+        file=path,
+        cure=", or ".join(cure for cure in (None if newer else again, install) if cure is not None),
+    )
 
 
 def write_netcdf(path: str | Path, content: xr.Dataset | xr.DataTree) -> None:

@@ -142,7 +142,8 @@ def not_fits(tmp_path) -> Path:
 @pytest.mark.parametrize("command", ["plan", "report"])
 def test_a_fit_that_is_none(refused, not_fits, command, name, says):
     more = [SCENARIO] if command == "plan" else []
-    assert refused(command, not_fits / name, *more) == f"{not_fits / name}: {says}"
+    out = "plan.nc" if command == "plan" else "page.html"
+    assert refused(command, not_fits / name, *more, out=out) == f"{not_fits / name}: {says}"
 
 
 @pytest.mark.parametrize("name", ["none.nc", "text.nc", "damaged.nc", "other.nc"])

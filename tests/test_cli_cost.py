@@ -146,4 +146,5 @@ def test_bad_points_write_nothing(refused, tmp_path, change, says):
 
 
 def test_missing_points_write_nothing(refused, tmp_path):
-    assert "cannot be read" in refused("calibrate-serving", tmp_path / "none.csv")
+    says = f"{tmp_path / 'none.csv'}: no such file; give a CSV of measured points."
+    assert refused("calibrate-serving", tmp_path / "none.csv") == says

@@ -38,6 +38,12 @@ def public_shape(name: str) -> Shape:
     return models[name].shape
 
 
+_OTHERS = {
+    "training": ("is a scenario, not an architecture", "give it after the architecture; see models/architectures/"),
+    "data": ("is a model spec, not an architecture", "see models/architectures/"),
+}
+
+
 def read_shape(source: str | Path, *, folder: Path = Path()) -> Shape:
     """A shape from a TOML file (relative to ``folder``), or of a public model by name.
 
@@ -47,5 +53,5 @@ def read_shape(source: str | Path, *, folder: Path = Path()) -> Shape:
         There is no such model, the file is missing, or a key or value in it breaks a rule.
     """
     if str(source).endswith(".toml"):
-        return read_toml(folder / source, Shape)
+        return read_toml(folder / source, Shape, others=_OTHERS)
     return public_shape(str(source))

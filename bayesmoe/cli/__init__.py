@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any, NoReturn
 
 import typer
 
@@ -15,6 +16,7 @@ from bayesmoe.cli import (
     cost,
     datasets,
     demo,
+    explore,
     figures,
     fit,
     laws,
@@ -50,6 +52,7 @@ app.command()(plan.plan)
 app.command("next-run")(next_run.next_run)
 app.command()(sensitivity.sensitivity)
 app.command()(report.report)
+app.command()(explore.explore)
 app.command()(figures.figures)
 
 
@@ -57,14 +60,36 @@ INTERRUPTED = 130
 """Exit code that typer gives an interrupt."""
 
 
+# Some versions of typer carry a click of their own, so that the class is found through typer.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
+
 def main() -> None:
     """Run a command; bad input ends with one sentence and exit code 2, an interrupt with 130."""
     try:
-        app()
+        code = app(prog_name="bayesmoe", standalone_mode=False)
     except InputError as error:
-        print(f"bayesmoe: {error}", file=sys.stderr)
-        sys.exit(2)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:
-            print("bayesmoe: stopped; nothing was written.", file=sys.stderr)
-        raise
+        _end(str(error))
+    except _UsageError as error:
+        if error.ctx is not None and type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(error.ctx.get_help())
+            sys.exit(2)
+        _end(str(_as_input_error(error)))
+    except typer.Abort:
+        _end("stopped; nothing was written.", INTERRUPTED)
+    else:
+        if code == INTERRUPTED:
+            _end("stopped; nothing was written.", INTERRUPTED)
+        sys.exit(code or 0)
+
+
+def _end(said: str, code: int = 2) -> NoReturn:
+    print(f"bayesmoe: {said}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _as_input_error(error: Any) -> InputError:
+    """A slip on the command line in the words of every other complaint."""
+    said = error.format_message().replace("Input should", "should").replace(". Did you", ", did you").rstrip(".")
+    command = error.ctx.command_path if error.ctx is not None else "bayesmoe"
+    return InputError(f"{said[:1].lower()}{said[1:]}", cure=None if said.endswith("?") else f"see `{command} --help`")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bayesmoe.cli.say import say
+
 
 def backtest(
     target: Annotated[Path, typer.Argument(metavar="SPEC.toml|RUNS.csv", help="A model spec, or a CSV or Parquet of runs.")],
@@ -55,11 +57,11 @@ def backtest(
 
     table = load_table(spec.data, spec.groups)
     masks = {hold_out: held_out(table, hold_out)} if hold_out is not None else forward_masks(spec, table.frame, forward or 1)
-    found = {name: run(spec, table, mask, report=lambda line: typer.echo(line, err=True)) for name, mask in masks.items()}
+    found = {name: run(spec, table, mask, report=lambda line: say(line, err=True)) for name, mask in masks.items()}
     if json_:
-        typer.echo(json.dumps(document(found), indent=2))
+        say(json.dumps(document(found), indent=2))
         return
     for name, each in found.items():
-        typer.echo(f"held out: {name}")
+        say(f"held out: {name}")
         for line in lines(each):
-            typer.echo(f"  {line}")
+            say(f"  {line}")

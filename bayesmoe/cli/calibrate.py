@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bayesmoe.cli.say import say
+
 _BLOCK = 5
 
 
@@ -50,7 +52,7 @@ def calibrate(
         columns=[],
         sampler={"seed": seed},
     )
-    require_writable(out)
+    require_writable(out, ".nc", reads=(target, spec.data.file))
     configure()
     import xarray as xr
 
@@ -71,16 +73,16 @@ def calibrate(
         kept=kept,
         scheduler=scheduler,
         workers=workers,
-        report=lambda line: typer.echo(line, err=True),
+        report=lambda line: say(line, err=True),
     )
     ranks = xr.concat([xr.Dataset.from_dict(block) for block in found], "simulation").sortby("simulation")
     test = average_calibration(ranks) if averaged else calibration(ranks)
     write_netcdf(out, ranks.merge(test))
     kept.unlink()
     joint = float(test["joint_p_value"])
-    typer.echo(f"{out}: {simulations} simulations")
+    say(f"{out}: {simulations} simulations")
     for line in _of_average(ranks, test) if averaged else _of_law(ranks, test):
-        typer.echo(line)
+        say(line)
     if joint < ERROR_RATE:
         raise typer.Exit(1)
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from bayesmoe.cli.say import say
+
 
 def calibrate_serving(
     points: Annotated[Path, typer.Argument(metavar="POINTS.csv", help="Measured TPOT, and TTFT where known.")],
@@ -19,7 +21,7 @@ def calibrate_serving(
     from bayesmoe.costs.points import read_points
     from bayesmoe.files import require_writable
 
-    require_writable(out)
+    require_writable(out, ".nc", reads=(points,))
     measured = read_points(points)
     from bayesmoe.cli.settings import configure
 
@@ -31,11 +33,11 @@ def calibrate_serving(
 
     found = calibrate(measured, draws=draws, warmup=draws, seed=seed, progress=sys.stderr.isatty())
     if not settled(found):
-        typer.echo(
+        say(
             f"FAIL: the chains do not agree (worst R-hat {found.attrs['rhat']:.3f}, {found.attrs['divergences']} divergences), nothing was "
             f"written; try --draws {4 * draws}.",
             err=True,
         )
         raise typer.Exit(1)
     save_calibration(out, found)
-    typer.echo(calibration(found, out))
+    say(calibration(found, out))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bayesmoe.cli.say import say
+
 
 def check(
     fit: Annotated[Path, typer.Argument(metavar="FIT.nc")],
@@ -19,15 +21,16 @@ def check(
 
     configure()
     from bayesmoe.criticism.checks import check as check_fit
+    from bayesmoe.errors import printable
     from bayesmoe.inference.store import load_fit
 
     gate = check_fit(load_fit(fit))
     if json_:
-        typer.echo(json.dumps(gate.as_document(), indent=2))
+        say(json.dumps(gate.as_document(), indent=2))
     else:
         for found in gate.checks:
             cure = f"; {found.recommendation}" if found.recommendation else ""
-            typer.echo(f"{found.verdict:<6} {found.name:<12} {found.value:>10.4g} at {found.where} ({found.rule}){cure}")
-        typer.echo(f"gate: {gate.verdict}" + (f", approximate ({gate.method})" if gate.method != "mcmc" else ""))
+            say(f"{found.verdict:<6} {found.name:<12} {found.value:>10.4g} at {printable(found.where)} ({found.rule}){cure}")
+        say(f"gate: {gate.verdict}" + (f", approximate ({gate.method})" if gate.method != "mcmc" else ""))
     if gate.verdict == "FAIL":
         raise typer.Exit(1)

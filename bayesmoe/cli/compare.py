@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bayesmoe.cli.say import say
+
 
 def compare(
     fits: Annotated[
@@ -44,15 +46,13 @@ def compare(
             }
             for fit, row in zip(table.index, table.to_dict("records"), strict=True)
         ]
-        typer.echo(json.dumps({"schema": "bayesmoe.compare", "schema_version": 1, "fits": rows}, indent=2))
+        say(json.dumps({"schema": "bayesmoe.compare", "schema_version": 1, "fits": rows}, indent=2))
         return
     width = max(len("fit"), *(len(fit) for fit in table.index))
-    typer.echo(
-        f"{'fit':{width}}  {'law':<24} {'elpd':>10} {'se':>7} {'below best':>11} {'se':>7} {'weight':>7}  k > {HIGH_K}"
-    )
+    say(f"{'fit':{width}}  {'law':<24} {'elpd':>10} {'se':>7} {'below best':>11} {'se':>7} {'weight':>7}  k > {HIGH_K}")
     for fit, row in zip(table.index, table.to_dict("records"), strict=True):
-        typer.echo(
+        say(
             f"{fit:{width}}  {row['law']:<24} {row['elpd']:>10.1f} {row['se']:>7.1f} {row['elpd_diff']:>11.1f} {row['dse']:>7.1f} "
             f"{row['weight']:>7.2f}  {row['doubtful']}"
         )
-    typer.echo("LOO fills gaps between runs; which law forecasts larger ones is asked by `bayesmoe backtest`.")
+    say("LOO fills gaps between runs; which law forecasts larger ones is asked by `bayesmoe backtest`.")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bayesmoe.cli.say import say
+
 
 def cost(
     architecture: Annotated[str, typer.Argument(metavar="ARCH.toml", help="A shape in TOML, or a public model by name.")],
@@ -34,4 +36,4 @@ def cost(
     from bayesmoe.report.cost_text import costs
 
     found = bands(cost_of(shapes, asked.training, asked.serving, draws=draws, seed=asked.seed))
-    typer.echo(json.dumps(document(found), indent=2, allow_nan=False) if json_ else costs(found))
+    say(json.dumps(document(found), indent=2, allow_nan=False) if json_ else costs(found))

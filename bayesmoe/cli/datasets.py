@@ -36,15 +36,17 @@ def fetch(
 ) -> None:
     """Download a data set into the user's cache and verify its checksum."""
     from bayesmoe.errors import InputError
-    from bayesmoe.files import written_whole
+    from bayesmoe.files import require_writable, written_whole
     from bayesmoe.runs import fetch as fetch_files
     from bayesmoe.runs import load_source
 
-    for path in fetch_files(name):
-        typer.echo(str(path))
     if out is not None:
         if out.suffix not in (".csv", ".parquet"):
             raise InputError("must end in .csv or .parquet", column="--out", value=str(out))
+        require_writable(out)
+    for path in fetch_files(name):
+        typer.echo(str(path))
+    if out is not None:
         frame = load_source(name).frame
         with written_whole(out) as temporary:
             frame.to_csv(temporary, index=False) if out.suffix == ".csv" else frame.to_parquet(temporary, index=False)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bayesmoe.cli.say import say
+
 
 def explore(
     fit: Annotated[Path, typer.Argument(metavar="FIT.nc")],
@@ -39,4 +41,4 @@ def explore(
 
     posterior = load_fit(fit)
     gate = gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
-    serve(posterior, asked, gate, port=port, show=browser, ready=lambda address: typer.echo(f"{address} (Ctrl-C ends)"))
+    serve(posterior, asked, gate, port=port, show=browser, ready=lambda address: say(f"{address} (Ctrl-C ends)"))

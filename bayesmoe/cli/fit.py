@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from bayesmoe.cli.say import say
+
 
 def fit(
     target: Annotated[Path, typer.Argument(metavar="SPEC.toml|RUNS.csv", help="A model spec, or a CSV or Parquet of runs.")],
@@ -47,6 +49,7 @@ def fit(
     """Fit a scaling law, or an average of several, to a table of runs by MCMC."""
     from bayesmoe.cli.progress import sampling_progress
     from bayesmoe.cli.settings import configure
+    from bayesmoe.errors import naming, printable
     from bayesmoe.files import require_writable
     from bayesmoe.inference.spec import spec_from
 
@@ -70,17 +73,19 @@ def fit(
             "pointwise": pointwise,
         },
     )
-    require_writable(out)
+    require_writable(out, ".nc", reads=(target, spec.data.file))
     configure()
     from bayesmoe.criticism.checks import check
     from bayesmoe.inference.fit import fit as fit_spec
     from bayesmoe.inference.store import save_fit
 
-    with sampling_progress() as show:
+    by_flag = {"source": None, "law": law or size, "groups": group or dense_group, "noise": noise}
+    in_file = [key for key, flag in by_flag.items() if not flag] if target.suffix == ".toml" else []
+    with naming(target, *in_file), sampling_progress() as show:
         if spec.average is not None:
             from bayesmoe.criticism.averaged import fit_average
 
-            tree = fit_average(spec, report=show, say=lambda line: typer.echo(line, err=True))
+            tree = fit_average(spec, report=show, say=lambda line: say(line, err=True))
         else:
             tree = fit_spec(spec, report=show)
     save_fit(tree, out)
@@ -90,10 +95,10 @@ def fit(
     verdict = gate.verdict if gate else "not checked (one chain)"
     if tree.attrs["interrupted"]:
         kept = tree["posterior"].sizes["draw"]
-        typer.echo(f"interrupted: kept the {kept} of {spec.sampler.draws} draws that every chain has made", err=True)
-    typer.echo(f"{out}: law {tree.attrs['law']}, {runs} runs{how}, gate {verdict}")
+        say(f"interrupted: kept the {kept} of {spec.sampler.draws} draws that every chain has made", err=True)
+    say(f"{out}: law {tree.attrs['law']}, {runs} runs{how}, gate {verdict}")
     for number, attempt in enumerate(json.loads(tree.attrs["attempts"])[:-1], start=1):
-        typer.echo(f"  attempt {number} was not good enough ({attempt['problem']}) and was made again")
+        say(f"  attempt {number} was not good enough ({attempt['problem']}) and was made again")
     for found in gate.checks if gate else ():
         if found.verdict != "PASS":
-            typer.echo(f"  {found.name} {found.verdict}: {found.value:.4g} at {found.where}; {found.recommendation}")
+            say(f"  {found.name} {found.verdict}: {found.value:.4g} at {printable(found.where)}; {found.recommendation}")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from bayesmoe.cli.say import say
+
 app = typer.Typer(help="Scaling laws: list, show.", no_args_is_help=True)
 
 
@@ -15,7 +17,7 @@ def list_() -> None:
     from bayesmoe.laws.catalogue import catalogue
     from bayesmoe.laws.catalogue_text import catalogue_text
 
-    typer.echo(catalogue_text(catalogue()))
+    say(catalogue_text(catalogue()))
 
 
 @app.command()
@@ -36,4 +38,4 @@ def show(
     from bayesmoe.laws.catalogue_text import document_text
 
     found = document(name, at or ())
-    typer.echo(json.dumps(found, indent=2, allow_nan=False) if json_ else document_text(found))
+    say(json.dumps(found, indent=2, allow_nan=False) if json_ else document_text(found))

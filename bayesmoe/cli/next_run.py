@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bayesmoe.cli.say import say
+
 
 def next_run(
     fit: Annotated[Path, typer.Argument(metavar="FIT.nc")],
@@ -27,7 +29,8 @@ def next_run(
     """Rank runs to train next by how much regret they save, in USD, less what they cost."""
     import json
 
-    from bayesmoe.planning.scenario import in_group, read_scenario
+    from bayesmoe.errors import naming
+    from bayesmoe.planning.scenario import SECTIONS, in_group, read_scenario
 
     asked = in_group(read_scenario(scenario), group)
     from bayesmoe.cli.settings import configure
@@ -42,11 +45,11 @@ def next_run(
 
     posterior = load_fit(fit)
     gate = gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
-    found = next_runs(
-        posterior, plan(posterior, asked, verdict=gate.verdict), problem=problem, max_flop=max_flop, batch=batch
-    )
+    with naming(scenario, *SECTIONS):
+        planned = plan(posterior, asked, verdict=gate.verdict)
+    found = next_runs(posterior, planned, problem=problem, max_flop=max_flop, batch=batch)
     if json_:
-        typer.echo(json.dumps(next_runs_document(found), indent=2, allow_nan=False))
+        say(json.dumps(next_runs_document(found), indent=2, allow_nan=False))
         return
-    typer.echo(f"gate {gate.verdict}. {text.gate(gate.verdict, gate.method)} {text.approximate(gate.method)}".rstrip())
-    typer.echo(advice_text.next_runs(found))
+    say(text.gate_lines(gate.verdict, gate.method, gate.checks))
+    say(advice_text.next_runs(found))

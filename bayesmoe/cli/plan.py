@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bayesmoe.cli.say import say
+
 
 def plan(
     fit: Annotated[Path, typer.Argument(metavar="FIT.nc")],
@@ -23,8 +25,9 @@ def plan(
     """Choose the expert count, size and tokens under every posterior draw."""
     import json
 
-    from bayesmoe.errors import InputError
-    from bayesmoe.planning.scenario import in_group, read_scenario
+    from bayesmoe.errors import InputError, naming
+    from bayesmoe.files import require_writable
+    from bayesmoe.planning.scenario import SECTIONS, in_group, read_scenario
 
     asked = {path.stem: in_group(read_scenario(path), group) for path in scenarios}
     if len(asked) < len(scenarios):
@@ -33,6 +36,9 @@ def plan(
         raise InputError(
             "must be a folder for several scenarios", column="--out", value=str(out), cure="such as --out plans"
         )
+    places = {name: out if len(asked) == 1 else out / f"{name}.nc" for name in asked}
+    for place in places.values():
+        require_writable(place, ".nc", reads=(fit, *scenarios))
     from bayesmoe.cli.settings import configure
 
     configure()
@@ -49,19 +55,21 @@ def plan(
 
     posterior = load_fit(fit)
     gate = gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
-    plans = {name: plan_fit(posterior, one, verdict=gate.verdict) for name, one in asked.items()}
+    plans = {}
+    for (name, one), file in zip(asked.items(), scenarios, strict=True):
+        with naming(file, *SECTIONS):
+            plans[name] = plan_fit(posterior, one, verdict=gate.verdict)
     summaries = {name: risk(found) for name, found in plans.items()}
-    places = {name: out if len(plans) == 1 else out / f"{name}.nc" for name in plans}
     for name, found in plans.items():
         save_plan(found, places[name])
     if json_:
         documents = [as_document(found, summaries[name]) for name, found in plans.items()]
         several = {"schema": "bayesmoe.plans", "schema_version": 1, "plans": documents}
-        typer.echo(json.dumps(documents[0] if len(documents) == 1 else several, indent=2, allow_nan=False))
+        say(json.dumps(documents[0] if len(documents) == 1 else several, indent=2, allow_nan=False))
         return
     for name, summary in summaries.items():
         own = with_extrapolation(gate, times_beyond(posterior, summary))
-        typer.echo(f"gate {own.verdict}. {text.gate(own.verdict, own.method)} {text.approximate(own.method)}".rstrip())
+        say(text.gate_lines(own.verdict, own.method, own.checks))
         worth, changes, settings = evppi(plans[name]), break_even(plans[name]), hyperparameters(plans[name], summary)
         for problem in map(str, summary["problem"].values):
             part = summary.sel(problem=problem)
@@ -72,7 +80,7 @@ def plan(
                 advice_text.turns(problem, changes),
                 advice_text.settings(problem, settings),
             ]
-            typer.echo("\n  ".join(line.strip() for line in said if line))
-        typer.echo(f"plan in {places[name]}; bayesmoe report {fit} {places[name]} --out report.html makes the page")
+            say("\n  ".join(line.strip() for line in said if line))
+        say(f"plan in {places[name]}; bayesmoe report {fit} {places[name]} --out report.html makes the page")
     if len(summaries) > 1:
-        typer.echo(plan_text.compared(summaries))
+        say(plan_text.compared(summaries))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bayesmoe.cli.say import say
+
 
 def predict(
     fit: Annotated[Path, typer.Argument(metavar="FIT.nc")],
@@ -22,6 +24,7 @@ def predict(
     from bayesmoe.cli.settings import configure
 
     configure()
+    from bayesmoe.errors import printable
     from bayesmoe.inference.predict import predict as predict_models
     from bayesmoe.inference.store import load_fit
     from bayesmoe.report.text import band
@@ -29,16 +32,18 @@ def predict(
     from bayesmoe.units import BAND
 
     posterior = load_fit(fit)
-    bands = predict_models(posterior, read_models(models), group=group)["loss"].quantile([BAND[0], 0.5, BAND[1]], "sample")
-    rows = {str(run): [float(value) for value in bands.sel(run=run).values] for run in bands["run"].values}
+    bands = predict_models(posterior, read_models(models), group=group, file=models)["loss"].quantile(
+        [BAND[0], 0.5, BAND[1]], "sample"
+    )
+    rows = {printable(str(run)): [float(value) for value in bands.sel(run=run).values] for run in bands["run"].values}
     if json_:
         found = [
             {"run_id": run, "loss_nats_per_token": {"q05": low, "q50": middle, "q95": high}}
             for run, (low, middle, high) in rows.items()
         ]
         document = {"schema": "bayesmoe.predict", "schema_version": 1, "law": posterior.attrs["law"], "models": found}
-        typer.echo(json.dumps(document, indent=2))
+        say(json.dumps(document, indent=2))
         return
     width = max(map(len, rows))
     for run, (low, middle, high) in rows.items():
-        typer.echo(f"{run:{width}}  loss {band(low, middle, high)} nats per token")
+        say(f"{run:{width}}  loss {band(low, middle, high)} nats per token")

@@ -27,11 +27,11 @@ def _bars(console: Any) -> Iterator[Callable[[Any], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description:<10}"),
+        TextColumn("{task.description:<10}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console) as bars:
         tasks: dict[str, Any] = {}
@@ -51,7 +51,11 @@ def _plain(console: Any) -> Callable[[Any], None]:
         quarter = progress.done * _LINES_PER_STAGE // progress.total
         if shown.get(progress.stage) != quarter:
             shown[progress.stage] = quarter
-            console.print(f"{progress.stage} {progress.done}/{progress.total} {_note(progress)}".rstrip(), highlight=False)
+            console.print(
+                f"{progress.stage} {progress.done}/{progress.total} {_note(progress)}".rstrip(),
+                highlight=False,
+                markup=False,
+            )
 
     return show
 

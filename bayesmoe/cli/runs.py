@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bayesmoe.cli.say import say
+
 if TYPE_CHECKING:
     from bayesmoe.runs.inspect import Inspection
 
@@ -59,13 +61,13 @@ def check(
     if spec is not None and started is not None:
         write_text(spec, started)
     if json_:
-        typer.echo(json.dumps(document(found), indent=2, allow_nan=False))
+        say(json.dumps(document(found), indent=2, allow_nan=False))
     else:
-        typer.echo(inspection_text(found))
+        say(inspection_text(found))
         if clean is not None:
-            typer.echo("\n".join([*left_out_text(found), f"{len(found.table)} runs in {clean}"]))
+            say("\n".join([*left_out_text(found), f"{len(found.table)} runs in {clean}"]))
         if spec is not None:
-            typer.echo(f"fit it with: bayesmoe fit {spec} --out fit.nc")
+            say(f"fit it with: bayesmoe fit {spec} --out fit.nc")
     if found.is_wrong and clean is None:
         raise typer.Exit(1)
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bayesmoe.cli.say import say
+
 
 def sensitivity(
     fit: Annotated[Path, typer.Argument(metavar="FIT.nc")],
@@ -20,7 +22,8 @@ def sensitivity(
     """Plan anew with each number of the scenario at either end of its band: a tornado of cost and of expert count."""
     import json
 
-    from bayesmoe.planning.scenario import in_group, read_scenario
+    from bayesmoe.errors import naming
+    from bayesmoe.planning.scenario import SECTIONS, in_group, read_scenario
 
     asked = in_group(read_scenario(scenario), group)
     from bayesmoe.cli.settings import configure
@@ -34,5 +37,6 @@ def sensitivity(
 
     posterior = load_fit(fit)
     gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
-    found = turned(posterior, asked, report=lambda name: typer.echo(f"turning {name}", err=True))
-    typer.echo(json.dumps(sensitivity_document(found), indent=2, allow_nan=False) if json_ else advice_text.tornado(found))
+    with naming(scenario, *SECTIONS):
+        found = turned(posterior, asked, report=lambda name: say(f"turning {name}", err=True))
+    say(json.dumps(sensitivity_document(found), indent=2, allow_nan=False) if json_ else advice_text.tornado(found))

@@ -12,6 +12,7 @@ import pandas as pd
 
 from bayesmoe.architecture import read_shape
 from bayesmoe.costs.hardware import ACCELERATORS, Precision
+from bayesmoe.costs.measurements import numbers_of, read_measurements
 from bayesmoe.costs.serving.roofline import Traffic
 from bayesmoe.costs.serving.served import Served, served_shapes
 from bayesmoe.errors import InputError, nearest
@@ -80,17 +81,8 @@ def read_points(path: str | Path) -> Points:
         The file is unreadable, a column is missing, a number is not positive, or a name is not known.
     """
     path = Path(path)
-    try:
-        raw = path.read_bytes()
-        frame = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError("cannot be read", file=path, cure="give a CSV of measured serving points") from error
-    for column in (*NAMES, *NUMBERS):
-        if column not in frame:
-            raise InputError(
-                "is missing from the points", file=path, column=column, cure=f"they need {', '.join((*NAMES, *NUMBERS))}"
-            )
-    frame["row"] = np.arange(2, len(frame) + 2)
+    frame = read_measurements(path, (*NAMES, *NUMBERS), "points")
+    frame = frame.assign(row=frame.index).reset_index(drop=True)
     if "quality_flags" in frame:
         flags = frame["quality_flags"].astype("string").str.strip()
         frame = frame[flags.isna() | (flags == "")].reset_index(drop=True)
@@ -99,7 +91,7 @@ def read_points(path: str | Path) -> Points:
     for column, otherwise in OPTIONAL.items():
         frame[column] = frame[column].fillna(otherwise) if column in frame else otherwise
     for column in (*NUMBERS, *OPTIONAL):
-        numbers = pd.to_numeric(frame[column], errors="coerce")
+        numbers = numbers_of(frame[column])
         # A time to first token may be missing, but not wrong.
         missing = frame[column].isna() if column == "ttft_ms" else False
         _complain(frame, path, column, ~((numbers > 0) & np.isfinite(numbers)) & ~missing, "must be a positive number")
@@ -127,7 +119,7 @@ def read_points(path: str | Path) -> Points:
                 error.rule, file=path, row=row, column="architecture", value=str(name), cure=error.cure
             ) from error
     models = served_shapes([shapes[name] for name in frame["architecture"]])
-    return Points(frame, models, str(path), hashlib.sha256(raw).hexdigest())
+    return Points(frame, models, str(path), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _known(frame: pd.DataFrame, path: Path, column: str, known: list[str]) -> None:

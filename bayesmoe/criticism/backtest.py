@@ -22,6 +22,7 @@ from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.inference.subsets import Subsets, with_law
 from bayesmoe.runs import RunTable
+from bayesmoe.runs.condition import evaluated
 
 AVERAGE = "average of laws"
 AVERAGE_ALONE = "average without misfit"
@@ -263,8 +264,8 @@ def held_out(table: RunTable, expression: str) -> np.ndarray:
         It is no condition over the table's columns.
     """
     try:
-        found = np.asarray(table.frame.eval(expression))
-    except Exception as error:
+        found = np.asarray(evaluated(table.frame, expression))
+    except (ValueError, SyntaxError) as error:
         raise InputError(
             f"is not a condition over the table's columns ({error})",
             column="--hold-out",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from bayesmoe.errors import InputError
 
@@ -49,7 +51,8 @@ def finished_blocks(
     InputError
         dask.distributed is not installed, the scheduler does not answer, or ``kept`` belongs to other work.
     """
-    stamp = hashlib.sha256(pickle.dumps((work.__module__, work.__qualname__, list(map(list, blocks)), common))).hexdigest()
+    told = _told((work.__module__, work.__qualname__, list(map(list, blocks)), common))
+    stamp = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
     done = _read(kept, stamp)
     todo = [number for number in range(len(blocks)) if number not in done]
     if done:
@@ -66,6 +69,15 @@ def finished_blocks(
                 print(json.dumps({"stamp": stamp, "block": number, "result": done[number]}), file=lines, flush=True)
                 report(f"{len(done)} of {len(blocks)} blocks done")
     return [done[number] for number in range(len(blocks))]
+
+
+def _told(part: Any) -> str:
+    """All that a value says, as text that is the same in every process."""
+    if isinstance(part, pd.DataFrame):
+        return f"{list(part.columns)} {part.to_csv()}"
+    if dataclasses.is_dataclass(part):
+        return f"{type(part).__qualname__}({', '.join(_told(getattr(part, one.name)) for one in dataclasses.fields(part))})"
+    return f"({', '.join(map(_told, part))})" if isinstance(part, tuple | list) else repr(part)
 
 
 def _one(work: Callable[..., dict[str, Any]], block: list[int], common: tuple[Any, ...]) -> dict[str, Any]:

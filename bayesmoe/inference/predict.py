@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +20,13 @@ from bayesmoe.laws import require_columns, require_covariates
 
 
 def predict(
-    fit: xr.DataTree, frame: pd.DataFrame, *, group: str | None = None, draws: int = 4000, seed: int = 0
+    fit: xr.DataTree,
+    frame: pd.DataFrame,
+    *,
+    group: str | None = None,
+    draws: int = 4000,
+    seed: int = 0,
+    file: str | Path | None = None,
 ) -> xr.Dataset:
     """Draws of the losses of models.
 
@@ -36,6 +44,8 @@ def predict(
         How many; of an average, each law has its share.
     seed : int
         Seed.
+    file : path, optional
+        Where the models come from, for the message.
 
     Returns
     -------
@@ -53,7 +63,7 @@ def predict(
     expected, loss = [], []
     for member, count in zip(laws.values(), counts, strict=True):
         law = law_of_fit(member.fit)
-        require_covariates(frame, law)
+        require_covariates(frame, law, file=file)
         parameters = parameters_of_group(member.fit, group, draws=int(count), rng=rng, column="--group")
         run = {name: jnp.asarray(frame[name].to_numpy(float)) for name in law.covariates}
         over_runs = jax.vmap(law.loss, in_axes=(None, 0))

@@ -13,7 +13,7 @@ from bayesmoe.errors import InputError, nearest
 from bayesmoe.inference.members import AVERAGE
 from bayesmoe.inference.noise import Part
 from bayesmoe.laws import Coordinate, Law, law_named
-from bayesmoe.runs import RunTable, as_run_table, load_source, read_runs
+from bayesmoe.runs import RunTable, as_run_table, load_source, read_runs, registered
 from bayesmoe.runs.table import column_map
 from bayesmoe.specs import from_mapping, read_toml, spec
 
@@ -149,9 +149,15 @@ class FitSpec:
         return self
 
 
+_OTHERS = {
+    "training": ("is a scenario, not a model spec", "give it to `bayesmoe plan`, after a fit"),
+    "num_layers": ("is an architecture, not a model spec", "give it to `bayesmoe cost`"),
+}
+
+
 def read_fit_spec(path: str | Path) -> FitSpec:
     """Read a model spec; a relative ``data.file`` is taken from the spec's own folder."""
-    found = read_toml(path, FitSpec)
+    found = read_toml(path, FitSpec, others=_OTHERS)
     file = found.data.file
     if file is not None and not Path(file).is_absolute():
         data = dataclasses.replace(found.data, file=str(Path(path).parent / file))
@@ -187,6 +193,9 @@ def spec_from(
     noise : list of str, optional
         What noise depends on; "none" alone for one noise. None leaves the spec's.
     """
+    if str(target) in registered() and not Path(target).exists():
+        cure = f'put [data] and source = "{target}" into a model spec, as in models/, and fit that'
+        raise InputError("is a registered data set, not a file", file=target, cure=cure)
     if Path(target).suffix == ".toml":
         base = dataclasses.asdict(read_fit_spec(target))
     else:

@@ -14,7 +14,7 @@ import xarray as xr
 
 import bayesmoe
 from bayesmoe.errors import InputError
-from bayesmoe.files import write_netcdf
+from bayesmoe.files import UNREADABLE, require_file, require_format, write_netcdf
 from bayesmoe.inference.attempts import Attempt
 from bayesmoe.inference.log_prior import log_prior
 from bayesmoe.inference.members import AVERAGE, LAWS
@@ -126,25 +126,29 @@ def load_fit(path: str | Path) -> xr.DataTree:
     tree = _load_netcdf(path, "a fit made by `bayesmoe fit`")
     nodes = {AVERAGE, LAWS} if LAWS in tree.children else {"posterior", "sample_stats"}
     missing = (nodes | {"constant_data"}) - set(tree.children)
-    if missing or not {"spec", "format", "law", "pooled"} <= set(tree.attrs):
+    if "scenario" in tree.attrs:
+        raise InputError("is a plan, not a fit", file=path, cure="give the fit that it was made from")
+    if ("posterior" in tree.children and "spec" in tree.attrs) or LAWS in tree.children:
+        # An older layout may lack what this one must have, and is a fit all the same.
+        require_format(tree.attrs, FORMAT, path, again="refit")
+    if missing or not set(tree.attrs) >= _ATTRIBUTES:
         raise InputError("is not a fit of bayesmoe", file=path, cure="make one with `bayesmoe fit`")
-    if (found := int(tree.attrs["format"])) != FORMAT:
-        age, cure = ("a newer", "install bayesmoe >= ") if found > FORMAT else ("an older", "refit, or install bayesmoe == ")
-        raise InputError(
-            f"was written by bayesmoe {tree.attrs['bayesmoe_version']}, in {age} layout than this version reads",
-            file=path,
-            cure=f"{cure}{tree.attrs['bayesmoe_version']}",
-        )
+    try:
+        spec_of(tree)
+    except ValueError as error:
+        raise InputError("holds no model spec that can be read", file=path, cure="refit") from error
     return tree
 
 
+_ATTRIBUTES = {"spec", "law", "pooled", "method", "data_origin", "data_sha256", "data_simulated"}
+
+
 def _load_netcdf(path: str | Path, what: str) -> xr.DataTree:
-    if not Path(path).is_file():
-        raise InputError("no such file", file=path, cure=f"give {what}")
+    require_file(path, cure=f"give {what}")
     try:
         with xr.open_datatree(path, engine="h5netcdf") as opened:
             return opened.load()
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path, cure=f"give {what}") from error
 
 

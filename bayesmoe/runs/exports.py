@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from bayesmoe.errors import InputError
+from bayesmoe.files import require_file
 from bayesmoe.runs.read import read_frame
 from bayesmoe.runs.schema import numbers_of
 
@@ -198,8 +199,7 @@ def _trackio_settings(path: Path) -> pd.DataFrame | None:
 
 
 def _read_json(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise InputError("no such file", file=path, cure="check the path")
+    require_file(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

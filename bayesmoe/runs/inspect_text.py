@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from bayesmoe.errors import printable
 from bayesmoe.runs.best import Best, lowest_of
 from bayesmoe.runs.finding import Finding
 from bayesmoe.runs.inspect import Inspection
@@ -20,7 +21,7 @@ def inspection_text(inspection: Inspection) -> str:
     """What was understood, derived and found, in lines of at most :data:`WIDTH`."""
     wrong = len(inspection.wrong_rows)
     left_out = f", {wrong} cannot stand" if wrong else ""
-    parts = [f"{inspection.origin}: {inspection.rows} runs ({inspection.tool}){left_out}"]
+    parts = [f"{printable(inspection.origin)}: {inspection.rows} runs ({inspection.tool}){left_out}"]
     parts += [_wrapped(note) for note in inspection.notes]
     renamed = [f"{ours} = {yours}" for ours, yours in inspection.names.items() if ours != yours]
     as_they_are = [ours for ours, yours in inspection.names.items() if ours == yours]
@@ -45,7 +46,7 @@ def left_out_text(inspection: Inspection) -> list[str]:
         if finding.severity == "wrong":
             for row in finding.rows:
                 reasons.setdefault(row, f"{finding.column}: {finding.rule}" if finding.column else finding.rule)
-    return [f"left out: row {row}, {inspection.run_ids[row]} ({reasons[row]})" for row in inspection.wrong_rows]
+    return [printable(f"left out: row {row}, {inspection.run_ids[row]} ({reasons[row]})") for row in inspection.wrong_rows]
 
 
 def _finding(finding: Finding, run_ids: dict[int, str]) -> str:

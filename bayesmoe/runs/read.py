@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from bayesmoe.errors import InputError
+from bayesmoe.files import require_file
 
 PARQUET = (".parquet", ".pq")
 SUFFIXES = (".csv", ".csv.gz", *PARQUET)
@@ -24,16 +25,38 @@ def read_frame(path: Path) -> pd.DataFrame:
     InputError
         The file is missing, of another kind, damaged, or a line has more values than the header.
     """
-    if not path.is_file():
-        raise InputError("no such file", file=path, cure="check the path")
+    require_file(path)
     name = path.name.lower()
     if not name.endswith(SUFFIXES):
-        raise InputError("is neither CSV nor Parquet", file=path, cure="export the runs as .csv or .parquet")
+        cure = _other_format(path) or "export the runs as .csv or .parquet"
+        raise InputError("is neither CSV nor Parquet", file=path, cure=cure)
     try:
         return _read_parquet(path) if name.endswith(PARQUET) else _read_csv(path)
     except (OSError, ValueError, EOFError, csv.Error, zlib.error) as error:
         said = str(error).partition("\n")[0]
-        raise InputError(f"cannot be read ({said})", file=path, cure="export the runs again") from error
+        raise InputError(
+            f"cannot be read ({said})", file=path, cure=_other_format(path) or "export the runs again"
+        ) from error
+
+
+_FORMATS = {
+    b"PK\x03\x04": "it is an Excel workbook or a zip: save the sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "it is an Excel workbook: save the sheet as CSV",
+    b"PAR1": "it is Parquet: name it .parquet",
+    b"\x1f\x8b": "it is gzipped: name it .csv.gz",
+    b"\x89HDF": "it is netCDF, such as a fit: give the table of runs",
+    b"\xff\xfe": "it is UTF-16: save it as UTF-8",
+    b"\xfe\xff": "it is UTF-16: save it as UTF-8",
+}
+"""What files of other formats begin with, and the cure."""
+
+
+def _other_format(path: Path) -> str | None:
+    """The cure where a file is of another format than its name says; people rename what should be exported."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    known = b"\x1f\x8b" if path.name.lower().endswith(".gz") else b"PAR1" if path.suffix.lower() in PARQUET else None
+    return next((cure for mark, cure in _FORMATS.items() if start.startswith(mark) and mark != known), None)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

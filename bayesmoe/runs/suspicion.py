@@ -335,7 +335,7 @@ def undecayed(sheet: Sheet) -> list[Finding]:
 
 def repeats(sheet: Sheet) -> list[Finding]:
     """Runs under several names that are equal to the last digit of the loss."""
-    told = [name for name in sheet.names if name not in ("run_id", "name", "state")]
+    told = [name for name in sheet.names if name in sheet.frame and name not in ("run_id", "name", "state")]
     if "loss" not in told:
         return []
     return about(

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayesmoe.architecture import parameters_from_shape
 from bayesmoe.errors import InputError, nearest
+from bayesmoe.runs.condition import evaluated
 from bayesmoe.runs.read import read_frame
 from bayesmoe.runs.schema import COLUMNS, SHAPE, checked
 
@@ -194,10 +195,10 @@ def _selected(frame: pd.DataFrame, select: str | None, origin: str) -> pd.DataFr
     if select is None:
         return frame
     try:
-        holds = frame.eval(select, local_dict={}, global_dict={})
-    except Exception as error:  # pandas raises many kinds here, from SyntaxError to UndefinedVariableError
+        holds = evaluated(frame, select)
+    except (ValueError, SyntaxError) as error:
         raise InputError(
-            f"cannot be evaluated ({str(error).splitlines()[0]})",
+            f"cannot be evaluated ({str(error).partition(chr(10))[0]})",
             file=origin,
             column="select",
             value=select,

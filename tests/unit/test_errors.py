@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bayesmoe.errors import InputError, nearest
+from bayesmoe.errors import InputError, naming, nearest
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,15 @@ def test_the_parts_stay_readable():
 )
 def test_nearest_names_the_closest_word_or_all_of_them_in_order(name, cure):
     assert nearest(name, ("warmup", "draws", "chains")) == cure
+
+
+def test_a_file_is_named_in_complaints_about_its_sections_only():
+    def told(column: str | None, file: str | None = None) -> str:
+        with pytest.raises(InputError) as caught, naming("mine.toml", "limits"):
+            raise InputError("is broken", column=column, file=file)
+        return str(caught.value)
+
+    assert told("limits.constraints") == "mine.toml, limits.constraints: is broken."
+    assert told("limits.constraints", "other.toml") == "other.toml, limits.constraints: is broken."
+    assert told("group") == "group: is broken."
+    assert told(None) == "is broken."

@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 from bayesmoe.errors import InputError
-from bayesmoe.files import write_netcdf, write_text, written_whole
+from bayesmoe.files import require_file, require_writable, write_netcdf, write_text, written_whole
 
 OLD, NEW = "the old file", "the new file"
 
@@ -187,3 +187,31 @@ def test_the_file_mode_follows_the_umask(tmp_path, umask, mode):
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "plan.json").stat().st_mode) == mode
     assert after == umask
+
+
+def test_what_cannot_be_written_is_said_before_the_work(tmp_path):
+    def told(path: Path, *arguments: object, **more: object) -> str:
+        with pytest.raises(InputError) as caught:
+            require_writable(path, *arguments, **more)
+        return str(caught.value)
+
+    (tmp_path / "fit.nc").write_text(OLD)
+    require_writable(tmp_path / "new" / "fit.nc", ".nc", reads=(None, tmp_path / "fit.nc"))
+    assert told(tmp_path) == f"{tmp_path}: is a folder; name a file."
+    assert told(tmp_path / "fit.csv", ".nc") == f"--out: must end in .nc, found '{tmp_path / 'fit.csv'}'."
+    (tmp_path / "link.nc").symlink_to(tmp_path / "fit.nc")
+    for name in ("fit.nc", "link.nc"):
+        said = told(tmp_path / name, ".nc", reads=(None, tmp_path / "fit.nc"))
+        assert said == f"{tmp_path / name}, --out: is a file that is read; name another file."
+    said = told(tmp_path / "fit.nc" / "inside.nc")
+    assert said == f"{tmp_path / 'fit.nc' / 'inside.nc'}: could not be written (Not a directory); name another --out."
+    assert {path.name for path in tmp_path.iterdir()} == {"fit.nc", "link.nc"}
+
+
+def test_a_file_that_is_read_must_be_there_and_a_file(tmp_path):
+    (tmp_path / "a").write_text(OLD)
+    assert require_file(tmp_path / "a") == tmp_path / "a"
+    with pytest.raises(InputError, match="no such file; look again"):
+        require_file(tmp_path / "b", cure="look again")
+    with pytest.raises(InputError, match="is a folder; name a file"):
+        require_file(tmp_path)

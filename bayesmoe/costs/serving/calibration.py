@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+import bayesmoe
 from bayesmoe.costs.serving.roofline import OVERHEADS, TERMS, Coefficients
 from bayesmoe.errors import InputError, nearest
-from bayesmoe.files import write_netcdf
+from bayesmoe.files import UNREADABLE, require_file, require_format, write_netcdf
 
 SHIPPED = Path(__file__).with_name("calibration.nc")
 """Calibration on public measurements, made by ``datasets/make_serving_calibration.py``."""
@@ -23,7 +24,7 @@ _FARTHEST = 5.0
 def save_calibration(path: str | Path, tree: xr.DataTree) -> None:
     """Write a calibration as netCDF, whole or not at all, in single precision."""
     found = tree["posterior"].to_dataset().astype("float32")
-    found.attrs = tree.attrs | {"format": FORMAT, "kind": "serving calibration"}
+    found.attrs = tree.attrs | {"format": FORMAT, "kind": "serving calibration", "bayesmoe_version": bayesmoe.__version__}
     write_netcdf(path, found)
 
 
@@ -44,22 +45,19 @@ def _shipped() -> xr.Dataset:
 
 
 def _read(path: Path) -> xr.Dataset:
-    if not path.is_file():
-        raise InputError("no such file", file=path, cure="make one with `bayesmoe calibrate-serving POINTS.csv`")
+    cure = "make one with `bayesmoe calibrate-serving POINTS.csv`"
+    require_file(path, cure=cure)
     try:
         found = xr.load_dataset(path, engine="h5netcdf")
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path) from error
+    except UNREADABLE as error:
+        raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path, cure=cure) from error
     if found.attrs.get("kind") != "serving calibration" or "format" not in found.attrs:
-        raise InputError("is not a calibration", file=path, cure="make one with `bayesmoe calibrate-serving POINTS.csv`")
+        raise InputError("is not a calibration", file=path, cure=cure)
     if found.attrs.get("reads", "distinct") != "distinct":
         raise InputError(
             "was fitted to other terms than costs use", file=path, value=str(found.attrs["reads"]), cure="calibrate again"
         )
-    if found.attrs["format"] != FORMAT:
-        raise InputError(
-            "has another layout than this version reads", file=path, value=int(found.attrs["format"]), cure="calibrate again"
-        )
+    require_format(found.attrs, FORMAT, path, again="calibrate again")
     return found
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
 
+from bayesmoe.costs.measurements import numbers_of, read_measurements
 from bayesmoe.costs.serving.roofline import Coefficients, Traffic
 from bayesmoe.costs.serving.served import Served
 from bayesmoe.errors import InputError
@@ -92,29 +92,30 @@ def read_latency_table(path: str | Path) -> TableLatency:
     InputError
         The file is unreadable, a column is missing, a time is not positive, or a grid has holes.
     """
-    try:
-        frame = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError("cannot be read", file=path, cure="give a CSV of measured latencies") from error
+    frame = read_measurements(path, _COLUMNS, "latencies")
     for column in _COLUMNS:
-        if column not in frame:
-            raise InputError(
-                "is missing from the latency table", file=path, column=column, cure=f"it needs {', '.join(_COLUMNS)}"
-            )
-    for column in _COLUMNS:
-        numbers = pd.to_numeric(frame[column], errors="coerce")
+        numbers = numbers_of(frame[column])
         broken = ~((numbers > 0) & (numbers < float("inf")))
         if broken.any():
             row = int(np.flatnonzero(broken)[0])
             raise InputError(
-                "must be a positive number", file=path, row=row + 2, column=column, value=str(frame[column].iloc[row])
+                "must be a positive number",
+                file=path,
+                row=int(frame.index[row]),
+                column=column,
+                value=str(frame[column].iloc[row]),
             )
+        frame[column] = numbers
     for column in ("num_experts", "n_gpus"):
         broken = frame[column] % 1 != 0
         if broken.any():
             row = int(np.flatnonzero(broken)[0])
             raise InputError(
-                "must be a whole number", file=path, row=row + 2, column=column, value=str(frame[column].iloc[row])
+                "must be a whole number",
+                file=path,
+                row=int(frame.index[row]),
+                column=column,
+                value=str(frame[column].iloc[row]),
             )
     if frame.empty:
         raise InputError("has no measurements", file=path, cure="measure at least two sizes with two batches each")

@@ -1,0 +1,473 @@
+"""Files come from strangers: what they hold is data, never code, and never reaches a page or a terminal as more than text."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+import os
+import pickle
+import zipfile
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import bayesmoe as package
+from bayesmoe.cli.say import say
+from bayesmoe.criticism.checks import Check, Gate
+from bayesmoe.errors import InputError, printable
+from bayesmoe.files import write_text
+from bayesmoe.inference.store import load_fit, save_fit
+from bayesmoe.packaged import packaged_folder
+from bayesmoe.planning.plan import load_plan, scenario_of
+from bayesmoe.planning.risk import risk
+from bayesmoe.report.build import build_report, figures
+from bayesmoe.runs import registered, registry
+from bayesmoe.runs.table import read_runs
+from bayesmoe.specs import to_json
+
+PACKAGE = Path(package.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+SCENARIO = packaged_folder("models") / "scenarios" / "yun-2024.toml"
+RUNS = "run_id,group,loss,tokens,num_experts,top_k,n_dense\na,x,2.5,1e9,1,1,1e8\nb,x,2.4,1e9,4,2,1e8\nc,y,2.3,1e9,8,2,1e8\n"
+
+
+# Nothing that is read is run
+
+FORBIDDEN_MODULES = {
+    "pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "yaml", "tarfile", "zipfile", "subprocess", "ctypes",
+}  # fmt: skip
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
+FORBIDDEN_METHODS = {
+    "read_pickle",
+    "to_pickle",
+    "eval",
+    "query",
+    "system",
+    "popen",
+    "unpack_archive",
+    "extractall",
+    "load_module",
+}
+EXCEPTIONS = {
+    # What is compiled there is a tree in which nothing but arithmetic is left.
+    "planning/expression.py": {"eval", "compile"},
+}
+
+
+def dangers(source: str) -> set[str]:
+    """Names in some source that unpickle, evaluate text, start programs or unpack archives."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names} & FORBIDDEN_MODULES
+        elif isinstance(node, ast.ImportFrom):
+            found |= {(node.module or "").partition(".")[0]} & FORBIDDEN_MODULES
+        elif isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name):
+                found |= {node.func.id} & FORBIDDEN_CALLS
+            elif isinstance(node.func, ast.Attribute):
+                found |= {node.func.attr} & FORBIDDEN_METHODS
+                if (
+                    node.func.attr == "load"
+                    and isinstance(node.func.value, ast.Name)
+                    and node.func.value.id in ("np", "numpy")
+                ):
+                    found.add("np.load")
+            found |= {"allow_pickle" for keyword in node.keywords if keyword.arg == "allow_pickle"}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_unpickles_evaluates_or_unpacks(path) -> None:
+    assert dangers(path.read_text(encoding="utf-8")) <= EXCEPTIONS.get(path.relative_to(PACKAGE).as_posix(), set())
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from cloudpickle import loads",
+        "import numpy as np\nnp.load(path)",
+        "np.asarray(x, allow_pickle=True)",
+        "pd.read_pickle(path)",
+        "frame.eval(text)",
+        "frame.query(text)",
+        "eval(text)",
+        "def f():\n    exec(text)",
+        "import yaml.loader",
+        "os.system(text)",
+        "shutil.unpack_archive(path)",
+    ],
+)
+def test_a_danger_is_found(source) -> None:
+    assert dangers(source)
+
+
+class Payload:
+    """What runs when somebody unpickles it."""
+
+    def __reduce__(self):
+        return os.mkdir, ("was-run",)
+
+
+@pytest.fixture
+def pickled(tmp_path, monkeypatch):
+    """A pickle that makes a folder when it is opened, in the working folder; the folder must never be there."""
+    monkeypatch.chdir(tmp_path)
+    yield pickle.dumps(Payload())
+    assert not Path("was-run").exists()
+
+
+def test_the_payload_works(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pickle.loads(pickle.dumps(Payload()))
+    assert Path("was-run").is_dir()
+
+
+@pytest.mark.parametrize("kind", ["pickle", "npy", "hdf5"])
+@pytest.mark.parametrize(
+    "command",
+    ["check file.nc", "report file.nc --out page.html", f"plan file.nc {SCENARIO} --out plan.nc", "runs check file.csv", "fit file.csv --out new.nc"],
+)  # fmt: skip
+def test_a_pickle_under_another_name_is_refused_and_not_opened(bayesmoe, pickled, kind, command) -> None:
+    name = next(word for word in command.split() if word.startswith("file."))
+    if kind == "pickle":
+        Path(name).write_bytes(pickled)
+    elif kind == "npy":
+        with Path(name).open("wb") as file:
+            np.save(file, np.array([Payload()], dtype=object), allow_pickle=True)
+    else:
+        with h5py.File(name, "w") as file:
+            file["posterior/gain"] = np.void(pickled)
+            file.attrs["spec"] = np.void(pickled)
+            file.attrs["format"] = 5
+    before = sorted(Path().iterdir())
+    ended = bayesmoe(*command.split())
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"bayesmoe: {name}")
+    assert ended.err.count("\n") == 1
+    assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        "loss.to_csv('was-run') == 1",
+        "loss.to_pickle('was-run')",
+        "@pd.io.common.os.mkdir('was-run')",
+        "__import__('os').mkdir('was-run')",
+        "loss.__class__.__base__.__subclasses__()",
+        "loss > (lambda: 1)()",
+        "[x for x in loss]",
+        "loss.isin([open('was-run', 'w')])",
+        "loss.isna.__globals__",
+        "datetime.today() > 1",
+        "9 ** 9 ** 9 ** 9 ** 9 > loss",
+        "f'{loss}' == 'a'",
+        "(loss := 1) > 0",
+    ],
+)
+def test_a_selection_is_read_and_never_run(tmp_path, monkeypatch, select) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("runs.csv").write_text(RUNS)
+    with pytest.raises(InputError, match=r"^runs\.csv, select: "):
+        read_runs("runs.csv", select=select)
+    assert [path.name for path in Path().iterdir()] == ["runs.csv"]
+
+
+def test_a_held_out_condition_is_read_and_never_run(bayesmoe, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("runs.csv").write_text(RUNS)
+    ended = bayesmoe("backtest", "runs.csv", "--hold-out", "loss.to_csv('was-run') == 1")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert [path.name for path in Path().iterdir()] == ["runs.csv"]
+
+
+# Names on a page
+
+ATTACKS = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</style><script>alert(1)</script>",
+    "</title></svg><iframe src=//x>",
+    "{{ 7*7 }}{% raw %}",
+    "&lt;b&gt; &amp;",
+    "]]><![CDATA[",
+    "javascript:alert(1)",
+)
+
+
+class Tags(HTMLParser):
+    """Tags, attributes and words of a page."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def summary(small_plan):
+    """Risk of the small plan."""
+    return risk(small_plan)
+
+
+def attacked(fit, plan, attack: str):
+    """A fit and a plan in which every name that a user chooses is an attack."""
+    fit = fit.copy()
+    for group in ("observed_data", "posterior_predictive", "constant_data"):
+        dataset = fit[group].to_dataset()
+        fit[group] = xr.DataTree(dataset.assign_coords(run=[f"{attack}{run}" for run in dataset["run"].values]))
+    spec = json.loads(fit.attrs["spec"])
+    spec["name"], spec["data"] = attack, {**spec["data"], "select": attack}
+    fit.attrs.update(
+        data_origin=f"folder/{attack}.csv",
+        data_notes=json.dumps([attack]),
+        law=attack,
+        bayesmoe_version=attack,
+        spec=json.dumps(spec),
+    )
+    scenario = scenario_of(plan)
+    changed = dataclasses.replace(
+        scenario,
+        name=attack,
+        choices=dataclasses.replace(scenario.choices, group=attack),
+        serving=dataclasses.replace(scenario.serving, latency_table=f"{attack}.csv"),
+        limits=dataclasses.replace(scenario.limits, constraints=(attack,)),
+    )
+    return fit, plan.assign_attrs(scenario=to_json(changed))
+
+
+def test_attacks_stand_on_the_page_as_text(small_fit, small_plan, summary) -> None:
+    attack = " ".join(ATTACKS)
+    fit, plan = attacked(small_fit, small_plan, attack)
+    gate = Gate((Check("R-hat", "FAIL", 2.0, attack, attack, attack),))
+    backtest = {
+        "held_out": attack, "runs": [1],
+        "forecasts": {attack: {"coverage": {"0.9": 0.5}, "bias_ln": 0.0, "crps_nats_per_token": 0.1}},
+    }  # fmt: skip
+    page = build_report(
+        fit, gate, {}, plan=plan, risk=summary.assign_attrs(scenario=plan.attrs["scenario"]), backtests=[backtest]
+    )
+    found = Tags(page)
+    assert not found.tags & {"script", "img", "iframe", "b"}
+    assert not [name for name in found.attributes if name.startswith("on")]
+    assert "".join(found.words).count(attack) >= 10
+    assert escape(attack, quote=True).replace("&#x27;", "&#39;").replace("&quot;", "&#34;") in page
+    assert page.count("</style>") == 1
+
+
+@pytest.mark.parametrize("attack", ["".join(ATTACKS), "$\\frac{1$ ^_ \\x", "\x1b[31m\x00\x07"])
+def test_an_attack_stands_in_a_figure_as_text(small_fit, small_plan, summary, attack) -> None:
+    import matplotlib.pyplot as plt
+
+    fit, _ = attacked(small_fit, small_plan, attack)
+    made = {"fit_to_runs": figures(fit, None)["fit_to_runs"]}
+    page = build_report(fit, Gate((Check("R-hat", "PASS", 1.0, "all", "at most 1.01", ""),)), made)
+    plt.close("all")
+    found = Tags(page)
+    assert not found.tags & {"script", "iframe", "b"}
+    assert "svg" in found.tags
+    assert not [name for name in found.attributes if name.startswith("on")]
+
+
+# Names on a terminal
+
+ACTIVE = "\x1b[31m[red]x[/red]\x1b]0;owned\x07\r\x9b2J\u202e"
+
+
+def test_what_a_terminal_acts_on_is_written_as_an_escape() -> None:
+    assert printable("a\x1b[31m\n\u202e\ud800é模[red]") == "a\\x1b[31m\\n\\u202e\\ud800é模[red]"
+
+
+def test_saying_keeps_lines(capsys) -> None:
+    say(f"one {ACTIVE}\ntwo")
+    assert capsys.readouterr().out == "one \\x1b[31m[red]x[/red]\\x1b]0;owned\\x07\\r\\x9b2J\\u202e\ntwo\n"
+
+
+def only_text(said: str) -> None:
+    """Raise where a terminal would do more than print."""
+    assert said == "\n".join(map(printable, said.split("\n")))
+
+
+def test_names_in_a_table_of_runs_reach_the_terminal_as_text(bayesmoe, tmp_path) -> None:
+    frame = pd.DataFrame(
+        {
+            "run_id": [f"{ACTIVE}{i}" for i in range(3)], f"col{ACTIVE}": 1, "loss": [2.5, -1.0, 2.3], "num_experts": [1, 4, 8], "tokens": 1e9,
+            "group": ACTIVE, "n_dense": 1e8, "state": [ACTIVE, "finished", "failed"],
+        }
+    )  # fmt: skip
+    path = tmp_path / "ru[red]ns\x1b[31m.csv"
+    frame.to_csv(path, index=False)
+    for arguments in (["runs", "check", path], ["runs", "check", path, "--clean", tmp_path / "clean.csv"]):
+        ended = bayesmoe(*arguments)
+        assert "\\x1b[31m[red]x[/red]" in ended.out
+        only_text(ended.out + ended.err)
+    ended = bayesmoe("fit", path, "--out", tmp_path / "fit.nc")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "ru[red]ns\\x1b[31m.csv" in ended.err
+    only_text(ended.err)
+
+
+def test_names_in_a_fit_and_in_models_reach_the_terminal_as_text(bayesmoe, tmp_path, small_fit, monkeypatch) -> None:
+    save_fit(small_fit, tmp_path / "fit.nc")
+    pd.DataFrame({"run_id": [f"{ACTIVE}\nfake line"], "tokens": 1e12, "num_experts": 8, "top_k": 1, "n_dense": 1e9}).to_csv(
+        tmp_path / "models.csv", index=False
+    )
+    ended = bayesmoe("predict", tmp_path / "fit.nc", tmp_path / "models.csv")
+    assert ended.code == 0
+    only_text(ended.out)
+    assert ended.out.count("\n") == 1
+    gate = Gate((Check("R-hat", "REVIEW", 1.02, f"{ACTIVE}\ngate: PASS", "at most 1.01", "look"),))
+    monkeypatch.setattr("bayesmoe.criticism.checks.check", lambda fit: gate)
+    ended = bayesmoe("check", tmp_path / "fit.nc")
+    assert ended.code == 0
+    only_text(ended.out)
+    assert [line for line in ended.out.splitlines() if line.startswith("gate: ")] == ["gate: REVIEW"]
+
+
+def test_a_plans_names_reach_the_terminal_as_text(bayesmoe, tmp_path, small_fit, small_plan, monkeypatch) -> None:
+    save_fit(small_fit, tmp_path / "fit.nc")
+    path = tmp_path / "sc\x1b[31m[red]en.toml"
+    path.write_text(SCENARIO.read_text(encoding="utf-8"))
+    monkeypatch.setattr("bayesmoe.planning.plan.plan", lambda fit, scenario, *, verdict: small_plan)
+    ended = bayesmoe("plan", tmp_path / "fit.nc", path, "--out", tmp_path / "pl\x1b[31m[red]an.nc")
+    assert ended.code == 0
+    assert "pl\\x1b[31m[red]an.nc" in ended.out
+    only_text(ended.out + ended.err)
+
+
+# Where files go and come from
+
+
+def test_a_scenarios_name_chooses_no_place(bayesmoe, tmp_path, small_fit, small_plan, monkeypatch) -> None:
+    (tmp_path / "in").mkdir()
+    save_fit(small_fit, tmp_path / "in" / "fit.nc")
+    files = [tmp_path / "in" / name for name in ("a.toml", "b.toml")]
+    for path in files:
+        text = SCENARIO.read_text(encoding="utf-8")
+        path.write_text(text.replace('name = "Yun 2024\'s fleet at 5.15e21 FLOP"', 'name = "../../evil"'))
+    assert '"../../evil"' in files[0].read_text()
+    monkeypatch.setattr("bayesmoe.planning.plan.plan", lambda fit, scenario, *, verdict: small_plan)
+    before = set(tmp_path.rglob("*"))
+    assert bayesmoe("plan", tmp_path / "in" / "fit.nc", *files, "--out", tmp_path / "plans").code == 0
+    assert set(tmp_path.rglob("*")) - before == {
+        tmp_path / "plans",
+        tmp_path / "plans" / "a.nc",
+        tmp_path / "plans" / "b.nc",
+    }
+
+
+def test_a_link_at_the_output_is_replaced_and_not_followed(tmp_path) -> None:
+    (tmp_path / "victim").write_text("kept")
+    (tmp_path / "page.html").symlink_to(tmp_path / "victim")
+    write_text(tmp_path / "page.html", "new")
+    assert (tmp_path / "victim").read_text() == "kept"
+    assert not (tmp_path / "page.html").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["../clark2022", "/etc/passwd", "clark2022/../../x", "..", "", "clark2022\x00"])
+@pytest.mark.parametrize("command", ["fetch", "show"])
+def test_a_data_set_is_a_known_name_and_no_path(bayesmoe, tmp_path, name, command) -> None:
+    ended = bayesmoe("datasets", command, name)
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert "is not a registered data set" in ended.err
+
+
+def test_registered_files_have_plain_names_and_come_encrypted() -> None:
+    for entry in registered().values():
+        for file in entry.files.values():
+            assert Path(file.name).name == file.name
+            assert file.url is None or file.url.startswith("https://")
+            assert len(bytes.fromhex(file.sha256)) == 32
+
+
+def archive(path: Path) -> None:
+    """A zip whose members climb out of the folder that they are unpacked into."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("../evil.csv", RUNS)
+        file.writestr("/tmp/bayesmoe-evil.csv", RUNS)
+
+
+@pytest.mark.parametrize("name", ["runs.csv.zip", "runs.zip", "runs.csv", "runs.tar", "runs.csv.gz"])
+@pytest.mark.parametrize("command", [["fit"], ["runs", "check"], ["calibrate-serving"]], ids=" ".join)
+def test_an_archive_is_refused_and_not_unpacked(bayesmoe, tmp_path, name, command) -> None:
+    (tmp_path / "in").mkdir()
+    archive(tmp_path / "in" / name)
+    before = set(tmp_path.rglob("*"))
+    out = [] if command == ["runs", "check"] else ["--out", tmp_path / "new.nc"]
+    ended = bayesmoe(*command, tmp_path / "in" / name, *out)
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert ended.err.startswith(f"bayesmoe: {tmp_path / 'in' / name}: ")
+    assert set(tmp_path.rglob("*")) == before
+    assert not Path("/tmp/bayesmoe-evil.csv").exists()
+
+
+def test_a_latency_table_is_no_archive_and_no_address(bayesmoe, tmp_path) -> None:
+    archive(tmp_path / "times.zip")
+    text = SCENARIO.read_text(encoding="utf-8")
+    for table in ("times.zip", "http://127.0.0.1:1/times.csv", "file:///etc/passwd"):
+        (tmp_path / "scenario.toml").write_text(text.replace("[serving]", f'[serving]\nlatency_table = "{table}"'))
+        ended = bayesmoe("cost", "mixtral-8x7b", tmp_path / "scenario.toml")
+        assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+        assert "give a CSV of measured latencies" in ended.err
+
+
+# Checksums before use
+
+
+def test_a_changed_file_of_a_mirror_is_refused_before_it_is_read(bayesmoe, tmp_path, monkeypatch) -> None:
+    def read(_):
+        raise AssertionError("a file was read whose checksum differs")
+
+    mirror, out = tmp_path / "mirror", tmp_path / "out"
+    mirror.mkdir()
+    out.mkdir()
+    monkeypatch.setenv(registry.MIRROR_VARIABLE, str(mirror))
+    monkeypatch.setattr(registry, "_cache", lambda: tmp_path / "cache")
+    for name, entry in registered().items():
+        remote = [file for file in entry.files.values() if file.url is not None]
+        for file in remote:
+            (mirror / file.name).write_bytes(b"hyper_id,step\n1,1\n")
+        if not remote:
+            continue
+        monkeypatch.setitem(registry.ADAPTERS, name, read)
+        ended = bayesmoe("datasets", "fetch", name, "--out", out / f"{name}.csv")
+        assert ended.code == 2
+        assert "must have sha256" in ended.err
+        assert ended.err.count("\n") == 1
+    assert list(out.iterdir()) == []
+
+
+def test_files_that_are_damaged_anywhere_are_refused_in_one_sentence(tmp_path, small_fit) -> None:
+    save_fit(small_fit, tmp_path / "fit.nc")
+    whole = (tmp_path / "fit.nc").read_bytes()
+    refused = []
+    for number, place in enumerate(np.linspace(0, len(whole) - 1, 40).astype(int)):
+        kept = whole[:place] if number % 2 else whole[:place] + b"\xff" * 64 + whole[place + 64 :]
+        (tmp_path / "fit.nc").write_bytes(kept)
+        for load in (load_fit, load_plan):
+            try:
+                load(tmp_path / "fit.nc")
+            except InputError as error:
+                refused.append(str(error))
+    assert len(refused) >= 40
+    assert not [said for said in refused if "\n" in said]
