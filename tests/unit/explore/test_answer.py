@@ -35,7 +35,8 @@ def test_an_answer_is_the_plan_of_fewer_draws(answered, small_plan):
     assert int(answered.risk["fixed_choice"]) == int(whole["fixed_choice"])
 
 
-def test_moving_numbers_compiles_nothing(asker, scenario, answered):
+def test_moving_numbers_compiles_nothing(asker, scenario):
+    asker.ask("lowest_loss", scenario)
     before = _mapped._cache_size()
     for budget, chance in ((4e21, 0.5), (2e21, 0.8)):
         training = dataclasses.replace(scenario.training, budget_flop=budget)

@@ -182,7 +182,7 @@ def test_an_older_layout_is_refused_with_its_cure(small_fit, tmp_path) -> None:
     with pytest.raises(InputError) as caught:
         load_fit(path)
     assert str(caught.value) == (
-        f"{path}: was written by bayesmoe 0.0.9, in an older layout than this version reads; "
+        f"{path}: was written by bayesmoe 0.0.9, in an older layout (1) than this version reads (5); "
         "refit, or install bayesmoe == 0.0.9."
     )
 
