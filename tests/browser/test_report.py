@@ -63,9 +63,9 @@ def test_nothing_sticks_out(shown):
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_can_be_read_by_everybody(open_page, report, scheme):
-    page, _ = open_page(scheme=scheme)
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+def test_it_can_be_read_by_everybody(open_page, report, look):
+    page, _ = open_page(**LOOKS[look])
     page.goto(report.as_uri())
     assert violations(page) == []
 
@@ -104,7 +104,7 @@ def test_keys_reach_what_scrolls_and_what_folds(open_page, report):
     for _ in range(60):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.tagName + ' ' + (document.activeElement.className || '')").strip())
-    assert {"DIV scroll", "SUMMARY"} <= reached
+    assert {"DIV scroll numbers", "DIV scroll", "SUMMARY", "PRE"} <= reached
 
 
 def test_it_is_html_without_a_fault(report):
