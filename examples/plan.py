@@ -18,7 +18,7 @@ from bayesmoe.planning.document import as_document
 from bayesmoe.planning.plan import plan, save_plan
 from bayesmoe.planning.risk import risk
 from bayesmoe.planning.scenario import read_scenario
-from bayesmoe.report.build import build_report, figures, save_report
+from bayesmoe.report.build import report_of, save_report
 
 
 def main(out: Path) -> None:
@@ -41,8 +41,7 @@ def main(out: Path) -> None:
     print(summary[["p_best", "expected_regret"]].sel(problem="cheapest_serving").to_dataframe().round(4))
     print("to sign:", summary["fixed_choice"].to_series().to_dict())
 
-    made = figures(posterior, summary, plan=found)
-    save_report(build_report(posterior, gate, made, plan=found, risk=summary), out / "report.html")
+    save_report(report_of(posterior, found, gate=gate), out / "report.html")
 
 
 if __name__ == "__main__":

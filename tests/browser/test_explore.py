@@ -13,6 +13,9 @@ import pytest
 from bayesmoe.inference.store import save_fit
 from bayesmoe.planning.scenario import read_scenario
 
+STILL = 5
+"""Halves of a second without a change after which nothing is on its way: an answer takes less than one."""
+
 SLIDERS = ("Training budget", "Demand", "Price", "Prompt", "Seconds between tokens", "How surely")
 
 
@@ -41,11 +44,15 @@ def shown(open_page, address):
 
 
 def step(page, number, key, times=1):
-    """Press a key on a slider and wait for the answer."""
+    """Press a key on a slider and wait until the answers to all presses have come."""
     handle = page.locator(".noUi-handle").nth(number)
     for _ in range(times):
         handle.press(key)
-    page.wait_for_timeout(1500)
+    same, last = 0, ""
+    while same < STILL:
+        page.wait_for_timeout(500)
+        now = page.locator(".decision").inner_text()
+        same, last = (same + 1 if now == last else 0), now
 
 
 def test_sliders_move_the_decision(shown, keep):
