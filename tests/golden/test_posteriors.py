@@ -117,5 +117,5 @@ def test_a_grouped_fit_has_its_report(fitted, mirror) -> None:
     found = fitted("clark2022-routers")
     html = build_report(found, check(found), figures(found, None))
     plt.close("all")
-    assert html.count("<img") == 4
+    assert html.count("<figure>") == 4
     assert "e_above_population" in html
