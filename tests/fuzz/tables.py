@@ -174,7 +174,7 @@ def written(draw: st.DrawFn, rows: list[list[str]], suffix: str) -> bytes:
     encoding = draw(st.sampled_from((*["utf-8"] * 6, "utf-8-sig", "utf-16", "latin-1", "cp1252")))
     plain = encoded(as_csv(rows, mark=mark, end=end, quoting=quoting), encoding)
     if suffix == ".csv.gz":
-        return gzip.compress(plain)
+        return gzip.compress(plain, mtime=0)
     if suffix not in (".parquet", ".pq", ".json", ".jsonl"):
         return plain
     heads = list(dict.fromkeys(rows[0]))
