@@ -41,4 +41,14 @@ def explore(
 
     posterior = load_fit(fit)
     gate = gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
-    serve(posterior, asked, gate, port=port, show=browser, ready=lambda address: say(f"{address} (Ctrl-C ends)"))
+    serve(
+        posterior,
+        asked,
+        gate,
+        port=port,
+        show=browser,
+        preparing=lambda: say(
+            "preparing the first answer: seconds, or up to a minute the first time on this machine", err=True
+        ),
+        ready=lambda address: say(f"{address} (Ctrl-C ends)"),
+    )

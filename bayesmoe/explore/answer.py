@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -60,15 +61,16 @@ class Asker:
     def ask(self, problem: str, scenario: Scenario) -> Answer:
         """Plan one problem of a scenario.
 
-        A kind of question that is new is compiled first; it then has half the draws until it takes no longer than :data:`ALLOWED_S`.
+        A kind of question that is new is compiled first; it then has fewer draws until it takes no longer than :data:`ALLOWED_S`.
         """
         scenario = dataclasses.replace(scenario, problems=(problem,))
         kind = (problem, scenario.serving.max_tpot_s is None, scenario.serving.lifetime_tokens is None)
         if kind not in self._afforded:
             draws = MOST_DRAWS
             self._answer(scenario, draws)
-            while self._answer(scenario, draws).seconds > ALLOWED_S and draws > FEWEST_DRAWS:
-                draws //= 2
+            while (took := self._answer(scenario, draws).seconds) > ALLOWED_S and draws > FEWEST_DRAWS:
+                # Each number of draws is compiled apart: one that is likely to do is tried at once.
+                draws = max(FEWEST_DRAWS, draws // 2 ** math.ceil(math.log2(took / ALLOWED_S)))
                 self._answer(scenario, draws)
             self._afforded[kind] = draws
         return self._answer(scenario, self._afforded[kind])

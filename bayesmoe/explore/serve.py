@@ -33,7 +33,16 @@ def _free(port: int) -> int:
         return tried.getsockname()[1]
 
 
-def serve(fit: xr.DataTree, scenario: Scenario, gate: Gate, *, port: int, show: bool, ready: Callable[[str], Any]) -> None:
+def serve(
+    fit: xr.DataTree,
+    scenario: Scenario,
+    gate: Gate,
+    *,
+    port: int,
+    show: bool,
+    preparing: Callable[[], Any],
+    ready: Callable[[str], Any],
+) -> None:
     """Serve the page, on this machine only, until interrupted.
 
     Parameters
@@ -48,6 +57,8 @@ def serve(fit: xr.DataTree, scenario: Scenario, gate: Gate, *, port: int, show: 
         Where to listen; 0 for any that is free.
     show : bool
         Whether to open a browser.
+    preparing : callable
+        Told when the first answer is computed, which takes a while.
     ready : callable
         Told the address of the page once it answers.
 
@@ -58,6 +69,7 @@ def serve(fit: xr.DataTree, scenario: Scenario, gate: Gate, *, port: int, show: 
     """
     port, asker = _free(port), Asker(fit, gate)
     # Compiled before the first visitor comes.
+    preparing()
     asker.ask(scenario.problems[0], scenario)
     server: Any = pn.serve(
         {"/": lambda: page(asker, scenario)},
