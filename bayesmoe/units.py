@@ -17,6 +17,9 @@ BYTES_PER_GB = 1e9
 BAND = (0.05, 0.95)
 """Quantiles of the 90% band, the band quoted everywhere."""
 
+QUANTILES = (BAND[0], 0.5, BAND[1])
+"""Those of the band and the median, rising."""
+
 
 def perplexity_to_loss(perplexity: float) -> float:
     """Loss in nats per token of a per-token perplexity: ``ln(perplexity)``."""

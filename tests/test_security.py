@@ -401,10 +401,10 @@ def test_registered_files_have_plain_names_and_come_encrypted() -> None:
 
 
 def archive(path: Path) -> None:
-    """A zip whose members climb out of the folder that they are unpacked into."""
+    """A zip whose members climb out of the folder that they are unpacked into, or name a place of their own."""
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("../evil.csv", RUNS)
-        file.writestr("/tmp/bayesmoe-evil.csv", RUNS)
+        file.writestr(str(path.parents[1] / "evil.csv"), RUNS)
 
 
 @pytest.mark.parametrize("name", ["runs.csv.zip", "runs.zip", "runs.csv", "runs.tar", "runs.csv.gz"])
@@ -418,7 +418,6 @@ def test_an_archive_is_refused_and_not_unpacked(bayesmoe, tmp_path, name, comman
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
     assert ended.err.startswith(f"bayesmoe: {tmp_path / 'in' / name}: ")
     assert set(tmp_path.rglob("*")) == before
-    assert not Path("/tmp/bayesmoe-evil.csv").exists()
 
 
 def test_a_latency_table_is_no_archive_and_no_address(bayesmoe, tmp_path) -> None:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from bayesmoe.criticism.backtest import Backtest
 from bayesmoe.criticism.scores import inside
-from bayesmoe.units import BAND
+from bayesmoe.units import QUANTILES
 
 STEPS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """Central intervals from 5% to 95%."""
@@ -39,13 +39,12 @@ def coverage_by_level(
     names = list(found.draws) if forecasters is None else list(forecasters)
     coverage = [[inside(found.draws[name], found.observed, level).mean() for level in levels] for name in names]
     runs = len(found.observed)
-    quantiles = [BAND[0], 0.5, BAND[1]]
-    by_chance = [[stats.binom.ppf(q, runs, level) / runs for q in quantiles] for level in levels]
+    by_chance = [[stats.binom.ppf(q, runs, level) / runs for q in QUANTILES] for level in levels]
     return xr.Dataset(
         {
             "coverage": (("forecaster", "level"), np.array(coverage)),
             "by_chance": (("level", "quantile"), np.array(by_chance)),
         },
-        coords={"forecaster": names, "level": list(levels), "quantile": quantiles},
+        coords={"forecaster": names, "level": list(levels), "quantile": list(QUANTILES)},
         attrs={"runs": runs},
     )

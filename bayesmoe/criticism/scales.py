@@ -13,7 +13,7 @@ from bayesmoe.criticism.forward import axes_of, forward_forecasts, training_comp
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.inference.subsets import Subsets, with_law
 from bayesmoe.runs import RunTable
-from bayesmoe.units import BAND
+from bayesmoe.units import QUANTILES
 
 
 def weights_by_scale(
@@ -55,7 +55,7 @@ def weights_by_scale(
         average = average_of(own, axes, seed=spec.sampler.seed)
         found[:, place] = [average.weights[name] for name in names]
         spread[:, place] = [average.weight_sd[name] for name in names]
-    away = stats.norm.ppf([BAND[0], 0.5, BAND[1]])
+    away = stats.norm.ppf(QUANTILES)
     banded = np.clip(found[..., None] + spread[..., None] * away, 0.0, 1.0)
     # The weight itself is known even where its spread is not.
     banded[..., 1] = found
@@ -64,6 +64,6 @@ def weights_by_scale(
         coords={
             "law": list(names),
             "limit": ("limit", np.asarray(limits_flop, float), {"units": "FLOP"}),
-            "quantile": [BAND[0], 0.5, BAND[1]],
+            "quantile": list(QUANTILES),
         },
     )

@@ -68,11 +68,12 @@ class Asker:
         if kind not in self._afforded:
             draws = MOST_DRAWS
             self._answer(scenario, draws)
-            while (took := self._answer(scenario, draws).seconds) > ALLOWED_S and draws > FEWEST_DRAWS:
+            while (found := self._answer(scenario, draws)).seconds > ALLOWED_S and draws > FEWEST_DRAWS:
                 # Each number of draws is compiled apart: one that is likely to do is tried at once.
-                draws = max(FEWEST_DRAWS, draws // 2 ** math.ceil(math.log2(took / ALLOWED_S)))
+                draws = max(FEWEST_DRAWS, draws // 2 ** math.ceil(math.log2(found.seconds / ALLOWED_S)))
                 self._answer(scenario, draws)
             self._afforded[kind] = draws
+            return found
         return self._answer(scenario, self._afforded[kind])
 
     def report(self, scenario: Scenario) -> str:

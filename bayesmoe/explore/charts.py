@@ -8,9 +8,11 @@ import xarray as xr
 from bokeh.models import ColumnDataSource, FactorRange, HoverTool, NumeralTickFormatter
 from bokeh.plotting import figure
 
+from bayesmoe.plots.style import OKABE_ITO
 from bayesmoe.report.text import band_of, experts, percent
+from bayesmoe.units import QUANTILES
 
-_BLUE, _GREY = "#0072b2", "#6b6b6b"
+_BLUE, _GREY = OKABE_ITO[0], "#6b6b6b"
 _HEIGHT = 250
 
 type Columns = dict[str, Any]
@@ -59,7 +61,7 @@ def columns(risk: xr.Dataset) -> dict[str, Columns]:
         "best": {"experts": names, "value": best, "low": best, "high": best, "said": [percent(share) for share in best]}
     }
     for name, values in bands.items():
-        low, middle, high = (values.sel(quantile=q).values.tolist() for q in (0.05, 0.5, 0.95))
+        low, middle, high = (values.sel(quantile=q).values.tolist() for q in QUANTILES)
         said = [band_of(values.sel(num_experts=count)) for count in values["num_experts"].values]
         found[name] = {"experts": names, "value": middle, "low": low, "high": high, "said": said}
     return found

@@ -12,10 +12,10 @@ import xarray as xr
 
 from bayesmoe.planning.curves import DRAWS, of_counts, order_bands, over_laws
 from bayesmoe.planning.draws import landscapes
-from bayesmoe.planning.fixed import QUANTILES
 from bayesmoe.planning.landscape import QUANTITIES, Landscape
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.solve import grid
+from bayesmoe.units import QUANTILES
 
 _BELOW, _ABOVE, _POINTS = 20.0, 4.0, 60
 

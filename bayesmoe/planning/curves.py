@@ -12,9 +12,10 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.planning.draws import landscapes
-from bayesmoe.planning.fixed import QUANTILES, bands
+from bayesmoe.planning.fixed import bands
 from bayesmoe.planning.landscape import QUANTITIES, Landscape
 from bayesmoe.planning.scenario import Scenario
+from bayesmoe.units import QUANTILES
 
 DRAWS = 1000
 """Draws behind a curve, unless told otherwise."""
@@ -115,7 +116,7 @@ def over_laws(function: Callable[[Landscape], Any], laws: Mapping[str, Landscape
 
 
 def order_bands(values: np.ndarray, *, nothing: float) -> np.ndarray:
-    """:data:`~bayesmoe.planning.fixed.QUANTILES` along the first axis as order statistics; NaN where one falls on ``nothing``.
+    """:data:`~bayesmoe.units.QUANTILES` along the first axis as order statistics; NaN where one falls on ``nothing``.
 
     Draws without an answer carry ``nothing``, an extreme, and so keep their weight: a band that is known in some draws only ends
     where too few of them are left, rather than bending.

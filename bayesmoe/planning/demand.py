@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from bayesmoe.planning.fixed import QUANTILES
 from bayesmoe.planning.money import SERVING, money
 from bayesmoe.planning.plan import scenario_of
-from bayesmoe.units import TOKENS_PER_MILLION
+from bayesmoe.units import QUANTILES, TOKENS_PER_MILLION
 
 LEAST, MOST = 1e8, 1e18
 """Output tokens served in all between which demand is looked at."""

@@ -8,13 +8,13 @@ import xarray as xr
 
 import bayesmoe
 from bayesmoe.planning.demand import break_even
-from bayesmoe.planning.fixed import MEASURES, QUANTILES
+from bayesmoe.planning.fixed import MEASURES
 from bayesmoe.planning.hyperparameters import hyperparameters
 from bayesmoe.planning.information import evppi
 from bayesmoe.planning.plan import LEVERAGE, UNITS, scenario_of
 from bayesmoe.planning.problems import Problem, problem_named
 from bayesmoe.planning.risk import without_each_law
-from bayesmoe.units import BAND, finite_or_none
+from bayesmoe.units import BAND, QUANTILES, finite_or_none
 
 VERSION = 2
 OBJECTIVE_UNITS = {

@@ -8,9 +8,8 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.planning.plan import UNITS, scenario_of
-from bayesmoe.units import BAND
+from bayesmoe.units import QUANTILES
 
-QUANTILES = (BAND[0], 0.5, BAND[1])
 TAIL = 0.95
 MEASURES = ("mean", "q95", "cvar95", "worst")
 """Mean; 95% quantile; mean of the worst twentieth (CVaR); worst draw. All are the higher the worse."""

@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.laws.hyperparameters import HyperparameterLaw, PowerLaw, all_hyperparameter_laws
-from bayesmoe.planning.fixed import QUANTILES, best_options
+from bayesmoe.planning.fixed import best_options
 from bayesmoe.planning.plan import scenario_of
+from bayesmoe.units import QUANTILES
 
 NAMES = ("learning_rate", "batch_tokens")
 _DRAWS = 4000

@@ -29,7 +29,7 @@ BELOW = {
     "planning": {"inference", "laws", "costs", "runs", "architecture"},
     "plots": {"units"},
     "report": {"plots", "planning", "criticism", "inference", "costs", "laws", "runs", "architecture"},
-    "explore": {"report", "planning", "criticism", "inference", "costs"},
+    "explore": {"report", "plots", "planning", "criticism", "inference", "costs"},
     "demo": {"report", "planning", "criticism", "inference"},
     "__main__": {"cli"},
     "cli": {"demo", "explore", "report", "planning", "criticism", "inference", "laws", "runs", "costs", "architecture"},

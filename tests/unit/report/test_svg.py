@@ -31,9 +31,7 @@ def drawn():
 def test_every_point_that_is_drawn_is_told(drawn):
     root = ElementTree.fromstring(svg(drawn, "one", "A caption"))
     titles = [node.text for node in root.iter("{http://www.w3.org/2000/svg}title")]
-    assert titles == ["low", "high", "left", "right", "first", HOSTILE] or sorted(titles) == sorted(
-        ["first", HOSTILE, "left", "right", "low", "high"]
-    )
+    assert sorted(map(str, titles)) == sorted(["first", HOSTILE, "left", "right", "low", "high"])
     assert (root.get("role"), root.get("aria-label")) == ("img", "A caption")
 
 
