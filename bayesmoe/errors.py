@@ -38,34 +38,34 @@ class InputError(Exception):
         row: int | None = None,
         column: str | None = None,
         value: Any = None,
-        cure: str | None = None,
+        hint: str | None = None,
     ):
-        self.rule, self.file, self.row, self.column, self.value, self.cure = rule, file, row, column, value, cure
+        self.rule, self.file, self.row, self.column, self.value, self.hint = rule, file, row, column, value, hint
         where = [str(file)] if file is not None else []
         where += [f"row {row}"] if row is not None else []
         where += [str(column)] if column is not None else []
         text = f"{', '.join(where)}: {rule}" if where else rule
         if value is not None:
             text += f", found {value!r}"
-        if cure is not None:
-            text += f"; {cure}"
+        if hint is not None:
+            text += f"; {hint}"
         super().__init__(printable(text if text.endswith((".", "?")) else text + "."))
 
 
 def printable(text: str) -> str:
-    """Text in one line, with what a terminal would act on (colours, line ends, the direction of writing) written as an escape."""
+    """Text in one line, with what a terminal would act on (colors, line ends, the direction of writing) written as an escape."""
     return _ACTED_ON.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 @contextmanager
-def naming(file: str | Path, *sections: str) -> Iterator[None]:
+def with_source(file: str | Path, *sections: str) -> Iterator[None]:
     """Name ``file`` in complaints about its sections that were found after it was read, and so do not know it."""
     try:
         yield
     except InputError as error:
         if error.file is not None or (error.column or "").partition(".")[0] not in sections:
             raise
-        raise InputError(error.rule, file=file, column=error.column, value=error.value, cure=error.cure) from error
+        raise InputError(error.rule, file=file, column=error.column, value=error.value, hint=error.hint) from error
 
 
 def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:

@@ -47,20 +47,20 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         raise InputError(
             f"could not be written ({(error.strerror or str(error)).partition(chr(10))[0]})",
             file=path,
-            cure="free disk space or name another --out; nothing was left behind",
+            hint="free disk space or name another --out; nothing was left behind",
         ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
-def require_file(path: str | Path, cure: str = "check the path") -> Path:
+def require_file(path: str | Path, hint: str = "check the path") -> Path:
     """The path of a file that is there, or :class:`InputError`."""
     path = Path(path)
     if path.is_dir():
-        raise InputError("is a folder", file=path, cure="name a file")
+        raise InputError("is a folder", file=path, hint="name a file")
     if not path.is_file():
-        raise InputError("no such file", file=path, cure=cure)
+        raise InputError("no such file", file=path, hint=hint)
     return path
 
 
@@ -78,11 +78,11 @@ def require_writable(path: str | Path, suffix: str | None = None, *, reads: Iter
     """
     path = Path(path)
     if path.is_dir():
-        raise InputError("is a folder", file=path, cure="name a file")
+        raise InputError("is a folder", file=path, hint="name a file")
     if suffix is not None and path.suffix != suffix:
         raise InputError(f"must end in {suffix}", column="--out", value=str(path))
     if any(one is not None and path.resolve() == Path(one).resolve() for one in reads):
-        raise InputError("is a file that is read", file=path, column="--out", cure="name another file")
+        raise InputError("is a file that is read", file=path, column="--out", hint="name another file")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     try:
         # Whether a folder takes files is not told by its permissions alone: some file systems take none.
@@ -90,7 +90,7 @@ def require_writable(path: str | Path, suffix: str | None = None, *, reads: Iter
             pass
     except OSError as error:
         raise InputError(
-            f"could not be written ({error.strerror or 'no permission'})", file=path, cure="name another --out"
+            f"could not be written ({error.strerror or 'no permission'})", file=path, hint="name another --out"
         ) from error
 
 
@@ -116,7 +116,7 @@ def require_format(attrs: Mapping[Any, Any], reads: int, path: str | Path, *, ag
         found = int(attrs["format"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
-            "does not say in which layout it was written", file=path, cure=f"{again} with this version"
+            "does not say in which layout it was written", file=path, hint=f"{again} with this version"
         ) from error
     if found == reads:
         return
@@ -131,7 +131,7 @@ def require_format(attrs: Mapping[Any, Any], reads: int, path: str | Path, *, ag
     raise InputError(
         f"was written by {by}, in {'a newer' if newer else 'an older'} layout ({found}) than this version reads ({reads})",
         file=path,
-        cure=", or ".join(cure for cure in (None if newer else again, install) if cure is not None),
+        hint=", or ".join(hint for hint in (None if newer else again, install) if hint is not None),
     )
 
 

@@ -56,13 +56,13 @@ def read_toml[T](path: str | Path, kind: type[T], *, others: Mapping[str, tuple[
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise InputError("no such file", file=path, cure="check the path") from error
+        raise InputError("no such file", file=path, hint="check the path") from error
     except (OSError, ValueError, RecursionError) as error:
         hint = "put text in quotes, and " if "Invalid value" in str(error) else ""
-        raise InputError(_unread(error), file=path, cure=f"{hint}{_EXAMPLES}") from error
-    for key, (rule, cure) in others.items():
+        raise InputError(_unread(error), file=path, hint=f"{hint}{_EXAMPLES}") from error
+    for key, (rule, hint) in others.items():
         if key in raw:
-            raise InputError(rule, file=path, cure=cure)
+            raise InputError(rule, file=path, hint=hint)
     return from_mapping(raw, kind, file=path)
 
 
@@ -90,7 +90,7 @@ def from_mapping[T](raw: dict[str, Any], kind: type[T], *, file: str | Path | No
         raise _as_input_error(error, kind, file) from error
     except InputError as error:
         # A validator that knows the cure does not know the file.
-        raise InputError(error.rule, file=file, column=error.column, value=error.value, cure=error.cure) from error
+        raise InputError(error.rule, file=file, column=error.column, value=error.value, hint=error.hint) from error
 
 
 def to_json(value: Any) -> str:
@@ -118,11 +118,11 @@ def _as_input_error(error: ValidationError, kind: type, file: str | Path | None)
     key = ".".join(map(str, path))
     if first["type"] in _UNKNOWN:
         known = list(fields)
-        return InputError("is not a known key", file=file, column=key, cure=nearest(str(path[-1]), known))
+        return InputError("is not a known key", file=file, column=key, hint=nearest(str(path[-1]), known))
     if first["type"] in ("missing", "missing_argument"):
-        return InputError("is required", file=file, column=key, cure="add it")
+        return InputError("is required", file=file, column=key, hint="add it")
     if first["type"] == "union_tag_not_found":
-        return InputError("is required", file=file, column=f"{key}.kind", cure=f"known: {', '.join(fields)}")
+        return InputError("is required", file=file, column=f"{key}.kind", hint=f"known: {', '.join(fields)}")
     # What breaks a rule over several keys is named by the rule; the whole mapping would only hide it.
     value = None if isinstance(first["input"], dict) else _brief(first["input"])
     return InputError(_rule(first["msg"]), file=file, column=key or None, value=value)

@@ -1,4 +1,4 @@
-"""Clark's law as it is usually written for NumPyro: the paper's parameters, no centring of covariates, one level per router."""
+"""Clark's law as it is usually written for NumPyro: the paper's parameters, no centering of covariates, one level per router."""
 
 from __future__ import annotations
 

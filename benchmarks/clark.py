@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from bayesmoe.inference.density import Density
-from bayesmoe.inference.fit import arrange
+from bayesmoe.inference.fit_law import arrange
+from bayesmoe.inference.log_density import LogDensity
 from bayesmoe.inference.model import NOISE_DF_MEDIAN, SPREAD_LOG_SD, Data
 from bayesmoe.inference.spec import coordinates_of, law_of, load_table, read_fit_spec
 
@@ -19,7 +19,7 @@ SPEC = Path(__file__).parents[1] / "models" / "clark2022-routers.toml"
 class Posterior(NamedTuple):
     """The model's density and its data."""
 
-    density: Density
+    density: LogDensity
     data: Data
     loss: Any
 
@@ -30,7 +30,7 @@ def clark_posterior() -> Posterior:
     law = law_of(spec.law)
     table = load_table(spec.data, spec.groups, law.response)
     frame, structure, data = arrange(table, law, coordinates_of(law, spec.law.priors), spec)
-    return Posterior(Density(structure), data, jnp.asarray(frame[law.response].to_numpy(float)))
+    return Posterior(LogDensity(structure), data, jnp.asarray(frame[law.response].to_numpy(float)))
 
 
 def arrays_of(posterior: Posterior) -> dict[str, np.ndarray]:
@@ -53,5 +53,5 @@ def arrays_of(posterior: Posterior) -> dict[str, np.ndarray]:
     for c in structure.coordinates:
         arrays[f"prior:{c.name}"] = np.array([c.mean, c.sd, c.spread])
         if c.name in structure.pooled:
-            arrays[f"centring:{c.name}"] = data.centring[c.name]
+            arrays[f"centering:{c.name}"] = data.centering[c.name]
     return {name: np.asarray(value, dtype=float) for name, value in arrays.items()}

@@ -49,8 +49,8 @@ def bayesmoe(seeds: int, kernel: str = "hmc") -> Iterator[dict[str, Any]]:
 
     jax.config.update("jax_enable_x64", True)
 
-    from bayesmoe.inference.sample import Progress, sample
-    from bayesmoe.inference.start import CLIMBS, overdispersed_starts
+    from bayesmoe.sampling.chains import Progress, sample
+    from bayesmoe.sampling.start import CLIMBS, overdispersed_starts
     from benchmarks.clark import clark_posterior
 
     density, data, loss = clark_posterior()
@@ -65,7 +65,7 @@ def bayesmoe(seeds: int, kernel: str = "hmc") -> Iterator[dict[str, Any]]:
 
         start = overdispersed_starts(density, arguments, places, chains=CHAINS, held=held, seed=seed)
         how: dict[str, Any] = {"warmup": WARMUP, "draws": DRAWS, "target_accept": 0.9, "kernel": kernel}
-        found = sample(density, arguments, start, jax.random.key(seed), **how, report=clock)
+        found = sample(density, arguments, start, jax.random.key(seed), **how, on_progress=clock)
         # The first seed compiles.
         if seed:
             yield judged(
@@ -79,15 +79,15 @@ def bayesmoe(seeds: int, kernel: str = "hmc") -> Iterator[dict[str, Any]]:
 
 
 def require_same_density(model: Any, posterior: Any) -> None:
-    """Raise where a PyMC model's log density is not ours up to a constant, at twenty points about one unit from the centre."""
+    """Raise where a PyMC model's log density is not ours up to a constant, at twenty points about one unit from the center."""
     import jax
     from jax.flatten_util import ravel_pytree
 
     rng = np.random.default_rng(0)
     theirs = model.compile_logp()
-    centre = model.initial_point()
-    free = {variable.name: name for name, variable in zip(centre, model.value_vars, strict=True)}
-    points = [{name: value + rng.normal(size=value.shape) for name, value in centre.items()} for _ in range(20)]
+    center = model.initial_point()
+    free = {variable.name: name for name, variable in zip(center, model.value_vars, strict=True)}
+    points = [{name: value + rng.normal(size=value.shape) for name, value in center.items()} for _ in range(20)]
     ours = jax.jit(posterior.density)
     differences = [
         float(theirs(point))

@@ -19,19 +19,19 @@ import numpy as np
 from bayesmoe.architecture import Family
 from bayesmoe.costs.price import serving_prices
 from bayesmoe.costs.serving.roofline import TERMS
-from bayesmoe.costs.serving.served import Served, served_family
+from bayesmoe.costs.serving.served_model import ServedModel, served_family
 from bayesmoe.costs.workload import ServingSpec
 
 _BLOCK, _FEATURES = 50, 16
 
 
-def architectures(count: int) -> Served:
+def architectures(count: int) -> ServedModel:
     """A grid of backbone sizes and expert counts of Yun's family."""
     experts = np.array([1.0, 2, 4, 8, 16, 32, 64, 128, 256, 512])
     sizes = np.geomspace(1e8, 2e10, -(-count // len(experts)))
     grid = np.stack(np.meshgrid(sizes, experts, indexing="ij")).reshape(2, -1)[:, :count]
     found = served_family(grid[0], grid[1], Family(), mu=0.045, cache_share=0.25, moe_layer_share=0.5)
-    return Served(*(np.asarray(leaf, dtype=float) for leaf in found))
+    return ServedModel(*(np.asarray(leaf, dtype=float) for leaf in found))
 
 
 def floor(draws: int, models: int, gpus: int) -> Callable[[], Any]:

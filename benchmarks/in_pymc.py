@@ -1,4 +1,4 @@
-"""The same posterior written in PyMC: same coordinates, same priors, same degrees of centring.
+"""The same posterior written in PyMC: same coordinates, same priors, same degrees of centering.
 
 ``python -m benchmarks.in_pymc ARRAYS.npz OUT.nc`` samples it with nutpie and saves it: a whole process, as ``bayesmoe fit`` is one.
 Nothing of ours is imported, so that the process pays for PyMC and nutpie alone.
@@ -45,14 +45,14 @@ def pymc_model(arrays: dict[str, np.ndarray]) -> Any:
         for key in (key for key in arrays if key.startswith("prior:")):
             name = key.removeprefix("prior:")
             mean, sd, spread = arrays[key]
-            if f"centring:{name}" not in arrays:
+            if f"centering:{name}" not in arrays:
                 q[name] = on_support(name, pm.Normal(name, mean, sd)) * pt.ones(groups)
                 continue
-            centred = arrays[f"centring:{name}"]
+            centered = arrays[f"centering:{name}"]
             population = pm.Normal(f"{name}_population", mean, sd)
             between = pt.exp(pm.Normal(f"{name}_spread", np.log(spread), arrays["spread_log_sd"]))
-            base = pm.Normal(f"{name}_base", centred * population, between**centred, shape=groups)
-            q[name] = on_support(name, population + between ** (1.0 - centred) * (base - centred * population))
+            base = pm.Normal(f"{name}_base", centered * population, between**centered, shape=groups)
+            q[name] = on_support(name, population + between ** (1.0 - centered) * (base - centered * population))
         ln_start = pt.log(q["e_start"])
         ln_experts, span = ln_effective(arrays["reference_experts"], q), ln_effective(arrays["gain_experts"], q) - ln_start
         c = q["interaction"] * q["slope_size"] / span

@@ -26,17 +26,17 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import brentq, minimize, minimize_scalar
 
-from bayesmoe.cli.settings import configure
-from bayesmoe.inference.fit import fit
+from bayesmoe.cli.runtime import configure
+from bayesmoe.decisions.risk import risk
+from bayesmoe.inference.fit_law import fit
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.inference.store import load_fit, save_fit
-from bayesmoe.packaged import packaged_folder
-from bayesmoe.planning.draws import landscapes
-from bayesmoe.planning.landscape import Landscape
-from bayesmoe.planning.plan import plan
-from bayesmoe.planning.risk import risk
+from bayesmoe.planning.build_surface import surfaces
+from bayesmoe.planning.planner import plan
 from bayesmoe.planning.scenario import Scenario, read_scenario
 from bayesmoe.planning.solve import SIZES
+from bayesmoe.planning.surface import DesignSurface
+from bayesmoe.resources import resource_folder
 from benchmarks.costs import seconds
 
 _COUNTS, _PEER_DRAWS, _REPEATS = 20, 3, 5
@@ -46,8 +46,8 @@ _GPUS, _MULTIPLICATIONS, _DIVISIONS = 8, 34, 2
 
 def scenario_of(counts: int) -> Scenario:
     """The shipped scenario with that many expert counts."""
-    shipped = read_scenario(packaged_folder("models") / "scenarios" / "yun-2024.toml")
-    choices = dataclasses.replace(shipped.choices, num_experts=tuple(range(4, 4 + counts)), base_num_experts=4)
+    shipped = read_scenario(resource_folder("models") / "scenarios" / "yun-2024.toml")
+    choices = dataclasses.replace(shipped.choices, num_experts=tuple(range(4, 4 + counts)), baseline_num_experts=4)
     return dataclasses.replace(shipped, choices=choices)
 
 
@@ -68,14 +68,14 @@ Loss = Callable[[float, float], float]
 Usd = Callable[[float, int, float], float]
 
 
-def written_out(here: Landscape, draw: int) -> tuple[Loss, Usd]:
+def written_out(here: DesignSurface, draw: int) -> tuple[Loss, Usd]:
     """Loss and serving price of one draw as functions of ln size and count, in NumPy as one writes them for a loop."""
     p = {name: float(values[draw]) for name, values in here.parameters.items()}
     costs = jax.tree.map(lambda leaf: np.asarray(leaf)[draw], here.cost_draws)
     serving, mu = costs["serving"], float(costs["width_times_layers"][0])
     step = [float(slope[0]) for slope in serving.coefficients.step]
     prompt, output = float(serving.traffic.prompt_tokens[0]), float(serving.traffic.output_tokens[0])
-    rate = float(serving.price_usd_per_gpu_hour[0]) / 3600.0 / float(serving.utilisation[0]) * 1e6
+    rate = float(serving.price_usd_per_gpu_hour[0]) / 3600.0 / float(serving.utilization[0]) * 1e6
     budget, share, gpus = float(here.budget_flop), here.family.moe_share, np.arange(1.0, _GPUS + 1.0)
 
     def loss(x: float, count: float) -> float:
@@ -113,7 +113,7 @@ def written_out(here: Landscape, draw: int) -> tuple[Loss, Usd]:
     return loss, usd
 
 
-def constrained(here: Landscape, draw: int) -> list[tuple[float, float]]:
+def constrained(here: DesignSurface, draw: int) -> list[tuple[float, float]]:
     """ln sizes of both problems in one draw, by count, with SciPy's constrained minimiser: what one writes first."""
     loss, usd = written_out(here, draw)
     counts, bounds = [float(one.num_experts) for one in here.candidates], [(np.log(1e6), np.log(1e13))]
@@ -123,7 +123,7 @@ def constrained(here: Landscape, draw: int) -> list[tuple[float, float]]:
         return found.x[0]
 
     optima = [valley(count) for count in counts]
-    bar, most = loss(optima[0], counts[0]), usd(optima[0], 0, counts[0])
+    threshold, most = loss(optima[0], counts[0]), usd(optima[0], 0, counts[0])
 
     def solved(goal: Callable[[Any], float], slack: Callable[[Any], float], start: float) -> float:
         limit = {"type": "ineq", "fun": slack}
@@ -132,14 +132,14 @@ def constrained(here: Landscape, draw: int) -> list[tuple[float, float]]:
 
     return [
         (
-            solved(lambda x, n=n, c=c: np.log(usd(x[0], n, c)), lambda x, c=c: 1e3 * (bar - loss(x[0], c)), optima[n]),
+            solved(lambda x, n=n, c=c: np.log(usd(x[0], n, c)), lambda x, c=c: 1e3 * (threshold - loss(x[0], c)), optima[n]),
             solved(lambda x, c=c: loss(x[0], c), lambda x, n=n, c=c: np.log(most / usd(x[0], n, c)), optima[n]),
         )
         for n, c in enumerate(counts)
     ]
 
 
-def bracketed(here: Landscape, draw: int) -> list[tuple[float, float]]:
+def bracketed(here: DesignSurface, draw: int) -> list[tuple[float, float]]:
     """The same by someone who knows that loss has one valley and that serving gets dearer with size: two brackets a problem."""
     loss, usd = written_out(here, draw)
     counts, low = [float(one.num_experts) for one in here.candidates], float(np.log(1e6))
@@ -153,10 +153,10 @@ def bracketed(here: Landscape, draw: int) -> list[tuple[float, float]]:
         return float(found)
 
     optima = [valley(count) for count in counts]
-    bar, most = loss(optima[0], counts[0]), usd(optima[0], 0, counts[0])
+    threshold, most = loss(optima[0], counts[0]), usd(optima[0], 0, counts[0])
     found = []
     for n, (count, optimum) in enumerate(zip(counts, optima, strict=True)):
-        smallest = crossing(lambda x, c=count: loss(x, c) - bar, optimum)
+        smallest = crossing(lambda x, c=count: loss(x, c) - threshold, optimum)
         usd(smallest if np.isfinite(smallest) else optimum, n, count)
         dear = usd(optimum, n, count) > most
         found.append((smallest, crossing(lambda x, n=n, c=count: usd(x, n, c) - most, optimum) if dear else optimum))
@@ -204,7 +204,7 @@ def main() -> None:
     if given.measure is not None:
         print(json.dumps(measured(given.measure, counts)))
         return
-    spec = read_fit_spec(packaged_folder("models") / "simulated-yun-grid.toml")
+    spec = read_fit_spec(resource_folder("models") / "simulated-yun-grid.toml")
     sampler = dataclasses.replace(spec.sampler, draws=draws // spec.sampler.chains, retries=0)
     posterior = fit(dataclasses.replace(spec, sampler=sampler))
     with tempfile.TemporaryDirectory() as folder:
@@ -226,7 +226,7 @@ def main() -> None:
         f"{draws:,} draws x {size:,} configurations: plan and risk of both default problems in {own['seconds']:.2f} s warm, "
         f"peak memory {own['peak_gb']:.2f} GB, of which {own['before_gb']:.2f} GB before planning"
     )
-    (here,) = landscapes(posterior, scenario_of(counts)).values()
+    (here,) = surfaces(posterior, scenario_of(counts)).values()
     ours = (
         plan(posterior, scenario_of(counts), verdict="PASS")["n_dense"].transpose("sample", "num_experts", "problem").values
     )

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from bayesmoe.inference.density import Density
-from bayesmoe.inference.fit import arrange
+from bayesmoe.inference.fit_law import arrange
+from bayesmoe.inference.log_density import LogDensity
 from bayesmoe.inference.spec import FitSpec, coordinates_of, law_of
 from bayesmoe.runs import as_run_table
 from bayesmoe.specs import from_mapping
@@ -72,7 +72,7 @@ def law_cost(name: str, runs: int, groups: int) -> float:
     spec = from_mapping(mapping, FitSpec)
     law = law_of(spec.law)
     frame, structure, data = arrange(as_run_table(table(runs, groups)), law, coordinates_of(law, spec.law.priors), spec)
-    density = Density(structure)
+    density = LogDensity(structure)
     loss = jnp.asarray(frame["loss"].to_numpy(float))
     dimension = sum(int(np.prod(shape)) for shape in density.shapes(data, loss).values())
     return seconds_a_gradient(density, jnp.zeros(dimension), (data, loss))

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bayesmoe.costs.points import Points, read_points
+from bayesmoe.costs.serving_measurements import Points, read_points
 
 
 def public_points(folder: Path) -> Points:
@@ -36,8 +36,8 @@ def main() -> None:
     """Calibrate and write."""
     import jax
 
-    from bayesmoe.costs.calibrate import calibrate_serving
     from bayesmoe.costs.serving.calibration import SHIPPED, save_calibration
+    from bayesmoe.costs.serving.fit_calibration import calibrate_serving
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)

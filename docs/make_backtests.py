@@ -25,10 +25,10 @@ KEPT = ROOT / "build" / "backtests"
 OTHER_PRIORS = (
     *((median, 0.4, 0.3) for median in (0.03, 0.05, 0.1, 0.14, 0.2)),
     *((0.07, log_sd, 0.3) for log_sd in (0.2, 0.7, 1.0)),
-    *((0.07, 0.4, together) for together in (0.0, 0.5, 0.7, 0.9)),
+    *((0.07, 0.4, correlation) for correlation in (0.0, 0.5, 0.7, 0.9)),
     (0.1, 0.7, 0.7),
 )
-"""Other priors of a misfit: median and log-sd of its growth, correlation between axes."""
+"""Other priors of a discrepancy: median and log-sd of its growth, correlation between axes."""
 
 ONE_NOISE = ("steplaw dense, largest N", "chinchilla, top decile of FLOP", "flame 3e19")
 """Hold-outs fitted once more with one noise for all runs: those whose ratio of tokens to parameters varies and whose fits take minutes."""
@@ -79,7 +79,7 @@ def forecasts_of_hold_out(folder: Path, hold_out: HoldOut, *, one_noise: bool = 
     """Fits of a hold-out, kept."""
     import pandas as pd
 
-    from bayesmoe.criticism.backtest import forecasts_of
+    from bayesmoe.forecasting.backtest import forecasts_of
     from bayesmoe.inference.spec import FitSpec, load_table
     from bayesmoe.specs import from_mapping
 
@@ -97,14 +97,16 @@ def forecasts_of_hold_out(folder: Path, hold_out: HoldOut, *, one_noise: bool = 
     every = every.query(hold_out.select) if hold_out.select else every
     held = table.frame["run_id"].isin(every.loc[every.eval(hold_out.held), "run_id"]).to_numpy()
     name = f"{hold_out.name}, one noise" if one_noise else hold_out.name
-    return kept(name, lambda: forecasts_of(spec, table, held, report=lambda line: print(f"{name}: {line}", file=sys.stderr)))
+    return kept(
+        name, lambda: forecasts_of(spec, table, held, on_progress=lambda line: print(f"{name}: {line}", file=sys.stderr))
+    )
 
 
 def measured(folder: Path, hold_out: HoldOut) -> dict[str, Any]:
     """One row: the backtest's document and what other designs would have made of it."""
-    from bayesmoe.criticism.averaging import average_of
-    from bayesmoe.criticism.backtest import AVERAGE, baseline_draws, judged, with_baseline
-    from bayesmoe.criticism.backtest_text import document
+    from bayesmoe.forecasting.backtest import AVERAGE, baseline_draws, judged, with_baseline
+    from bayesmoe.forecasting.backtest_text import document
+    from bayesmoe.forecasting.weights import average_of
 
     forecasts = forecasts_of_hold_out(folder, hold_out)
     average = average_of(forecasts.forward, forecasts.axes, seed=0)
@@ -126,53 +128,53 @@ def measured(folder: Path, hold_out: HoldOut) -> dict[str, Any]:
 
 
 def described(prior: tuple[float, float, float]) -> str:
-    """A prior of a misfit in words."""
-    median, log_sd, together = prior
-    return f"growth {median:g}, log-sd {log_sd:g}, together {together:g}"
+    """A prior of a discrepancy in words."""
+    median, log_sd, correlation = prior
+    return f"growth {median:g}, log-sd {log_sd:g}, together {correlation:g}"
 
 
 def designs(forecasts: Any, average: Any) -> dict[str, dict[str, float]]:
     """The average as shipped and as it might have been: what each forecasts inside the runs seen, and of the runs held out."""
-    from bayesmoe.criticism.averaging import average_of
-    from bayesmoe.criticism.backtest import asked_of, averaged_draws
-    from bayesmoe.criticism.misfit import MISFIT_PRIOR, MisfitPrior, misfit
-    from bayesmoe.criticism.scores import scores
+    from bayesmoe.forecasting.backtest import asked_of, averaged_draws
+    from bayesmoe.forecasting.discrepancy import MISFIT_PRIOR, MisfitPrior, discrepancy
+    from bayesmoe.forecasting.scores import scores
+    from bayesmoe.forecasting.weights import average_of
 
     asked = asked_of(forecasts)
     observed = next(iter(asked.values()))["observed"].values
 
-    def scored(weights: dict[str, float], misfits: dict[str, Any]) -> dict[str, float]:
-        score = scores(averaged_draws(asked, weights, misfits, seed=0), observed)
+    def scored(weights: dict[str, float], discrepancies: dict[str, Any]) -> dict[str, float]:
+        score = scores(averaged_draws(asked, weights, discrepancies, seed=0), observed)
         return {"coverage": float(score["coverage"].sel(level=0.9)), "crps": float(score["crps"])}
 
-    def learnt(one: Any) -> dict[str, float]:
-        evidence = {law: own.attrs["log_evidence"] for law, own in one.misfits.items()}
+    def learned(one: Any) -> dict[str, float]:
+        evidence = {law: own.attrs["log_evidence"] for law, own in one.discrepancies.items()}
         # Weights are those of the average as shipped: a prior that moved weights to laws that miss more would be paid for it.
         weighed = sum(average.weights[law] * found for law, found in evidence.items())
         return {"forward": one.forward_score, "evidence": weighed, "unweighed": sum(evidence.values())}
 
     even = dict.fromkeys(average.weights, 1.0 / len(average.weights))
-    untaught = dict.fromkeys(average.weights, misfit([], forecasts.axes, seed=0))
+    untaught = dict.fromkeys(average.weights, discrepancy([], forecasts.axes, seed=0))
     found = {
         f"as shipped: {described(MISFIT_PRIOR)}": {
-            **learnt(average),
-            **scored(average.weights, average.misfits),
+            **learned(average),
+            **scored(average.weights, average.discrepancies),
         },
-        "even weights": scored(even, average.misfits),
-        "misfit not learnt from cuts": scored(average.weights, untaught),
-        "no misfit": scored(average.weights, {}),
+        "even weights": scored(even, average.discrepancies),
+        "discrepancy not learned from cuts": scored(average.weights, untaught),
+        "no discrepancy": scored(average.weights, {}),
     }
     for prior in OTHER_PRIORS:
         other = average_of(forecasts.forward, forecasts.axes, seed=0, misfit_prior=MisfitPrior(*prior))
-        found[described(prior)] = {**learnt(other), **scored(other.weights, other.misfits)}
+        found[described(prior)] = {**learned(other), **scored(other.weights, other.discrepancies)}
     return found
 
 
 def written(rows: list[dict[str, Any]], folder: Path) -> str:
     """The page."""
-    from bayesmoe.criticism.backtest import AVERAGE, BASELINE
-    from bayesmoe.criticism.misfit import misfit
-    from bayesmoe.inference.members import misfit_draws
+    from bayesmoe.forecasting.backtest import AVERAGE, BASELINE
+    from bayesmoe.forecasting.discrepancy import discrepancy
+    from bayesmoe.inference.ensemble import discrepancy_draws
 
     def cell(row: dict[str, Any], forecaster: str) -> str:
         found = row["forecasts"][forecaster]
@@ -189,9 +191,9 @@ def written(rows: list[dict[str, Any]], folder: Path) -> str:
             for row in rows
         )
 
-    every = [miss for row in rows for law in row["misses_per_reach"].values() for miss in law if miss is not None]
+    every = [miss for row in rows for law in row["relative_error_per_distance"].values() for miss in law if miss is not None]
     misses = np.abs(every)
-    prior = np.abs(misfit_draws(misfit([], ["any"], seed=0), 100_000, np.random.default_rng(0)))
+    prior = np.abs(discrepancy_draws(discrepancy([], ["any"], seed=0), 100_000, np.random.default_rng(0)))
     good = sum(row["forecasts"][AVERAGE]["coverage"]["0.9"] >= 0.8 for row in rows)
     lines = [
         "# Backtests",
@@ -207,13 +209,13 @@ def written(rows: list[dict[str, Any]], folder: Path) -> str:
         f"{crps_below(lambda row: row['loo_pick'])} of {len(rows)}.",
         f"- Alone, the laws miss runs beyond those seen by {100 * np.median(misses):.0f}% of their reach in the median ({len(misses)} laws and cuts;"
         f" 90% of them by less than {100 * np.quantile(misses, 0.9):.0f}%): reach is by how much a law says the log loss would move from the"
-        f" nearest run seen. The prior of the misfit term says {100 * np.median(prior):.0f}% and {100 * np.quantile(prior, 0.9):.0f}%.",
+        f" nearest run seen. The prior of the discrepancy term says {100 * np.median(prior):.0f}% and {100 * np.quantile(prior, 0.9):.0f}%.",
         "",
         "| hold-out | runs | largest against the largest seen | average of laws | law that LOO picks, alone | Huber + bootstrap of that law | weights |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        beyond = ", ".join(f"{axis} {times:.2g}x" for axis, times in row["times_beyond"].items() if times > 1.01)
+        beyond = ", ".join(f"{axis} {times:.2g}x" for axis, times in row["extrapolation_factors"].items() if times > 1.01)
         weights = ", ".join(
             f"{law} {100 * w:.0f}%" for law, w in sorted(row["weights"].items(), key=lambda item: -item[1]) if w > 0.05
         )
@@ -225,8 +227,8 @@ def written(rows: list[dict[str, Any]], folder: Path) -> str:
         "",
         "## Designs tried",
         "",
-        "Inside the runs seen: the evidence, in nats, of the laws' misses at all cuts of all tables over that without misfit, the runs of a cut",
-        "missing together, for the prior of misfit (median and log-sd of its growth, correlation between axes). Each law counts by its weight in the",
+        "Inside the runs seen: the evidence, in nats, of the laws' misses at all cuts of all tables over that without discrepancy, the runs of a cut",
+        "missing together, for the prior of discrepancy (median and log-sd of its growth, correlation between axes). Each law counts by its weight in the",
         "average as shipped; beside it, each law counts as one. Shipped is the likeliest by weight, or within a nat of it with more left to learn from a",
         "table: laws that carry no forecast should not set how far those that do are doubted. Then the mean log score of a single run, each cut with the weights that the other cuts give, for how sharp weights",
         "are; alone it would choose narrower bands. The rest is of the runs held out. No rule reads it, but the rules were settled after it had been",
@@ -267,16 +269,21 @@ def written(rows: list[dict[str, Any]], folder: Path) -> str:
         "",
         "## Each law",
         "",
-        "Alone, and with its misfit term. Shift and growth are shares of the reach along each axis.",
+        "Alone, and with its discrepancy term. Shift and growth are shares of the reach along each axis.",
         "",
     ]
     for row in rows:
-        lines += [f"### {row['hold_out']}", "", "| law | alone | with misfit | shift | growth |", "|---|---|---|---|---|"]
+        lines += [
+            f"### {row['hold_out']}",
+            "",
+            "| law | alone | with discrepancy | shift | growth |",
+            "|---|---|---|---|---|",
+        ]
         for law in row["weights"]:
-            own = row["misfits"][law]
-            shift = ", ".join(f"{axis} {found['shift']:+.2f} ± {found['shift_sd']:.2f}" for axis, found in own.items())
-            growth = ", ".join(f"{axis} {found['growth_median']:.2f}" for axis, found in own.items())
-            lines.append(f"| {law} | {cell(row, law)} | {cell(row, f'{law} with misfit')} | {shift} | {growth} |")
+            own = row["discrepancies"][law]
+            bias = ", ".join(f"{axis} {found['bias']:+.2f} ± {found['shift_sd']:.2f}" for axis, found in own.items())
+            scale = ", ".join(f"{axis} {found['growth_median']:.2f}" for axis, found in own.items())
+            lines.append(f"| {law} | {cell(row, law)} | {cell(row, f'{law} with discrepancy')} | {bias} | {scale} |")
         lines.append("")
     return "\n".join(lines)
 

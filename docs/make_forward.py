@@ -30,9 +30,9 @@ LIMITS = (0.03, 0.1, 0.3)
 
 def measured(folder: Path, name: str, limit: float) -> dict[str, Any] | None:
     """Percentiles and distances of the runs above one cut; None where too few are left."""
-    from bayesmoe.criticism.backtest import AVERAGE, AVERAGE_ALONE, BASELINE, backtest, size_of
-    from bayesmoe.criticism.forward import training_compute
     from bayesmoe.errors import InputError
+    from bayesmoe.forecasting.backtest import AVERAGE, AVERAGE_ALONE, BASELINE, backtest, size_of
+    from bayesmoe.forecasting.forward_validation import training_compute
     from bayesmoe.inference.spec import FitSpec, load_table
     from bayesmoe.specs import from_mapping
 
@@ -45,7 +45,7 @@ def measured(folder: Path, name: str, limit: float) -> dict[str, Any] | None:
     if (~held).sum() < 12:
         return None
     try:
-        found = backtest(spec, table, held, report=lambda line: print(f"{name} {limit}: {line}", file=sys.stderr))
+        found = backtest(spec, table, held, on_progress=lambda line: print(f"{name} {limit}: {line}", file=sys.stderr))
     except InputError:
         return None
     kinds = {"law that LOO picks": found.loo_pick, AVERAGE_ALONE: AVERAGE_ALONE, AVERAGE: AVERAGE, BASELINE: BASELINE}
@@ -118,7 +118,7 @@ def written(rows: list[dict[str, Any]], folder: Path) -> str:
             lines.append(f"| {name} | {upto} | {inside.sum()} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        "Drift: the standardised miss (normal quantile of the percentile), averaged over the runs of each cut and distance, against ln",
+        "Drift: the standardized miss (normal quantile of the percentile), averaged over the runs of each cut and distance, against ln",
         "distance. Runs of one cut miss together, so a cut and distance counts once. A slope is told from none at an error rate of 5%.",
         "",
         "| forecaster | slope per e-fold of compute | p |",

@@ -49,10 +49,10 @@ def fitted(task: tuple[str, Table, str]) -> dict[str, Any]:
     import jax
     import numpy as np
 
-    from bayesmoe.criticism.checks import check
+    from bayesmoe.criticism.gate import check
     from bayesmoe.criticism.predictive import headline_names, predictive_check, prior_overlap
     from bayesmoe.errors import InputError
-    from bayesmoe.inference.fit import fit
+    from bayesmoe.inference.fit_law import fit
     from bayesmoe.inference.spec import FitSpec, coordinates_of, law_of, load_table
     from bayesmoe.laws import require_covariates
     from bayesmoe.specs import from_mapping

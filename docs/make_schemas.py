@@ -124,7 +124,7 @@ ADVICE = thing(
 CHANGE = thing({**told(EXPERTS, "from_num_experts to_num_experts"), "lifetime_tokens": NUMBER, "lifetime_tokens_band": BAND})
 PROBLEM = thing(
     {
-        **told(TEXT, "source minimises"),
+        **told(TEXT, "source minimizes"),
         **told(maybe(EXPERTS), "choice_num_experts fixed_choice_num_experts"),
         "fixed_choice_by_measure": CHOICES,
         "near_optimal_num_experts": several(EXPERTS),
@@ -135,7 +135,7 @@ PROBLEM = thing(
     usd_per_nat=maybe(NUMBER),
     evpi_usd=maybe(NUMBER),
     evppi_usd=by_name(NUMBER),
-    least_demand_num_experts=maybe(EXPERTS),
+    num_experts_at_min_demand=maybe(EXPERTS),
     break_even=several(CHANGE),
 )
 WITHOUT = thing({"choice_num_experts": maybe(EXPERTS)}, **told(BAND, "n_dense_parameters tokens loss_nats_per_token"))
@@ -145,7 +145,7 @@ PLAN = document(
     {
         **told(TEXT, "bayesmoe_version scenario_name law data_origin data_sha256"),
         **told(maybe(POSITIVE), "budget_flop budget_usd"),
-        "base_num_experts": EXPERTS,
+        "baseline_num_experts": EXPERTS,
         "gate": VERDICT,
         "method": METHOD,
         **told(YES, "approximate data_simulated"),
@@ -192,7 +192,7 @@ SENSITIVITY = document(
         **told(TEXT, "bayesmoe_version scenario_name"),
         "problems": by_name(
             thing(
-                {"base_num_experts": maybe(EXPERTS), "inputs": several(TURNED)},
+                {"baseline_num_experts": maybe(EXPERTS), "inputs": several(TURNED)},
                 **told(maybe(NUMBER), "base_cost_usd base_cost_usd_per_million_tokens"),
             )
         ),
@@ -325,11 +325,11 @@ BACKTEST = document(
                     **told(TEXT, "held_out loo_pick"),
                     "runs": several(TEXT),
                     "observed_nats_per_token": several(POSITIVE),
-                    "times_beyond": by_name(NUMBER),
+                    "extrapolation_factors": by_name(NUMBER),
                     "weights": by_name(SHARE),
                     "loo": by_name(thing({"elpd_nats": NUMBER, "runs_with_high_k": COUNT})),
-                    "misses_per_reach": by_name(several(maybe(NUMBER))),
-                    "misfits": by_name(by_name(thing(told(NUMBER, "shift shift_sd growth_median")))),
+                    "relative_error_per_distance": by_name(several(maybe(NUMBER))),
+                    "discrepancies": by_name(by_name(thing(told(NUMBER, "shift shift_sd growth_median")))),
                     "forecasts": by_name(SCORE),
                 }
             )

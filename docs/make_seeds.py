@@ -35,8 +35,8 @@ Reasons of what is not PASS, and what further attempts were made for:
 
 def one_fit(spec: Any, seed: int) -> dict[str, Any]:
     """Gate and attempts of a fit."""
-    from bayesmoe.criticism.checks import check
-    from bayesmoe.inference.fit import fit
+    from bayesmoe.criticism.gate import check
+    from bayesmoe.inference.fit_law import fit
 
     begin = time.perf_counter()
     fitted = fit(dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, seed=seed)))

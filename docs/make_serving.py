@@ -30,8 +30,8 @@ def predicted(points: Any, tree: Any, reads: str, rng: np.random.Generator) -> n
     import pandas as pd
     import xarray as xr
 
-    from bayesmoe.costs.calibrate import terms_of
     from bayesmoe.costs.serving.calibration import drawn_calibration
+    from bayesmoe.costs.serving.fit_calibration import terms_of
 
     calibration: xr.Dataset = tree["posterior"].to_dataset()
     terms, _ = terms_of(points, reads)
@@ -51,7 +51,7 @@ def predicted(points: Any, tree: Any, reads: str, rng: np.random.Generator) -> n
 
 def measured(points: Any, reads: str) -> dict[str, Any]:
     """Errors and coverage of points whose architecture was left out."""
-    from bayesmoe.costs.calibrate import calibrate_serving
+    from bayesmoe.costs.serving.fit_calibration import calibrate_serving
 
     observed = np.log(points.frame["tpot_ms"].to_numpy(float) * 1e-3)
     architecture = points.frame["architecture"].to_numpy()
@@ -69,7 +69,7 @@ def measured(points: Any, reads: str) -> dict[str, Any]:
 
 def at_peak(points: Any) -> dict[str, Any]:
     """The same of a roofline that takes the larger of memory and compute time at peak rates."""
-    from bayesmoe.costs.calibrate import terms_of
+    from bayesmoe.costs.serving.fit_calibration import terms_of
     from bayesmoe.costs.serving.roofline import TERMS
 
     terms, _ = terms_of(points)
@@ -90,7 +90,7 @@ def throughput(file: Path) -> Any:
     from bayesmoe.costs.cost import fleet_of, latency_of, serving_draws
     from bayesmoe.costs.hardware import ACCELERATORS
     from bayesmoe.costs.serving import served_shapes
-    from bayesmoe.costs.serving.yun import memory_batch
+    from bayesmoe.costs.serving.replica import memory_batch
     from bayesmoe.costs.workload import ServingSpec
     from bayesmoe.specs import from_mapping
 

@@ -22,7 +22,7 @@ KEPT = ROOT / "build" / "truths.jsonl"
 BROKEN = "broken"
 TRUTHS = {
     "dense": ("chinchilla", "kaplan", "nested", BROKEN),
-    "MoE": ("yun", "house", "krajewski", "zhao"),
+    "MoE": ("yun", "effective-size", "krajewski", "zhao"),
 }
 OUTSIDE = (BROKEN, "krajewski", "zhao")
 """Truths that are no law of the average."""
@@ -55,7 +55,7 @@ def of_law(name: str, design: Any, rng: np.random.Generator) -> Callable[[dict[s
     law = law_named(name)
     reference = reference_run(design, law)
     drawn = {c.name: c.to_support(c.mean + c.sd * rng.standard_normal()) for c in law.coordinates}
-    parameters = law.paper(drawn, reference)
+    parameters = law.to_paper(drawn, reference)
     over_runs = jax.jit(jax.vmap(lambda run: law.loss(parameters, run)))
     return lambda run: np.asarray(over_runs({key: np.atleast_1d(np.asarray(run[key], float)) for key in law.covariates}))
 
@@ -105,12 +105,13 @@ def measured(task: tuple[str, str, int]) -> dict[str, Any]:
     import jax
 
     from bayesmoe.costs.workload import ServingSpec, TrainingSpec
-    from bayesmoe.criticism.averaged import fit_average
-    from bayesmoe.inference.members import AVERAGE
-    from bayesmoe.inference.spec import AverageSpec, DataSpec, FitSpec, SamplerSpec
-    from bayesmoe.planning.draws import landscapes
+    from bayesmoe.forecasting.fit_average import fit_average
+    from bayesmoe.inference.ensemble import AVERAGE
+    from bayesmoe.inference.spec import AverageSpec, DataSpec, FitSpec
+    from bayesmoe.planning.build_surface import surfaces
     from bayesmoe.planning.scenario import ChoicesSpec, Scenario
     from bayesmoe.runs import as_run_table
+    from bayesmoe.sampling.settings import SamplerSpec
 
     jax.config.update("jax_enable_x64", True)
     kind, name, number = task
@@ -125,12 +126,12 @@ def measured(task: tuple[str, str, int]) -> dict[str, Any]:
         scenario = Scenario(
             training=TrainingSpec(budget_flop=budget, price_usd_per_gpu_hour=2.0),
             serving=ServingSpec(price_usd_per_gpu_hour=2.0),
-            choices=ChoicesSpec(num_experts=EXPERTS[kind], base_num_experts=EXPERTS[kind][0]),
+            choices=ChoicesSpec(num_experts=EXPERTS[kind], baseline_num_experts=EXPERTS[kind][0]),
         )
         right = best(truth, kind, budget)
         at = EXPERTS[kind].index(right["num_experts"])
         losses, sizes, counts = [], [], []
-        for here in landscapes(fit, scenario).values():
+        for here in surfaces(fit, scenario).values():
             optimal = here.loss_optimal()
             sizes.append(np.asarray(optimal)[:, at])
             losses.append(np.asarray(here.loss(np.full(here.shape, np.log(right["n_dense"]))))[:, at])

@@ -28,7 +28,7 @@ machine may differ in the last digits.
 
 ## Fetch the runs
 
-Public tables are registered with their source, licence and checksum; none comes with the package.
+Public tables are registered with their source, license and checksum; none comes with the package.
 
 @@ bayesmoe datasets show clark2022
 
@@ -82,7 +82,7 @@ Hold out the 1.3B runs, fit the others, and see who forecasts them:
 @@ bayesmoe backtest models/clark2022-routers.toml --hold-out "n_dense > 1e9" --seed 0
 
 Read the 90% column. Alone, each law's band holds fewer runs than it says, some of them none: bands of one law hold under that law only. The
-average gives each law the weight that its forecasts from still smaller runs deserve, and a misfit that grows with distance.
+average gives each law the weight that its forecasts from still smaller runs deserve, and a discrepancy that grows with distance.
 
 ## Plan on what forecasts best
 
@@ -155,9 +155,9 @@ def draw(place: Path) -> None:
 
     jax.config.update("jax_enable_x64", True)
     from bayesmoe.criticism.predictive import predictive_check
+    from bayesmoe.decisions.risk import risk
     from bayesmoe.inference.store import load_fit
-    from bayesmoe.planning.plan import load_plan
-    from bayesmoe.planning.risk import risk
+    from bayesmoe.planning.planner import load_plan
     from bayesmoe.plots import fit_to_runs, loss_by_experts
 
     made = {

@@ -43,12 +43,12 @@ class Planned:
         return dataclasses.replace(
             self.shipped,
             training=dataclasses.replace(self.shipped.training, budget_flop=budget, flop_rule="6 n_dense tokens"),
-            choices=dataclasses.replace(self.shipped.choices, num_experts=COUNTS, base_num_experts=base),
+            choices=dataclasses.replace(self.shipped.choices, num_experts=COUNTS, baseline_num_experts=base),
         )
 
     def plan(self, base: int, budget: float) -> Any:
         """A plan."""
-        from bayesmoe.planning.plan import plan
+        from bayesmoe.planning.planner import plan
 
         if (base, budget) not in self.made:
             self.made[base, budget] = plan(self.fit, self.scenario(base, budget), verdict="PASS")
@@ -62,20 +62,20 @@ class Planned:
         """A quantity at an expert count's loss optimum, by draw."""
         return self.plan(4, budget)[f"loss_optimal_{name}"].sel(num_experts=count).values
 
-    def landscape(self, budget: float) -> Any:
+    def surface(self, budget: float) -> Any:
         """The candidates under every draw."""
-        from bayesmoe.planning.draws import landscapes
+        from bayesmoe.planning.build_surface import surfaces
 
-        (here,) = landscapes(self.fit, self.scenario(4, budget)).values()
+        (here,) = surfaces(self.fit, self.scenario(4, budget)).values()
         return here
 
     def flop_of_loss(self, count: int, budget: float, *, of: int | None = None, target: Any = None) -> np.ndarray:
         """Least FLOP with which an expert count reaches another's lowest loss on a budget, or a loss that is given, over that budget."""
         import jax.numpy as jnp
 
-        from bayesmoe.planning.optimum import bisect
+        from bayesmoe.planning.search import bisect
 
-        here = self.landscape(budget)
+        here = self.surface(budget)
         if of is not None:
             target = here.loss(here.loss_optimal())[:, COUNTS.index(of)]
         one = here.candidate(COUNTS.index(count))
@@ -92,10 +92,10 @@ class Planned:
         """FLOP with which a model that serves as cheaply as the base's optimum reaches its loss, over the budget."""
         import jax.numpy as jnp
 
-        here = self.landscape(budget)
+        here = self.surface(budget)
         at = COUNTS.index(count)
         size = jnp.log(self.solved(LOWEST, "n_dense", count, base=base, budget=budget))[:, None]
-        bar = self.plan(base, budget)["bar_loss"].values[:, None]
+        bar = self.plan(base, budget)["threshold_loss"].values[:, None]
         tokens = here.candidate(at).tokens_of_loss(size, bar)
         return np.asarray(6.0 * jnp.exp(size) * tokens / budget)[:, 0]
 
@@ -106,7 +106,7 @@ def with_coefficients(fit: Any, name: str) -> Any:
 
     law = law_of_fit(fit)
     certain, posterior = fit.copy(), fit["posterior"].to_dataset()
-    for coordinate, value in law.centre(law.coefficients(name), reference_of_fit(fit)).items():
+    for coordinate, value in law.from_paper(law.coefficients(name), reference_of_fit(fit)).items():
         posterior[coordinate] = posterior[coordinate] * 0.0 + float(value)
     certain["posterior"] = posterior
     return certain
@@ -129,7 +129,7 @@ def over(values: list[np.ndarray], style: str = ".0%") -> str:
 
 def shares_of_best(plans: Planned, budget: float) -> str:
     """How often each expert count is the cheapest to serve."""
-    from bayesmoe.planning.risk import risk
+    from bayesmoe.decisions.risk import risk
 
     p_best = risk(plans.plan(4, budget))["p_best"].sel(problem=CHEAPEST)
     return ", ".join(f"{count}: {p_best.sel(num_experts=count).item():.0%}" for count in COUNTS)
@@ -281,7 +281,7 @@ def main() -> None:
     import jax
 
     from bayesmoe.files import write_text
-    from bayesmoe.inference.fit import fit
+    from bayesmoe.inference.fit_law import fit
     from bayesmoe.inference.spec import read_fit_spec
 
     jax.config.update("jax_enable_x64", True)

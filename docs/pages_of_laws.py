@@ -6,10 +6,10 @@ from typing import Any
 
 from docstrings import markdown, table
 
+from bayesmoe.catalog.documents import HYPER, catalog, hyperparameter_document, law_document, span
+from bayesmoe.hyperparameters import HyperparameterLaw, all_hyperparameter_laws
 from bayesmoe.laws import all_laws
 from bayesmoe.laws.base import Law
-from bayesmoe.laws.catalogue import HYPER, catalogue, hyperparameter_document, law_document, span
-from bayesmoe.laws.hyperparameters import HyperparameterLaw, all_hyperparameter_laws
 
 EMBEDDINGS = {
     "in": "The paper's size counts embeddings; run tables here do not.",
@@ -22,7 +22,7 @@ this project."""
 
 def law_nav() -> list[tuple[str, str]]:
     """Title and place of every law's page."""
-    return [(row.name, place(row.name)) for row in catalogue()]
+    return [(row.name, place(row.name)) for row in catalog()]
 
 
 def place(name: str) -> str:
@@ -45,7 +45,7 @@ def index_page() -> str:
             f"`{row.equation}`" if "=" in row.equation else row.equation,
             row.source,
         )
-        for row in catalogue()
+        for row in catalog()
     ]
     laws, hyper = rows[: len(all_laws)], rows[len(all_laws) :]
     return "\n\n".join(
@@ -98,15 +98,15 @@ def _parameters(d: dict[str, Any]) -> list[str]:
 def _published(known: dict[str, Any]) -> str:
     names = list(known["coefficients"])
     rows = table(tuple(f"`{name}`" for name in names), [tuple(value(known["coefficients"][name]) for name in names)])
-    trap = f"\n\nTrap: {known['trap']}" if known["trap"] else ""
-    return f"**{known['name']}** (grade {known['grade']}): {known['source']}{trap}\n\n{rows}"
+    caveat = f"\n\nTrap: {known['trap']}" if known["trap"] else ""
+    return f"**{known['name']}** (grade {known['grade']}): {known['source']}{caveat}\n\n{rows}"
 
 
 def hyperparameter_page(law: HyperparameterLaw) -> str:
     """Quantities, columns, notes and range."""
     d = hyperparameter_document(law)
     rows = [(f"`{q['formula']}`", q["unit"], q["spread"]) for q in d["quantities"]]
-    said = [f"# {HYPER}{law.name}", f"**Source**: {law.source} (grade {law.grade})", "## Quantities"]
+    said = [f"# {HYPER}{law.name}", f"**Source**: {law.source} (grade {law.provenance})", "## Quantities"]
     said += [table(("formula", "unit", "spread"), rows), "## Columns", _columns(d)]
     if law.notes:
         said += ["## Notes", "\n".join(f"- {note}" for note in law.notes)]

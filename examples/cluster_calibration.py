@@ -13,8 +13,8 @@ import xarray as xr
 from distributed import LocalCluster
 
 from bayesmoe.cli.calibrate import ranks_in_worker
-from bayesmoe.criticism.calibrate import calibration
 from bayesmoe.criticism.cluster import finished_blocks
+from bayesmoe.criticism.sbc import calibration
 from bayesmoe.files import write_netcdf
 from bayesmoe.inference.spec import FitSpec, load_table
 from bayesmoe.specs import from_mapping
@@ -36,7 +36,7 @@ def main(out: Path) -> None:
     kept = out / "ranks.partial.jsonl"
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         done = finished_blocks(
-            ranks_in_worker, blocks, (spec, table), kept=kept, scheduler=cluster.scheduler_address, report=print
+            ranks_in_worker, blocks, (spec, table), kept=kept, scheduler=cluster.scheduler_address, on_progress=print
         )
     ranks = xr.concat([xr.Dataset.from_dict(block) for block in done], "simulation").sortby("simulation")
     test = calibration(ranks)

@@ -12,12 +12,12 @@ from pathlib import Path
 import jax
 import xarray as xr
 
-from bayesmoe.criticism.checks import check
-from bayesmoe.inference.fit import fit
+from bayesmoe.criticism.gate import check
+from bayesmoe.inference.fit_law import fit
 from bayesmoe.inference.predict import predict
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.inference.store import save_fit
-from bayesmoe.packaged import packaged_folder
+from bayesmoe.resources import resource_folder
 from bayesmoe.runs import read_models
 
 MODELS = """run_id,n_dense,n_active,n_total,tokens,num_experts,top_k
@@ -29,7 +29,7 @@ eight experts,1e9,1e9,3e9,4e10,8,1
 def fitted() -> xr.DataTree:
     """A fit that takes seconds; the other examples start from it."""
     jax.config.update("jax_enable_x64", True)
-    spec = read_fit_spec(packaged_folder("models") / "simulated-yun-grid.toml")
+    spec = read_fit_spec(resource_folder("models") / "simulated-yun-grid.toml")
     return fit(dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, warmup=800, draws=500, seed=1)))
 
 

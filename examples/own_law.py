@@ -12,9 +12,9 @@ from typing import ClassVar
 
 import jax
 
-from bayesmoe.criticism.checks import check
 from bayesmoe.criticism.compare import compare
-from bayesmoe.inference.fit import fit
+from bayesmoe.criticism.gate import check
+from bayesmoe.inference.fit_law import fit
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.inference.store import save_fit
 from bayesmoe.laws.base import Coordinate, Law, Size
@@ -39,7 +39,7 @@ class ThreeSlopes(Law):
         p = parameters
         return p["A"] * run[self.size] ** -p["a"] * run["n_total"] ** -p["b"] * run["tokens"] ** -p["g"]
 
-    def paper(self, coordinates, reference):
+    def to_paper(self, coordinates, reference):
         slopes = {"a": coordinates["slope_size"], "b": coordinates["slope_total"], "g": coordinates["slope_tokens"]}
         return {"A": coordinates["loss_reference"] / self.loss({"A": 1.0, **slopes}, reference.run), **slopes}
 

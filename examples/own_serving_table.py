@@ -13,9 +13,9 @@ from pathlib import Path
 import pandas as pd
 from fit_a_posterior import fitted
 
-from bayesmoe.criticism.checks import check
-from bayesmoe.planning.plan import plan, save_plan
-from bayesmoe.planning.risk import risk
+from bayesmoe.criticism.gate import check
+from bayesmoe.decisions.risk import risk
+from bayesmoe.planning.planner import plan, save_plan
 from bayesmoe.planning.scenario import read_scenario
 
 SCENARIO = """name = "own latencies"
@@ -25,7 +25,7 @@ budget_flop = 1e21
 
 [choices]
 num_experts = [1, 8]
-base_num_experts = 1
+baseline_num_experts = 1
 
 [serving]
 accelerator = "A100-SXM-40GB"

@@ -12,20 +12,20 @@ from pathlib import Path
 
 from fit_a_posterior import fitted
 
-from bayesmoe.criticism.checks import check
-from bayesmoe.packaged import packaged_folder
-from bayesmoe.planning.document import as_document
-from bayesmoe.planning.plan import plan, save_plan
-from bayesmoe.planning.risk import risk
+from bayesmoe.criticism.gate import check
+from bayesmoe.decisions.risk import risk
+from bayesmoe.documents.planning import as_document
+from bayesmoe.planning.planner import plan, save_plan
 from bayesmoe.planning.scenario import read_scenario
 from bayesmoe.report.build import report_of, save_report
+from bayesmoe.resources import resource_folder
 
 
 def main(out: Path) -> None:
     """Plan for a smaller budget than the scenario's."""
     posterior = fitted()
     gate = check(posterior)
-    shipped = read_scenario(packaged_folder("models") / "scenarios" / "yun-2024.toml")
+    shipped = read_scenario(resource_folder("models") / "scenarios" / "yun-2024.toml")
     scenario = dataclasses.replace(
         shipped,
         name="Yun 2024's fleet at 1e21 FLOP",
@@ -39,7 +39,7 @@ def main(out: Path) -> None:
 
     # A plan is a Dataset by draw; a choice and its regret are by expert count.
     print(summary[["p_best", "expected_regret"]].sel(problem="cheapest_serving").to_dataframe().round(4))
-    print("to sign:", summary["fixed_choice"].to_series().to_dict())
+    print("to sign:", summary["recommended"].to_series().to_dict())
 
     save_report(report_of(posterior, found, gate=gate), out / "report.html")
 

@@ -14,7 +14,7 @@ import pooch
 import pytest
 
 from bayesmoe.cli import main
-from bayesmoe.packaged import packaged_folder
+from bayesmoe.resources import resource_folder
 
 mpl.use("Agg")
 jax.config.update("jax_enable_x64", True)
@@ -58,14 +58,14 @@ def small_spec():
     """The demo's spec with few draws."""
     from bayesmoe.inference.spec import read_fit_spec
 
-    spec = read_fit_spec(packaged_folder("models") / "simulated-yun-grid.toml")
+    spec = read_fit_spec(resource_folder("models") / "simulated-yun-grid.toml")
     return dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, warmup=800, draws=400, retries=0, seed=1))
 
 
 @pytest.fixture(scope="session")
 def small_fit(small_spec):
     """A fit of the embedded runs that passes its gate."""
-    from bayesmoe.inference.fit import fit
+    from bayesmoe.inference.fit_law import fit
 
     return fit(small_spec)
 
@@ -75,13 +75,13 @@ def scenario():
     """The shipped scenario."""
     from bayesmoe.planning.scenario import read_scenario
 
-    return read_scenario(packaged_folder("models") / "scenarios" / "yun-2024.toml")
+    return read_scenario(resource_folder("models") / "scenarios" / "yun-2024.toml")
 
 
 @pytest.fixture(scope="session")
 def small_plan(small_fit, scenario):
     """A plan on the small fit."""
-    from bayesmoe.planning.plan import plan
+    from bayesmoe.planning.planner import plan
 
     return plan(small_fit, scenario, verdict="PASS")
 

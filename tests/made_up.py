@@ -15,10 +15,10 @@ def made_up_fit(name, run):
     rng = np.random.default_rng(5)
     law = law_named(name)
     reference = Reference({column: run[column] for column in law.covariates}, 16.0)
-    centre = law.centre(law.published[0].coefficients, reference)
+    center = law.from_paper(law.published[0].coefficients, reference)
     draws = {}
     for c in law.coordinates:
-        real = float(c.to_real(centre[c.name])) + 0.1 * c.sd * rng.standard_normal((4, 250))
+        real = float(c.to_real(center[c.name])) + 0.1 * c.sd * rng.standard_normal((4, 250))
         draws[c.name] = (("chain", "draw"), np.asarray(c.to_support(real)))
     draws["noise_scale"] = (("chain", "draw"), np.full((4, 250), 0.005))
     constant = {f"reference_{column}": value for column, value in reference.run.items()}

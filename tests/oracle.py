@@ -30,14 +30,14 @@ STEP = ("layer", "moe_layer", "hop", "memory", "compute", "prefill", "communicat
 
 
 def flat(costs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Draws of a landscape's costs by name, each of shape (draw, 1) or (draw, num_experts)."""
+    """Draws of a surface's costs by name, each of shape (draw, 1) or (draw, num_experts)."""
     serving = costs["serving"]
     return {
         "width_times_layers": np.asarray(costs["width_times_layers"]),
         "mfu": np.asarray(costs["training"]["mfu"]),
         "training_price_usd_per_gpu_hour": np.asarray(costs["training"]["price_usd_per_gpu_hour"]),
         "serving_price_usd_per_gpu_hour": np.asarray(serving.price_usd_per_gpu_hour),
-        "utilisation": np.asarray(serving.utilisation),
+        "utilization": np.asarray(serving.utilization),
         "prompt_tokens": np.asarray(serving.traffic.prompt_tokens),
         "output_tokens": np.asarray(serving.traffic.output_tokens),
         "slowdown": np.asarray(serving.coefficients.slowdown),
@@ -58,7 +58,7 @@ def effective_experts(p: Mapping[str, float], num_experts: int) -> float:
 
 
 def yun_loss(p: Mapping[str, float], size: Any, tokens: Any, num_experts: int) -> Any:
-    """Yun et al. 2024, Eq. 4, with the centres of its product term."""
+    """Yun et al. 2024, Eq. 4, with the centers of its product term."""
     experts = effective_experts(p, num_experts)
     bracket = p["A"] / size ** p["alpha"] + p["B"] / experts ** p["beta"] + p["C"] / tokens ** p["gamma"] + p["F"]
     return bracket * (size / p["N_c"]) ** (p["d"] * np.log(experts / p["e_c"]))
@@ -180,7 +180,7 @@ class Oracle:
         batch = np.where(batch >= 1.0, batch, np.nan)
         seconds = costs["slowdown"] * self.iteration_s(costs, num_experts, gpus, n_dense, batch, wide, request)
         usd_per_s = gpus * costs["serving_price_usd_per_gpu_hour"] / 3600.0
-        return 1e6 * usd_per_s * seconds / batch / costs["utilisation"]
+        return 1e6 * usd_per_s * seconds / batch / costs["utilization"]
 
     def training_usd(self, costs: Mapping[str, float], n_dense: Any, num_experts: int) -> Any:
         """USD of training."""
@@ -233,7 +233,7 @@ class Oracle:
         counts = self.scenario.choices.num_experts
         of = [{name: values[min(k, len(values) - 1)] for name, values in costs.items()} for k in range(len(counts))]
         optima = [self.loss_optimum(p, count) for count in counts]
-        base = counts.index(self.scenario.choices.base_num_experts)
+        base = counts.index(self.scenario.choices.baseline_num_experts)
         at_base = np.exp(optima[base])
         target, bound = self.loss(p, at_base, counts[base]), float(self.serving_usd(of[base], at_base, counts[base]))
         found: dict[str, list[float]] = {"loss_optimal": optima, "cheapest_serving": [], "lowest_loss": []}

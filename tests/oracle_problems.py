@@ -82,10 +82,10 @@ class Brute:
         if "lifetime_tokens" in costs:
             columns["lifetime_tokens"] = np.asarray(costs["lifetime_tokens"])[draw]
         of = [{name: float(v[min(k, len(v) - 1)]) for name, v in columns.items()} for k in range(len(self.candidates()))]
-        bars = self.bars(p, of)
+        thresholds = self.thresholds(p, of)
         found: dict[int, list[Answer]] = {}
         for (count, oracle), cost in zip(self.candidates(), of, strict=True):
-            found.setdefault(count, []).append(self.best(oracle, p, cost, count, bars))
+            found.setdefault(count, []).append(self.best(oracle, p, cost, count, thresholds))
         return [
             min(each, key=lambda one: one.objective if one.objective == one.objective else np.inf) for each in found.values()
         ]
@@ -112,25 +112,25 @@ class Brute:
         x, least = closest(loss, np.arange(SMALLEST, LARGEST, STEP))
         return x, least
 
-    def bars(self, p: Mapping[str, float], of: list[Mapping[str, float]]) -> tuple[float, float]:
+    def thresholds(self, p: Mapping[str, float], of: list[Mapping[str, float]]) -> tuple[float, float]:
         """Highest loss and serving cost."""
         limits, base = self.scenario.limits, []
         for (count, oracle), cost in zip(self.candidates(), of, strict=True):
-            if count == self.scenario.choices.base_num_experts:
+            if count == self.scenario.choices.baseline_num_experts:
                 x, least = self.optimum(oracle, p, cost, count)
                 base.append((least, float(oracle.serving_usd(cost, np.exp(x), count))))
         loss, serving = min(base)
         own = limits.serving_usd_per_million_tokens
         return limits.loss_nats or loss * (1 + 1e-12), own or serving * (1 + 1e-12)
 
-    def best(self, oracle: Oracle, p: Any, cost: Mapping[str, float], count: int, bars: tuple[float, float]) -> Answer:
+    def best(self, oracle: Oracle, p: Any, cost: Mapping[str, float], count: int, thresholds: tuple[float, float]) -> Answer:
         """Best size of one architecture."""
         fewest = self.problem.startswith("lifetime")
 
         def told(x: Any) -> dict[str, Any]:
             n_dense = np.exp(np.asarray(x, dtype=float))
             tokens = (
-                tokens_of_loss(oracle, p, n_dense, count, bars[0])
+                tokens_of_loss(oracle, p, n_dense, count, thresholds[0])
                 if fewest
                 else self.on_budget(oracle, cost, n_dense, count)
             )
@@ -138,7 +138,7 @@ class Brute:
 
         def value(x: Any) -> Any:
             found = told(x)
-            ok = self.met(found, bars)
+            ok = self.met(found, thresholds)
             return np.where(ok & np.isfinite(found[self.objective]), found[self.objective], np.inf)
 
         grid = np.arange(SMALLEST, LARGEST, STEP)
@@ -165,7 +165,7 @@ class Brute:
 
     @property
     def objective(self) -> str:
-        """Quantity that is minimised."""
+        """Quantity that is minimized."""
         named = {
             "cheapest_serving": "serving_usd_per_million_tokens",
             "lifetime_cost": "lifetime_usd",
@@ -194,16 +194,16 @@ class Brute:
             "memory_bytes": BYTES[serving.precision] * total + limits.cached_tokens * serving.bytes_per_kv_element * cached,
         }  # fmt: skip
 
-    def met(self, found: Mapping[str, Any], bars: tuple[float, float]) -> Any:
+    def met(self, found: Mapping[str, Any], thresholds: tuple[float, float]) -> Any:
         """Whether constraints hold."""
         limits = self.scenario.limits
         ok = np.full(np.shape(found["loss"]), True)
         if limits.unique_tokens is not None:
             ok &= found["tokens"] <= limits.unique_tokens * limits.max_epochs * (1 + 1e-9)
         if self.problem == "cheapest_serving":
-            ok &= found["loss"] <= bars[0]
+            ok &= found["loss"] <= thresholds[0]
         if self.problem == "lowest_loss":
-            ok &= found["serving_usd_per_million_tokens"] <= bars[1]
+            ok &= found["serving_usd_per_million_tokens"] <= thresholds[1]
         if self.problem == "memory_limited":
             ok &= found["memory_bytes"] <= limits.memory_bytes
         if self.problem == "fixed_hardware":
@@ -235,7 +235,7 @@ def replica(oracle: Oracle, cost: Mapping[str, float], n_dense: Any, count: int)
     for number in range(1, serving.max_gpus + 1):
         usd = oracle.serving_usd_on(cost, n_dense, count, number)
         better = np.isfinite(usd) & ~(usd >= best)
-        per_s = number * cost["serving_price_usd_per_gpu_hour"] / 3600.0 / cost["utilisation"] * 1e6 / usd
+        per_s = number * cost["serving_price_usd_per_gpu_hour"] / 3600.0 / cost["utilization"] * 1e6 / usd
         best, gpus, speed = np.where(better, usd, best), np.where(better, number, gpus), np.where(better, per_s, speed)
     return best, gpus, speed
 
@@ -245,7 +245,7 @@ def of_fleet(oracle: Oracle, cost: Mapping[str, float], n_dense: Any, count: int
     serving, found = oracle.scenario.serving, np.zeros(np.shape(n_dense))
     for gpus in range(1, serving.max_gpus + 1):
         usd = oracle.serving_usd_on(cost, n_dense, count, gpus)
-        per_s = gpus * cost["serving_price_usd_per_gpu_hour"] / 3600.0 / cost["utilisation"] * 1e6 / usd
+        per_s = gpus * cost["serving_price_usd_per_gpu_hour"] / 3600.0 / cost["utilization"] * 1e6 / usd
         found = np.fmax(found, np.floor(serving.max_gpus / gpus) * per_s)
     return found
 
@@ -262,8 +262,8 @@ def closest(value: Callable[[Any], Any], grid: np.ndarray, *, jagged: bool = Fal
             best, least = float(grid[at]), float(values[at])
         if not np.isfinite(least):
             break
-        near = int(np.argmin(np.abs(grid - best)))
-        grid = np.linspace(grid[max(near - 1, 0)], grid[min(near + 1, len(grid) - 1)], CLOSER)
+        runs_in_group = int(np.argmin(np.abs(grid - best)))
+        grid = np.linspace(grid[max(runs_in_group - 1, 0)], grid[min(runs_in_group + 1, len(grid) - 1)], CLOSER)
     return best, least
 
 

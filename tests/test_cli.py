@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayesmoe.packaged import packaged_folder
+from bayesmoe.resources import resource_folder
 from bayesmoe.runs import registered, registry
 
-MODELS = packaged_folder("models")
+MODELS = resource_folder("models")
 SCENARIO = MODELS / "scenarios" / "yun-2024.toml"
 RUNS = """run_id,loss,tokens,num_experts,top_k,n_dense
 a,2.5,1e9,1,1,1e8
@@ -159,7 +159,7 @@ def test_check_of_a_fit_that_is_none(bayesmoe, not_fits, name):
     [
         ("[choices]", "[choice]", ", choice: is not a known key; did you mean 'choices'?"),
         ("max_gpus = 8", "max_gpus = 0", ", serving.max_gpus: should be greater than or equal to 1, found 0."),
-        ("[1, 4, 8, 16, 32]", "[1, 8]", ", choices: base_num_experts must be one of num_experts."),
+        ("[1, 4, 8, 16, 32]", "[1, 8]", ", choices: baseline_num_experts must be one of num_experts."),
     ],
 )
 def test_a_bad_scenario(refused, tmp_path, old, new, says):
@@ -183,7 +183,7 @@ FULL = "could not be written (No space left on device); free disk space or name 
 def instant_fit(monkeypatch):
     """Make sampling instant."""
     tree = xr.DataTree.from_dict({"/posterior": xr.Dataset({"gain": (("chain", "draw"), np.ones((2, 3)))})})
-    monkeypatch.setattr("bayesmoe.inference.fit.fit", lambda spec, *, report: tree)
+    monkeypatch.setattr("bayesmoe.inference.fit_law.fit", lambda spec, *, report: tree)
 
 
 def test_a_fit_that_cannot_be_written(refused, runs, tmp_path, monkeypatch, instant_fit):
@@ -220,7 +220,7 @@ def interrupted(bayesmoe, runs, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     path = runs()
-    monkeypatch.setattr("bayesmoe.inference.fit.fit", stopped)
+    monkeypatch.setattr("bayesmoe.inference.fit_law.fit", stopped)
     ended = bayesmoe("fit", path, "--out", tmp_path / "out.nc")
     assert list(tmp_path.iterdir()) == [path]
     return ended
@@ -245,14 +245,14 @@ def test_datasets_list_has_a_line_for_each(bayesmoe):
 
 
 @pytest.mark.parametrize("name", registered())
-def test_datasets_show_gives_citation_licence_and_checksums(bayesmoe, name):
+def test_datasets_show_gives_citation_license_and_checksums(bayesmoe, name):
     ended = bayesmoe("datasets", "show", name)
     assert (ended.code, ended.err) == (0, "")
     entry = registered()[name]
     for said in (
         entry.title,
         entry.citation,
-        entry.licence,
+        entry.license,
         entry.upstream,
         *(file.sha256 for file in entry.files.values()),
     ):
@@ -273,7 +273,7 @@ def test_datasets_fetch_writes_the_tidy_table(bayesmoe, tmp_path):
     ended = bayesmoe("datasets", "fetch", "simulated-yun-grid", "--out", tmp_path / "runs.csv")
     assert ended.code == 0
     assert ended.out.splitlines()[-1] == f"80 runs in {tmp_path / 'runs.csv'}"
-    shipped = packaged_folder("datasets") / "simulated-yun-grid.csv"
+    shipped = resource_folder("datasets") / "simulated-yun-grid.csv"
     assert (tmp_path / "runs.csv").read_text() == shipped.read_text(encoding="utf-8")
 
 

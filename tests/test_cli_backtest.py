@@ -55,14 +55,14 @@ def test_a_hold_out_is_forecast_scored_and_printed(bayesmoe, table) -> None:
     assert len(one["runs"]) == len(one["observed_nats_per_token"]) == 5
     assert sum(one["weights"].values()) == pytest.approx(1.0)
     assert one["weights"]["chinchilla"] > 0.6, "the law that made the runs"
-    assert one["times_beyond"]["n_dense"] == pytest.approx((2e9 / 5e7) ** 0.2)
+    assert one["extrapolation_factors"]["n_dense"] == pytest.approx((2e9 / 5e7) ** 0.2)
     assert set(one["forecasts"]) == {
         "chinchilla",
         "kaplan",
-        "chinchilla with misfit",
-        "kaplan with misfit",
+        "chinchilla with discrepancy",
+        "kaplan with discrepancy",
         "average of laws",
-        "average without misfit",
+        "average without discrepancy",
         "Huber + bootstrap",
     }
     average = one["forecasts"]["average of laws"]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayesmoe.criticism.calibrate import ranks_of
-from bayesmoe.inference.fit import arrange
+from bayesmoe.criticism.sbc import ranks_of
+from bayesmoe.inference.fit_law import arrange
 from bayesmoe.inference.spec import coordinates_of, law_of, load_table, read_fit_spec
-from bayesmoe.packaged import packaged_folder
+from bayesmoe.resources import resource_folder
 
-SPEC = packaged_folder("models") / "simulated-yun-grid.toml"
+SPEC = resource_folder("models") / "simulated-yun-grid.toml"
 
 
 @pytest.mark.slow

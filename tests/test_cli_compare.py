@@ -10,9 +10,9 @@ import xarray as xr
 from scipy import stats
 
 from bayesmoe.criticism.compare import compare
-from bayesmoe.inference.fit import fit
+from bayesmoe.inference.fit_law import fit
+from bayesmoe.inference.refits import with_law
 from bayesmoe.inference.store import save_fit
-from bayesmoe.inference.subsets import with_law
 
 
 @pytest.fixture(scope="module")

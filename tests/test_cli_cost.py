@@ -8,9 +8,9 @@ import pytest
 import serving_points as truth
 
 from bayesmoe.costs.serving.calibration import read_calibration
-from bayesmoe.packaged import packaged_folder
+from bayesmoe.resources import resource_folder
 
-YUN = packaged_folder("models") / "scenarios" / "yun-2024.toml"
+YUN = resource_folder("models") / "scenarios" / "yun-2024.toml"
 SHAPE = """
 name = "mine"
 num_layers = 10

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from bayesmoe.hyperparameters import all_hyperparameter_laws
 from bayesmoe.laws import all_laws
-from bayesmoe.laws.hyperparameters import all_hyperparameter_laws
 
 JOINT = ((6.4e13 / 1e9) ** (0.076 / 0.103) + 1.8e13 / 4.6e10) ** 0.103
 """Kaplan's joint law at 1e9 parameters and 4.6e10 tokens, nats per token."""

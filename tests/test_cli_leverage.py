@@ -10,7 +10,7 @@ import pytest
 
 from bayesmoe.inference.store import load_fit
 from bayesmoe.laws import law_named
-from bayesmoe.packaged import packaged_folder
+from bayesmoe.resources import resource_folder
 
 LEVERAGE = """
 [data]
@@ -23,7 +23,7 @@ draws = 100
 chains = 2
 """
 
-SCENARIO = packaged_folder("models") / "scenarios" / "yun-2024.toml"
+SCENARIO = resource_folder("models") / "scenarios" / "yun-2024.toml"
 
 
 @pytest.fixture

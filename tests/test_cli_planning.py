@@ -7,10 +7,10 @@ import json
 import pytest
 
 from bayesmoe.inference.store import save_fit
-from bayesmoe.packaged import packaged_folder
-from bayesmoe.planning.plan import load_plan
+from bayesmoe.planning.planner import load_plan
+from bayesmoe.resources import resource_folder
 
-YUN = (packaged_folder("models") / "scenarios" / "yun-2024.toml").read_text()
+YUN = (resource_folder("models") / "scenarios" / "yun-2024.toml").read_text()
 FEW = YUN.replace("[1, 4, 8, 16, 32]", "[4, 16]")
 
 
@@ -97,4 +97,4 @@ def test_sensitivity_turns_every_number(bayesmoe, folder):
     found = json.loads(ended.out)
     assert found["schema"] == "bayesmoe.sensitivity"
     inputs = [one["input"] for one in found["problems"]["lowest_loss"]["inputs"]]
-    assert {"serving.lifetime_tokens", "training.mfu", "serving.utilisation", "training.budget_flop"} <= set(inputs)
+    assert {"serving.lifetime_tokens", "training.mfu", "serving.utilization", "training.budget_flop"} <= set(inputs)

@@ -120,9 +120,9 @@ def test_groups_and_the_dense_runs_they_share(bayesmoe, tmp_path):
 
 @pytest.mark.slow
 def test_a_starter_can_be_fitted(bayesmoe, tmp_path):
-    from bayesmoe.packaged import packaged_folder
+    from bayesmoe.resources import resource_folder
 
-    source = packaged_folder("datasets") / "simulated-yun-grid.csv"
+    source = resource_folder("datasets") / "simulated-yun-grid.csv"
     clean, spec = tmp_path / "clean.csv", tmp_path / "mine.toml"
     assert bayesmoe("runs", "check", source, "--clean", clean, "--spec", spec).code == 0
     ended = bayesmoe("fit", spec, "--method", "laplace", "--draws", 50, "--out", tmp_path / "fit.nc")

@@ -13,9 +13,9 @@ import pytest
 import typer
 
 from bayesmoe.architecture import read_shape
+from bayesmoe.catalog.documents import catalog
 from bayesmoe.cli import app
 from bayesmoe.inference.spec import read_fit_spec
-from bayesmoe.laws.catalogue import catalogue
 from bayesmoe.planning.scenario import read_scenario
 
 ROOT = Path(__file__).parents[1]
@@ -98,7 +98,7 @@ def test_python_in_the_docs_compiles() -> None:
 
 def test_every_law_and_command_has_its_place(pages) -> None:
     made = pages.all_pages()
-    laws = [f"laws/{row.name.replace('/', '-')}.md" for row in catalogue()]
+    laws = [f"laws/{row.name.replace('/', '-')}.md" for row in catalog()]
     assert set(laws) <= set(made)
     assert all("## Columns" in made[place] for place in laws)
     assert all("```text\n" in made[place] for place in laws if "hyper" not in place), "no equation stands alone"
@@ -106,7 +106,7 @@ def test_every_law_and_command_has_its_place(pages) -> None:
         inside = getattr(command, "commands", None)
         for each in [f"{name} {below}" for below in inside] if inside else [name]:
             assert f"\n## {each}\n" in made["commands.md"]
-    assert "bayesmoe.planning.plan" in made["api.md"]
+    assert "bayesmoe.planning.planner" in made["api.md"]
 
 
 def test_docstrings_come_out_as_markdown(pages) -> None:
@@ -122,7 +122,7 @@ def _documented(x: float) -> None:
     Parameters
     ----------
     x : float
-        In ``nats``; see :func:`~bayesmoe.planning.risk.risk`.
+        In ``nats``; see :func:`~bayesmoe.decisions.risk.risk`.
     """
 
 

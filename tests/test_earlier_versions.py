@@ -11,8 +11,8 @@ from bayesmoe.costs.serving.calibration import SHIPPED, read_calibration
 from bayesmoe.errors import InputError
 from bayesmoe.inference.store import FORMAT as FIT_FORMAT
 from bayesmoe.inference.store import load_fit, save_fit
-from bayesmoe.planning.plan import FORMAT as PLAN_FORMAT
-from bayesmoe.planning.plan import load_plan, save_plan
+from bayesmoe.planning.planner import FORMAT as PLAN_FORMAT
+from bayesmoe.planning.planner import load_plan, save_plan
 
 KINDS = {
     "fit": (load_fit, FIT_FORMAT, "refit"),
@@ -124,12 +124,12 @@ def test_a_fit_that_lacks_an_attribute_is_none(saved, name):
 
 @pytest.mark.parametrize("command", ["check", "report", "plan", "next-run", "sensitivity", "predict", "compare", "explore"])
 def test_every_command_says_so(bayesmoe, saved, tmp_path, command):
-    from bayesmoe.packaged import packaged_folder
+    from bayesmoe.resources import resource_folder
 
     if command == "explore":
         pytest.importorskip("panel")
     path = saved("fit", format=FIT_FORMAT - 1, bayesmoe_version="0.0.7")
-    scenario = packaged_folder("models") / "scenarios" / "yun-2024.toml"
+    scenario = resource_folder("models") / "scenarios" / "yun-2024.toml"
     (tmp_path / "models.csv").write_text("tokens,num_experts,top_k,n_dense\n1e12,8,1,1e9\n")
     more = {
         "report": ["--out", tmp_path / "page.html"],

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from bayesmoe.catalog.documents import HYPER, document
+from bayesmoe.hyperparameters import all_hyperparameter_laws
 from bayesmoe.inference.store import save_fit
 from bayesmoe.laws import all_laws
-from bayesmoe.laws.catalogue import HYPER, document
-from bayesmoe.laws.hyperparameters import all_hyperparameter_laws
-from bayesmoe.packaged import packaged_folder
 from bayesmoe.planning.problems import all_problems
+from bayesmoe.resources import resource_folder
 
 DOCS = Path(__file__).parents[1] / "docs"
-RUNS = packaged_folder("datasets") / "simulated-yun-grid.csv"
-YUN = (packaged_folder("models") / "scenarios" / "yun-2024.toml").read_text()
-FEW = YUN.replace("[1, 4, 8, 16, 32]", "[1, 16]").replace("base_num_experts = 4", "base_num_experts = 1")
+RUNS = resource_folder("datasets") / "simulated-yun-grid.csv"
+YUN = (resource_folder("models") / "scenarios" / "yun-2024.toml").read_text()
+FEW = YUN.replace("[1, 4, 8, 16, 32]", "[1, 16]").replace("baseline_num_experts = 4", "baseline_num_experts = 1")
 EVERY_PROBLEM = f"""problems = {json.dumps([each.name for each in all_problems])}
 {FEW.replace("[serving]", "[serving]\nmax_tpot_s = 0.1")}
 [limits]

@@ -19,22 +19,22 @@ import pytest
 import xarray as xr
 
 import bayesmoe as package
-from bayesmoe.cli.say import say
-from bayesmoe.criticism.checks import Check, Gate
+from bayesmoe.cli.echo import echo
+from bayesmoe.criticism.gate import Check, Gate
+from bayesmoe.decisions.risk import risk
 from bayesmoe.errors import InputError, printable
 from bayesmoe.files import write_text
 from bayesmoe.inference.store import load_fit, save_fit
-from bayesmoe.packaged import packaged_folder
-from bayesmoe.planning.plan import load_plan, scenario_of
-from bayesmoe.planning.risk import risk
+from bayesmoe.planning.planner import load_plan, scenario_of
 from bayesmoe.report.build import build_report, figures
+from bayesmoe.resources import resource_folder
 from bayesmoe.runs import registered, registry
 from bayesmoe.runs.table import read_runs
 from bayesmoe.specs import to_json
 
 PACKAGE = Path(package.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-SCENARIO = packaged_folder("models") / "scenarios" / "yun-2024.toml"
+SCENARIO = resource_folder("models") / "scenarios" / "yun-2024.toml"
 RUNS = "run_id,group,loss,tokens,num_experts,top_k,n_dense\na,x,2.5,1e9,1,1,1e8\nb,x,2.4,1e9,4,2,1e8\nc,y,2.3,1e9,8,2,1e8\n"
 
 
@@ -299,7 +299,7 @@ def test_what_a_terminal_acts_on_is_written_as_an_escape() -> None:
 
 
 def test_saying_keeps_lines(capsys) -> None:
-    say(f"one {ACTIVE}\ntwo")
+    echo(f"one {ACTIVE}\ntwo")
     assert capsys.readouterr().out == "one \\x1b[31m[red]x[/red]\\x1b]0;owned\\x07\\r\\x9b2J\\u202e\ntwo\n"
 
 
@@ -337,7 +337,7 @@ def test_names_in_a_fit_and_in_models_reach_the_terminal_as_text(bayesmoe, tmp_p
     only_text(ended.out)
     assert ended.out.count("\n") == 1
     gate = Gate((Check("R-hat", "REVIEW", 1.02, f"{ACTIVE}\ngate: PASS", "at most 1.01", "look"),))
-    monkeypatch.setattr("bayesmoe.criticism.checks.check", lambda fit: gate)
+    monkeypatch.setattr("bayesmoe.criticism.gate.check", lambda fit: gate)
     ended = bayesmoe("check", tmp_path / "fit.nc")
     assert ended.code == 0
     only_text(ended.out)
@@ -348,7 +348,7 @@ def test_a_plans_names_reach_the_terminal_as_text(bayesmoe, tmp_path, small_fit,
     save_fit(small_fit, tmp_path / "fit.nc")
     path = tmp_path / "sc\x1b[31m[red]en.toml"
     path.write_text(SCENARIO.read_text(encoding="utf-8"))
-    monkeypatch.setattr("bayesmoe.planning.plan.plan", lambda fit, scenario, *, verdict: small_plan)
+    monkeypatch.setattr("bayesmoe.planning.planner.plan", lambda fit, scenario, *, verdict: small_plan)
     ended = bayesmoe("plan", tmp_path / "fit.nc", path, "--out", tmp_path / "pl\x1b[31m[red]an.nc")
     assert ended.code == 0
     assert "pl\\x1b[31m[red]an.nc" in ended.out
@@ -366,7 +366,7 @@ def test_a_scenarios_name_chooses_no_place(bayesmoe, tmp_path, small_fit, small_
         text = SCENARIO.read_text(encoding="utf-8")
         path.write_text(text.replace('name = "Yun 2024\'s fleet at 5.15e21 FLOP"', 'name = "../../evil"'))
     assert '"../../evil"' in files[0].read_text()
-    monkeypatch.setattr("bayesmoe.planning.plan.plan", lambda fit, scenario, *, verdict: small_plan)
+    monkeypatch.setattr("bayesmoe.planning.planner.plan", lambda fit, scenario, *, verdict: small_plan)
     before = set(tmp_path.rglob("*"))
     assert bayesmoe("plan", tmp_path / "in" / "fit.nc", *files, "--out", tmp_path / "plans").code == 0
     assert set(tmp_path.rglob("*")) - before == {

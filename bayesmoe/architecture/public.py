@@ -34,7 +34,7 @@ def public_shape(name: str) -> Shape:
     """The shape of a public model, or :class:`InputError` with the nearest name."""
     models = public_models()
     if name not in models:
-        raise InputError("is not a known model", column="architecture", value=name, cure=nearest(name, list(models)))
+        raise InputError("is not a known model", column="architecture", value=name, hint=nearest(name, list(models)))
     return models[name].shape
 
 

@@ -79,7 +79,7 @@ def shape_of_size(
         if not holds:
             raise InputError(rule_, column=column, value=value)
     if rule not in SHAPE_RULES:
-        raise InputError("is not a known rule", column="rule", value=rule, cure=f"known: {', '.join(SHAPE_RULES)}")
+        raise InputError("is not a known rule", column="rule", value=rule, hint=f"known: {', '.join(SHAPE_RULES)}")
     depth, aspect = (
         float(num_layers(n_dense, mu)),
         float(width_times_layers(n_dense, mu)) / float(num_layers(n_dense, mu)) ** 2,

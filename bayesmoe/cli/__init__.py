@@ -92,4 +92,4 @@ def _as_input_error(error: Any) -> InputError:
     """A slip on the command line in the words of every other complaint."""
     said = error.format_message().replace("Input should", "should").replace(". Did you", ", did you").rstrip(".")
     command = error.ctx.command_path if error.ctx is not None else "bayesmoe"
-    return InputError(f"{said[:1].lower()}{said[1:]}", cure=None if said.endswith("?") else f"see `{command} --help`")
+    return InputError(f"{said[:1].lower()}{said[1:]}", hint=None if said.endswith("?") else f"see `{command} --help`")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.say import say
+from bayesmoe.cli.echo import echo
 
 
 def backtest(
@@ -33,13 +33,13 @@ def backtest(
     """Fit the smaller runs, forecast the larger, and print coverage, bias and CRPS beside today's practice."""
     import json
 
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
     from bayesmoe.errors import InputError
-    from bayesmoe.inference.members import AVERAGE
+    from bayesmoe.inference.ensemble import AVERAGE
     from bayesmoe.inference.spec import load_table, spec_from
 
     if (hold_out is None) == (forward is None):
-        raise InputError("give one of them", column="--hold-out or --forward", cure='such as --hold-out "n_dense > 1e9"')
+        raise InputError("give one of them", column="--hold-out or --forward", hint='such as --hold-out "n_dense > 1e9"')
     spec = spec_from(
         target,
         laws=[AVERAGE, *law] if law else [],
@@ -51,17 +51,17 @@ def backtest(
         sampler={"seed": seed},
     )
     configure()
-    from bayesmoe.criticism.backtest import backtest as run
-    from bayesmoe.criticism.backtest import forward_masks, held_out
-    from bayesmoe.criticism.backtest_text import document, lines
+    from bayesmoe.forecasting.backtest import backtest as run
+    from bayesmoe.forecasting.backtest import forward_masks, held_out
+    from bayesmoe.forecasting.backtest_text import document, lines
 
     table = load_table(spec.data, spec.groups)
     masks = {hold_out: held_out(table, hold_out)} if hold_out is not None else forward_masks(spec, table.frame, forward or 1)
-    found = {name: run(spec, table, mask, report=lambda line: say(line, err=True)) for name, mask in masks.items()}
+    found = {name: run(spec, table, mask, on_progress=lambda line: echo(line, err=True)) for name, mask in masks.items()}
     if json_:
-        say(json.dumps(document(found), indent=2))
+        echo(json.dumps(document(found), indent=2))
         return
     for name, each in found.items():
-        say(f"held out: {name}")
+        echo(f"held out: {name}")
         for line in lines(each):
-            say(f"  {line}")
+            echo(f"  {line}")

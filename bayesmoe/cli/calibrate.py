@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bayesmoe.cli.say import say
+from bayesmoe.cli.echo import echo
 
 _BLOCK = 5
 
@@ -39,7 +39,7 @@ def calibrate(
 
     One law's ranks must be uniform. An average's bands, of the largest runs from the smaller, must cover what they say.
     """
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
     from bayesmoe.files import require_writable, write_netcdf
     from bayesmoe.inference.spec import law_of, load_table, spec_from
 
@@ -56,9 +56,9 @@ def calibrate(
     configure()
     import xarray as xr
 
-    from bayesmoe.criticism.calibrate import calibration
-    from bayesmoe.criticism.calibrate_average import average_calibration
     from bayesmoe.criticism.cluster import finished_blocks
+    from bayesmoe.criticism.sbc import calibration
+    from bayesmoe.forecasting.average_sbc import average_calibration
 
     averaged = spec.average is not None
     table = load_table(spec.data, spec.groups, "loss" if averaged else law_of(spec.law).response)
@@ -73,16 +73,16 @@ def calibrate(
         kept=kept,
         scheduler=scheduler,
         workers=workers,
-        report=lambda line: say(line, err=True),
+        on_progress=lambda line: echo(line, err=True),
     )
     ranks = xr.concat([xr.Dataset.from_dict(block) for block in found], "simulation").sortby("simulation")
     test = average_calibration(ranks) if averaged else calibration(ranks)
     write_netcdf(out, ranks.merge(test))
     kept.unlink()
     joint = float(test["joint_p_value"])
-    say(f"{out}: {simulations} simulations")
+    echo(f"{out}: {simulations} simulations")
     for line in _of_average(ranks, test) if averaged else _of_law(ranks, test):
-        say(line)
+        echo(line)
     if joint < ERROR_RATE:
         raise typer.Exit(1)
 
@@ -113,11 +113,11 @@ ERROR_RATE = 0.001
 
 def ranks_in_worker(numbers: list[int], spec: Any, table: Any) -> dict[str, Any]:
     """Ranks of some simulations, as plain data; runs in a worker, which may be a fresh process."""
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.criticism.calibrate import ranks_of, without_seed
-    from bayesmoe.inference.fit import arrange
+    from bayesmoe.criticism.sbc import ranks_of, without_seed
+    from bayesmoe.inference.fit_law import arrange
     from bayesmoe.inference.spec import coordinates_of, law_of
 
     law, spec = law_of(spec.law), without_seed(spec)
@@ -127,12 +127,12 @@ def ranks_in_worker(numbers: list[int], spec: Any, table: Any) -> dict[str, Any]
 
 def average_ranks_in_worker(numbers: list[int], spec: Any, table: Any) -> dict[str, Any]:
     """Percentiles of some simulations of an average, as plain data; runs in a worker."""
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
 
     configure()
     import jax
 
-    from bayesmoe.criticism.calibrate_average import average_ranks_of
+    from bayesmoe.forecasting.average_sbc import average_ranks_of
 
     found = average_ranks_of(spec, table, numbers, seed=spec.sampler.seed).to_dict()
     # Compiled programs are never freed, and a worker has many tables to come.

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.say import say
+from bayesmoe.cli.echo import echo
 
 
 def calibrate_serving(
@@ -18,26 +18,26 @@ def calibrate_serving(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Fit the roofline's efficiencies and overheads to your own measurements."""
-    from bayesmoe.costs.points import read_points
+    from bayesmoe.costs.serving_measurements import read_points
     from bayesmoe.files import require_writable
 
     require_writable(out, ".nc", reads=(points,))
     measured = read_points(points)
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.costs.calibrate import calibrate_serving as calibrate
-    from bayesmoe.costs.calibrate import settled
     from bayesmoe.costs.serving.calibration import save_calibration
+    from bayesmoe.costs.serving.fit_calibration import calibrate_serving as calibrate
+    from bayesmoe.costs.serving.fit_calibration import settled
     from bayesmoe.report.cost_text import calibration
 
     found = calibrate(measured, draws=draws, warmup=draws, seed=seed, progress=sys.stderr.isatty())
     if not settled(found):
-        say(
+        echo(
             f"FAIL: the chains do not agree (worst R-hat {found.attrs['rhat']:.3f}, {found.attrs['divergences']} divergences), nothing was "
             f"written; try --draws {4 * draws}.",
             err=True,
         )
         raise typer.Exit(1)
     save_calibration(out, found)
-    say(calibration(found, out))
+    echo(calibration(found, out))

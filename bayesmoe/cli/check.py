@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.say import say
+from bayesmoe.cli.echo import echo
 
 
 def check(
@@ -17,20 +17,22 @@ def check(
     """Print the gate of a fit; exit with 1 on FAIL."""
     import json
 
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.criticism.checks import check as check_fit
+    from bayesmoe.criticism.gate import check as check_fit
     from bayesmoe.errors import printable
     from bayesmoe.inference.store import load_fit
 
     gate = check_fit(load_fit(fit))
     if json_:
-        say(json.dumps(gate.as_document(), indent=2))
+        echo(json.dumps(gate.as_document(), indent=2))
     else:
         for found in gate.checks:
-            cure = f"; {found.recommendation}" if found.recommendation else ""
-            say(f"{found.verdict:<6} {found.name:<12} {found.value:>10.4g} at {printable(found.where)} ({found.rule}){cure}")
-        say(f"gate: {gate.verdict}" + (f", approximate ({gate.method})" if gate.method != "mcmc" else ""))
+            hint = f"; {found.recommendation}" if found.recommendation else ""
+            echo(
+                f"{found.verdict:<6} {found.name:<12} {found.value:>10.4g} at {printable(found.where)} ({found.rule}){hint}"
+            )
+        echo(f"gate: {gate.verdict}" + (f", approximate ({gate.method})" if gate.method != "mcmc" else ""))
     if gate.verdict == "FAIL":
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.say import say
+from bayesmoe.cli.echo import echo
 
 
 def compare(
@@ -19,18 +19,18 @@ def compare(
     """Compare fits by PSIS-LOO and stacking; which law forecasts larger runs is `bayesmoe backtest`'s question."""
     import json
 
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
 
     configure()
     from bayesmoe.criticism.compare import HIGH_K
     from bayesmoe.criticism.compare import compare as compare_fits
-    from bayesmoe.inference.members import members
+    from bayesmoe.inference.ensemble import components
     from bayesmoe.inference.store import load_fit
 
     found = {str(path): load_fit(path) for path in fits}
     if len(found) == 1:
         # One averaged fit: its laws.
-        found = {f"{path}: {name}": law.fit for path, fit in found.items() for name, law in members(fit).items()}
+        found = {f"{path}: {name}": law.fit for path, fit in found.items() for name, law in components(fit).items()}
     table = compare_fits(found)
     if json_:
         rows = [
@@ -46,13 +46,13 @@ def compare(
             }
             for fit, row in zip(table.index, table.to_dict("records"), strict=True)
         ]
-        say(json.dumps({"schema": "bayesmoe.compare", "schema_version": 1, "fits": rows}, indent=2))
+        echo(json.dumps({"schema": "bayesmoe.compare", "schema_version": 1, "fits": rows}, indent=2))
         return
     width = max(len("fit"), *(len(fit) for fit in table.index))
-    say(f"{'fit':{width}}  {'law':<24} {'elpd':>10} {'se':>7} {'below best':>11} {'se':>7} {'weight':>7}  k > {HIGH_K}")
+    echo(f"{'fit':{width}}  {'law':<24} {'elpd':>10} {'se':>7} {'below best':>11} {'se':>7} {'weight':>7}  k > {HIGH_K}")
     for fit, row in zip(table.index, table.to_dict("records"), strict=True):
-        say(
+        echo(
             f"{fit:{width}}  {row['law']:<24} {row['elpd']:>10.1f} {row['se']:>7.1f} {row['elpd_diff']:>11.1f} {row['dse']:>7.1f} "
             f"{row['weight']:>7.2f}  {row['doubtful']}"
         )
-    say("LOO fills gaps between runs; which law forecasts larger ones is asked by `bayesmoe backtest`.")
+    echo("LOO fills gaps between runs; which law forecasts larger ones is asked by `bayesmoe backtest`.")

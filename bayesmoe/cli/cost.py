@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.say import say
+from bayesmoe.cli.echo import echo
 
 
 def cost(
@@ -28,7 +28,7 @@ def cost(
 
     shapes = [read_shape(each) for each in (architecture, *(beside or ()))]
     asked = read_scenario(scenario)
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
 
     configure()
     from bayesmoe.costs.cost import bands, document
@@ -36,4 +36,4 @@ def cost(
     from bayesmoe.report.cost_text import costs
 
     found = bands(cost_of(shapes, asked.training, asked.serving, draws=draws, seed=asked.seed))
-    say(json.dumps(document(found), indent=2, allow_nan=False) if json_ else costs(found))
+    echo(json.dumps(document(found), indent=2, allow_nan=False) if json_ else costs(found))

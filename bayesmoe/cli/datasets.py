@@ -21,11 +21,11 @@ def list_() -> None:
 
 @app.command()
 def show(name: str) -> None:
-    """Source, licence, citation and files of a data set."""
+    """Source, license, citation and files of a data set."""
     from bayesmoe.runs import registered_as
 
     entry = registered_as(name)
-    typer.echo(f"{name}: {entry.title}\ncite: {entry.citation}\nlicence: {entry.licence}\nupstream: {entry.upstream}")
+    typer.echo(f"{name}: {entry.title}\ncite: {entry.citation}\nlicence: {entry.license}\nupstream: {entry.upstream}")
     for file in entry.files.values():
         typer.echo(f"file: {file.name} sha256 {file.sha256} {file.url or '(comes with bayesmoe)'}")
 

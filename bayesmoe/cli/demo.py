@@ -12,11 +12,11 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for everything the demo 
     """Fit, check, plan and report on simulated runs that come with the package."""
 
     from bayesmoe.cli.progress import sampling_progress
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.demo import run_demo
+    from bayesmoe.demo.run import run_demo
 
     with sampling_progress() as show:
-        lines = run_demo(out, report=show)
+        lines = run_demo(out, on_progress=show)
     typer.echo("\n".join(lines))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.say import say
+from bayesmoe.cli.echo import echo
 
 
 def explore(
@@ -26,16 +26,16 @@ def explore(
     from importlib.util import find_spec
 
     from bayesmoe.errors import InputError
-    from bayesmoe.packaged import packaged_folder
     from bayesmoe.planning.scenario import in_group, read_scenario
+    from bayesmoe.resources import resource_folder
 
     if find_spec("panel") is None:
-        raise InputError("the page needs Panel, which is not installed", cure="pip install 'bayesmoe[explore]'")
-    asked = in_group(read_scenario(scenario or packaged_folder("models") / "scenarios" / "yun-2024.toml"), group)
-    from bayesmoe.cli.settings import configure
+        raise InputError("the page needs Panel, which is not installed", hint="pip install 'bayesmoe[explore]'")
+    asked = in_group(read_scenario(scenario or resource_folder("models") / "scenarios" / "yun-2024.toml"), group)
+    from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.criticism.checks import gate_for_plan
+    from bayesmoe.criticism.gate import gate_for_plan
     from bayesmoe.explore.serve import serve
     from bayesmoe.inference.store import load_fit
 
@@ -47,8 +47,8 @@ def explore(
         gate,
         port=port,
         show=browser,
-        preparing=lambda: say(
+        preparing=lambda: echo(
             "preparing the first answer: seconds, or up to a minute the first time on this machine", err=True
         ),
-        ready=lambda address: say(f"{address} (Ctrl-C ends)"),
+        ready=lambda address: echo(f"{address} (Ctrl-C ends)"),
     )

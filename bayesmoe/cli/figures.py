@@ -11,15 +11,15 @@ import typer
 def figures(out: Annotated[Path, typer.Option(help="Folder of the gallery.")] = Path("figures")) -> None:
     """Draw the gallery as PNG and SVG, with a page of captions: the demo's fit and plan, forecasts, and the priors of every law."""
     from bayesmoe.cli.progress import sampling_progress
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.demo import demo_results
-    from bayesmoe.report.gallery import gallery, save_gallery
+    from bayesmoe.demo.gallery import gallery, save_gallery
+    from bayesmoe.demo.run import demo_results
 
     with sampling_progress() as show:
-        results = demo_results(report=show)
-    made = gallery(results.fit, results.plan, results.risk, report=lambda line: typer.echo(line, err=True))
+        results = demo_results(on_progress=show)
+    made = gallery(results.fit, results.plan, results.risk, on_progress=lambda line: typer.echo(line, err=True))
     save_gallery(made, out)
     for name in made:
         typer.echo(str(out / f"{name}.png"))

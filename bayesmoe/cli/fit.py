@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.say import say
+from bayesmoe.cli.echo import echo
 
 
 def fit(
@@ -48,8 +48,8 @@ def fit(
 ) -> None:
     """Fit a scaling law, or an average of several, to a table of runs by MCMC."""
     from bayesmoe.cli.progress import sampling_progress
-    from bayesmoe.cli.settings import configure
-    from bayesmoe.errors import naming, printable
+    from bayesmoe.cli.runtime import configure
+    from bayesmoe.errors import printable, with_source
     from bayesmoe.files import require_writable
     from bayesmoe.inference.spec import spec_from
 
@@ -75,19 +75,19 @@ def fit(
     )
     require_writable(out, ".nc", reads=(target, spec.data.file))
     configure()
-    from bayesmoe.criticism.checks import check
-    from bayesmoe.inference.fit import fit as fit_spec
+    from bayesmoe.criticism.gate import check
+    from bayesmoe.inference.fit_law import fit as fit_spec
     from bayesmoe.inference.store import save_fit
 
     by_flag = {"source": None, "law": law or size, "groups": group or dense_group, "noise": noise}
     in_file = [key for key, flag in by_flag.items() if not flag] if target.suffix == ".toml" else []
-    with naming(target, *in_file), sampling_progress() as show:
+    with with_source(target, *in_file), sampling_progress() as show:
         if spec.average is not None:
-            from bayesmoe.criticism.averaged import fit_average
+            from bayesmoe.forecasting.fit_average import fit_average
 
-            tree = fit_average(spec, report=show, say=lambda line: say(line, err=True))
+            tree = fit_average(spec, on_progress=show, say=lambda line: echo(line, err=True))
         else:
-            tree = fit_spec(spec, report=show)
+            tree = fit_spec(spec, on_progress=show)
     save_fit(tree, out)
     gate = check(tree) if spec.sampler.chains > 1 or spec.sampler.method != "mcmc" else None
     runs = tree["observed_data"].sizes["run"]
@@ -95,10 +95,10 @@ def fit(
     verdict = gate.verdict if gate else "not checked (one chain)"
     if tree.attrs["interrupted"]:
         kept = tree["posterior"].sizes["draw"]
-        say(f"interrupted: kept the {kept} of {spec.sampler.draws} draws that every chain has made", err=True)
-    say(f"{out}: law {tree.attrs['law']}, {runs} runs{how}, gate {verdict}")
+        echo(f"interrupted: kept the {kept} of {spec.sampler.draws} draws that every chain has made", err=True)
+    echo(f"{out}: law {tree.attrs['law']}, {runs} runs{how}, gate {verdict}")
     for number, attempt in enumerate(json.loads(tree.attrs["attempts"])[:-1], start=1):
-        say(f"  attempt {number} was not good enough ({attempt['problem']}) and was made again")
+        echo(f"  attempt {number} was not good enough ({attempt['problem']}) and was made again")
     for found in gate.checks if gate else ():
         if found.verdict != "PASS":
-            say(f"  {found.name} {found.verdict}: {found.value:.4g} at {printable(found.where)}; {found.recommendation}")
+            echo(f"  {found.name} {found.verdict}: {found.value:.4g} at {printable(found.where)}; {found.recommendation}")

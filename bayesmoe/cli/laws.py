@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.say import say
+from bayesmoe.cli.echo import echo
 
 app = typer.Typer(help="Scaling laws: list, show.", no_args_is_help=True)
 
@@ -14,10 +14,10 @@ app = typer.Typer(help="Scaling laws: list, show.", no_args_is_help=True)
 @app.command("list")
 def list_() -> None:
     """One line per law: name, equation, source; hyperparameter laws stand under hyper/."""
-    from bayesmoe.laws.catalogue import catalogue
-    from bayesmoe.laws.catalogue_text import catalogue_text
+    from bayesmoe.catalog.documents import catalog
+    from bayesmoe.catalog.text import catalog_text
 
-    say(catalogue_text(catalogue()))
+    echo(catalog_text(catalog()))
 
 
 @app.command()
@@ -31,11 +31,11 @@ def show(
     """Equation, columns, priors, published coefficients and range of a law; with --at, its values at one run."""
     import json
 
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.laws.catalogue import document
-    from bayesmoe.laws.catalogue_text import document_text
+    from bayesmoe.catalog.documents import document
+    from bayesmoe.catalog.text import document_text
 
     found = document(name, at or ())
-    say(json.dumps(found, indent=2, allow_nan=False) if json_ else document_text(found))
+    echo(json.dumps(found, indent=2, allow_nan=False) if json_ else document_text(found))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.say import say
+from bayesmoe.cli.echo import echo
 
 
 def next_run(
@@ -29,27 +29,27 @@ def next_run(
     """Rank runs to train next by how much regret they save, in USD, less what they cost."""
     import json
 
-    from bayesmoe.errors import naming
+    from bayesmoe.errors import with_source
     from bayesmoe.planning.scenario import SECTIONS, in_group, read_scenario
 
     asked = in_group(read_scenario(scenario), group)
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.criticism.checks import gate_for_plan
+    from bayesmoe.criticism.gate import gate_for_plan
+    from bayesmoe.decisions.next_run import next_runs
+    from bayesmoe.documents.planning import next_runs_document
     from bayesmoe.inference.store import load_fit
-    from bayesmoe.planning.document import next_runs_document
-    from bayesmoe.planning.next_run import next_runs
-    from bayesmoe.planning.plan import plan
+    from bayesmoe.planning.planner import plan
     from bayesmoe.report import advice_text, text
 
     posterior = load_fit(fit)
     gate = gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
-    with naming(scenario, *SECTIONS):
+    with with_source(scenario, *SECTIONS):
         planned = plan(posterior, asked, verdict=gate.verdict)
     found = next_runs(posterior, planned, problem=problem, max_flop=max_flop, batch=batch)
     if json_:
-        say(json.dumps(next_runs_document(found), indent=2, allow_nan=False))
+        echo(json.dumps(next_runs_document(found), indent=2, allow_nan=False))
         return
-    say(text.gate_lines(gate.verdict, gate.method, gate.checks))
-    say(advice_text.next_runs(found))
+    echo(text.gate_lines(gate.verdict, gate.method, gate.checks))
+    echo(advice_text.next_runs(found))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.say import say
+from bayesmoe.cli.echo import echo
 
 
 def plan(
@@ -25,7 +25,7 @@ def plan(
     """Choose the expert count, size and tokens under every posterior draw."""
     import json
 
-    from bayesmoe.errors import InputError, naming
+    from bayesmoe.errors import InputError, with_source
     from bayesmoe.files import require_writable
     from bayesmoe.planning.scenario import SECTIONS, in_group, read_scenario
 
@@ -34,30 +34,30 @@ def plan(
         raise InputError("must not repeat a file name: each names its plan", value=", ".join(map(str, scenarios)))
     if len(asked) > 1 and out.suffix:
         raise InputError(
-            "must be a folder for several scenarios", column="--out", value=str(out), cure="such as --out plans"
+            "must be a folder for several scenarios", column="--out", value=str(out), hint="such as --out plans"
         )
     places = {name: out if len(asked) == 1 else out / f"{name}.nc" for name in asked}
     for place in places.values():
         require_writable(place, ".nc", reads=(fit, *scenarios))
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.criticism.checks import gate_for_plan, with_extrapolation
+    from bayesmoe.criticism.gate import gate_for_plan, with_extrapolation
+    from bayesmoe.decisions.break_even import break_even
+    from bayesmoe.decisions.hyperparameters import hyperparameters
+    from bayesmoe.decisions.risk import extrapolation_factors, risk
+    from bayesmoe.decisions.value_of_information import evppi
+    from bayesmoe.documents.planning import as_document
     from bayesmoe.inference.store import load_fit
-    from bayesmoe.planning.demand import break_even
-    from bayesmoe.planning.document import as_document
-    from bayesmoe.planning.hyperparameters import hyperparameters
-    from bayesmoe.planning.information import evppi
-    from bayesmoe.planning.plan import plan as plan_fit
-    from bayesmoe.planning.plan import save_plan
-    from bayesmoe.planning.risk import risk, times_beyond
+    from bayesmoe.planning.planner import plan as plan_fit
+    from bayesmoe.planning.planner import save_plan
     from bayesmoe.report import advice_text, plan_text, text
 
     posterior = load_fit(fit)
     gate = gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
     plans = {}
     for (name, one), file in zip(asked.items(), scenarios, strict=True):
-        with naming(file, *SECTIONS):
+        with with_source(file, *SECTIONS):
             plans[name] = plan_fit(posterior, one, verdict=gate.verdict)
     summaries = {name: risk(found) for name, found in plans.items()}
     for name, found in plans.items():
@@ -65,11 +65,11 @@ def plan(
     if json_:
         documents = [as_document(found, summaries[name]) for name, found in plans.items()]
         several = {"schema": "bayesmoe.plans", "schema_version": 1, "plans": documents}
-        say(json.dumps(documents[0] if len(documents) == 1 else several, indent=2, allow_nan=False))
+        echo(json.dumps(documents[0] if len(documents) == 1 else several, indent=2, allow_nan=False))
         return
     for name, summary in summaries.items():
-        own = with_extrapolation(gate, times_beyond(posterior, summary))
-        say(text.gate_lines(own.verdict, own.method, own.checks))
+        own = with_extrapolation(gate, extrapolation_factors(posterior, summary))
+        echo(text.gate_lines(own.verdict, own.method, own.checks))
         worth, changes, settings = evppi(plans[name]), break_even(plans[name]), hyperparameters(plans[name], summary)
         for problem in map(str, summary["problem"].values):
             part = summary.sel(problem=problem)
@@ -80,7 +80,7 @@ def plan(
                 advice_text.turns(problem, changes),
                 advice_text.settings(problem, settings),
             ]
-            say("\n  ".join(line.strip() for line in said if line))
-        say(f"plan in {places[name]}; bayesmoe report {fit} {places[name]} --out report.html makes the page")
+            echo("\n  ".join(line.strip() for line in said if line))
+        echo(f"plan in {places[name]}; bayesmoe report {fit} {places[name]} --out report.html makes the page")
     if len(summaries) > 1:
-        say(plan_text.compared(summaries))
+        echo(plan_text.compared(summaries))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.say import say
+from bayesmoe.cli.echo import echo
 
 
 def predict(
@@ -21,7 +21,7 @@ def predict(
     """Print the loss of each model with its 90% band."""
     import json
 
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
 
     configure()
     from bayesmoe.errors import printable
@@ -42,8 +42,8 @@ def predict(
             for run, (low, middle, high) in rows.items()
         ]
         document = {"schema": "bayesmoe.predict", "schema_version": 1, "law": posterior.attrs["law"], "models": found}
-        say(json.dumps(document, indent=2))
+        echo(json.dumps(document, indent=2))
         return
     width = max(map(len, rows))
     for run, (low, middle, high) in rows.items():
-        say(f"{run:{width}}  loss {band(low, middle, high)} nats per token")
+        echo(f"{run:{width}}  loss {band(low, middle, high)} nats per token")

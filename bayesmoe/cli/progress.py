@@ -11,7 +11,7 @@ _LINES_PER_STAGE = 4
 
 @contextmanager
 def sampling_progress() -> Iterator[Callable[[Any], None]]:
-    """Yield a callable that shows :class:`bayesmoe.inference.sample.Progress`."""
+    """Yield a callable that shows :class:`bayesmoe.sampling.chains.Progress`."""
     from rich.console import Console
 
     console = Console(stderr=True)

@@ -17,13 +17,13 @@ def report(
     ] = None,
 ) -> None:
     """Write one self-contained HTML page."""
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
     from bayesmoe.files import require_writable
 
     require_writable(out, ".html", reads=(fit, plan, backtest))
     configure()
     from bayesmoe.inference.store import load_fit
-    from bayesmoe.planning.plan import load_plan
+    from bayesmoe.planning.planner import load_plan
     from bayesmoe.report.build import report_of, save_report
     from bayesmoe.report.forecasts import read_backtest
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesmoe.cli.say import say
+from bayesmoe.cli.echo import echo
 
 if TYPE_CHECKING:
-    from bayesmoe.runs.inspect import Inspection
+    from bayesmoe.runs.audit.inspect import Inspection
 
 app = typer.Typer(help="Your own table of runs: check.", no_args_is_help=True)
 
@@ -43,15 +43,15 @@ def check(
 
     from bayesmoe.errors import InputError
     from bayesmoe.files import require_writable, write_text
-    from bayesmoe.runs.inspect import document, inspect_runs, require_tidy, write_tidy
-    from bayesmoe.runs.inspect_text import inspection_text, left_out_text
+    from bayesmoe.runs.audit.inspect import document, inspect_runs, require_tidy, write_tidy
+    from bayesmoe.runs.audit.text import inspection_text, left_out_text
     from bayesmoe.runs.table import column_map
 
     for flag, out in (("--clean", clean), ("--spec", spec)):
         if out is not None:
             require_writable(out)
         if out is not None and out.absolute() == runs.absolute():
-            raise InputError("is the file that is read", file=out, column=flag, cure="name another file")
+            raise InputError("is the file that is read", file=out, column=flag, hint="name another file")
     found = inspect_runs(runs, columns=column_map(map_ or []), best=best_of_learning_rate)
     if clean is not None:
         require_tidy(found, clean)
@@ -61,13 +61,13 @@ def check(
     if spec is not None and started is not None:
         write_text(spec, started)
     if json_:
-        say(json.dumps(document(found), indent=2, allow_nan=False))
+        echo(json.dumps(document(found), indent=2, allow_nan=False))
     else:
-        say(inspection_text(found))
+        echo(inspection_text(found))
         if clean is not None:
-            say("\n".join([*left_out_text(found), f"{len(found.table)} runs in {clean}"]))
+            echo("\n".join([*left_out_text(found), f"{len(found.table)} runs in {clean}"]))
         if spec is not None:
-            say(f"fit it with: bayesmoe fit {spec} --out fit.nc")
+            echo(f"fit it with: bayesmoe fit {spec} --out fit.nc")
     if found.is_wrong and clean is None:
         raise typer.Exit(1)
 
@@ -78,12 +78,12 @@ def _started(found: Inspection, clean: Path | None, spec: Path) -> str:
     if clean is None and (found.is_wrong or not found.direct):
         why = "holds what cannot stand" if found.is_wrong else "is not a table of one row a run in our units"
         raise InputError(
-            f"{why}, so that a spec cannot name it", file=found.origin, column="--spec", cure="add --clean OUT.csv"
+            f"{why}, so that a spec cannot name it", file=found.origin, column="--spec", hint="add --clean OUT.csv"
         )
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.criticism.starter import starter
+    from bayesmoe.forecasting.spec_template import starter
     from bayesmoe.runs.table import MAPPABLE
 
     own = {ours: yours for ours, yours in found.names.items() if ours in MAPPABLE and ours != yours}

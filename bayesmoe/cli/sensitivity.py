@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.say import say
+from bayesmoe.cli.echo import echo
 
 
 def sensitivity(
@@ -22,21 +22,21 @@ def sensitivity(
     """Plan anew with each number of the scenario at either end of its band: a tornado of cost and of expert count."""
     import json
 
-    from bayesmoe.errors import naming
+    from bayesmoe.errors import with_source
     from bayesmoe.planning.scenario import SECTIONS, in_group, read_scenario
 
     asked = in_group(read_scenario(scenario), group)
-    from bayesmoe.cli.settings import configure
+    from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.criticism.checks import gate_for_plan
+    from bayesmoe.criticism.gate import gate_for_plan
+    from bayesmoe.decisions.sensitivity import sensitivity as turned
+    from bayesmoe.documents.planning import sensitivity_document
     from bayesmoe.inference.store import load_fit
-    from bayesmoe.planning.document import sensitivity_document
-    from bayesmoe.planning.sensitivity import sensitivity as turned
     from bayesmoe.report import advice_text
 
     posterior = load_fit(fit)
     gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
-    with naming(scenario, *SECTIONS):
-        found = turned(posterior, asked, report=lambda name: say(f"turning {name}", err=True))
-    say(json.dumps(sensitivity_document(found), indent=2, allow_nan=False) if json_ else advice_text.tornado(found))
+    with with_source(scenario, *SECTIONS):
+        found = turned(posterior, asked, on_progress=lambda name: echo(f"turning {name}", err=True))
+    echo(json.dumps(sensitivity_document(found), indent=2, allow_nan=False) if json_ else advice_text.tornado(found))

@@ -11,13 +11,13 @@ import xarray as xr
 import bayesmoe
 from bayesmoe.architecture import Shape
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, accelerator_named
-from bayesmoe.costs.quantity import drawn
 from bayesmoe.costs.serving.calibration import coefficients, drawn_calibration, read_calibration, without_residual
+from bayesmoe.costs.serving.replica import LIMITS, Fleet, Latency, cheapest_replica
 from bayesmoe.costs.serving.roofline import TERMS, Coefficients, Roofline, Traffic, cache_bytes, replication, weight_bytes
-from bayesmoe.costs.serving.served import Served, served_shapes
+from bayesmoe.costs.serving.served_model import ServedModel, served_shapes
 from bayesmoe.costs.serving.table import read_latency_table
-from bayesmoe.costs.serving.yun import LIMITS, Fleet, Latency, cheapest_replica
 from bayesmoe.costs.training import affordable_flop, usd_per_train_flop
+from bayesmoe.costs.uncertain import drawn
 from bayesmoe.costs.workload import ServingSpec, TrainingSpec, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.units import BAND, TOKENS_PER_MILLION, finite_or_none
@@ -49,7 +49,7 @@ class ServingDraws(NamedTuple):
         Lengths.
     coefficients : Coefficients
         Latency.
-    utilisation, price_usd_per_gpu_hour : array
+    utilization, price_usd_per_gpu_hour : array
         rho and C0.
     max_tpot_s, max_ttft_s : array, optional
         Latency targets, the same in every draw: among the draws, fleets that differ in them alone share what is compiled.
@@ -57,7 +57,7 @@ class ServingDraws(NamedTuple):
 
     traffic: Traffic
     coefficients: Coefficients
-    utilisation: Any
+    utilization: Any
     price_usd_per_gpu_hour: Any
     max_tpot_s: Any = None
     max_ttft_s: Any = None
@@ -104,7 +104,7 @@ def serving_draws(spec: ServingSpec, draws: int, models: int, rng: np.random.Gen
     return ServingDraws(
         traffic,
         off,
-        drawn(spec.utilisation, size, rng, most=1.0),
+        drawn(spec.utilization, size, rng, most=1.0),
         drawn(price_of(spec), size, rng),
         *(None if target is None else np.full(size, target) for target in (spec.max_tpot_s, spec.max_ttft_s)),
     )
@@ -123,7 +123,7 @@ def cost(
 ) -> xr.Dataset:
     """Cost of architectures under every draw.
 
-    Each is served by the replica that is cheapest in that draw (:func:`bayesmoe.costs.serving.yun.cheapest_replica`), and trained on the
+    Each is served by the replica that is cheapest in that draw (:func:`bayesmoe.costs.serving.replica.cheapest_replica`), and trained on the
     tokens that the budget buys.
 
     Parameters
@@ -131,7 +131,7 @@ def cost(
     shapes : sequence of Shape
         K architectures.
     training : TrainingSpec
-        Budget, utilisation, price, and the rule of FLOP.
+        Budget, utilization, price, and the rule of FLOP.
     serving : ServingSpec
         Fleet, lengths, targets, prices.
     draws, seed : int
@@ -150,7 +150,7 @@ def cost(
         No architecture is given, or see :func:`serving_draws`.
     """
     if not shapes:
-        raise InputError("is empty", column="architectures", cure="give at least one")
+        raise InputError("is empty", column="architectures", hint="give at least one")
     rng = np.random.default_rng(seed)
     model, latency = served_shapes(shapes), latency_of(serving)
     fleet = fleet_of(serving)
@@ -161,7 +161,7 @@ def cost(
         fleet,
         uncertain.traffic,
         uncertain.coefficients,
-        utilisation=uncertain.utilisation,
+        utilization=uncertain.utilization,
         price_usd_per_gpu_hour=uncertain.price_usd_per_gpu_hour,
     )
     values = {name: np.asarray(value) for name, value in found._asdict().items()}
@@ -213,7 +213,7 @@ def _shares(seconds: Sequence[Any]) -> np.ndarray:
 
 
 def _training(
-    shapes: Sequence[Shape], model: Served, spec: TrainingSpec, draws: int, rng: np.random.Generator
+    shapes: Sequence[Shape], model: ServedModel, spec: TrainingSpec, draws: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     rules = {
         "6 n_active tokens": 6.0 * model.n_active,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bayesmoe.costs.quantity import Positive, Quantity, Uncertain
+from bayesmoe.costs.uncertain import Positive, Quantity, Uncertain
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.specs import read_toml, spec
 from bayesmoe.units import BYTES_PER_GB
@@ -129,6 +129,6 @@ def accelerator_named(name: str) -> Accelerator:
         )
     if name not in ACCELERATORS:
         raise InputError(
-            "is not a known accelerator", column="accelerator", value=name, cure=nearest(name, list(ACCELERATORS))
+            "is not a known accelerator", column="accelerator", value=name, hint=nearest(name, list(ACCELERATORS))
         )
     return ACCELERATORS[name]

@@ -1,4 +1,4 @@
-"""What training costs: FLOP through utilisation and price."""
+"""What training costs: FLOP through utilization and price."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def training_usd(train_flop: Any, *, mfu: Any, peak_flop_per_s: Any, price_usd_p
     train_flop : array
         Training compute, FLOP.
     mfu : array
-        Model FLOP utilisation, in (0, 1].
+        Model FLOP utilization, in (0, 1].
     peak_flop_per_s : array
         Peak of one accelerator, FLOP per second.
     price_usd_per_gpu_hour : array
@@ -32,7 +32,7 @@ def training_usd(train_flop: Any, *, mfu: Any, peak_flop_per_s: Any, price_usd_p
 
 
 def usd_per_train_flop(spec: TrainingSpec, *, mfu: Any, price_usd_per_gpu_hour: Any) -> Any:
-    """USD of one training FLOP on the accelerator of a spec, under draws of its utilisation and price."""
+    """USD of one training FLOP on the accelerator of a spec, under draws of its utilization and price."""
     peak = accelerator_named(spec.accelerator).peak_flop_per_s
     return training_usd(1.0, mfu=mfu, peak_flop_per_s=peak, price_usd_per_gpu_hour=price_usd_per_gpu_hour)
 

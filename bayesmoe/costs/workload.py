@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from bayesmoe.costs.hardware import ACCELERATORS, Precision, accelerator_named
-from bayesmoe.costs.quantity import Positive, Quantity, QuantityShare, Share
+from bayesmoe.costs.uncertain import Positive, Quantity, QuantityShare, Share
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.specs import spec
 
@@ -32,7 +32,7 @@ class TrainingSpec:
     accelerator : str
         What it runs on.
     mfu : share
-        Model FLOP utilisation.
+        Model FLOP utilization.
     price_usd_per_gpu_hour : quantity, optional
         The accelerator's own (:mod:`bayesmoe.costs.hardware`) where left out.
     flop_rule : str
@@ -53,9 +53,9 @@ class TrainingSpec:
     @model_validator(mode="after")
     def _one_budget(self) -> TrainingSpec:
         if self.budget_flop is None and self.budget_usd is None:
-            raise InputError("is required", column="training.budget_flop", cure="add it, or training.budget_usd")
+            raise InputError("is required", column="training.budget_flop", hint="add it, or training.budget_usd")
         if self.budget_flop is not None and self.budget_usd is not None:
-            raise InputError("bounds the same as budget_flop", column="training.budget_usd", cure="keep one of the two")
+            raise InputError("bounds the same as budget_flop", column="training.budget_usd", hint="keep one of the two")
         return self
 
 
@@ -69,7 +69,7 @@ class ServingSpec:
         What a replica runs on (a known name, or a TOML file), and over how many at most; all are taken to be linked as within a node.
     price_usd_per_gpu_hour : quantity, optional
         The accelerator's own where left out.
-    utilisation : share
+    utilization : share
         Share of the time that a replica has work.
     prompt_tokens, output_tokens : quantity
         Mean lengths; ShareGPT's where left out (arXiv:2309.06180).
@@ -98,7 +98,7 @@ class ServingSpec:
     accelerator: AcceleratorName = "A100-SXM-40GB"
     max_gpus: Annotated[int, Field(ge=1, le=1024)] = 8
     price_usd_per_gpu_hour: Quantity | None = None
-    utilisation: QuantityShare = 1.0
+    utilization: QuantityShare = 1.0
     prompt_tokens: Quantity = 161.31
     output_tokens: Quantity = 337.99
     precision: Precision = "bf16"

@@ -22,7 +22,7 @@ def finished_blocks(
     kept: Path,
     scheduler: str | None = None,
     workers: int | None = None,
-    report: Callable[[str], None] = lambda line: None,
+    on_progress: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, Any]]:
     """``work(block, *common)`` of every block, in the order of the blocks.
 
@@ -43,7 +43,7 @@ def finished_blocks(
         Address of a dask scheduler, whose workers have this package; a cluster on this machine otherwise.
     workers : int, optional
         Workers of that cluster.
-    report : callable
+    on_progress : callable
         Called with a line whenever a block is done.
 
     Raises
@@ -56,7 +56,7 @@ def finished_blocks(
     done = _read(kept, stamp)
     todo = [number for number in range(len(blocks)) if number not in done]
     if done:
-        report(f"{len(done)} of {len(blocks)} blocks were done before")
+        on_progress(f"{len(done)} of {len(blocks)} blocks were done before")
     if todo:
         with _client(scheduler, workers) as client, kept.open("a", encoding="utf-8") as lines:
             from distributed import as_completed
@@ -67,7 +67,7 @@ def finished_blocks(
                 number = waiting[future]
                 done[number] = future.result()
                 print(json.dumps({"stamp": stamp, "block": number, "result": done[number]}), file=lines, flush=True)
-                report(f"{len(done)} of {len(blocks)} blocks done")
+                on_progress(f"{len(done)} of {len(blocks)} blocks done")
     return [done[number] for number in range(len(blocks))]
 
 
@@ -89,7 +89,7 @@ def _client(scheduler: str | None, workers: int | None) -> Any:
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise InputError(
-            "needs dask.distributed", column="--scheduler", cure="install it: pip install 'bayesmoe[cluster]'"
+            "needs dask.distributed", column="--scheduler", hint="install it: pip install 'bayesmoe[cluster]'"
         ) from error
     if scheduler is None:
         # One thread a worker: a worker's compiled chains take a core each.
@@ -98,7 +98,7 @@ def _client(scheduler: str | None, workers: int | None) -> Any:
         return Client(scheduler, timeout=10)
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(
-            "does not answer", column="--scheduler", value=scheduler, cure="start one: dask scheduler"
+            "does not answer", column="--scheduler", value=scheduler, hint="start one: dask scheduler"
         ) from error
 
 
@@ -111,6 +111,6 @@ def _read(kept: Path, stamp: str) -> dict[int, dict[str, Any]]:
             # The last line of a run that was stopped while writing.
             continue
         if found["stamp"] != stamp:
-            raise InputError("holds the finished part of other work", file=kept, cure="remove it, or name another --out")
+            raise InputError("holds the finished part of other work", file=kept, hint="remove it, or name another --out")
         done[found["block"]] = found["result"]
     return done

@@ -21,7 +21,7 @@ def compare(fits: dict[str, xr.DataTree]) -> pd.DataFrame:
     ``elpd = sum_i ln p(y_i | the other runs)``
 
     It asks how well a law fills gaps between runs, not how well it goes beyond them: for that, see
-    :func:`bayesmoe.criticism.backtest.backtest`.
+    :func:`bayesmoe.forecasting.backtest.backtest`.
 
     Parameters
     ----------
@@ -45,16 +45,16 @@ def compare(fits: dict[str, xr.DataTree]) -> pd.DataFrame:
     """
     if len(fits) < 2:
         raise InputError(
-            "needs at least two fits", column="FIT.nc", value=len(fits), cure="name another fit of the same runs"
+            "needs at least two fits", column="FIT.nc", value=len(fits), hint="name another fit of the same runs"
         )
     first, *others = fits
     for name, fit in fits.items():
         if "log_likelihood" not in fit.children:
-            raise InputError("has no pointwise log-likelihoods", file=name, cure="refit with --pointwise always")
+            raise InputError("has no pointwise log-likelihoods", file=name, hint="refit with --pointwise always")
     for name in others:
         if not _same_runs(fits[first], fits[name]):
             raise InputError(
-                f"was fitted to other runs than {first}", file=name, cure="fit both to the same table and selection"
+                f"was fitted to other runs than {first}", file=name, hint="fit both to the same table and selection"
             )
     import arviz_stats
 

@@ -54,8 +54,8 @@ def columns(risk: xr.Dataset) -> dict[str, Columns]:
     best = risk["p_best"].values.tolist()
     bands = {
         "over_training": risk["over_training_ratio"],
-        "loss": risk["fixed_loss"].where(risk["fixed_sure"]),
-        "serving": risk["fixed_serving_usd_per_million_tokens"].where(risk["fixed_sure"]),
+        "loss": risk["design_loss"].where(risk["design_meets_probability"]),
+        "serving": risk["design_serving_usd_per_million_tokens"].where(risk["design_meets_probability"]),
     }
     found: dict[str, Columns] = {
         "best": {"experts": names, "value": best, "low": best, "high": best, "said": [percent(share) for share in best]}

@@ -10,8 +10,8 @@ from typing import Any
 import panel as pn
 from markupsafe import escape
 
-from bayesmoe.explore.answer import Answer, Asker
 from bayesmoe.explore.charts import charts, columns
+from bayesmoe.explore.preview import Answer, Previewer
 from bayesmoe.explore.sliders import Slider, sliders, turned
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.report import plan_text, text
@@ -23,7 +23,7 @@ _LOOK = Path(__file__).with_name("page.css")
 _NOTE = "Arrow keys step a slider. The report plans on every draw and takes longer."
 
 
-def page(asker: Asker, scenario: Scenario) -> Any:
+def page(asker: Previewer, scenario: Scenario) -> Any:
     """A page of its own for one visitor.
 
     Parameters
@@ -42,7 +42,7 @@ def page(asker: Asker, scenario: Scenario) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class _Page:
-    asker: Asker
+    asker: Previewer
     scenario: Scenario
     sliders: list[Slider]
     problem: Any
@@ -54,7 +54,7 @@ class _Page:
     as_opened: dict[str, Answer]
 
     @classmethod
-    def opened(cls, asker: Asker, scenario: Scenario) -> _Page:
+    def opened(cls, asker: Previewer, scenario: Scenario) -> _Page:
         """With the scenario's first problem answered, and every widget listened to."""
         known = sliders(scenario)
         problem = pn.widgets.Select(

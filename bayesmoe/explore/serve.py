@@ -11,11 +11,11 @@ import panel as pn
 import xarray as xr
 from bokeh.server.auth_provider import AuthModule
 
-from bayesmoe.criticism.checks import Gate
+from bayesmoe.criticism.gate import Gate
 from bayesmoe.errors import InputError
-from bayesmoe.explore.answer import Asker
+from bayesmoe.explore.auth import ADDRESS, NAMES
 from bayesmoe.explore.page import page
-from bayesmoe.explore.who import ADDRESS, NAMES
+from bayesmoe.explore.preview import Previewer
 from bayesmoe.planning.scenario import Scenario
 
 _WHO = Path(__file__).with_name("who.py")
@@ -28,7 +28,7 @@ def _free(port: int) -> int:
             tried.bind((ADDRESS, port))
         except OSError as error:
             raise InputError(
-                "is taken", column="--port", value=port, cure="name another, or 0 for any that is free"
+                "is taken", column="--port", value=port, hint="name another, or 0 for any that is free"
             ) from error
         return tried.getsockname()[1]
 
@@ -67,7 +67,7 @@ def serve(
     InputError
         The port is taken, or the scenario cannot be planned on the fit.
     """
-    port, asker = _free(port), Asker(fit, gate)
+    port, asker = _free(port), Previewer(fit, gate)
     # Compiled before the first visitor comes.
     preparing()
     asker.ask(scenario.problems[0], scenario)

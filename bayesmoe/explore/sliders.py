@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from bayesmoe.costs.quantity import middle, moved
+from bayesmoe.costs.uncertain import middle, moved
 from bayesmoe.costs.workload import price_of
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.units import short

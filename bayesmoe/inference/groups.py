@@ -29,7 +29,7 @@ def parameters_of_group(
     group : str, optional
         A group of the fit, or "new"; None where runs are not grouped.
     draws : int
-        How many, evenly spaced over all: neighbours in a chain are alike.
+        How many, evenly spaced over all: neighbors in a chain are alike.
     rng : numpy Generator
         Source of a new group's coordinates.
     column : str
@@ -49,11 +49,11 @@ def parameters_of_group(
     posterior = fit["posterior"].to_dataset().stack(sample=("chain", "draw")).transpose("sample", ...)
     groups = [str(name) for name in posterior[GROUP_DIM].values] if GROUP_DIM in posterior.dims else []
     if groups and group not in (*groups, NEW_GROUP):
-        cure = f"one of {', '.join(groups)}, or 'new' for a group not trained yet"
-        raise InputError("must name a group of the fit", column=column, value=group or "nothing", cure=cure)
+        hint = f"one of {', '.join(groups)}, or 'new' for a group not trained yet"
+        raise InputError("must name a group of the fit", column=column, value=group or "nothing", hint=hint)
     if not groups and group is not None:
         raise InputError(
-            "the fit has no groups", column=column, value=group, cure="leave it out, or refit with --group COLUMN"
+            "the fit has no groups", column=column, value=group, hint="leave it out, or refit with --group COLUMN"
         )
     values = {}
     for coordinate in coordinates_of(law, spec.law.priors):
@@ -68,5 +68,5 @@ def parameters_of_group(
             values[coordinate.name] = jnp.asarray(found.sel({GROUP_DIM: group}).values)
     every = posterior.sizes["sample"]
     kept = np.linspace(0, every - 1, draws).round().astype(int)
-    parameters = jax.vmap(lambda q: law.paper(q, reference))(values)
+    parameters = jax.vmap(lambda q: law.to_paper(q, reference))(values)
     return {name: jnp.broadcast_to(jnp.asarray(value), (every,))[kept] for name, value in parameters.items()}

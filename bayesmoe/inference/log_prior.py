@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logit
 
-from bayesmoe.inference.density import SPREAD_SUFFIX
+from bayesmoe.inference.log_density import SPREAD_SUFFIX
 from bayesmoe.inference.model import NOISE_DF_LOG_SD, NOISE_DF_MEDIAN, NOISE_LOG_SD, SPREAD_LOG_SD, Structure
 from bayesmoe.inference.noise import SEED_SHARE, SEED_SHARE_SD, SLOPES
 

@@ -80,8 +80,8 @@ class Data(NamedTuple):
         Reference run.
     weight : array, shape (n,)
         Power of each run's likelihood: 1, or 0 for a run that is held out.
-    centring : dict of array, shape (groups,)
-        For each pooled coordinate, how far each group is centred: 1 where its own runs pin it, 0 where they say nothing.
+    centering : dict of array, shape (groups,)
+        For each pooled coordinate, how far each group is centered: 1 where its own runs pin it, 0 where they say nothing.
     noise : dict of array
         From :func:`bayesmoe.inference.noise.noise_data`; empty where all runs have one noise.
     """
@@ -91,7 +91,7 @@ class Data(NamedTuple):
     dense_covariates: dict[str, Any]
     reference: Reference
     weight: Any
-    centring: dict[str, Any]
+    centering: dict[str, Any]
     noise: dict[str, Any]
 
 
@@ -101,7 +101,7 @@ def scaling_law(structure: Structure, data: Data, loss: Any = None) -> None:
     ``loss_i ~ StudentT(noise_df, L_i, noise_scale L_i)`` with ``L_i`` the law's loss of run i in nats per token: noise on
     the multiplicative scale, observed in nats, so that laws compare without Jacobians. The scale may depend on the run, and
     replicates may share a part of it (:mod:`bayesmoe.inference.noise`). A pooled coordinate of group g is
-    ``link^-1(mean + spread z_g)``, sampled with each group's own degree of centring. A dense run shared by all groups has the mean of their dense losses.
+    ``link^-1(mean + spread z_g)``, sampled with each group's own degree of centering. A dense run shared by all groups has the mean of their dense losses.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def scaling_law(structure: Structure, data: Data, loss: Any = None) -> None:
     if structure.groups:
         axes = {name: 0 if name in structure.pooled else None for name in coordinates}
         width = len(structure.groups)
-        parameters = jax.vmap(lambda q: law.paper(q, reference), in_axes=(axes,), axis_size=width)(coordinates)
+        parameters = jax.vmap(lambda q: law.to_paper(q, reference), in_axes=(axes,), axis_size=width)(coordinates)
         per_run = {name: value[data.group] for name, value in parameters.items()}
         mean = jax.vmap(law.loss)(per_run, data.covariates)
         if len(data.dense_covariates[law.covariates[0]]):
@@ -125,7 +125,7 @@ def scaling_law(structure: Structure, data: Data, loss: Any = None) -> None:
             dense = jax.vmap(over_runs, in_axes=(0, None))(parameters, data.dense_covariates)
             mean = jnp.concatenate([mean, dense.mean(axis=0)])
     else:
-        parameters = law.paper(coordinates, reference)
+        parameters = law.to_paper(coordinates, reference)
         mean = jax.vmap(law.loss, in_axes=(None, 0))(parameters, data.covariates)
     for name, value in parameters.items():
         if name not in coordinates:
@@ -175,11 +175,11 @@ def _coordinate(coordinate: Coordinate, structure: Structure, data: Data) -> Any
         return numpyro.sample(name, _on_support(coordinate, prior))
     mean = coordinate.to_real(numpyro.sample(f"{name}_population", _on_support(coordinate, prior)))
     spread = numpyro.sample(f"{name}_spread", dist.LogNormal(jnp.log(coordinate.spread), SPREAD_LOG_SD))
-    centred = data.centring[name]
+    centered = data.centering[name]
     with numpyro.plate("groups", len(structure.groups)):
-        base = numpyro.sample(f"{name}_base", dist.Normal(centred * mean, spread**centred))
-    # In distribution this is mean + spread z for every degree of centring.
-    return numpyro.deterministic(name, coordinate.to_support(mean + spread ** (1.0 - centred) * (base - centred * mean)))
+        base = numpyro.sample(f"{name}_base", dist.Normal(centered * mean, spread**centered))
+    # In distribution this is mean + spread z for every degree of centering.
+    return numpyro.deterministic(name, coordinate.to_support(mean + spread ** (1.0 - centered) * (base - centered * mean)))
 
 
 def _on_support(coordinate: Coordinate, normal: Any) -> Any:

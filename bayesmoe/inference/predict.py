@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmoe.inference.ensemble import apportion, components, discrepancy_draws
+from bayesmoe.inference.extrapolation import distance, runs_in_group
 from bayesmoe.inference.groups import parameters_of_group
-from bayesmoe.inference.members import members, misfit_draws, shares
 from bayesmoe.inference.model import noisy
 from bayesmoe.inference.noise import SLOPES, ln_ratio, ratio_size, relative_scale
-from bayesmoe.inference.reach import near, reach
 from bayesmoe.inference.store import law_of_fit
 from bayesmoe.laws import require_columns, require_covariates
 
@@ -30,7 +30,7 @@ def predict(
 ) -> xr.Dataset:
     """Draws of the losses of models.
 
-    ``L_i exp(sum_j m_j r_ij) (1 + noise_scale t)``: the law's loss, its misfit where laws were averaged, and the noise of a run.
+    ``L_i exp(sum_j m_j r_ij) (1 + noise_scale t)``: the law's loss, its discrepancy where laws were averaged, and the noise of a run.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def predict(
         A column that a law or the noise reads is missing, or the group is not one of the fit.
     """
     rng = np.random.default_rng(seed)
-    laws = members(fit)
-    counts = shares(np.array([member.weight for member in laws.values()]), draws)
+    laws = components(fit)
+    counts = apportion(np.array([member.weight for member in laws.values()]), draws)
     expected, loss = [], []
     for member, count in zip(laws.values(), counts, strict=True):
         law = law_of_fit(member.fit)
@@ -68,12 +68,14 @@ def predict(
         run = {name: jnp.asarray(frame[name].to_numpy(float)) for name in law.covariates}
         over_runs = jax.vmap(law.loss, in_axes=(None, 0))
         found = np.asarray(jax.vmap(over_runs, in_axes=(0, None))(parameters, run))
-        if member.beyond is not None:
-            axes = list(map(str, member.beyond["axis"].values))
+        if member.discrepancy is not None:
+            axes = list(map(str, member.discrepancy["axis"].values))
             asked = np.log(frame[axes].to_numpy(float).T)
-            here = near(member.beyond["group_of_run"].values, group)
-            away = reach(asked, member.beyond["ln_covariate"].values[:, here], member.beyond["slope"].values[:, here])
-            found = found * np.exp(misfit_draws(member.beyond, int(count), rng) @ away)
+            here = runs_in_group(member.discrepancy["group_of_run"].values, group)
+            away = distance(
+                asked, member.discrepancy["ln_covariate"].values[:, here], member.discrepancy["slope"].values[:, here]
+            )
+            found = found * np.exp(discrepancy_draws(member.discrepancy, int(count), rng) @ away)
         expected.append(found)
         loss.append(noisy(found, *noise_of(member.fit, frame, found), rng))
     dims = ("sample", "run")

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from bayesmoe.errors import InputError, nearest
-from bayesmoe.inference.members import AVERAGE
+from bayesmoe.inference.ensemble import AVERAGE
 from bayesmoe.inference.noise import Part
 from bayesmoe.laws import Coordinate, Law, law_named
 from bayesmoe.runs import RunTable, as_run_table, load_source, read_runs, registered
 from bayesmoe.runs.table import column_map
+from bayesmoe.sampling.settings import SamplerSpec
 from bayesmoe.specs import from_mapping, read_toml, spec
 
 
@@ -78,40 +79,6 @@ class NoiseSpec:
 
     depends_on: tuple[Part, ...] = ()
     where_known: bool = False
-
-
-@spec
-class SamplerSpec:
-    """How the posterior is drawn; the same seed gives the same draws.
-
-    Attributes
-    ----------
-    method : str
-        Markov chains, or one of two approximations that take seconds and read only ``chains`` and ``draws``, whose product is
-        the number of draws they give.
-    kernel : str
-        Transitions of the chains. ``hmc`` and ``nuts`` are compiled; ``numpyro`` is that library's own NUTS, for reference.
-    chains, warmup, draws : int
-        Chains, and transitions per chain: most of warm-up, which ends when it has learnt enough, and of sampling.
-    target_accept : float
-        Target acceptance of the step size.
-    retries : int
-        Further attempts when chains disagree, diverge or are worth too few draws; see :mod:`bayesmoe.inference.attempts`.
-    pointwise : str
-        Whether each run's log-likelihood is kept for every draw; ``auto`` keeps it while it is small.
-    seed : int
-        Seed.
-    """
-
-    method: Literal["mcmc", "laplace", "pathfinder"] = "mcmc"
-    kernel: Literal["hmc", "nuts", "numpyro"] = "hmc"
-    chains: Annotated[int, Field(ge=1, le=64)] = 4
-    warmup: Annotated[int, Field(ge=100)] = 1000
-    draws: Annotated[int, Field(ge=1)] = 1000
-    target_accept: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
-    retries: Annotated[int, Field(ge=0, le=5)] = 2
-    pointwise: Literal["auto", "always", "never"] = "auto"
-    seed: Annotated[int, Field(ge=0)] = 0
 
 
 @spec
@@ -194,8 +161,8 @@ def spec_from(
         What noise depends on; "none" alone for one noise. None leaves the spec's.
     """
     if str(target) in registered() and not Path(target).exists():
-        cure = f'put [data] and source = "{target}" into a model spec, as in models/, and fit that'
-        raise InputError("is a registered data set, not a file", file=target, cure=cure)
+        hint = f'put [data] and source = "{target}" into a model spec, as in models/, and fit that'
+        raise InputError("is a registered data set, not a file", file=target, hint=hint)
     if Path(target).suffix == ".toml":
         base = dataclasses.asdict(read_fit_spec(target))
     else:
@@ -262,7 +229,7 @@ def coordinates_of(law: Law, priors: dict[str, PriorSpec]) -> tuple[Coordinate, 
     for name in priors:
         if name not in known:
             raise InputError(
-                f"is not a coordinate of the law {law.name!r}", column=f"law.priors.{name}", cure=nearest(name, known)
+                f"is not a coordinate of the law {law.name!r}", column=f"law.priors.{name}", hint=nearest(name, known)
             )
     return tuple(_with_prior(c, priors[c.name]) if c.name in priors else c for c in law.coordinates)
 

@@ -15,16 +15,16 @@ import xarray as xr
 import bayesmoe
 from bayesmoe.errors import InputError
 from bayesmoe.files import UNREADABLE, require_file, require_format, write_netcdf
-from bayesmoe.inference.attempts import Attempt
+from bayesmoe.inference.ensemble import AVERAGE, LAWS
 from bayesmoe.inference.log_prior import log_prior
-from bayesmoe.inference.members import AVERAGE, LAWS
 from bayesmoe.inference.model import Data, Structure
 from bayesmoe.inference.noise import SEED_SHARE, SLOPES
-from bayesmoe.inference.sample import Samples
 from bayesmoe.inference.spec import FitSpec, law_of
 from bayesmoe.laws import Law, Reference
 from bayesmoe.runs import RunTable
 from bayesmoe.runs.schema import NUMERIC
+from bayesmoe.sampling.chains import Samples
+from bayesmoe.sampling.retries import Attempt
 from bayesmoe.specs import from_json, to_json
 
 FORMAT = 5
@@ -52,7 +52,7 @@ def as_data_tree(
     posterior_predictive: np.ndarray,
     log_likelihood: np.ndarray | None,
 ) -> xr.DataTree:
-    """Assemble the DataTree of a fit; see :func:`bayesmoe.inference.fit.fit` for its groups."""
+    """Assemble the DataTree of a fit; see :func:`bayesmoe.inference.fit_law.fit` for its groups."""
     response = structure.law.response
     constant = {name: frame[name].to_numpy(float) for name in NUMERIC if name in frame and frame[name].notna().all()}
     reference = {f"reference_{name}": float(value) for name, value in data.reference.run.items()}
@@ -127,16 +127,16 @@ def load_fit(path: str | Path) -> xr.DataTree:
     nodes = {AVERAGE, LAWS} if LAWS in tree.children else {"posterior", "sample_stats"}
     missing = (nodes | {"constant_data"}) - set(tree.children)
     if "scenario" in tree.attrs:
-        raise InputError("is a plan, not a fit", file=path, cure="give the fit that it was made from")
+        raise InputError("is a plan, not a fit", file=path, hint="give the fit that it was made from")
     if ("posterior" in tree.children and "spec" in tree.attrs) or LAWS in tree.children:
         # An older layout may lack what this one must have, and is a fit all the same.
         require_format(tree.attrs, FORMAT, path, again="refit")
     if missing or not set(tree.attrs) >= _ATTRIBUTES:
-        raise InputError("is not a fit of bayesmoe", file=path, cure="make one with `bayesmoe fit`")
+        raise InputError("is not a fit of bayesmoe", file=path, hint="make one with `bayesmoe fit`")
     try:
         spec_of(tree)
     except ValueError as error:
-        raise InputError("holds no model spec that can be read", file=path, cure="refit") from error
+        raise InputError("holds no model spec that can be read", file=path, hint="refit") from error
     return tree
 
 
@@ -144,12 +144,12 @@ _ATTRIBUTES = {"spec", "law", "pooled", "method", "data_origin", "data_sha256", 
 
 
 def _load_netcdf(path: str | Path, what: str) -> xr.DataTree:
-    require_file(path, cure=f"give {what}")
+    require_file(path, hint=f"give {what}")
     try:
         with xr.open_datatree(path, engine="h5netcdf") as opened:
             return opened.load()
     except UNREADABLE as error:
-        raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path, cure=f"give {what}") from error
+        raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path, hint=f"give {what}") from error
 
 
 def spec_of(tree: xr.DataTree) -> FitSpec:

@@ -12,26 +12,26 @@ from typing import Any
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
 
 from bayesmoe.errors import InputError, nearest
-from bayesmoe.laws.abnar import Abnar
 from bayesmoe.laws.base import Coordinate, Law, Published, Reference
-from bayesmoe.laws.bian import Bian
-from bayesmoe.laws.chinchilla import Chinchilla
-from bayesmoe.laws.clark import Clark, ClarkBilinear, ClarkSeparable, ClarkUnsaturated
-from bayesmoe.laws.covariates import reference_run, require_columns, require_covariates
-from bayesmoe.laws.flame import Flame
-from bayesmoe.laws.frantar import Frantar
-from bayesmoe.laws.gadre import Gadre
-from bayesmoe.laws.hossain import Hossain
-from bayesmoe.laws.house import House, HouseUnsaturated
-from bayesmoe.laws.kaplan import Kaplan
-from bayesmoe.laws.krajewski import Krajewski
-from bayesmoe.laws.ludziejewski import Ludziejewski, LudziejewskiUnsaturated
-from bayesmoe.laws.nested import Nested
+from bayesmoe.laws.forms.abnar import Abnar
+from bayesmoe.laws.forms.bian import Bian
+from bayesmoe.laws.forms.chinchilla import Chinchilla
+from bayesmoe.laws.forms.clark import Clark, ClarkBilinear, ClarkSeparable, ClarkUnsaturated
+from bayesmoe.laws.forms.effective_size import EffectiveSize, EffectiveSizeUnsaturated
+from bayesmoe.laws.forms.flame import Flame
+from bayesmoe.laws.forms.frantar import Frantar
+from bayesmoe.laws.forms.gadre import Gadre
+from bayesmoe.laws.forms.hossain import Hossain
+from bayesmoe.laws.forms.kaplan import Kaplan
+from bayesmoe.laws.forms.krajewski import Krajewski
+from bayesmoe.laws.forms.ludziejewski import Ludziejewski, LudziejewskiUnsaturated
+from bayesmoe.laws.forms.nested import Nested
+from bayesmoe.laws.forms.tian import Tian, TianLeverage
+from bayesmoe.laws.forms.wang import Wang
+from bayesmoe.laws.forms.yun import Yun, YunUnsaturated
+from bayesmoe.laws.forms.zhao import Zhao
+from bayesmoe.laws.reference import reference_run, require_columns, require_covariates
 from bayesmoe.laws.saturation import effective_experts
-from bayesmoe.laws.tian import Tian, TianLeverage
-from bayesmoe.laws.wang import Wang
-from bayesmoe.laws.yun import Yun, YunUnsaturated
-from bayesmoe.laws.zhao import Zhao
 from bayesmoe.specs import from_mapping
 
 all_laws: tuple[type[Law], ...] = (
@@ -40,8 +40,8 @@ all_laws: tuple[type[Law], ...] = (
     Gadre,
     Bian,
     Nested,
-    House,
-    HouseUnsaturated,
+    EffectiveSize,
+    EffectiveSizeUnsaturated,
     Clark,
     ClarkUnsaturated,
     ClarkBilinear,
@@ -70,12 +70,12 @@ __all__ = [
     "ClarkSeparable",
     "ClarkUnsaturated",
     "Coordinate",
+    "EffectiveSize",
+    "EffectiveSizeUnsaturated",
     "Flame",
     "Frantar",
     "Gadre",
     "Hossain",
-    "House",
-    "HouseUnsaturated",
     "Kaplan",
     "Krajewski",
     "Law",
@@ -117,12 +117,12 @@ def law_named(name: str, **options: Any) -> Law:
     known = {law.name: law for law in all_laws}
     kind = _imported(name) if ":" in name else known.get(name)
     if kind is None:
-        cure = f"{nearest(name, list(known))} (your own: package.module:MyLaw)"
-        raise InputError("is not a known law", column="law", value=name, cure=cure)
+        hint = f"{nearest(name, list(known))} (your own: package.module:MyLaw)"
+        raise InputError("is not a known law", column="law", value=name, hint=hint)
     allowed = {field.name for field in fields(kind)}
     for option in options:
         if option not in allowed:
-            raise InputError(f"is not an option of the law {name!r}", column=option, cure=nearest(option, list(allowed)))
+            raise InputError(f"is not an option of the law {name!r}", column=option, hint=nearest(option, list(allowed)))
     try:
         return from_mapping(options, kind)
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
@@ -139,11 +139,11 @@ def _imported(name: str) -> type[Law]:
             f"cannot be imported ({str(error).partition(chr(10))[0]})",
             column="law",
             value=name,
-            cure="write package.module:MyLaw and check PYTHONPATH",
+            hint="write package.module:MyLaw and check PYTHONPATH",
         ) from error
     if not (isinstance(found, type) and issubclass(found, Law) and found is not Law):
-        raise InputError("is not a subclass of bayesmoe.laws.Law", column="law", value=name, cure="subclass it")
+        raise InputError("is not a subclass of bayesmoe.laws.Law", column="law", value=name, hint="subclass it")
     for attribute in ("name", "source", "equation", "coordinates"):
         if not hasattr(found, attribute):
-            raise InputError(f"has no {attribute}", column="law", value=name, cure=f"set {attribute} on the class")
+            raise InputError(f"has no {attribute}", column="law", value=name, hint=f"set {attribute} on the class")
     return found

@@ -91,8 +91,8 @@ class Published:
     name: str
     coefficients: dict[str, float]
     source: str
-    grade: str
-    trap: str = ""
+    provenance: str
+    caveat: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Law:
     """A scaling law.
 
     A subclass writes :meth:`loss`, the paper's equation for one run, and lists its ``coordinates``. When these are not
-    the paper's own parameters it also writes :meth:`paper` and its inverse :meth:`centre`. Batching over draws, runs and
+    the paper's own parameters it also writes :meth:`paper` and its inverse :meth:`center`. Batching over draws, runs and
     configurations is ``jax.vmap`` outside.
 
     Parameters
@@ -159,11 +159,11 @@ class Law:
         """Loss of one run in nats per token (or its leverage), from the paper's parameters and the run's covariates."""
         raise TypeError(f"{type(self).__name__} must define loss(parameters, run)")
 
-    def paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
         """Paper's own parameters from the coordinates."""
         return coordinates
 
-    def centre(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: Values, reference: Reference) -> Values:
         """Coordinates from the paper's own parameters; the inverse of :meth:`paper`."""
         return parameters
 

@@ -1,4 +1,4 @@
-"""Whether a law can be learnt at all: coordinates that no table of runs, however rich, could tell apart."""
+"""Whether a law can be learned at all: coordinates that no table of runs, however rich, could tell apart."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def weakest_direction(
 
     def ln_response(z: Any, run: Any) -> Any:
         values = {c.name: c.to_support(c.mean + c.sd * z[i]) for i, c in enumerate(coordinates)}
-        return jnp.log(law.loss(law.paper(values, reference), run))
+        return jnp.log(law.loss(law.to_paper(values, reference), run))
 
     jacobian = jax.jit(jax.vmap(jax.vmap(jax.jacfwd(ln_response), in_axes=(None, 0)), in_axes=(0, None)))
     places = np.concatenate([np.zeros((1, len(coordinates))), rng.standard_normal((_PLACES, len(coordinates)))])

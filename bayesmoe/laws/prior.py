@@ -49,6 +49,6 @@ def prior_draws(law: Law, reference: Reference, draws: int, seed: int = 0) -> Va
         return {}
 
     def one(values: Values) -> dict[str, Any]:
-        return law.paper(values, reference)
+        return law.to_paper(values, reference)
 
     return jax.jit(jax.vmap(one))(coordinates)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field, model_validator
 
 from bayesmoe.architecture import Family, Shape, shape_of_size
-from bayesmoe.costs.quantity import Positive, Quantity, Share, Uncertain, middle
+from bayesmoe.costs.uncertain import Positive, Quantity, Share, Uncertain, middle
 from bayesmoe.costs.workload import ServingSpec, TrainingSpec, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.specs import read_toml, spec
@@ -29,7 +29,7 @@ class ChoicesSpec:
     ----------
     num_experts : tuple of int
         Expert counts.
-    base_num_experts : int
+    baseline_num_experts : int
         The count that sets the bar.
     top_k, granularity : tuple, optional
         Experts per token and granularities; the architecture's own where left out.
@@ -38,15 +38,15 @@ class ChoicesSpec:
     """
 
     num_experts: Counts = (1, 4, 8, 16, 32)
-    base_num_experts: Annotated[int, Field(ge=1)] = 4
+    baseline_num_experts: Annotated[int, Field(ge=1)] = 4
     top_k: Counts | None = None
     granularity: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
     group: str | None = None
 
     @model_validator(mode="after")
     def _base_is_a_choice(self) -> ChoicesSpec:
-        if self.base_num_experts not in self.num_experts:
-            raise ValueError("base_num_experts must be one of num_experts")
+        if self.baseline_num_experts not in self.num_experts:
+            raise ValueError("baseline_num_experts must be one of num_experts")
         for name in ("num_experts", "top_k", "granularity"):
             values = getattr(self, name) or ()
             if len(set(values)) != len(values):
@@ -100,7 +100,7 @@ class LimitsSpec:
     unique_tokens, max_epochs : float
         Training tokens of every problem are at most their product.
     constraints : tuple of str
-        Expressions that every solution satisfies; see :mod:`bayesmoe.planning.expression`.
+        Expressions that every solution satisfies; see :mod:`bayesmoe.planning.constraints`.
     """
 
     loss_nats: Positive | None = None

@@ -9,7 +9,7 @@ from bayesmoe.plots.style import PROBLEM_COLOURS, PROBLEM_LABELS, expert_axis, e
 
 
 def best_experts(risk: xr.Dataset) -> Figure:
-    """Bars of ``p_best`` by expert count, one colour a problem.
+    """Bars of ``p_best`` by expert count, one color a problem.
 
     Parameters
     ----------

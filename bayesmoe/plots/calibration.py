@@ -11,7 +11,7 @@ _LINES = ("-", "--", "-.", ":")
 
 
 def calibration(found: xr.Dataset) -> Figure:
-    """Coverage by nominal level, one line a forecaster; on the diagonal a forecast is calibrated, in the grey band it may be.
+    """Coverage by nominal level, one line a forecaster; on the diagonal a forecast is calibrated, in the gray band it may be.
 
     Parameters
     ----------

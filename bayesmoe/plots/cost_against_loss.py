@@ -10,7 +10,7 @@ from bayesmoe.plots.style import (
     PROBLEM_LABELS,
     PROBLEM_MARKERS,
     decades,
-    expert_colours,
+    expert_colors,
     experts_label,
     hover,
     new_figure,
@@ -18,7 +18,7 @@ from bayesmoe.plots.style import (
 
 
 def cost_against_loss(risk: xr.Dataset) -> Figure:
-    """Median and 90% bands of loss and serving cost, one colour an expert count, one marker a solution.
+    """Median and 90% bands of loss and serving cost, one color an expert count, one marker a solution.
 
     Parameters
     ----------
@@ -31,14 +31,14 @@ def cost_against_loss(risk: xr.Dataset) -> Figure:
     points = {LOSS_OPTIMUM: (risk[f"loss_optimal_{cost}"], risk[f"loss_optimal_{loss}"])}
     others = [str(name) for name in risk["problem"].values if name != LOSS_OPTIMUM]
     points |= {name: (risk[cost].sel(problem=name), risk[loss].sel(problem=name)) for name in others}
-    colours = expert_colours(risk.sizes["num_experts"])
+    colors = expert_colors(risk.sizes["num_experts"])
     for name, (costs, losses) in points.items():
         for i, experts in enumerate(risk["num_experts"].values):
             x, y = costs.sel(num_experts=experts).values, losses.sel(num_experts=experts).values
-            axes.plot([x[0], x[2]], [y[1], y[1]], color=colours[i], alpha=0.35, linewidth=1.6)
-            axes.plot([x[1], x[1]], [y[0], y[2]], color=colours[i], alpha=0.35, linewidth=1.6)
+            axes.plot([x[0], x[2]], [y[1], y[1]], color=colors[i], alpha=0.35, linewidth=1.6)
+            axes.plot([x[1], x[1]], [y[0], y[2]], color=colors[i], alpha=0.35, linewidth=1.6)
             (point,) = axes.plot(
-                x[1], y[1], marker=PROBLEM_MARKERS[name], color=colours[i], markersize=7, markeredgecolor="white", zorder=3
+                x[1], y[1], marker=PROBLEM_MARKERS[name], color=colors[i], markersize=7, markeredgecolor="white", zorder=3
             )
             told = f"USD {x[1]:.3g} ({x[0]:.3g} to {x[2]:.3g}), {y[1]:.4g} ({y[0]:.4g} to {y[2]:.4g}) nats"
             hover(point, [f"{experts_label(experts)}, {PROBLEM_LABELS[name]}: {told}"])
@@ -46,7 +46,7 @@ def cost_against_loss(risk: xr.Dataset) -> Figure:
     axes.set_xlabel("serving cost, USD per million output tokens")
     axes.set_ylabel("loss, nats per token")
     experts = [
-        axes.plot([], [], color=colours[i], linewidth=4, label=experts_label(e))[0]
+        axes.plot([], [], color=colors[i], linewidth=4, label=experts_label(e))[0]
         for i, e in enumerate(risk["num_experts"].values)
     ]
     kinds = [

@@ -13,7 +13,7 @@ from bayesmoe.plots.style import OKABE_ITO
 
 
 def trace(fit: xr.DataTree, names: Sequence[str]) -> Figure:
-    """Draws of the named posterior variables, one colour a chain."""
+    """Draws of the named posterior variables, one color a chain."""
     return _figure(arviz_plots.plot_trace, fit, names)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import expert_colours, experts_label, hover, new_figure
+from bayesmoe.plots.style import expert_colors, experts_label, hover, new_figure
 
 
 def fit_to_runs(predictive: xr.Dataset) -> Figure:
@@ -32,7 +32,7 @@ def fit_to_runs(predictive: xr.Dataset) -> Figure:
     known = "num_experts" in predictive
     experts_of_run = predictive["num_experts"].values if known else np.zeros(predictive.sizes["run"])
     counts = sorted({int(e) for e in experts_of_run})
-    colours = expert_colours(len(counts))
+    colors = expert_colors(len(counts))
     for i, experts in enumerate(counts):
         here = experts_of_run == experts
         (line,) = axes.plot(
@@ -41,7 +41,7 @@ def fit_to_runs(predictive: xr.Dataset) -> Figure:
             marker="o",
             markersize=3.5,
             linestyle="none",
-            color=colours[i],
+            color=colors[i],
             label=experts_label(experts) if known else "runs",
         )
         told = [

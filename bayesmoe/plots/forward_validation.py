@@ -12,7 +12,7 @@ _MARKERS = ("o", "v", "s", "D")
 
 
 def forward_validation(found: xr.Dataset) -> Figure:
-    """Two panels: share of runs inside the 90% band, and bias, by distance; one colour a forecaster.
+    """Two panels: share of runs inside the 90% band, and bias, by distance; one color a forecaster.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import INK, decades, expert_colours, experts_label, ribbon
+from bayesmoe.plots.style import INK, decades, expert_colors, experts_label, ribbon
 
 
 def frontier(found: xr.Dataset) -> Figure:
@@ -22,14 +22,14 @@ def frontier(found: xr.Dataset) -> Figure:
         2, 1, figsize=(6.4, 5.6), sharex=True, height_ratios=(2.2, 1.0), layout="constrained"
     )
     cost, counts = found["cost"].values, found["num_experts"].values
-    colours = expert_colours(len(counts))
+    colors = expert_colors(len(counts))
     best = found["best_loss"].transpose("quantile", "cost").values
     ribbon(upper, cost, *best, color=INK, label="best of all counts", zorder=3, linestyle=":")
-    for colour, count in zip(colours, counts, strict=True):
+    for color, count in zip(colors, counts, strict=True):
         middle = found["loss"].sel(num_experts=count, quantile=0.5)
-        upper.plot(cost, middle, color=colour, linewidth=1.7, label=experts_label(count), zorder=2)
-    shares = [found["p_best"].sel(num_experts=count).values for count in counts]
-    lower.stackplot(cost, shares, colors=colours, linewidth=0)
+        upper.plot(cost, middle, color=color, linewidth=1.7, label=experts_label(count), zorder=2)
+    apportion = [found["p_best"].sel(num_experts=count).values for count in counts]
+    lower.stackplot(cost, apportion, colors=colors, linewidth=0)
     for axes in (upper, lower):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(True, color="#e3e3e3", linewidth=0.6)

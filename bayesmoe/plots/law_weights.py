@@ -11,7 +11,7 @@ _MARKERS = "osvPD^X*"
 
 
 def law_weights(found: xr.Dataset) -> Figure:
-    """Weight of each law with its 90% band, by the largest training compute seen; one colour a law.
+    """Weight of each law with its 90% band, by the largest training compute seen; one color a law.
 
     Parameters
     ----------

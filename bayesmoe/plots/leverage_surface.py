@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 
 from bayesmoe.plots.minima_by_budget import flop_label
-from bayesmoe.plots.style import INK, budget_colours, new_panels, ribbon
+from bayesmoe.plots.style import INK, budget_colors, new_panels, ribbon
 
 _RATIOS, _GRANULARITIES = (1 / 2, 1 / 8, 1 / 32, 1 / 128), (4, 8, 16, 32)
 _HEIGHTS = (1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24)
@@ -52,10 +52,10 @@ def leverage_surface(found: xr.Dataset, *, granularity: float, activation_ratio:
         (by_granularity, "granularity", found.sel(activation_ratio=activation_ratio, method="nearest")),
     )
     for axes, along, part in slices:
-        for colour, flop in zip(budget_colours(found.sizes["train_flop"]), found["train_flop"].values, strict=True):
+        for color, flop in zip(budget_colors(found.sizes["train_flop"]), found["train_flop"].values, strict=True):
             own = part.sel(train_flop=flop)
             band = own["leverage"].transpose("quantile", along).values
-            ribbon(axes, own[along].values, *band, opacity=0.25, color=colour, label=flop_label(flop))
+            ribbon(axes, own[along].values, *band, opacity=0.25, color=color, label=flop_label(flop))
             if "published" in own:
                 axes.plot(own[along].values, own["published"].values, color=INK, linewidth=1, linestyle=":")
         axes.set_ylim(bottom=0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import barred, decades, expert_colours, experts_label, new_figure
+from bayesmoe.plots.style import barred, decades, expert_colors, experts_label, new_figure
 
 
 def loss_by_cost(found: xr.Dataset) -> Figure:
@@ -18,9 +18,9 @@ def loss_by_cost(found: xr.Dataset) -> Figure:
     """
     figure, axes = new_figure(height=4.4)
     counts = found["num_experts"].values
-    for number, (colour, count) in enumerate(zip(expert_colours(len(counts)), counts, strict=True)):
+    for number, (color, count) in enumerate(zip(expert_colors(len(counts)), counts, strict=True)):
         values = found["loss_of_largest"].sel(num_experts=count).transpose("quantile", "cost").values
-        look = {"number": number, "count": len(counts), "color": colour, "label": experts_label(count)}
+        look = {"number": number, "count": len(counts), "color": color, "label": experts_label(count)}
         barred(axes, found["cost"].values, *values, **look)
     decades(axes.xaxis, lambda usd: f"{usd:g}")
     axes.set_xlabel("serving cost, USD per million output tokens")

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import PROBLEM_LABELS, banded, beside, budget_colours, decades, expert_axis, new_panels
+from bayesmoe.plots.style import PROBLEM_LABELS, banded, beside, budget_colors, decades, expert_axis, new_panels
 
 _LEFT = {
     "cheapest_serving": ("serving_usd_per_million_tokens", "serving cost, USD per million output tokens"),
@@ -19,7 +19,7 @@ MARKERS = "osD^vP"
 
 
 def minima_by_budget(found: xr.Dataset, problem: str) -> Figure:
-    """Medians and 90% bands by expert count, one colour a training budget: what the problem minimises, and the size over the loss-optimal size.
+    """Medians and 90% bands by expert count, one color a training budget: what the problem minimizes, and the size over the loss-optimal size.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ def minima_by_budget(found: xr.Dataset, problem: str) -> Figure:
     budgets, counts = part["train_flop"].values, part["num_experts"].values.tolist()
     for axes, name in zip(panels, (objective, "size_ratio"), strict=True):
         positions = expert_axis(axes, counts)
-        for i, (colour, flop) in enumerate(zip(budget_colours(len(budgets)), budgets, strict=True)):
+        for i, (color, flop) in enumerate(zip(budget_colors(len(budgets)), budgets, strict=True)):
             low, middle, high = part[name].sel(train_flop=flop).transpose("quantile", "num_experts").values
             x = [place + beside(len(budgets), i) for place in positions]
-            look = {"color": colour, "marker": MARKERS[i % len(MARKERS)], "label": flop_label(flop)}
+            look = {"color": color, "marker": MARKERS[i % len(MARKERS)], "label": flop_label(flop)}
             banded(axes, x, low, middle, high, **look)
             unsure(axes, x, middle, part["sure"].sel(train_flop=flop).values, **look)
         axes.set_xlim(-0.6, len(counts) - 0.4)

@@ -6,11 +6,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import expert_colours, experts_label, hover, new_figure
+from bayesmoe.plots.style import expert_colors, experts_label, hover, new_figure
 
 
 def next_run_value(runs: xr.Dataset) -> Figure:
-    """Worth of each run over its cost, one colour an expert count; lines are two standard errors. Above the diagonal a run pays.
+    """Worth of each run over its cost, one color an expert count; lines are two standard errors. Above the diagonal a run pays.
 
     Parameters
     ----------
@@ -19,18 +19,18 @@ def next_run_value(runs: xr.Dataset) -> Figure:
     """
     figure, axes = new_figure(height=4.2)
     counts = sorted({int(count) for count in runs["num_experts"].values})
-    colours = dict(zip(counts, expert_colours(len(counts)), strict=True))
+    colors = dict(zip(counts, expert_colors(len(counts)), strict=True))
     for place, count in enumerate(counts):
         own = runs.isel(run=np.flatnonzero(runs["num_experts"].values == count))
         x, y, error = (own[name].values for name in ("train_usd", "evsi_usd", "evsi_se_usd"))
         # Runs of one level of compute cost the same: side by side they can be told apart.
         x = x * 1.06 ** (place - (len(counts) - 1) / 2)
-        axes.vlines(x, np.maximum(y - 2 * error, 0.0), y + 2 * error, color=colours[count], alpha=0.4, linewidth=1.6)
+        axes.vlines(x, np.maximum(y - 2 * error, 0.0), y + 2 * error, color=colors[count], alpha=0.4, linewidth=1.6)
         (line,) = axes.plot(
             x,
             y,
             "o",
-            color=colours[count],
+            color=colors[count],
             markersize=6,
             markeredgecolor="white",
             label=experts_label(count),

@@ -9,7 +9,7 @@ from bayesmoe.plots.style import PROBLEM_COLOURS, PROBLEM_LABELS, PROBLEM_MARKER
 
 
 def over_training(risk: xr.Dataset) -> Figure:
-    """Medians and 90% bands of tokens chosen over loss-optimal tokens, one colour a problem.
+    """Medians and 90% bands of tokens chosen over loss-optimal tokens, one color a problem.
 
     Parameters
     ----------

@@ -6,11 +6,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesmoe.plots.minima_by_budget import MARKERS, flop_label, unsure
-from bayesmoe.plots.style import PROBLEM_LABELS, banded, beside, budget_colours, expert_axis, new_panels
+from bayesmoe.plots.style import PROBLEM_LABELS, banded, beside, budget_colors, expert_axis, new_panels
 
 
 def over_training_by_budget(found: xr.Dataset) -> Figure:
-    """One panel a problem: medians and 90% bands of tokens chosen over loss-optimal tokens, one colour a training budget.
+    """One panel a problem: medians and 90% bands of tokens chosen over loss-optimal tokens, one color a training budget.
 
     Parameters
     ----------
@@ -22,10 +22,10 @@ def over_training_by_budget(found: xr.Dataset) -> Figure:
     budgets, counts = found["train_flop"].values, found["num_experts"].values.tolist()
     for axes, problem in zip(panels, found["problem"].values, strict=True):
         positions = expert_axis(axes, counts)
-        for i, (colour, flop) in enumerate(zip(budget_colours(len(budgets)), budgets, strict=True)):
+        for i, (color, flop) in enumerate(zip(budget_colors(len(budgets)), budgets, strict=True)):
             own = found["over_training_ratio"].sel(problem=problem, train_flop=flop).transpose("quantile", "num_experts")
             x = [place + beside(len(budgets), i) for place in positions]
-            look = {"color": colour, "marker": MARKERS[i % len(MARKERS)], "label": flop_label(flop)}
+            look = {"color": color, "marker": MARKERS[i % len(MARKERS)], "label": flop_label(flop)}
             banded(axes, x, *own.values, **look)
             unsure(axes, x, own.values[1], found["sure"].sel(problem=problem, train_flop=flop).values, **look)
         axes.set_xlim(-0.6, len(counts) - 0.4)

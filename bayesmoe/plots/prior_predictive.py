@@ -1,4 +1,4 @@
-"""What the laws of the catalogue say before they have seen a run."""
+"""What the laws of the catalog say before they have seen a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from bayesmoe.plots.style import expert_colours
+from bayesmoe.plots.style import expert_colors
 
 _COLUMNS = 4
 _MOST_NATS = 12.0
@@ -28,16 +28,16 @@ def prior_predictive(bands: Sequence[xr.Dataset]) -> Figure:
     rows = math.ceil(len(bands) / _COLUMNS)
     figure, grid = plt.subplots(rows, _COLUMNS, figsize=(10, 1.9 * rows), sharex=True, squeeze=False, layout="constrained")
     counts = bands[0]["num_experts"].values[[0, -1]]
-    colours = expert_colours(3)[:2]
+    colors = expert_colors(3)[:2]
     for axes, one in zip(grid.flat, bands, strict=False):
-        for colour, experts in zip(colours, counts, strict=True):
+        for color, experts in zip(colors, counts, strict=True):
             low, middle, high = one["by_size"].sel(num_experts=experts).values
             size, tokens = (one[name] / one[name].median() for name in ("n_dense", "tokens"))
-            axes.fill_between(size, low, high, color=colour, alpha=0.2, linewidth=0)
+            axes.fill_between(size, low, high, color=color, alpha=0.2, linewidth=0)
             label = "dense" if experts == 1 else f"{int(experts)} experts"
-            axes.plot(size, middle, color=colour, linewidth=1.8, label=f"{label} by size, with 90% band")
+            axes.plot(size, middle, color=color, linewidth=1.8, label=f"{label} by size, with 90% band")
             by_tokens = one["by_tokens"].sel(num_experts=experts, quantile=0.5)
-            axes.plot(tokens, by_tokens, color=colour, linewidth=1.4, linestyle=":", label=f"{label} by tokens")
+            axes.plot(tokens, by_tokens, color=color, linewidth=1.4, linestyle=":", label=f"{label} by tokens")
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
         axes.xaxis.set_minor_formatter(NullFormatter())

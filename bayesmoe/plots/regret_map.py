@@ -11,7 +11,7 @@ from bayesmoe.plots.style import PROBLEM_LABELS, expert_axis, experts_label, hov
 
 
 def regret_map(regret: xr.Dataset, problem: str) -> Figure:
-    """Options by expert count and size, coloured by regret; rings are those that keep their constraints surely enough, the star is the choice.
+    """Options by expert count and size, colored by regret; rings are those that keep their constraints surely enough, the star is the choice.
 
     Parameters
     ----------

@@ -5,14 +5,14 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import barred, decades, expert_colours, experts_label, new_panels
+from bayesmoe.plots.style import barred, decades, expert_colors, experts_label, new_panels
 from bayesmoe.units import short
 
 USD = "USD per million output tokens"
 
 
 def serving_by_size(by_size: xr.Dataset, by_cost: xr.Dataset) -> Figure:
-    """Medians with 90% bands, one colour an expert count: cost by size on the left, size by cost on the right.
+    """Medians with 90% bands, one color an expert count: cost by size on the left, size by cost on the right.
 
     Parameters
     ----------
@@ -23,8 +23,8 @@ def serving_by_size(by_size: xr.Dataset, by_cost: xr.Dataset) -> Figure:
     """
     figure, (left, right) = new_panels(2)
     counts = by_size["num_experts"].values
-    for number, (colour, count) in enumerate(zip(expert_colours(len(counts)), counts, strict=True)):
-        look = {"number": number, "count": len(counts), "color": colour, "label": experts_label(count)}
+    for number, (color, count) in enumerate(zip(expert_colors(len(counts)), counts, strict=True)):
+        look = {"number": number, "count": len(counts), "color": color, "label": experts_label(count)}
         cost = by_size["serving_usd_per_million_tokens"].sel(num_experts=count).transpose("quantile", "n_dense")
         barred(left, by_size["n_dense"].values, *cost.values, **look)
         size = by_cost["largest_n_dense"].sel(num_experts=count).transpose("quantile", "cost")

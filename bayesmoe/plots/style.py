@@ -1,4 +1,4 @@
-"""One look for every figure: colours that colour-blind readers tell apart, and expert counts as evenly spaced categories."""
+"""One look for every figure: colors that color-blind readers tell apart, and expert counts as evenly spaced categories."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def new_panels(
     return figure, list(grid.flat)
 
 
-def budget_colours(count: int) -> list[Any]:
-    """Colours from dark (smallest budget) to light, of another family than those of expert counts."""
+def budget_colors(count: int) -> list[Any]:
+    """Colors from dark (smallest budget) to light, of another family than those of expert counts."""
     return [plt.get_cmap("inferno")(0.1 + 0.7 * i / max(count - 1, 1)) for i in range(count)]
 
 
-def expert_colours(count: int) -> list[Any]:
-    """Colours from dark (fewest experts) to light, distinct also without colour vision."""
+def expert_colors(count: int) -> list[Any]:
+    """Colors from dark (fewest experts) to light, distinct also without color vision."""
     return [plt.get_cmap("viridis")(0.92 * i / max(count - 1, 1)) for i in range(count)]
 
 

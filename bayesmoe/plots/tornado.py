@@ -17,19 +17,19 @@ def tornado(sensitivity: xr.Dataset, problem: str) -> Figure:
     Parameters
     ----------
     sensitivity : Dataset
-        ``value``, ``cost`` and ``fixed_choice`` by ``problem``, ``input`` and ``side``; ``base_cost`` and ``base_choice`` by ``problem``.
+        ``value``, ``cost`` and ``recommended`` by ``problem``, ``input`` and ``side``; ``baseline_cost`` and ``baseline_choice`` by ``problem``.
     problem : str
         Which problem.
     """
     part = sensitivity.sel(problem=problem)
     names = [str(name) for name in part["input"].values]
     figure, axes = new_figure(height=1.4 + 0.34 * len(names))
-    base, choice = float(part["base_cost"]), int(part["base_choice"])
+    base, choice = float(part["baseline_cost"]), int(part["baseline_choice"])
     for row, name in enumerate(names):
-        for side, colour in (("low", LOW), ("high", HIGH)):
+        for side, color in (("low", LOW), ("high", HIGH)):
             end = part.sel(input=name, side=side)
-            cost, count = float(end["cost"]), int(end["fixed_choice"])
-            axes.barh(row, cost - base, left=base, height=0.62, color=colour)
+            cost, count = float(end["cost"]), int(end["recommended"])
+            axes.barh(row, cost - base, left=base, height=0.62, color=color)
             said = f"{float(end['value']):.3g}" + (
                 "" if count == choice else f", {count} experts" if count else ", nothing to sign"
             )
@@ -45,6 +45,6 @@ def tornado(sensitivity: xr.Dataset, problem: str) -> Figure:
     axes.set_xlim(low - 0.18 * (high - low), high + 0.18 * (high - low))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.3g}" if abs(value) < 1e3 else f"{value / 1e3:,.0f}k")
     axes.set_xlabel(f"expected cost of the choice to sign, {sensitivity.attrs['unit']}")
-    handles = [Patch(color=colour, label=label) for colour, label in ((LOW, "low end"), (HIGH, "high end"))]
+    handles = [Patch(color=color, label=label) for color, label in ((LOW, "low end"), (HIGH, "high end"))]
     figure.legend(handles=handles, frameon=False, fontsize=9, ncols=2, loc="outside lower center")
     return figure

@@ -5,11 +5,11 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import barred, decades, expert_colours, experts_label, new_panels
+from bayesmoe.plots.style import barred, decades, expert_colors, experts_label, new_panels
 
 
 def trade_offs(found: xr.Dataset) -> Figure:
-    """Medians with 90% bands, one colour an expert count: loss by FLOP, serving cost by FLOP, serving cost by loss.
+    """Medians with 90% bands, one color an expert count: loss by FLOP, serving cost by FLOP, serving cost by loss.
 
     Parameters
     ----------
@@ -22,9 +22,9 @@ def trade_offs(found: xr.Dataset) -> Figure:
     counts = found["num_experts"].values
     drawn = (("train_flop", "loss"), ("train_flop", cost), ("asked_loss", "serving_at_loss"))
     for axes, (along, name) in zip(panels, drawn, strict=True):
-        for number, (colour, count) in enumerate(zip(expert_colours(len(counts)), counts, strict=True)):
+        for number, (color, count) in enumerate(zip(expert_colors(len(counts)), counts, strict=True)):
             values = found[name].sel(num_experts=count).transpose("quantile", along).values
-            look = {"number": number, "count": len(counts), "color": colour, "label": experts_label(count)}
+            look = {"number": number, "count": len(counts), "color": color, "label": experts_label(count)}
             barred(axes, found[along].values, *values, **look)
     for axes in panels[:2]:
         decades(axes.xaxis, _flop)

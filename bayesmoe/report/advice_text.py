@@ -12,7 +12,7 @@ from bayesmoe.units import short
 
 EVSI_NOTE = (
     "The worth of a run is what choosing by its outcome saves in expectation, estimated on draws that the rule was not fitted to, so rather too "
-    "low than too high. It counts on the runs' law, noise and misfit as fitted, and not on surprises."
+    "low than too high. It counts on the runs' law, noise and discrepancy as fitted, and not on surprises."
 )
 NO_RUN = "No run is worth what it costs: sign, or find out something else (the plan says what is worth knowing)."
 _BY_MONEY = "By money alone, training and serving and a loss at its worth"
@@ -36,7 +36,7 @@ def turns(problem: str, changes: xr.Dataset) -> str:
     if not changes:
         return ""
     part = changes.sel(problem=problem)
-    least = int(part["least_demand_num_experts"])
+    least = int(part["num_experts_at_min_demand"])
     steps = [part.isel(change=number) for number in range(part.sizes["change"])]
     steps = [one for one in steps if int(one["to_num_experts"])]
     if not least:
@@ -133,17 +133,17 @@ def tornado(found: xr.Dataset) -> str:
     lines, per = [], "" if found.attrs["unit"] == "USD" else " per million output tokens"
     for name in found["problem"].values:
         part = found.sel(problem=name)
-        base = int(part["base_choice"])
+        base = int(part["baseline_choice"])
         if not base:
             lines.append(f"{TITLES[str(name)]}: nothing to sign, so nothing to turn.")
             continue
-        lines.append(f"{TITLES[str(name)]}: {experts(base)}, USD {short(float(part['base_cost']))}{per}")
+        lines.append(f"{TITLES[str(name)]}: {experts(base)}, USD {short(float(part['baseline_cost']))}{per}")
         for key in part["input"].values:
             row = part.sel(input=key)
             ends = []
             for side in row["side"].values:
                 own = row.sel(side=side)
-                count = int(own["fixed_choice"])
+                count = int(own["recommended"])
                 said = f"USD {short(float(own['cost']))}, {experts(count)}" if count else "nothing to sign"
                 ends.append(f"{float(own['value']):.3g}: {said}")
             lines.append(f"  {key!s:<34}{ends[0]:<34}{ends[1]}")

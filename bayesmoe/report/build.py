@@ -15,15 +15,15 @@ from matplotlib.figure import Figure
 
 from bayesmoe import plots
 from bayesmoe.costs.workload import price_of
-from bayesmoe.criticism.checks import Gate, check, far, with_extrapolation
+from bayesmoe.criticism.gate import Gate, check, far, with_extrapolation
 from bayesmoe.criticism.predictive import headline_names, predictive_check, prior_overlap
+from bayesmoe.decisions.next_run import next_runs
+from bayesmoe.decisions.risk import extrapolation_factors, without_each_law
+from bayesmoe.decisions.risk import risk as risk_of
+from bayesmoe.decisions.total_cost import option_regret
 from bayesmoe.files import write_text
-from bayesmoe.inference.members import AVERAGE, members
-from bayesmoe.planning.money import option_regret
-from bayesmoe.planning.next_run import next_runs
-from bayesmoe.planning.plan import scenario_of
-from bayesmoe.planning.risk import risk as risk_of
-from bayesmoe.planning.risk import times_beyond, without_each_law
+from bayesmoe.inference.ensemble import AVERAGE, components
+from bayesmoe.planning.planner import scenario_of
 from bayesmoe.report import advice_text, plan_text, text
 from bayesmoe.report.captions import FIGURES
 from bayesmoe.report.decision import decisions, next_run_rows
@@ -62,7 +62,7 @@ def figures(
 
 def heaviest(fit: xr.DataTree) -> xr.DataTree:
     """The fit itself, or that of the law with the largest weight."""
-    return next(iter(members(fit).values())).fit
+    return next(iter(components(fit).values())).fit
 
 
 def report_of(
@@ -100,7 +100,7 @@ def notes(fit: xr.DataTree, risk: xr.Dataset | None) -> list[str]:
     """Sentences on extrapolation (with a plan) and identification."""
     said = []
     if risk is not None:
-        times = times_beyond(fit, risk)
+        times = extrapolation_factors(fit, risk)
         said.append(text.extrapolation(times, far=far(times)))
     shown = heaviest(fit)
     counts = shown["constant_data"].dataset.get("num_experts")
@@ -134,7 +134,7 @@ def build_report(
     plan, risk : Dataset, optional
         A plan and its risk; without them the report is about the fit alone.
     next_run : Dataset, optional
-        Candidate runs, from :func:`bayesmoe.planning.next_run.next_runs`.
+        Candidate runs, from :func:`bayesmoe.decisions.next_run.next_runs`.
     backtests : sequence of dict
         From :func:`bayesmoe.report.forecasts.read_backtest`.
 
@@ -150,15 +150,15 @@ def build_report(
         text=text,
         plan_text=plan_text,
         advice_text=advice_text,
-        gate=gate if risk is None else with_extrapolation(gate, times_beyond(fit, risk)),
+        gate=gate if risk is None else with_extrapolation(gate, extrapolation_factors(fit, risk)),
         images=images,
         notes=notes(fit, risk),
-        far=risk is not None and far(times_beyond(fit, risk)),
+        far=risk is not None and far(extrapolation_factors(fit, risk)),
         decisions=decisions(plan, risk) if plan is not None and risk is not None else [],
         next_runs=next_run_rows(next_run) if next_run is not None else {},
         scenario=_scenario_rows(plan) if plan is not None else [],
         scenario_name=scenario_of(plan).name if plan is not None else "",
-        law=text.laws({name: member.weight for name, member in members(fit).items()}),
+        law=text.laws({name: member.weight for name, member in components(fit).items()}),
         shown=heaviest(fit).attrs["law"],
         laws=_law_rows(fit, plan),
         problems=[plan_text.TITLES[str(name)] for name in plan["problem"].values] if plan is not None else [],
@@ -192,15 +192,15 @@ def _data_uri(figure: Figure) -> str:
 
 
 def _law_rows(fit: xr.DataTree, plan: xr.Dataset | None) -> list[dict[str, Any]]:
-    """A row a law of an average: weight, forecasts, misfit, and what the plan would be without it; none for one law."""
+    """A row a law of an average: weight, forecasts, discrepancy, and what the plan would be without it; none for one law."""
     if AVERAGE not in fit.children:
         return []
     table = fit[AVERAGE].to_dataset()
     without = without_each_law(plan) if plan is not None else {}
     rows = []
-    for name in members(fit):
+    for name in components(fit):
         own = table.sel(law=name)
-        misfit = [text.misfit(str(axis), own.sel(axis=axis)) for axis in table["axis"].values]
+        discrepancy = [text.discrepancy(str(axis), own.sel(axis=axis)) for axis in table["axis"].values]
         plans = []
         if name in without:
             for problem in without[name]["problem"].values:
@@ -212,7 +212,7 @@ def _law_rows(fit: xr.DataTree, plan: xr.Dataset | None) -> list[dict[str, Any]]
                 "weight": text.weight(weight, spread),
                 "loo": text.loo_weight(float(own["loo_weight"]), float(own["doubtful"])),
                 "score": text.score(own["log_score"].values),
-                "misfit": ", ".join(misfit),
+                "discrepancy": ", ".join(discrepancy),
                 "plans": plans,
             }
         )
@@ -240,7 +240,7 @@ def _scenario_rows(plan: xr.Dataset) -> list[tuple[str, str]]:
         ("Training tokens", tokens),
         (
             "Serving fleet",
-            f"up to {serving.max_gpus} {serving.accelerator}, USD {_quantity(price_of(serving))} per GPU hour, busy {_quantity(serving.utilisation)} of the time",
+            f"up to {serving.max_gpus} {serving.accelerator}, USD {_quantity(price_of(serving))} per GPU hour, busy {_quantity(serving.utilization)} of the time",
         ),
         (
             "Requests",
@@ -251,7 +251,7 @@ def _scenario_rows(plan: xr.Dataset) -> list[tuple[str, str]]:
             "Architecture",
             f"{scenario.architecture.moe_share:.3g} of the backbone in experts, top-{scenario.architecture.top_k}, granularity {scenario.architecture.granularity:g}",
         ),
-        ("Bar", f"set by the loss-optimal {text.experts(scenario.choices.base_num_experts)} model on the same budget"),
+        ("Bar", f"set by the loss-optimal {text.experts(scenario.choices.baseline_num_experts)} model on the same budget"),
         ("Group of runs", scenario.choices.group or "all runs"),
     ]
 

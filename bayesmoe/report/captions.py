@@ -20,15 +20,15 @@ FIGURES = {
     ),
     "serving_by_size": (
         "Serving cost by model size, and the largest size that a serving cost allows (Yun's Figure 2). Line: median; bars: 90% of the draws of "
-        "prices, utilisation and latency, with the roofline's error on models that it never saw, for the curve of their colour. A curve ends where a replica's memory does."
+        "prices, utilization and latency, with the roofline's error on models that it never saw, for the curve of their color. A curve ends where a replica's memory does."
     ),
     "trade_offs": (
         "Loss, serving cost and training FLOP of loss-optimal models against each other (Yun's Figure 3). Line: median; bars: 90% of the draws of what is on the "
-        "vertical axis, for the curve of their colour. A curve ends where fewer than nine draws of ten have a model."
+        "vertical axis, for the curve of their color. A curve ends where fewer than nine draws of ten have a model."
     ),
     "loss_by_cost": (
         "Loss against serving cost on one training budget (Yun's Figure 4): that of the largest model which a cost allows, trained on the whole budget. "
-        "Line: median; bars: 90% of the draws, for the curve of their colour. To the right of its lowest point a model is too large for the budget, to the left it is over-trained."
+        "Line: median; bars: 90% of the draws, for the curve of their color. To the right of its lowest point a model is too large for the budget, to the left it is over-trained."
     ),
     "cheapest_by_budget": (
         "Cheapest serving at no higher a loss than the loss-optimal base's on the same budget, and the size over the count's own loss-optimal size "
@@ -47,13 +47,13 @@ FIGURES = {
         "90% band, over the draws in which the count can meet the bar; hollow: fewer than nine of ten."
     ),
     "frontier": (
-        "Frontier of serving cost and loss on the training budget. Above: the lowest loss of any size that serves no dearer; coloured: each expert count's median; "
+        "Frontier of serving cost and loss on the training budget. Above: the lowest loss of any size that serves no dearer; colored: each expert count's median; "
         "dotted, with its band: the best of all counts, median and 90% of the draws. Below: the share of draws in which each count has the lowest; "
         "white, nothing is served so cheaply."
     ),
     "calibration": (
         "Calibration of a backtest: the share of the held-out larger runs that lay in a forecast's central interval, by the interval's nominal level. "
-        "Below the diagonal a forecaster is too sure. Grey: 90% of what a perfect forecaster of as many independent runs would show; runs that miss together stray "
+        "Below the diagonal a forecaster is too sure. Gray: 90% of what a perfect forecaster of as many independent runs would show; runs that miss together stray "
         "farther. The law alone is the one that PSIS-LOO picks; Huber + bootstrap is today's practice with it."
     ),
     "law_weights": (

@@ -59,9 +59,9 @@ def costs(found: xr.Dataset) -> str:
             if quantity in _WHOLE:
                 said = f"{middle:.0f}" + (f" ({low:.0f}–{high:.0f})" if round(low) < round(high) else "")
             lines.append(f"  {label:<38} {said} {suffix}".rstrip())
-        shares = {_TERMS[str(term)]: float(part["term_share"].sel(term=term)) for term in part["term"].values}
-        if math.isfinite(sum(shares.values())):
-            largest = sorted(shares.items(), key=lambda one: -one[1])[:3]
+        apportion = {_TERMS[str(term)]: float(part["term_share"].sel(term=term)) for term in part["term"].values}
+        if math.isfinite(sum(apportion.values())):
+            largest = sorted(apportion.items(), key=lambda one: -one[1])[:3]
             lines.append(f"  {'a step goes into':<38} " + ", ".join(f"{name} {percent(share)}" for name, share in largest))
     if "n_gpus" in found and float(found["n_gpus"].max()) > _NODE:
         lines.append(

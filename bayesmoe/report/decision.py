@@ -6,12 +6,12 @@ from typing import Any
 
 import xarray as xr
 
-from bayesmoe.planning.demand import break_even
-from bayesmoe.planning.hyperparameters import hyperparameters
-from bayesmoe.planning.information import evppi
-from bayesmoe.planning.plan import scenario_of
+from bayesmoe.decisions.break_even import break_even
+from bayesmoe.decisions.hyperparameters import hyperparameters
+from bayesmoe.decisions.risk import without_each_law
+from bayesmoe.decisions.value_of_information import evppi
+from bayesmoe.planning.planner import scenario_of
 from bayesmoe.planning.problems import problem_named
-from bayesmoe.planning.risk import without_each_law
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.report import advice_text, plan_text, text
 from bayesmoe.units import short
@@ -28,9 +28,7 @@ def decisions(plan: xr.Dataset, risk: xr.Dataset) -> list[dict[str, Any]]:
     for problem in map(str, risk["problem"].values):
         part = risk.sel(problem=problem)
         told = [
-            plan_text.dropped(
-                int(part["fixed_choice"]), {law: other.sel(problem=problem) for law, other in without.items()}
-            ),
+            plan_text.dropped(int(part["recommended"]), {law: other.sel(problem=problem) for law, other in without.items()}),
             advice_text.turns(problem, changes),
             advice_text.worth_knowing(problem, float(part.get("evpi_usd", float("nan"))), worth),
         ]
@@ -79,7 +77,7 @@ def next_run_rows(found: xr.Dataset) -> dict[str, Any]:
 
 
 def _shape(part: xr.Dataset, scenario: Scenario) -> str:
-    choice = int(part["fixed_choice"])
+    choice = int(part["recommended"])
     if not choice:
         return ""
     row = part.sel(num_experts=choice)
@@ -88,18 +86,18 @@ def _shape(part: xr.Dataset, scenario: Scenario) -> str:
 
 
 def _fixed(row: xr.Dataset, part: xr.Dataset) -> dict[str, Any]:
-    count, sure = int(row["num_experts"]), bool(row["fixed_sure"])
-    regret = f"USD {short(float(row['fixed_regret_usd']))}" if "fixed_regret_usd" in row and sure else "–"
+    count, sure = int(row["num_experts"]), bool(row["design_meets_probability"])
+    regret = f"USD {short(float(row['design_regret_usd']))}" if "design_regret_usd" in row and sure else "–"
     return {
         "experts": text.experts(count),
-        "chosen": count == int(part["fixed_choice"]),
+        "chosen": count == int(part["recommended"]),
         "near": bool(row["near_optimal"]),
-        "n_dense": short(float(row["fixed_n_dense"]), 3),
+        "n_dense": short(float(row["design_n_dense"]), 3),
         "tokens": short(float(row["fixed_tokens"]), 3),
-        "met": text.percent(float(row["fixed_p_met"])),
+        "met": text.percent(float(row["design_p_feasible"])),
         "sure": sure,
-        "loss": text.band_of(row["fixed_loss"]),
-        "serving": text.band_of(row["fixed_serving_usd_per_million_tokens"]),
+        "loss": text.band_of(row["design_loss"]),
+        "serving": text.band_of(row["design_serving_usd_per_million_tokens"]),
         "regret": regret,
     }
 
@@ -108,7 +106,7 @@ def _row(row: xr.Dataset, part: xr.Dataset, objective: str) -> dict[str, Any]:
     count = int(row["num_experts"])
     return {
         "experts": text.experts(count),
-        "chosen": count == int(part["choice"]),
+        "chosen": count == int(part["per_draw_choice"]),
         "near": bool(row["near_optimal"]),
         "n_dense": text.band_of(row["n_dense"], large=True),
         "tokens": text.band_of(row["tokens"], large=True),

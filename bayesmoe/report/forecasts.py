@@ -10,7 +10,7 @@ from typing import Any
 import xarray as xr
 
 from bayesmoe.errors import InputError
-from bayesmoe.inference.members import AVERAGE
+from bayesmoe.inference.ensemble import AVERAGE
 from bayesmoe.report import text
 
 SCHEMA, VERSION = "bayesmoe.backtest", 1
@@ -32,16 +32,16 @@ def read_backtest(path: str | Path) -> list[dict[str, Any]]:
     InputError
         The file is missing, or no such document.
     """
-    cure = "make it with `bayesmoe backtest ... --json > backtest.json`"
+    hint = "make it with `bayesmoe backtest ... --json > backtest.json`"
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError("no such file", file=path, cure=cure) from error
+        raise InputError("no such file", file=path, hint=hint) from error
     except (OSError, ValueError) as error:
-        raise InputError("is not JSON", file=path, cure=cure) from error
+        raise InputError("is not JSON", file=path, hint=hint) from error
     known = isinstance(found, dict) and (found.get("schema"), found.get("schema_version")) == (SCHEMA, VERSION)
     if not known:
-        raise InputError(f"is not a {SCHEMA} document of version {VERSION}", file=path, cure=cure)
+        raise InputError(f"is not a {SCHEMA} document of version {VERSION}", file=path, hint=hint)
     return found["backtests"]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import xarray as xr
 
 from bayesmoe.architecture import Shape
-from bayesmoe.planning.landscape import LARGEST, SMALLEST
 from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.surface import LARGEST, SMALLEST
 from bayesmoe.report.text import band_of, experts, listed, percent
 from bayesmoe.units import short
 
@@ -44,7 +44,7 @@ FIXED_NOTE = (
 
 def goal(problem: str, scenario: Scenario) -> str:
     """What a model must be, after "is"."""
-    limits, base = scenario.limits, scenario.choices.base_num_experts
+    limits, base = scenario.limits, scenario.choices.baseline_num_experts
     bar = f"the loss-optimal {base}-expert model" if base > 1 else "the loss-optimal dense model"
     if problem in ("cheapest_serving", "lifetime_cost", "lifetime_flop"):
         return f"as good as {bar}" if limits.loss_nats is None else f"at or below {limits.loss_nats:g} nats per token"
@@ -75,16 +75,16 @@ def headline(problem: str, part: xr.Dataset, scenario: Scenario) -> str:
     scenario : Scenario
         What was asked.
     """
-    choice = int(part["fixed_choice"])
+    choice = int(part["recommended"])
     sure = percent(scenario.tolerance.probability)
     if choice:
         row = part.sel(num_experts=choice)
         return (
-            f"To sign: {experts(choice)}, {short(float(row['fixed_n_dense']), 3)} backbone parameters, "
+            f"To sign: {experts(choice)}, {short(float(row['design_n_dense']), 3)} backbone parameters, "
             f"{short(float(row['fixed_tokens']), 3)} tokens."
         )
-    surest = int(part["fixed_p_met"].idxmax("num_experts"))
-    chance = percent(float(part["fixed_p_met"].sel(num_experts=surest)))
+    surest = int(part["design_p_feasible"].idxmax("num_experts"))
+    chance = percent(float(part["design_p_feasible"].sel(num_experts=surest)))
     asked = goal(problem, scenario)
     said = f"Nothing to sign: no single size meets the aim ({asked}) in {sure} of draws; the surest, {experts(surest)}, does in {chance}."
     inside = float(part["p_optimum_inside"].max())
@@ -98,19 +98,19 @@ def headline(problem: str, part: xr.Dataset, scenario: Scenario) -> str:
 
 def facts(problem: str, part: xr.Dataset, scenario: Scenario) -> dict[str, str]:
     """What holds for the choice to sign, by label; empty where there is none."""
-    choice = int(part["fixed_choice"])
+    choice = int(part["recommended"])
     if not choice:
         return {}
     row = part.sel(num_experts=choice)
     found = {
-        "Aim": f"{goal(problem, scenario)}: met in {percent(float(row['fixed_p_met']))} of draws, asked for in {percent(scenario.tolerance.probability)}",
-        "Loss": f"{band_of(row['fixed_loss'])} nats per token",
-        "Serving": f"USD {band_of(row['fixed_serving_usd_per_million_tokens'])} per million output tokens",
-        "Training": f"USD {band_of(row['fixed_train_usd'], large=True)}",
+        "Aim": f"{goal(problem, scenario)}: met in {percent(float(row['design_p_feasible']))} of draws, asked for in {percent(scenario.tolerance.probability)}",
+        "Loss": f"{band_of(row['design_loss'])} nats per token",
+        "Serving": f"USD {band_of(row['design_serving_usd_per_million_tokens'])} per million output tokens",
+        "Training": f"USD {band_of(row['design_train_usd'], large=True)}",
         "Best count": f"in {percent(float(row['p_best']))} of draws, were each free to choose its size",
     }
     names = {"q95": "the 95% quantile", "cvar95": "the mean of the worst twentieth", "worst": "the worst draw"}
-    others = {name: int(part["measure_choice"].sel(measure=measure)) for measure, name in names.items()}
+    others = {name: int(part["recommended_by_measure"].sel(measure=measure)) for measure, name in names.items()}
     apart = {name: count for name, count in others.items() if count not in (choice, 0)}
     found["Tail"] = (
         "; ".join(f"{experts(count)} would win by {name}" for name, count in apart.items())
@@ -124,7 +124,7 @@ def facts(problem: str, part: xr.Dataset, scenario: Scenario) -> dict[str, str]:
             else "which is what training buys it for, or what keeping the bar implies"
         )
         found["Not knowing"] = (
-            f"costs USD {short(float(row['fixed_regret_usd']))} in expectation, with a nat per token worth USD "
+            f"costs USD {short(float(row['design_regret_usd']))} in expectation, with a nat per token worth USD "
             f"{short(float(row['usd_per_nat']))}, {source}"
         )
     return found
@@ -140,7 +140,7 @@ def dropped(choice: int, without: Mapping[str, xr.Dataset]) -> str:
     """What the count to sign would be without each law; nothing where there is one law."""
     if not without:
         return ""
-    others = {law: int(part["fixed_choice"]) for law, part in without.items()}
+    others = {law: int(part["recommended"]) for law, part in without.items()}
     changed = {law: count for law, count in others.items() if count != choice}
     if not changed:
         return "Dropping any one law leaves the count to sign as it is."
@@ -160,15 +160,15 @@ def decision(problem: str, part: xr.Dataset, scenario: Scenario) -> str:
     scenario : Scenario
         What was asked.
     """
-    choice, asked = int(part["choice"]), goal(problem, scenario)
+    choice, asked = int(part["per_draw_choice"]), goal(problem, scenario)
     if choice == 0:
         chances = ", ".join(
             f"{experts(int(e))} {percent(float(part['p_feasible'].sel(num_experts=e)))}" for e in part["num_experts"].values
         )
         return f"No expert count meets the aim ({asked}) with the asked-for probability. Chance of meeting it: {chances}."
     row = part.sel(num_experts=choice)
-    near = [int(e) for e in part["num_experts"].values[part["near_optimal"].values]]
-    others = [e for e in near if e != choice]
+    runs_in_group = [int(e) for e in part["num_experts"].values[part["near_optimal"].values]]
+    others = [e for e in runs_in_group if e != choice]
     alternatives = (
         f" Equally good within the tolerance: {listed(others)}." if others else " No other count is within the tolerance."
     )
@@ -225,7 +225,7 @@ def shape(found: Shape) -> str:
 
 def brief(part: xr.Dataset) -> str:
     """A choice in a few words, for a table of plans."""
-    choice = int(part["choice"])
+    choice = int(part["per_draw_choice"])
     if not choice:
         return "none meets the constraint"
     row = part.sel(num_experts=choice)
@@ -264,10 +264,10 @@ def ten_lines(summary: xr.Dataset, document: dict[str, Any], note: str, report: 
         row = part.sel(num_experts=choice)
         lines += [
             f"{TITLES[name]}: train {experts(choice)}",
-            f"  backbone {short(float(row['fixed_n_dense']), 3)} (own choice of each draw {band_of(row['n_dense'], large=True)}), tokens "
+            f"  backbone {short(float(row['design_n_dense']), 3)} (own choice of each draw {band_of(row['n_dense'], large=True)}), tokens "
             f"{short(float(row['fixed_tokens']), 3)}, over-training {band_of(row['over_training_ratio'])}×",
-            f"  loss {band_of(row['fixed_loss'])} nats, serving USD {band_of(row['fixed_serving_usd_per_million_tokens'])} per M tokens",
-            f"  best in {percent(float(row['p_best']))} of draws, constraint met in {percent(float(row['fixed_p_met']))}; "
+            f"  loss {band_of(row['design_loss'])} nats, serving USD {band_of(row['design_serving_usd_per_million_tokens'])} per M tokens",
+            f"  best in {percent(float(row['p_best']))} of draws, constraint met in {percent(float(row['design_p_feasible']))}; "
             f"near-optimal: {listed(problem['near_optimal_num_experts'])}",
         ]
     return [*lines[:9], f"{note} Report: {report}"]
@@ -289,14 +289,14 @@ def compared(summaries: Mapping[str, xr.Dataset]) -> str:
                 lines.append(f"  {name:<{width}}  not asked")
                 continue
             part = summary.sel(problem=problem)
-            choice = int(part["fixed_choice"])
+            choice = int(part["recommended"])
             if not choice:
                 lines.append(f"  {name:<{width}}  nothing to sign")
                 continue
             row = part.sel(num_experts=choice)
             lines.append(
-                f"  {name:<{width}}  {experts(choice)}, backbone {short(float(row['fixed_n_dense']), 3)}, tokens "
-                f"{short(float(row['fixed_tokens']), 3)}, loss {band_of(row['fixed_loss'])}, serving USD "
-                f"{band_of(row['fixed_serving_usd_per_million_tokens'])} per M, constraints met in {percent(float(row['fixed_p_met']))}"
+                f"  {name:<{width}}  {experts(choice)}, backbone {short(float(row['design_n_dense']), 3)}, tokens "
+                f"{short(float(row['fixed_tokens']), 3)}, loss {band_of(row['design_loss'])}, serving USD "
+                f"{band_of(row['design_serving_usd_per_million_tokens'])} per M, constraints met in {percent(float(row['design_p_feasible']))}"
             )
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from typing import Any
 import xarray as xr
 
 from bayesmoe.inference.store import spec_of
-from bayesmoe.planning.plan import scenario_of
+from bayesmoe.planning.planner import scenario_of
 from bayesmoe.specs import to_toml
 
 

@@ -130,7 +130,7 @@ def score(by_cut: Any) -> str:
     return f"{by_cut.mean():.2f}" if len(by_cut) else "–"
 
 
-def misfit(axis: str, own: xr.Dataset) -> str:
+def discrepancy(axis: str, own: xr.Dataset) -> str:
     """Along an axis, the share of what a law promises beyond the runs that is not to be believed, one sd."""
     return f"{axis} {100 * float(own['shift'].mean()):+.0f}% ± {100 * float(own['growth'].median()):.0f}%"
 

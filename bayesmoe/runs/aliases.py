@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from bayesmoe.runs.exports import RESULTS, SETTINGS, Export
 from bayesmoe.runs.schema import COLUMNS, SHAPE, Column, numbers_of
+from bayesmoe.runs.trackers import RESULTS, SETTINGS, Export
 
 EXTRA: dict[str, Column] = {
     "name": Column("text", "name of the run; checkpoints of one run share it"),
@@ -16,8 +16,8 @@ EXTRA: dict[str, Column] = {
     "diverged": Column("yes or no", "whether the run diverged"),
     "learning_rate": Column("1", "peak learning rate"),
     "final_learning_rate": Column("1", "learning rate at the last step"),
-    "steps": Column("count", "optimiser steps made"),
-    "planned_steps": Column("count", "optimiser steps of the schedule"),
+    "steps": Column("count", "optimizer steps made"),
+    "planned_steps": Column("count", "optimizer steps of the schedule"),
     "planned_tokens": Column("tokens", "tokens of the schedule"),
     "batch_tokens": Column("tokens", "tokens a step"),
     "batch_sequences": Column("count", "sequences a step"),

@@ -28,14 +28,14 @@ def read_frame(path: Path) -> pd.DataFrame:
     require_file(path)
     name = path.name.lower()
     if not name.endswith(SUFFIXES):
-        cure = _other_format(path) or "export the runs as .csv or .parquet"
-        raise InputError("is neither CSV nor Parquet", file=path, cure=cure)
+        hint = _other_format(path) or "export the runs as .csv or .parquet"
+        raise InputError("is neither CSV nor Parquet", file=path, hint=hint)
     try:
         return _read_parquet(path) if name.endswith(PARQUET) else _read_csv(path)
     except (OSError, ValueError, EOFError, csv.Error, zlib.error) as error:
         said = str(error).partition("\n")[0]
         raise InputError(
-            f"cannot be read ({said})", file=path, cure=_other_format(path) or "export the runs again"
+            f"cannot be read ({said})", file=path, hint=_other_format(path) or "export the runs again"
         ) from error
 
 
@@ -56,7 +56,7 @@ def _other_format(path: Path) -> str | None:
     with path.open("rb") as file:
         start = file.read(4)
     known = b"\x1f\x8b" if path.name.lower().endswith(".gz") else b"PAR1" if path.suffix.lower() in PARQUET else None
-    return next((cure for mark, cure in _FORMATS.items() if start.startswith(mark) and mark != known), None)
+    return next((hint for mark, hint in _FORMATS.items() if start.startswith(mark) and mark != known), None)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -72,21 +72,21 @@ def _read_csv(path: Path) -> pd.DataFrame:
         reader = csv.reader(text)
         lines = [(reader.line_num, values) for values in reader if any(value.strip() for value in values)]
     if not lines:
-        raise InputError("is empty", file=path, cure="add a header and one row a trained model")
+        raise InputError("is empty", file=path, hint="add a header and one row a trained model")
     header = [name.strip() for name in lines[0][1]]
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
         raise InputError(
-            "must be separated by commas", file=path, row=lines[0][0], value=header[0][:60], cure="export it with commas"
+            "must be separated by commas", file=path, row=lines[0][0], value=header[0][:60], hint="export it with commas"
         )
     doubled = next((name for name in header if name and header.count(name) > 1), None)
     if doubled is not None:
-        raise InputError("stands more than once in the header", file=path, column=doubled, cure="rename one of the two")
+        raise InputError("stands more than once in the header", file=path, column=doubled, hint="rename one of the two")
     width = len(header)
     for number, values in lines[1:]:
         if any(value.strip() for value in values[width:]):
-            cure = "quote values that hold a comma, or name the column in the header"
+            hint = "quote values that hold a comma, or name the column in the header"
             raise InputError(
-                f"must have {width} values like the header", file=path, row=number, value=len(values), cure=cure
+                f"must have {width} values like the header", file=path, row=number, value=len(values), hint=hint
             )
     cleaned = io.StringIO()
     csv.writer(cleaned).writerows([header, *(values[:width] for _, values in lines[1:])])

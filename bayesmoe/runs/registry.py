@@ -1,4 +1,4 @@
-"""Registered data sets: where each comes from, its checksum and licence, and how it becomes a run table."""
+"""Registered data sets: where each comes from, its checksum and license, and how it becomes a run table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 import pooch
 
 from bayesmoe.errors import InputError, nearest
-from bayesmoe.packaged import packaged_folder
+from bayesmoe.resources import resource_folder
 from bayesmoe.runs.sources import ADAPTERS
 from bayesmoe.specs import read_toml, spec
 
@@ -35,7 +35,7 @@ class Registered:
 
     title: str
     citation: str
-    licence: str
+    license: str
     upstream: str
     redistributable: bool
     simulated: bool = False
@@ -59,14 +59,14 @@ class Source:
 @cache
 def registered() -> dict[str, Registered]:
     """All registered data sets by name."""
-    path = packaged_folder("datasets") / "registry.toml"
+    path = resource_folder("datasets") / "registry.toml"
     return read_toml(path, _Registry).data
 
 
 def registered_as(name: str) -> Registered:
     """The entry of that name, or :class:`InputError` with the nearest known one."""
     if name not in registered():
-        raise InputError("is not a registered data set", column="source", value=name, cure=nearest(name, list(registered())))
+        raise InputError("is not a registered data set", column="source", value=name, hint=nearest(name, list(registered())))
     return registered()[name]
 
 
@@ -111,25 +111,25 @@ def _downloaded(file: RawFile, url: str) -> Path:
         raise InputError(
             f"the download does not match the registered sha256 {file.sha256[:12]}… and was thrown away",
             file=url,
-            cure="try again; if it persists the upstream file changed and this version of bayesmoe does not know it",
+            hint="try again; if it persists the upstream file changed and this version of bayesmoe does not know it",
         ) from error
     except Exception as error:  # network errors come in many kinds, from requests, urllib3 and the OS
         raise InputError(
             f"could not be downloaded ({type(error).__name__})",
             file=url,
-            cure=f"check the network, or put the file {file.name} in the folder named by {MIRROR_VARIABLE}",
+            hint=f"check the network, or put the file {file.name} in the folder named by {MIRROR_VARIABLE}",
         ) from error
     return _cache() / file.name
 
 
 def _local(name: str, file: RawFile) -> Path:
-    embedded = packaged_folder("datasets") / file.name
+    embedded = resource_folder("datasets") / file.name
     path = embedded if embedded.is_file() else _mirrored(file) or _cache() / file.name
     if not path.is_file():
         raise InputError(
             "has not been fetched",
             file=file.name,
-            cure=f"run `bayesmoe datasets fetch {name}`, or set {MIRROR_VARIABLE} to a folder that holds it",
+            hint=f"run `bayesmoe datasets fetch {name}`, or set {MIRROR_VARIABLE} to a folder that holds it",
         )
     found = pooch.file_hash(str(path), alg="sha256")
     if found != file.sha256:
@@ -137,7 +137,7 @@ def _local(name: str, file: RawFile) -> Path:
             f"must have sha256 {file.sha256[:12]}…",
             file=path,
             value=f"{found[:12]}…",
-            cure=f"the file is damaged or not the registered version: delete it and run `bayesmoe datasets fetch {name}`",
+            hint=f"the file is damaged or not the registered version: delete it and run `bayesmoe datasets fetch {name}`",
         )
     return path
 

@@ -55,11 +55,11 @@ LEAST_SIZE = 1e4
 class _Rule:
     says: str
     holds: Callable[[pd.Series], Any]
-    cure: Callable[[float], str]
+    hint: Callable[[float], str]
 
 
-def _positive(cure: str) -> _Rule:
-    return _Rule("must be positive", lambda column: column > 0, lambda value: cure)
+def _positive(hint: str) -> _Rule:
+    return _Rule("must be positive", lambda column: column > 0, lambda value: hint)
 
 
 _FINITE = _Rule(
@@ -182,7 +182,7 @@ def complaints(frame: pd.DataFrame, origin: str, response: str = "loss") -> tupl
     and where there is one no row is looked at.
     """
     if frame.empty:
-        return frame, [InputError("has no runs", file=origin, cure="add one row a trained model")]
+        return frame, [InputError("has no runs", file=origin, hint="add one row a trained model")]
     absent = [_absent(name, frame, origin) for name in _required(response) if name not in frame]
     if absent:
         return frame, absent
@@ -198,8 +198,8 @@ def complaints(frame: pd.DataFrame, origin: str, response: str = "loss") -> tupl
 
 def _absent(name: str, frame: pd.DataFrame, origin: str) -> InputError:
     column = COLUMNS[name]
-    cure = f"map your own name with --map {name}=YOUR_COLUMN ({nearest(name, list(map(str, frame.columns)))})"
-    return InputError(f"is missing ({column.meaning}, {column.unit})", file=origin, column=name, cure=cure)
+    hint = f"map your own name with --map {name}=YOUR_COLUMN ({nearest(name, list(map(str, frame.columns)))})"
+    return InputError(f"is missing ({column.meaning}, {column.unit})", file=origin, column=name, hint=hint)
 
 
 def _numeric(frame: pd.DataFrame, origin: str) -> tuple[pd.DataFrame, list[InputError]]:
@@ -216,15 +216,15 @@ def _numeric(frame: pd.DataFrame, origin: str) -> tuple[pd.DataFrame, list[Input
                 row=int(row),
                 column=name,
                 value=str(value),
-                cure="write plain numbers such as 2.5e9, without units or separators",
+                hint="write plain numbers such as 2.5e9, without units or separators",
             )
             for row, value in zip(frame.index[unread], frame.loc[unread, name], strict=True)
         ]
         frame[name] = numbers
     if "run_id" in frame:
-        cure = "give each run its own key, or drop the column to have them numbered"
+        hint = "give each run its own key, or drop the column to have them numbered"
         broken += [
-            InputError("must not be blank", file=origin, row=int(row), column="run_id", cure=cure)
+            InputError("must not be blank", file=origin, row=int(row), column="run_id", hint=hint)
             for row in frame.index[frame["run_id"].isna()]
         ]
         numbered = pd.Series([f"row-{row}" for row in frame.index], index=frame.index)
@@ -259,13 +259,13 @@ def _failure(row: int, name: str, check: object, frame: pd.DataFrame, origin: st
             row=row if row != twins[0] else twins[-1],
             column="run_id",
             value=value,
-            cure=f"it stands in rows {', '.join(map(str, twins[:4]))}: drop the copy, or give repeats their own run_id and a seed",
+            hint=f"it stands in rows {', '.join(map(str, twins[:4]))}: drop the copy, or give repeats their own run_id and a seed",
         )
     value = _at(frame, row, name)
     if np.isnan(value):
-        return InputError(_FINITE.says, file=origin, row=row, column=name, value=value, cure=_FINITE.cure(value))
+        return InputError(_FINITE.says, file=origin, row=row, column=name, value=value, hint=_FINITE.hint(value))
     rule = next(rule for rule in _RULES[name] if rule.says == check)
-    return InputError(rule.says, file=origin, row=row, column=name, value=value, cure=rule.cure(value))
+    return InputError(rule.says, file=origin, row=row, column=name, value=value, hint=rule.hint(value))
 
 
 def _at(frame: pd.DataFrame, row: int, column: str) -> float:
@@ -282,7 +282,7 @@ def _cross_checks(frame: pd.DataFrame, origin: str) -> list[InputError]:
                 row=int(row),
                 column="top_k",
                 value=_at(frame, row, "top_k"),
-                cure="swap the columns, or write num_experts 1 and top_k 1 for a dense model",
+                hint="swap the columns, or write num_experts 1 and top_k 1 for a dense model",
             )
             for row in frame.index[(frame["top_k"] > frame["num_experts"]) & (frame["num_experts"] >= 1)]
         ]
@@ -295,7 +295,7 @@ def _cross_checks(frame: pd.DataFrame, origin: str) -> list[InputError]:
                 row=int(row),
                 column="n_active",
                 value=_at(frame, row, "n_active"),
-                cure="swap the columns or correct the counts",
+                hint="swap the columns or correct the counts",
             )
             for row in frame.index[(frame["n_active"] > frame["n_total"] * 1.005) & (frame["n_total"] > 0)]
         ]

@@ -31,8 +31,8 @@ def grid_of_runs(
     return frame
 
 
-def catalogue_design() -> pd.DataFrame:
-    """48 runs that vary everything some law of the catalogue reads: sizes 5e7 to 2e9, tokens 2e9 to 1e11, 1 to 64 experts,
+def catalog_design() -> pd.DataFrame:
+    """48 runs that vary everything some law of the catalog reads: sizes 5e7 to 2e9, tokens 2e9 to 1e11, 1 to 64 experts,
     granularity 1 and 4, with and without a shared expert, and two aspect ratios.
     """
     families = (Family(moe_share=0.5), Family(moe_share=0.5, top_k=4.0, granularity=4.0, shared_experts=1.0))

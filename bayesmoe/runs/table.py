@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayesmoe.architecture import parameters_from_shape
 from bayesmoe.errors import InputError, nearest
-from bayesmoe.runs.condition import evaluated
+from bayesmoe.runs.expressions import evaluated
 from bayesmoe.runs.read import read_frame
 from bayesmoe.runs.schema import COLUMNS, SHAPE, checked
 
@@ -126,14 +126,14 @@ def _run_table(
     frame = renamed(frame, columns, origin)
     if group is not None:
         if group not in frame:
-            cure = nearest(group, list(map(str, frame.columns)))
-            raise InputError("is named as the group column but is not in the table", file=origin, column=group, cure=cure)
+            hint = nearest(group, list(map(str, frame.columns)))
+            raise InputError("is named as the group column but is not in the table", file=origin, column=group, hint=hint)
         frame = frame.assign(group=frame[group].astype(str).where(frame[group].notna()))
     frame = _selected(frame, select, origin)
     if group is not None and frame["group"].isna().any():
         row = int(frame.index[frame["group"].isna()][0])
-        cure = "name its recipe, or leave the run out with --select"
-        raise InputError("must not be blank", file=origin, row=row, column=group, cure=cure)
+        hint = "name its recipe, or leave the run out with --select"
+        raise InputError("must not be blank", file=origin, row=row, column=group, hint=hint)
     frame, derived, missing = derive(checked(frame, origin, response))
     sha256 = sha256 or hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
     return RunTable(frame.reset_index(drop=True), origin, sha256, tuple(derived), tuple(missing), simulated)
@@ -173,16 +173,16 @@ def renamed(frame: pd.DataFrame, columns: dict[str, str], origin: str, mappable:
     doubled = frame.columns[frame.columns.duplicated()]
     if len(doubled):
         raise InputError(
-            "stands more than once in the header", file=origin, column=str(doubled[0]), cure="rename one of the two"
+            "stands more than once in the header", file=origin, column=str(doubled[0]), hint="rename one of the two"
         )
     for canonical, own in columns.items():
         if canonical not in mappable:
             raise InputError(
-                "is not a column of ours to map to", file=origin, column=canonical, cure=nearest(canonical, list(mappable))
+                "is not a column of ours to map to", file=origin, column=canonical, hint=nearest(canonical, list(mappable))
             )
         if own not in frame:
             raise InputError(
-                f"is mapped to {canonical!r} but is not in the table", file=origin, column=own, cure=nearest(own, present)
+                f"is mapped to {canonical!r} but is not in the table", file=origin, column=own, hint=nearest(own, present)
             )
     replaced = [name for name in columns if name in frame and name not in columns.values()]
     frame = frame.drop(columns=replaced).rename(columns={own: canonical for canonical, own in columns.items()})
@@ -202,7 +202,7 @@ def _selected(frame: pd.DataFrame, select: str | None, origin: str) -> pd.DataFr
             file=origin,
             column="select",
             value=select,
-            cure="write it over column names, such as \"n_dense > 1e8 and group == 'Hash'\"",
+            hint="write it over column names, such as \"n_dense > 1e8 and group == 'Hash'\"",
         ) from error
     if not (isinstance(holds, pd.Series) and pd.api.types.is_bool_dtype(holds)):
         raise InputError(
@@ -210,11 +210,11 @@ def _selected(frame: pd.DataFrame, select: str | None, origin: str) -> pd.DataFr
             file=origin,
             column="select",
             value=select,
-            cure='compare, such as "num_experts > 4"',
+            hint='compare, such as "num_experts > 4"',
         )
     kept = frame[holds]
     if kept.empty:
-        raise InputError("keeps no run", file=origin, column="select", value=select, cure="loosen it")
+        raise InputError("keeps no run", file=origin, column="select", value=select, hint="loosen it")
     return kept
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
+ARTEFACTS = Path(__file__).parents[2] / "test-artifacts"
 """Where screenshots stay."""
 
 LOCAL_SCHEMES = {"file", "data", "blob", "about"}

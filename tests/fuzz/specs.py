@@ -10,10 +10,10 @@ import tomli_w
 from fuzz.tables import FEW
 from hypothesis import strategies as st
 
-from bayesmoe.packaged import packaged_folder
-from bayesmoe.planning.landscape import QUANTITIES
+from bayesmoe.planning.surface import QUANTITIES
+from bayesmoe.resources import resource_folder
 
-MODELS = packaged_folder("models")
+MODELS = resource_folder("models")
 SPEC = """
 name = "mine"
 [data]

@@ -25,13 +25,13 @@ from bayesmoe.costs.hardware import accelerator_named
 from bayesmoe.costs.serving.table import read_latency_table
 from bayesmoe.costs.workload import price_of
 from bayesmoe.errors import InputError
-from bayesmoe.planning.expression import constraint
-from bayesmoe.planning.landscape import QUANTITIES
+from bayesmoe.planning.constraints import constraint
 from bayesmoe.planning.problems import asked_problems
 from bayesmoe.planning.scenario import read_scenario
+from bayesmoe.planning.surface import QUANTITIES
 from bayesmoe.runs import read_models, read_runs
-from bayesmoe.runs.inspect import document, inspect_runs
-from bayesmoe.runs.inspect_text import inspection_text
+from bayesmoe.runs.audit.inspect import document, inspect_runs
+from bayesmoe.runs.audit.text import inspection_text
 
 Consumer = Callable[[Path, Any, int], bool]
 
@@ -43,10 +43,10 @@ def nothing_is_sampled(monkeypatch):
     def reached(*_: Any, **__: Any) -> None:
         raise ReachedError
 
-    monkeypatch.setattr("bayesmoe.inference.fit.Density", reached)
-    monkeypatch.setattr("bayesmoe.inference.fit.degrees_of_centring", lambda structure, data: {})
-    monkeypatch.setattr("bayesmoe.criticism.averaged.forward_forecasts", reached)
-    monkeypatch.setattr("bayesmoe.costs.calibrate.calibrate_serving", reached)
+    monkeypatch.setattr("bayesmoe.inference.fit_law.Density", reached)
+    monkeypatch.setattr("bayesmoe.inference.fit_law.degrees_of_centering", lambda structure, data: {})
+    monkeypatch.setattr("bayesmoe.forecasting.fit_average.forward_forecasts", reached)
+    monkeypatch.setattr("bayesmoe.costs.serving.fit_calibration.calibrate_serving", reached)
 
 
 # Consumers: each takes a folder of its own, the input and a number that picks among its flags; raises where the oracle is broken, and says
@@ -269,7 +269,7 @@ def test_a_planted_traceback_of_a_command_is_found(folder, monkeypatch) -> None:
     def broken(*_: Any, **__: Any) -> None:
         raise KeyError("planted")
 
-    monkeypatch.setattr("bayesmoe.runs.inspect.renamed", broken)
+    monkeypatch.setattr("bayesmoe.runs.audit.inspect.renamed", broken)
     with pytest.raises(KeyError, match="planted"):
         runs_as_they_are_checked(folder, File("runs.csv", RUNS.encode()), 0)
 
@@ -278,9 +278,9 @@ def test_a_planted_half_file_is_found(folder, monkeypatch) -> None:
     def half(found: Any, path: Path) -> None:
         path.parent.mkdir()
         path.write_text("half")
-        raise InputError("could not be written", file=path, cure="free disk space")
+        raise InputError("could not be written", file=path, hint="free disk space")
 
-    monkeypatch.setattr("bayesmoe.runs.inspect.write_tidy", half)
+    monkeypatch.setattr("bayesmoe.runs.audit.inspect.write_tidy", half)
     with pytest.raises(AssertionError):
         runs_as_they_are_checked(folder, File("runs.csv", RUNS.encode()), 2)
 
@@ -288,7 +288,7 @@ def test_a_planted_half_file_is_found(folder, monkeypatch) -> None:
 def test_a_planted_temporary_that_stays_is_found(folder, monkeypatch) -> None:
     def littering(path: Path, text: str) -> None:
         path.with_suffix(".tmp").write_text(text)
-        raise InputError("could not be written", file=path, cure="free disk space")
+        raise InputError("could not be written", file=path, hint="free disk space")
 
     (folder / "out").mkdir()
     monkeypatch.setattr("bayesmoe.files.write_text", littering)

@@ -27,7 +27,7 @@ def moments(posterior: Any) -> dict[str, dict[str, Any]]:
         "mcse_mean": errors["mean"],
         "mcse_sd": errors["sd"],
     }
-    # A centred parameter of the paper may span decades, so six digits and not six decimals.
+    # A centered parameter of the paper may span decades, so six digits and not six decimals.
     rounded = {kind: {name: np.ravel(found[name].values) for name in dataset.data_vars} for kind, found in columns.items()}
     return {
         str(name): {kind: [float(f"{value:.6g}") for value in found[name]] for kind, found in rounded.items()}
@@ -39,14 +39,14 @@ def main() -> None:
     """Fit and write."""
     import jax
 
-    from bayesmoe.inference.fit import fit
+    from bayesmoe.inference.fit_law import fit
     from bayesmoe.inference.spec import read_fit_spec
-    from bayesmoe.packaged import packaged_folder
+    from bayesmoe.resources import resource_folder
 
     jax.config.update("jax_enable_x64", True)
     found = {}
     for name in SPECS:
-        spec = read_fit_spec(packaged_folder("models") / f"{name}.toml")
+        spec = read_fit_spec(resource_folder("models") / f"{name}.toml")
         how = dataclasses.replace(spec.sampler, kernel="numpyro", warmup=1500, draws=1500, retries=0, seed=101)
         fitted = fit(dataclasses.replace(spec, sampler=how))
         found[name] = moments(fitted["posterior"])

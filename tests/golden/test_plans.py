@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from oracle import Oracle, clark_loss, require_same_plan, yun_loss
 
-from bayesmoe.inference.fit import fit
+from bayesmoe.inference.fit_law import fit
 from bayesmoe.inference.spec import read_fit_spec
-from bayesmoe.packaged import packaged_folder
-from bayesmoe.planning.draws import landscapes
-from bayesmoe.planning.plan import plan
+from bayesmoe.planning.build_surface import surfaces
+from bayesmoe.planning.planner import plan
 from bayesmoe.planning.scenario import in_group
+from bayesmoe.resources import resource_folder
 
 
-def landscape(fit, scenario):
-    """The landscape of a fit of one law."""
-    (found,) = landscapes(fit, scenario).values()
+def surface(fit, scenario):
+    """The surface of a fit of one law."""
+    (found,) = surfaces(fit, scenario).values()
     return found
 
 
@@ -44,7 +44,7 @@ def fine_grained(scenario):
 def public(request, shared_data, scenario):
     """A short fit of public runs with the group that is planned for, the law by hand and the law's size."""
     model, group, law, size = request.param
-    spec = read_fit_spec(packaged_folder("models") / f"{model}.toml")
+    spec = read_fit_spec(resource_folder("models") / f"{model}.toml")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BAYESMOE_DATA_DIR", str(shared_data / "raw"))
         found = fit(dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, warmup=800, draws=250)))
@@ -57,7 +57,7 @@ def public(request, shared_data, scenario):
 
 def test_the_plan_equals_brute_force_in_every_draw(public):
     found, scenario, oracle = public
-    here = landscape(found, scenario)
+    here = surface(found, scenario)
     made = plan(found, scenario, verdict="PASS")
     require_same_plan(made, DRAWS, oracle.answers(here.parameters, here.cost_draws, DRAWS))
 
@@ -66,7 +66,7 @@ def test_the_comparison_rejects_another_group(public):
     found, scenario, oracle = public
     groups = [str(name) for name in found["posterior"]["run_group"].values]
     other = in_group(scenario, next(name for name in groups if name != scenario.choices.group))
-    here = landscape(found, other)
+    here = surface(found, other)
     made = plan(found, scenario, verdict="PASS")
     with pytest.raises(AssertionError):
         require_same_plan(made, DRAWS, oracle.answers(here.parameters, here.cost_draws, DRAWS))

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from golden.make_posteriors import moments
 
-from bayesmoe.criticism.checks import check
-from bayesmoe.inference.fit import fit
+from bayesmoe.criticism.gate import check
+from bayesmoe.inference.fit_law import fit
 from bayesmoe.inference.spec import read_fit_spec
-from bayesmoe.packaged import packaged_folder
+from bayesmoe.resources import resource_folder
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def fitted():
 
     def get(name: str):
         if name not in made:
-            made[name] = fit(read_fit_spec(packaged_folder("models") / f"{name}.toml"))
+            made[name] = fit(read_fit_spec(resource_folder("models") / f"{name}.toml"))
         return made[name]
 
     return get
@@ -60,7 +60,7 @@ def errors_apart(posterior, golden: dict) -> dict[str, float]:
     for name, theirs in golden.items():
         ours = found[name]
         for kind in ("mean", "sd"):
-            # A constant of the law, such as the size it is centred at, has no error but that of its six digits.
+            # A constant of the law, such as the size it is centered at, has no error but that of its six digits.
             rounding = 1e-5 * np.abs(theirs[kind]) + 1e-9 * np.abs(theirs["mean"])
             error = np.hypot(np.hypot(ours[f"mcse_{kind}"], theirs[f"mcse_{kind}"]), rounding)
             apart[f"{name} {kind}"] = float(np.max(np.abs(np.subtract(ours[kind], theirs[kind])) / error))
@@ -101,7 +101,7 @@ def test_another_seed_gives_the_same_posterior_within_its_error(fitted, mirror) 
     import arviz_stats
 
     first = fitted("clark2022-routers")["posterior"]["slope_size"]
-    spec = read_fit_spec(packaged_folder("models") / "clark2022-routers.toml")
+    spec = read_fit_spec(resource_folder("models") / "clark2022-routers.toml")
     again = fit(dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, seed=7)))["posterior"]["slope_size"]
     error = (float(arviz_stats.mcse(first)) ** 2 + float(arviz_stats.mcse(again)) ** 2) ** 0.5
     # |z| > 4 has probability 6e-5.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bayesmoe.packaged import packaged_folder
+from bayesmoe.resources import resource_folder
 
-YUN = (packaged_folder("models") / "scenarios" / "yun-2024.toml").read_text(encoding="utf-8")
+YUN = (resource_folder("models") / "scenarios" / "yun-2024.toml").read_text(encoding="utf-8")
 RUNS = """run_id,loss,tokens,num_experts,top_k,n_dense
 a,2.5,1e9,1,1,1e8
 b,2.4,1e9,4,2,1e8

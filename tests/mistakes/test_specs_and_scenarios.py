@@ -69,11 +69,15 @@ def test_the_wrong_spec(said, spec, sentence):
             "8.5, 16",
             "mine.toml, choices.num_experts.2: should be a valid integer, got a number with a fractional part, found 8.5.",
         ),
-        ("base_num_experts = 4", "base_num_experts = 2", "mine.toml, choices: base_num_experts must be one of num_experts."),
         (
-            "utilisation = { median = 0.5, log_sd = 0.3 }",
-            "utilisation = 50",
-            "mine.toml, serving.utilisation: should be less than or equal to 1, found 50.",
+            "baseline_num_experts = 4",
+            "baseline_num_experts = 2",
+            "mine.toml, choices: baseline_num_experts must be one of num_experts.",
+        ),
+        (
+            "utilization = { median = 0.5, log_sd = 0.3 }",
+            "utilization = 50",
+            "mine.toml, serving.utilization: should be less than or equal to 1, found 50.",
         ),
         (
             "log_sd = 0.2",

@@ -6,13 +6,13 @@ import dataclasses
 
 import pytest
 
-from bayesmoe.criticism.calibrate import calibration, ranks_of, simulation_ranks
-from bayesmoe.inference.fit import arrange
+from bayesmoe.criticism.sbc import calibration, ranks_of, simulation_ranks
+from bayesmoe.inference.fit_law import arrange
 from bayesmoe.inference.model import Data, Structure
 from bayesmoe.inference.spec import DataSpec, FitSpec, GroupSpec
 from bayesmoe.laws import all_laws, law_named
 from bayesmoe.runs import as_run_table
-from bayesmoe.runs.simulate import catalogue_design
+from bayesmoe.runs.simulate import catalog_design
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ ERROR_RATE = 0.001
 
 @pytest.mark.parametrize("kind", all_laws, ids=lambda kind: kind.name)
 def test_ranks_are_uniform(kind) -> None:
-    ranks = simulation_ranks(kind(), catalogue_design(), simulations=SIMULATIONS, seed=1)
+    ranks = simulation_ranks(kind(), catalog_design(), simulations=SIMULATIONS, seed=1)
     found = calibration(ranks)
     assert float(found["joint_p_value"]) >= ERROR_RATE, found["p_value"].to_series().nsmallest(3).to_dict()
     assert int((ranks["divergences"] > 4).sum()) <= SIMULATIONS // 20
@@ -32,15 +32,15 @@ def test_ranks_are_uniform(kind) -> None:
 
 @pytest.mark.parametrize("kind", all_laws, ids=lambda kind: kind.name)
 def test_a_noisier_twin_is_rejected(kind) -> None:
-    ranks = simulation_ranks(kind(), catalogue_design(), simulations=TWIN_SIMULATIONS, seed=2, noise_factor=1.5)
+    ranks = simulation_ranks(kind(), catalog_design(), simulations=TWIN_SIMULATIONS, seed=2, noise_factor=1.5)
     assert float(calibration(ranks)["joint_p_value"]) < ERROR_RATE
 
 
 @pytest.fixture(scope="module")
 def grouped() -> tuple[Structure, Data]:
-    """Clark's law on the catalogue's runs in three groups, whose coordinates are partially pooled."""
+    """Clark's law on the catalog's runs in three groups, whose coordinates are partially pooled."""
     law = law_named("clark")
-    runs = catalogue_design()
+    runs = catalog_design()
     runs = runs.assign(
         loss=3.0, group=[f"group {i % 3}" for i in range(len(runs))], run_id=[f"run {i}" for i in range(len(runs))]
     )

@@ -7,10 +7,10 @@ import dataclasses
 import jax.numpy as jnp
 import pytest
 
-from bayesmoe.criticism.checks import check
-from bayesmoe.inference.fit import fit
+from bayesmoe.criticism.gate import check
+from bayesmoe.inference.fit_law import fit
 from bayesmoe.laws.base import Coordinate
-from bayesmoe.laws.chinchilla import Chinchilla
+from bayesmoe.laws.forms.chinchilla import Chinchilla
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +23,8 @@ class TwoModes(Chinchilla):
         Coordinate("x", "real", 0.0, 1.0, 0.1, "dense", "1", "sign does not matter"),
     )
 
-    def paper(self, coordinates, reference):
-        return super().paper({**coordinates, "slope_size": 0.02 * jnp.exp(coordinates["x"] ** 2)}, reference)
+    def to_paper(self, coordinates, reference):
+        return super().to_paper({**coordinates, "slope_size": 0.02 * jnp.exp(coordinates["x"] ** 2)}, reference)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +34,9 @@ class OneTooMany(Chinchilla):
     name = "one-too-many"
     coordinates = (*Chinchilla.coordinates, Coordinate("factor", "positive", 0.0, 0.3, 0.1, "dense", "1", "a second factor"))
 
-    def paper(self, coordinates, reference):
+    def to_paper(self, coordinates, reference):
         loss = coordinates["factor"] * coordinates["loss_reference"]
-        return super().paper({**coordinates, "loss_reference": loss}, reference)
+        return super().to_paper({**coordinates, "loss_reference": loss}, reference)
 
 
 def gate_of(small_spec, law: str, seed: int, **sampler):

@@ -8,11 +8,12 @@ import jax
 import numpy as np
 import pytest
 
-from bayesmoe.inference.fit import fit
-from bayesmoe.inference.spec import FitSpec, SamplerSpec
+from bayesmoe.inference.fit_law import fit
+from bayesmoe.inference.spec import FitSpec
 from bayesmoe.laws import all_laws, reference_run
 from bayesmoe.runs import as_run_table
-from bayesmoe.runs.simulate import catalogue_design, simulate_losses
+from bayesmoe.runs.simulate import catalog_design, simulate_losses
+from bayesmoe.sampling.settings import SamplerSpec
 from bayesmoe.specs import from_mapping
 
 pytestmark = pytest.mark.slow
@@ -24,10 +25,10 @@ so a sound suite fails with probability below 18%, at fixed seeds."""
 
 def simulated(kind, seed: int):
     """A table of 48 runs from a prior draw of the law, and the true coordinates."""
-    law, design = kind(), catalogue_design()
+    law, design = kind(), catalog_design()
     rng = np.random.default_rng(seed)
     truth = {c.name: float(c.to_support(c.mean + 0.5 * c.sd * rng.standard_normal())) for c in law.coordinates}
-    p = law.paper(truth, reference_run(design, law))
+    p = law.to_paper(truth, reference_run(design, law))
 
     def response_of(columns):
         return jax.vmap(law.loss, (None, 0))(p, {name: columns[name].astype(float) for name in law.covariates})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bayesmoe.errors import InputError, naming, nearest
+from bayesmoe.errors import InputError, nearest, with_source
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,11 @@ from bayesmoe.errors import InputError, naming, nearest
         ({"value": -2.4}, "must be positive, found -2.4."),
         ({"value": 0}, "must be positive, found 0."),
         ({"value": "two"}, "must be positive, found 'two'."),
-        ({"cure": "remove the run"}, "must be positive; remove the run."),
-        ({"cure": "did you mean 'loss'?"}, "must be positive; did you mean 'loss'?"),
-        ({"cure": "remove the run."}, "must be positive; remove the run."),
+        ({"hint": "remove the run"}, "must be positive; remove the run."),
+        ({"hint": "did you mean 'loss'?"}, "must be positive; did you mean 'loss'?"),
+        ({"hint": "remove the run."}, "must be positive; remove the run."),
         (
-            {"file": "runs.csv", "row": 3, "column": "loss", "value": -2.4, "cure": "remove the run"},
+            {"file": "runs.csv", "row": 3, "column": "loss", "value": -2.4, "hint": "remove the run"},
             "runs.csv, row 3, loss: must be positive, found -2.4; remove the run.",
         ),
     ],
@@ -33,26 +33,26 @@ def test_parts_make_one_sentence(parts, sentence):
 
 
 def test_the_parts_stay_readable():
-    error = InputError("must be positive", file="runs.csv", row=3, column="loss", value=-2.4, cure="remove the run")
-    found = (error.rule, error.file, error.row, error.column, error.value, error.cure)
+    error = InputError("must be positive", file="runs.csv", row=3, column="loss", value=-2.4, hint="remove the run")
+    found = (error.rule, error.file, error.row, error.column, error.value, error.hint)
     assert found == ("must be positive", "runs.csv", 3, "loss", -2.4, "remove the run")
 
 
 @pytest.mark.parametrize(
-    ("name", "cure"),
+    ("name", "hint"),
     [
         ("chians", "did you mean 'chains'?"),
         ("drawss", "did you mean 'draws'?"),
         ("xyz", "known: chains, draws, warmup"),
     ],
 )
-def test_nearest_names_the_closest_word_or_all_of_them_in_order(name, cure):
-    assert nearest(name, ("warmup", "draws", "chains")) == cure
+def test_nearest_names_the_closest_word_or_all_of_them_in_order(name, hint):
+    assert nearest(name, ("warmup", "draws", "chains")) == hint
 
 
 def test_a_file_is_named_in_complaints_about_its_sections_only():
     def told(column: str | None, file: str | None = None) -> str:
-        with pytest.raises(InputError) as caught, naming("mine.toml", "limits"):
+        with pytest.raises(InputError) as caught, with_source("mine.toml", "limits"):
             raise InputError("is broken", column=column, file=file)
         return str(caught.value)
 

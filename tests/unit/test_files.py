@@ -212,6 +212,6 @@ def test_a_file_that_is_read_must_be_there_and_a_file(tmp_path):
     (tmp_path / "a").write_text(OLD)
     assert require_file(tmp_path / "a") == tmp_path / "a"
     with pytest.raises(InputError, match="no such file; look again"):
-        require_file(tmp_path / "b", cure="look again")
+        require_file(tmp_path / "b", hint="look again")
     with pytest.raises(InputError, match="is a folder; name a file"):
         require_file(tmp_path)

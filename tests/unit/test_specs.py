@@ -44,7 +44,7 @@ class Recipe:
     @model_validator(mode="after")
     def _no_soup(self) -> Recipe:
         if self.title == "soup":
-            raise InputError("needs no oven", column="title", value=self.title, cure="use a stove")
+            raise InputError("needs no oven", column="title", value=self.title, hint="use a stove")
         if self.title == "salad":
             raise ValueError("A salad is raw")
         return self

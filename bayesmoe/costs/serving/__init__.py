@@ -1,9 +1,9 @@
 """Serving models: the roofline, a table of measurements, and Yun's replica over either."""
 
+from bayesmoe.costs.serving.replica import LIMITS, Fleet, Latency, ServingCost, cheapest_replica
 from bayesmoe.costs.serving.roofline import Coefficients, Roofline, Traffic
-from bayesmoe.costs.serving.served import Served, served_family, served_shapes
+from bayesmoe.costs.serving.served_model import ServedModel, served_family, served_shapes
 from bayesmoe.costs.serving.table import TableLatency, read_latency_table
-from bayesmoe.costs.serving.yun import LIMITS, Fleet, Latency, ServingCost, cheapest_replica
 
 __all__ = [
     "LIMITS",
@@ -11,7 +11,7 @@ __all__ = [
     "Fleet",
     "Latency",
     "Roofline",
-    "Served",
+    "ServedModel",
     "ServingCost",
     "TableLatency",
     "Traffic",

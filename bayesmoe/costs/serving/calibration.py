@@ -45,17 +45,17 @@ def _shipped() -> xr.Dataset:
 
 
 def _read(path: Path) -> xr.Dataset:
-    cure = "make one with `bayesmoe calibrate-serving POINTS.csv`"
-    require_file(path, cure=cure)
+    hint = "make one with `bayesmoe calibrate-serving POINTS.csv`"
+    require_file(path, hint=hint)
     try:
         found = xr.load_dataset(path, engine="h5netcdf")
     except UNREADABLE as error:
-        raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path, cure=cure) from error
+        raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path, hint=hint) from error
     if found.attrs.get("kind") != "serving calibration" or "format" not in found.attrs:
-        raise InputError("is not a calibration", file=path, cure=cure)
+        raise InputError("is not a calibration", file=path, hint=hint)
     if found.attrs.get("reads", "distinct") != "distinct":
         raise InputError(
-            "was fitted to other terms than costs use", file=path, value=str(found.attrs["reads"]), cure="calibrate again"
+            "was fitted to other terms than costs use", file=path, value=str(found.attrs["reads"]), hint="calibrate again"
         )
     require_format(found.attrs, FORMAT, path, again="calibrate again")
     return found
@@ -101,7 +101,7 @@ def drawn_calibration(
     """
     known = calibration["engine"].values.tolist()
     if engine is not None and engine not in known:
-        raise InputError("is not in the calibration", column="serving.engine", value=engine, cure=nearest(engine, known))
+        raise InputError("is not in the calibration", column="serving.engine", value=engine, hint=nearest(engine, known))
     sample = rng.integers(calibration.sizes["chain"] * calibration.sizes["draw"], size=draws)
     found = calibration.stack(sample=("chain", "draw")).isel(sample=sample).astype(float)
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, Accelerator, Precision
-from bayesmoe.costs.serving.served import Served
+from bayesmoe.costs.serving.served_model import ServedModel
 
 Reads = Literal["distinct", "active", "all"]
 """Which experts' weights a decode step reads: those that its batch touches, those of one token, or all."""
@@ -58,25 +58,25 @@ def _ln_spared(num_experts: Any, top_k: Any) -> Any:
     return jnp.log1p(-jnp.minimum(top_k / num_experts, 1.0 - 1e-12))
 
 
-def cache_bytes(model: Served, traffic: Traffic, context_tokens: Any) -> Any:
+def cache_bytes(model: ServedModel, traffic: Traffic, context_tokens: Any) -> Any:
     """Bytes that one request caches at some context."""
     window = jnp.minimum(context_tokens, model.window_tokens)
     elements = model.cache_per_token * context_tokens + model.window_cache_per_token * window + model.state
     return traffic.bytes_per_cache_element * elements
 
 
-def replication(model: Served, n_gpus: Any) -> Any:
+def replication(model: ServedModel, n_gpus: Any) -> Any:
     """How many times tensor parallelism over ``n_gpus`` keeps the cache: once, unless there are fewer heads to split than GPUs."""
     return n_gpus / jnp.minimum(n_gpus, model.cache_shards)
 
 
-def weight_bytes(model: Served, precision: Precision) -> Any:
+def weight_bytes(model: ServedModel, precision: Precision) -> Any:
     """Bytes of all weights; embeddings and head in 16 bits."""
     return BYTES_PER_WEIGHT[precision] * model.n_total + _OTHER_BYTES * model.n_embedding
 
 
 def step_terms(
-    model: Served,
+    model: ServedModel,
     batch: Any,
     n_gpus: Any,
     traffic: Traffic,
@@ -155,7 +155,7 @@ def step_terms(
     return tuple(jnp.broadcast_arrays(*terms))
 
 
-def _decode_flop(model: Served, traffic: Traffic) -> Any:
+def _decode_flop(model: ServedModel, traffic: Traffic) -> Any:
     """FLOP to decode one token at the mean context."""
     context = traffic.context_tokens
     attention = model.decode_attention_flop * context
@@ -163,7 +163,7 @@ def _decode_flop(model: Served, traffic: Traffic) -> Any:
     return 2.0 * (model.n_active + model.n_head) + attention
 
 
-def _prompt_flop(model: Served, traffic: Traffic) -> Any:
+def _prompt_flop(model: ServedModel, traffic: Traffic) -> Any:
     """FLOP to read one prompt: ``2 p n_active + A p^2/2 + A_w p w'``, ``w'`` a window as it fills."""
     prompt = traffic.prompt_tokens
     window = jnp.minimum(prompt, model.window_tokens)
@@ -171,7 +171,7 @@ def _prompt_flop(model: Served, traffic: Traffic) -> Any:
     return 2.0 * prompt * model.n_active + 0.5 * model.attention_flop * prompt**2 + model.window_attention_flop * in_window
 
 
-def prefill_s(model: Served, n_gpus: Any, traffic: Traffic, accelerator: Accelerator) -> Any:
+def prefill_s(model: ServedModel, n_gpus: Any, traffic: Traffic, accelerator: Accelerator) -> Any:
     """Seconds to read one prompt at the peak in 16 bits: ``( 2 p n_active + A p^2/2 + A_w p w' ) / (g F)``, ``w'`` a window as it fills."""
     return _prompt_flop(model, traffic) * (1.0 / (n_gpus * accelerator.peak_flop_per_s))
 
@@ -212,7 +212,7 @@ class Roofline:
         return jnp.inf
 
     def __call__(
-        self, model: Served, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
     ) -> tuple[Any, Any]:
         """Seconds of prefill and of decode in one step."""
         seconds = list(self.seconds_by_term(model, batch, n_gpus, traffic, coefficients))
@@ -220,13 +220,15 @@ class Roofline:
         return prefill * coefficients.slowdown, sum(seconds) * coefficients.slowdown
 
     def seconds_by_term(
-        self, model: Served, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
     ) -> tuple[Any, ...]:
         """Seconds of each of :data:`TERMS` in one step, before the residual."""
         terms = step_terms(model, batch, n_gpus, traffic, self.accelerator, self.precision, evenness=self.evenness)
         return tuple(slope * term for slope, term in zip(coefficients.step, terms, strict=True))
 
-    def first_token_s(self, model: Served, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients) -> Any:
+    def first_token_s(
+        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+    ) -> Any:
         """Seconds to the first token of a request that meets a server at work."""
         step = sum(self(model, batch, n_gpus, traffic, coefficients))
         alone = prefill_s(model, n_gpus, traffic, self.accelerator)

@@ -9,9 +9,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from bayesmoe.costs.measurements import numbers_of, read_measurements
+from bayesmoe.costs.csv_table import numbers_of, read_measurements
 from bayesmoe.costs.serving.roofline import Coefficients, Traffic
-from bayesmoe.costs.serving.served import Served
+from bayesmoe.costs.serving.served_model import ServedModel
 from bayesmoe.errors import InputError
 
 _COLUMNS = ("num_experts", "n_gpus", "n_dense", "batch", "prefill_s", "decode_s")
@@ -43,7 +43,7 @@ class TableLatency:
         )
 
     def __call__(
-        self, model: Served, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
     ) -> tuple[Any, Any]:
         """Seconds of prefill and of decode in one iteration; lengths are those of the measurements."""
         experts, gpus, size, batch = jnp.broadcast_arrays(model.num_experts, n_gpus, model.n_dense, batch)
@@ -118,7 +118,7 @@ def read_latency_table(path: str | Path) -> TableLatency:
                 value=str(frame[column].iloc[row]),
             )
     if frame.empty:
-        raise InputError("has no measurements", file=path, cure="measure at least two sizes with two batches each")
+        raise InputError("has no measurements", file=path, hint="measure at least two sizes with two batches each")
     grids = {}
     pairs = frame[["num_experts", "n_gpus"]].drop_duplicates().to_numpy(int)
     for experts, gpus in pairs.tolist():
@@ -129,7 +129,7 @@ def read_latency_table(path: str | Path) -> TableLatency:
                 f"must give every size with every batch, at least two of each, for num_experts {experts} on {gpus} GPUs",
                 file=path,
                 column="n_dense, batch",
-                cure="measure the missing points or drop that pair",
+                hint="measure the missing points or drop that pair",
             )
         sizes, batches = grid.index.to_numpy(float), grid["decode_s"].columns.to_numpy(float)
         grids[experts, gpus] = (sizes, batches, grid["prefill_s"].to_numpy(), grid["decode_s"].to_numpy())

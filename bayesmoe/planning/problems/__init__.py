@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bayesmoe.errors import InputError, nearest
-from bayesmoe.planning.problems.base import Bars, Problem
+from bayesmoe.planning.problems.base import Problem, Thresholds
 from bayesmoe.planning.problems.cheapest_serving import CheapestServing
 from bayesmoe.planning.problems.efficiency_leverage import EfficiencyLeverage, leverage
 from bayesmoe.planning.problems.equal_resources import EqualResources
@@ -26,7 +26,7 @@ all_problems: tuple[Problem, ...] = (
     EfficiencyLeverage(),
 )
 
-__all__ = ["Bars", "Problem", "all_problems", "asked_problems", "leverage", "problem_named"]
+__all__ = ["Problem", "Thresholds", "all_problems", "asked_problems", "leverage", "problem_named"]
 
 
 def problem_named(name: str) -> Problem:
@@ -39,7 +39,7 @@ def problem_named(name: str) -> Problem:
     """
     known = {problem.name: problem for problem in all_problems}
     if name not in known:
-        raise InputError("is not a planning problem", column="problems", value=name, cure=nearest(name, tuple(known)))
+        raise InputError("is not a planning problem", column="problems", value=name, hint=nearest(name, tuple(known)))
     return known[name]
 
 

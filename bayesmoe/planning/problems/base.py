@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from bayesmoe.errors import InputError
-from bayesmoe.planning.landscape import Landscape
 from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.surface import DesignSurface
 
 
-class Bars(NamedTuple):
+class Thresholds(NamedTuple):
     """What a draw must keep to, each beside its candidates and sizes.
 
     Attributes
@@ -28,7 +28,7 @@ class Bars(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """A planning problem: minimise one quantity over architectures and sizes, with tokens that follow from the size.
+    """A planning problem: minimize one quantity over architectures and sizes, with tokens that follow from the size.
 
     A subclass names itself and its ``objective``, and overrides what it does otherwise than "spend the budget, bounded by nothing".
 
@@ -37,7 +37,7 @@ class Problem:
     name, source : str
         Name in a plan's ``problem`` coordinate; paper and equation.
     objective : str
-        Quantity that is minimised, of :data:`bayesmoe.planning.landscape.QUANTITIES`.
+        Quantity that is minimized, of :data:`bayesmoe.planning.surface.QUANTITIES`.
     bar : str or None
         Quantity that is bounded in each draw, of :class:`Bars`.
     spends_budget : bool
@@ -51,26 +51,26 @@ class Problem:
     name: ClassVar[str]
     source: ClassVar[str]
     objective: ClassVar[str] = "loss"
-    bar: ClassVar[str | None] = None
+    threshold: ClassVar[str | None] = None
     spends_budget: ClassVar[bool] = True
     other_budgets: ClassVar[bool] = False
-    valleys: ClassVar[bool] = False
+    has_local_minima: ClassVar[bool] = False
 
     def require(self, scenario: Scenario) -> None:
         """Raise an InputError where the scenario lacks what the problem reads."""
 
-    def sizes(self, here: Landscape) -> Any:
+    def sizes(self, here: DesignSurface) -> Any:
         """ln sizes, shape (S, K), where the problem fixes them; None where they are free."""
         return None
 
-    def tokens(self, here: Landscape, ln_size: Any, bars: Bars) -> Any:
+    def tokens(self, here: DesignSurface, ln_size: Any, thresholds: Thresholds) -> Any:
         """Training tokens at a size."""
-        return here.tokens(ln_size) if self.spends_budget else here.tokens_of_loss(ln_size, bars.loss)
+        return here.tokens(ln_size) if self.spends_budget else here.tokens_of_loss(ln_size, thresholds.loss)
 
-    def met(self, here: Landscape, quantities: Mapping[str, Any], bars: Bars) -> Any:
+    def met(self, here: DesignSurface, quantities: Mapping[str, Any], thresholds: Thresholds) -> Any:
         """Whether constraints hold, elementwise."""
-        return True if self.bar is None else quantities[self.bar] <= getattr(bars, self.bar)
+        return True if self.threshold is None else quantities[self.threshold] <= getattr(thresholds, self.threshold)
 
-    def _need(self, value: Any, column: str, cure: str) -> None:
+    def _need(self, value: Any, column: str, hint: str) -> None:
         if value is None:
-            raise InputError(f"is needed by the problem {self.name!r}", column=column, cure=cure)
+            raise InputError(f"is needed by the problem {self.name!r}", column=column, hint=hint)

@@ -23,4 +23,4 @@ class CheapestServing(Problem):
     name: ClassVar[str] = "cheapest_serving"
     source: ClassVar[str] = "Yun et al. 2024, arXiv:2404.02852, Algorithm 1"
     objective: ClassVar[str] = "serving_usd_per_million_tokens"
-    bar: ClassVar[str | None] = "loss"
+    threshold: ClassVar[str | None] = "loss"

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from bayesmoe.errors import InputError
-from bayesmoe.planning.landscape import Landscape
 from bayesmoe.planning.problems.base import Problem
 from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.surface import DesignSurface
 
 _DECADES_BELOW, _DECADES_ABOVE, _POINTS = 2.0, 4.0, 97
 
@@ -38,7 +38,7 @@ class EfficiencyLeverage(Problem):
             )
 
 
-def leverage(here: Landscape, loss: Any, spent_flop: Any) -> Any:
+def leverage(here: DesignSurface, loss: Any, spent_flop: Any) -> Any:
     """Compute of the dense model of equal loss over the compute spent.
 
     The dense model's lowest loss falls with its budget; its curve is followed over six decades around the scenario's budget and drawn

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from bayesmoe.planning.landscape import Landscape
 from bayesmoe.planning.problems.base import Problem
 from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.surface import DesignSurface
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class EqualResources(Problem):
     source: ClassVar[str] = "Li et al. 2025, arXiv:2506.12119"
 
     def require(self, scenario: Scenario) -> None:
-        cure = "give the total parameters that all candidates have"
-        self._need(scenario.limits.n_total_parameters, "limits.n_total_parameters", cure)
+        hint = "give the total parameters that all candidates have"
+        self._need(scenario.limits.n_total_parameters, "limits.n_total_parameters", hint)
 
-    def sizes(self, here: Landscape) -> Any:
+    def sizes(self, here: DesignSurface) -> Any:
         ratio = here.total_ratio()
         return jnp.broadcast_to(jnp.log(here.scenario.limits.n_total_parameters / ratio), here.shape)

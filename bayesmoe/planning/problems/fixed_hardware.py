@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from bayesmoe.planning.landscape import Landscape
-from bayesmoe.planning.problems.base import Bars, Problem
+from bayesmoe.planning.problems.base import Problem, Thresholds
+from bayesmoe.planning.surface import DesignSurface
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class FixedHardware(Problem):
     name: ClassVar[str] = "fixed_hardware"
     source: ClassVar[str] = "Bian et al. 2025, arXiv:2501.18107 (latency as a constraint)"
 
-    def met(self, here: Landscape, quantities: Mapping[str, Any], bars: Bars) -> Any:
+    def met(self, here: DesignSurface, quantities: Mapping[str, Any], thresholds: Thresholds) -> Any:
         served = jnp.isfinite(quantities["serving_usd_per_million_tokens"])
         demand = here.scenario.limits.output_tokens_per_s
         return served if demand is None else served & (quantities["fleet_tokens_per_s"] >= demand)

@@ -23,14 +23,14 @@ class LifetimeCost(Problem):
     name: ClassVar[str] = "lifetime_cost"
     source: ClassVar[str] = "Sardana et al. 2023, arXiv:2401.00448, Eq. 3"
     objective: ClassVar[str] = "lifetime_usd"
-    bar: ClassVar[str | None] = None
+    threshold: ClassVar[str | None] = None
     spends_budget: ClassVar[bool] = False
     other_budgets: ClassVar[bool] = True
-    valleys: ClassVar[bool] = True
+    has_local_minima: ClassVar[bool] = True
 
     def require(self, scenario: Scenario) -> None:
-        cure = "say how many output tokens will be served in all, such as { median = 1e13, log_sd = 0.5 }"
-        self._need(scenario.serving.lifetime_tokens, "serving.lifetime_tokens", cure)
+        hint = "say how many output tokens will be served in all, such as { median = 1e13, log_sd = 0.5 }"
+        self._need(scenario.serving.lifetime_tokens, "serving.lifetime_tokens", hint)
 
 
 @dataclass(frozen=True)
@@ -45,4 +45,4 @@ class LifetimeFlop(LifetimeCost):
     name: ClassVar[str] = "lifetime_flop"
     source: ClassVar[str] = "Sardana et al. 2023, arXiv:2401.00448, Eq. 2"
     objective: ClassVar[str] = "lifetime_flop"
-    valleys: ClassVar[bool] = False
+    has_local_minima: ClassVar[bool] = False

@@ -21,4 +21,4 @@ class LowestLoss(Problem):
 
     name: ClassVar[str] = "lowest_loss"
     source: ClassVar[str] = "Yun et al. 2024, arXiv:2404.02852, Algorithm 2"
-    bar: ClassVar[str | None] = "serving_usd_per_million_tokens"
+    threshold: ClassVar[str | None] = "serving_usd_per_million_tokens"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bayesmoe.planning.landscape import Landscape
-from bayesmoe.planning.problems.base import Bars, Problem
+from bayesmoe.planning.problems.base import Problem, Thresholds
 from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.surface import DesignSurface
 
 
 @dataclass(frozen=True)
@@ -28,5 +28,5 @@ class MemoryLimited(Problem):
     def require(self, scenario: Scenario) -> None:
         self._need(scenario.limits.memory_bytes, "limits.memory_bytes", "give the memory, such as 80e9")
 
-    def met(self, here: Landscape, quantities: Mapping[str, Any], bars: Bars) -> Any:
+    def met(self, here: DesignSurface, quantities: Mapping[str, Any], thresholds: Thresholds) -> Any:
         return quantities["memory_bytes"] <= here.scenario.limits.memory_bytes

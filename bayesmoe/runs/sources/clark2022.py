@@ -1,7 +1,7 @@
 """Clark et al. 2022, Unified Scaling Laws for Routed Language Models, arXiv:2202.01169.
 
 Upstream: google-deepmind/scaling_laws_for_routing, ``data/curves.csv.gz`` (every evaluation of 223 runs).
-Licence of the data: CC-BY 4.0.
+License of the data: CC-BY 4.0.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def _last_evaluations(path: Path) -> pd.DataFrame:
     curves = pd.read_csv(path)
     for column in (*RENAMED, *KEPT):
         if column not in curves:
-            cure = "download the registered commit again"
-            raise InputError("must be a column of the file", file=path, column=column, cure=cure)
+            hint = "download the registered commit again"
+            raise InputError("must be a column of the file", file=path, column=column, hint=hint)
     curves = curves.rename(columns=RENAMED)
     runs = curves.loc[curves.groupby("hyper_id")["step"].idxmax()].reset_index(drop=True)
     blank = runs["loss"].isna()
@@ -98,7 +98,7 @@ def _last_evaluations(path: Path) -> pd.DataFrame:
             f"must be given at the last step of run {runs.loc[blank, 'hyper_id'].iloc[0]}",
             file=path,
             column="loss_validation",
-            cure="drop the run: its earlier losses are not decayed",
+            hint="drop the run: its earlier losses are not decayed",
         )
     return runs
 

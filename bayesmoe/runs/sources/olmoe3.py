@@ -1,6 +1,6 @@
 """OLMoE-3 ladder, Allen Institute for AI: unpublished working notes of mid-2026 (no arXiv id), cite as such.
 
-Upstream: allenai/OLMo-core, branch jacobm/olmoe-dev-v2, ``PLOTTED_RESULTS.md``. Licence: Apache-2.0.
+Upstream: allenai/OLMo-core, branch jacobm/olmoe-dev-v2, ``PLOTTED_RESULTS.md``. License: Apache-2.0.
 Sizes and the rows of later notes are small tables that this project read from the same repository.
 """
 
@@ -130,7 +130,7 @@ def _run_lines(path: Path) -> Iterator[tuple[dict[str, str], int]]:
             yield dict(zip(header, cells, strict=True)), row
     if missing:
         rule = f"must have a table of runs under the heading {next(iter(missing))!r}"
-        raise InputError(rule, file=path, column="W&B", cure=CURE)
+        raise InputError(rule, file=path, column="W&B", hint=CURE)
 
 
 def _run(cells: Mapping[str, str], row: int, path: Path) -> dict[str, object]:
@@ -172,7 +172,7 @@ def _tidy(rows: pd.DataFrame, raw: Mapping[str, Path], extra: Sequence[str] = ()
     if off.any():
         run_id, tokens = rows.loc[off, ["run_id", "tokens"]].iloc[0]
         rule = f"must be 20 * Cx * (n_active + LM head) for run {run_id}"
-        raise InputError(rule, file=raw["shapes"], value=int(tokens), cure="check its sizes there")
+        raise InputError(rule, file=raw["shapes"], value=int(tokens), hint="check its sizes there")
     return rows.assign(
         source="OLMoE3-ladder",
         n_dense=float("nan"),
@@ -196,4 +196,4 @@ def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 def _require(columns: Sequence[str], present: Container[str], path: Path) -> None:
     for column in columns:
         if column not in present:
-            raise InputError("must be a column of the table", file=path, column=column, cure=CURE)
+            raise InputError("must be a column of the table", file=path, column=column, hint=CURE)

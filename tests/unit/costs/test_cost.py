@@ -12,8 +12,8 @@ import pytest
 import bayesmoe
 from bayesmoe.architecture import Heads, Shape, public_shape
 from bayesmoe.costs.cost import UNITS, bands, cost, document
-from bayesmoe.costs.quantity import Uncertain
-from bayesmoe.costs.serving.yun import LIMITS
+from bayesmoe.costs.serving.replica import LIMITS
+from bayesmoe.costs.uncertain import Uncertain
 from bayesmoe.costs.workload import ServingSpec, TrainingSpec
 from bayesmoe.errors import InputError
 from bayesmoe.report.cost_text import costs
@@ -31,7 +31,7 @@ N_OWN = 10 * (3e6 + 6e6)
 COUNTS = ("n_total", "n_active", "n_dense")
 SHAPES = [public_shape("mixtral-8x7b"), public_shape("llama-3.1-8b"), OWN]
 TRAINING = TrainingSpec(budget_flop=1e21, mfu=0.4, price_usd_per_gpu_hour=2.0)
-SERVING = ServingSpec(accelerator="H100-SXM", price_usd_per_gpu_hour=2.0, utilisation=0.5, lifetime_tokens=1e12)
+SERVING = ServingSpec(accelerator="H100-SXM", price_usd_per_gpu_hour=2.0, utilization=0.5, lifetime_tokens=1e12)
 
 
 def serve(**changed) -> ServingSpec:
@@ -145,7 +145,7 @@ def test_same_seed_same_draws(found):
     [
         ({"lifetime_tokens": 2e12}, "lifetime_usd"),
         ({"prompt_tokens": 2000.0}, "serving_usd_per_million_tokens"),
-        ({"utilisation": 0.25}, "serving_usd_per_million_tokens"),
+        ({"utilization": 0.25}, "serving_usd_per_million_tokens"),
         ({"max_tpot_s": 0.01}, "serving_usd_per_million_tokens"),
         ({"max_gpus": 1}, "serving_usd_per_million_tokens"),
     ],

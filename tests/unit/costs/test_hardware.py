@@ -8,7 +8,7 @@ import typing
 import pytest
 
 from bayesmoe.costs.hardware import ACCELERATORS, BYTES_PER_WEIGHT, Precision, accelerator_named
-from bayesmoe.costs.quantity import middle
+from bayesmoe.costs.uncertain import middle
 from bayesmoe.errors import InputError
 
 DATASHEETS = {

@@ -10,14 +10,14 @@ import pytest
 from bayesmoe.architecture import public_models
 from bayesmoe.costs.cost import fleet_of, latency_of
 from bayesmoe.costs.price import serving_prices
-from bayesmoe.costs.quantity import Uncertain
-from bayesmoe.costs.serving import Coefficients, Served, Traffic, cheapest_replica, served_shapes
+from bayesmoe.costs.serving import Coefficients, ServedModel, Traffic, cheapest_replica, served_shapes
 from bayesmoe.costs.serving.calibration import drawn_calibration, read_calibration
+from bayesmoe.costs.uncertain import Uncertain
 from bayesmoe.costs.workload import ServingSpec
 from bayesmoe.errors import InputError
 
 SHAPES = [one.shape for one in public_models().values()]
-SPEC = ServingSpec(accelerator="H200-SXM", max_gpus=8, precision="fp8", price_usd_per_gpu_hour=3.0, utilisation=0.5)
+SPEC = ServingSpec(accelerator="H200-SXM", max_gpus=8, precision="fp8", price_usd_per_gpu_hour=3.0, utilization=0.5)
 
 
 def general(spec: ServingSpec, draws: int) -> np.ndarray:
@@ -34,7 +34,7 @@ def general(spec: ServingSpec, draws: int) -> np.ndarray:
         fleet_of(spec),
         traffic,
         off,
-        utilisation=spec.utilisation,
+        utilization=spec.utilization,
         price_usd_per_gpu_hour=spec.price_usd_per_gpu_hour,
     )
     return np.asarray(found.usd_per_million_tokens)
@@ -68,12 +68,15 @@ def test_a_model_for_itself_costs_what_it_costs_among_others(monkeypatch):
 
 
 def test_models_that_are_alike_miss_alike():
-    near = served_shapes([SHAPES[0]] * 3)
+    runs_in_group = served_shapes([SHAPES[0]] * 3)
     scale = np.array([1.0, 1.01, 30.0])
-    near = Served(
-        *(leaf * scale if name in ("n_total", "n_active", "num_layers") else leaf for name, leaf in near._asdict().items())
+    runs_in_group = ServedModel(
+        *(
+            leaf * scale if name in ("n_total", "n_active", "num_layers") else leaf
+            for name, leaf in runs_in_group._asdict().items()
+        )
     )
-    fast = np.asarray(serving_prices(near, SPEC, draws=4000))
+    fast = np.asarray(serving_prices(runs_in_group, SPEC, draws=4000))
     residual = np.log(fast) - np.log(fast).mean(axis=0)
     spread = residual[:, 0] - residual[:, 1]
     apart = residual[:, 0] - residual[:, 2]

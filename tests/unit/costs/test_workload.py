@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from bayesmoe.costs.hardware import ACCELERATORS
-from bayesmoe.costs.quantity import Uncertain
+from bayesmoe.costs.uncertain import Uncertain
 from bayesmoe.costs.workload import ServingSpec, TrainingSpec, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.specs import from_json, from_mapping, to_json
@@ -23,7 +23,7 @@ def test_lengths_left_out_are_those_of_sharegpt():
     spec = ServingSpec()
     # Kwon et al. 2023, arXiv:2309.06180, Fig. 11.
     assert (spec.prompt_tokens, spec.output_tokens) == (161.31, 337.99)
-    assert (spec.utilisation, spec.bytes_per_kv_element, spec.precision) == (1.0, 2.0, "bf16")
+    assert (spec.utilization, spec.bytes_per_kv_element, spec.precision) == (1.0, 2.0, "bf16")
     assert spec.max_tpot_s is spec.max_ttft_s is spec.lifetime_tokens is spec.latency_table is None
 
 
@@ -57,7 +57,7 @@ def test_a_table_knows_no_time_to_first_token():
     [
         ("max_gpus", 0),
         ("max_gpus", 1025),
-        ("utilisation", 1.5),
+        ("utilization", 1.5),
         ("prompt_tokens", 0),
         ("precision", "fp7"),
         ("max_batch", 0),

@@ -79,14 +79,14 @@ def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch) -> Non
 def test_ranks_depend_on_the_seed_and_the_number_alone() -> None:
     import dataclasses
 
-    from bayesmoe.criticism.calibrate import simulation_ranks
+    from bayesmoe.criticism.sbc import simulation_ranks
     from bayesmoe.laws import law_named
-    from bayesmoe.runs.simulate import catalogue_design
+    from bayesmoe.runs.simulate import catalog_design
 
     law = law_named("kaplan", size="n_dense")
     assert dataclasses.is_dataclass(law)
-    few, many = (simulation_ranks(law, catalogue_design(), simulations=count, seed=3) for count in (2, 4))
+    few, many = (simulation_ranks(law, catalog_design(), simulations=count, seed=3) for count in (2, 4))
     for name in few.data_vars:
         np.testing.assert_array_equal(few[name], many[name].isel(simulation=[0, 1]))
-    other = simulation_ranks(law, catalogue_design(), simulations=2, seed=4)
+    other = simulation_ranks(law, catalog_design(), simulations=2, seed=4)
     assert not np.array_equal(few["slope_size"], other["slope_size"])

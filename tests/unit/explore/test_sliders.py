@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from bayesmoe.costs.quantity import Uncertain
+from bayesmoe.costs.uncertain import Uncertain
 from bayesmoe.explore.sliders import sliders, turned
 from bayesmoe.planning.scenario import read_scenario
 from bayesmoe.specs import to_toml

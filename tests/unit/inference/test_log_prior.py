@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpyro import handlers
 
-from bayesmoe.inference.fit import arrange
+from bayesmoe.inference.fit_law import arrange
 from bayesmoe.inference.log_prior import log_prior
 from bayesmoe.inference.model import scaling_law
 from bayesmoe.inference.spec import GroupSpec, coordinates_of, law_of, load_table

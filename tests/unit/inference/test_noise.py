@@ -11,13 +11,14 @@ from scipy import stats
 
 from bayesmoe.architecture import Family
 from bayesmoe.errors import InputError
-from bayesmoe.inference.fit import fit
+from bayesmoe.inference.fit_law import fit
 from bayesmoe.inference.noise import given_earlier, ln_ratio, noise_data, parts_of, relative_scale, replicates
 from bayesmoe.inference.predict import predict
-from bayesmoe.inference.spec import DataSpec, FitSpec, LawSpec, NoiseSpec, SamplerSpec
+from bayesmoe.inference.spec import DataSpec, FitSpec, LawSpec, NoiseSpec
 from bayesmoe.laws import law_named
 from bayesmoe.runs import as_run_table
 from bayesmoe.runs.simulate import grid_of_runs, simulate_losses
+from bayesmoe.sampling.settings import SamplerSpec
 
 LAW = law_named("chinchilla")
 TRUTH = LAW.coefficients("besiroglu")
@@ -117,7 +118,7 @@ def test_a_table_of_even_noise_says_so() -> None:
 
 
 def test_runs_far_from_the_frontier_pull_less(scattered) -> None:
-    """A misfit of the runs furthest away moves the frontier's loss less than under one noise for all."""
+    """A discrepancy of the runs furthest away moves the frontier's loss less than under one noise for all."""
     frame, scale = scattered
     far = scale > np.quantile(scale, 0.7)
     bent = frame.assign(loss=np.where(far, frame["loss"] * 1.03, frame["loss"]))
@@ -135,17 +136,17 @@ def test_seed_noise_is_told_from_misfit_of_the_configuration() -> None:
     seeds = pd.concat([DESIGN.assign(seed=seed) for seed in range(3)], ignore_index=True)
     seeds = seeds.assign(run_id=[f"run {i}" for i in range(len(seeds))])
     exact = simulate_losses(seeds, lambda run: LAW.loss(TRUTH, run), noise_scale=0.0, seed=0)
-    misfit = np.tile(0.008 * rng.standard_normal(len(DESIGN)), 3)
-    frame = exact.assign(loss=exact["loss"] * np.exp(misfit + 0.002 * rng.standard_normal(len(exact))))
-    together, apart = fitted(frame, "seed"), fitted(frame)
-    seed_scale = together["posterior"]["noise_scale"] * np.sqrt(together["posterior"]["seed_share"])
+    discrepancy = np.tile(0.008 * rng.standard_normal(len(DESIGN)), 3)
+    frame = exact.assign(loss=exact["loss"] * np.exp(discrepancy + 0.002 * rng.standard_normal(len(exact))))
+    correlation, apart = fitted(frame, "seed"), fitted(frame)
+    seed_scale = correlation["posterior"]["noise_scale"] * np.sqrt(correlation["posterior"]["seed_share"])
     low, high = np.quantile(seed_scale.values, [0.0005, 0.9995])
     assert low < 0.002 < high
-    ratio = float(together["posterior"]["loss_reference"].std() / apart["posterior"]["loss_reference"].std())
-    assert ratio == pytest.approx(np.sqrt(3.0), rel=0.25), "three seeds of one misfit are one run, nearly"
+    ratio = float(correlation["posterior"]["loss_reference"].std() / apart["posterior"]["loss_reference"].std())
+    assert ratio == pytest.approx(np.sqrt(3.0), rel=0.25), "three seeds of one discrepancy are one run, nearly"
 
 
-@pytest.mark.parametrize(("part", "cure"), [("seed", "a column seed"), ("ratio", "tokens and a size that both vary")])
-def test_noise_that_the_table_cannot_tell_is_refused_where_it_is_asked_for(part, cure) -> None:
-    with pytest.raises(InputError, match=cure):
+@pytest.mark.parametrize(("part", "hint"), [("seed", "a column seed"), ("ratio", "tokens and a size that both vary")])
+def test_noise_that_the_table_cannot_tell_is_refused_where_it_is_asked_for(part, hint) -> None:
+    with pytest.raises(InputError, match=hint):
         fitted(DESIGN.assign(tokens=2e10, loss=3.0), part)

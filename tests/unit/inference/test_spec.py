@@ -25,10 +25,10 @@ from bayesmoe.inference.spec import (
     spec_from,
 )
 from bayesmoe.laws import Chinchilla, Law, Ludziejewski, Yun, all_laws
-from bayesmoe.packaged import packaged_folder
+from bayesmoe.resources import resource_folder
 from bayesmoe.specs import from_json, to_json
 
-MODELS = sorted(packaged_folder("models").glob("*.toml"))
+MODELS = sorted(resource_folder("models").glob("*.toml"))
 TOML = """
 name = "mine"
 
@@ -183,7 +183,7 @@ def test_flags_on_top_of_a_spec_change_what_they_name_and_nothing_else(model):
 def test_one_law_in_place_of_an_average(tmp_path):
     path = tmp_path / "model.toml"
     path.write_text("[data]\nfile = 'runs.csv'\n[average]\nlaws = ['yun', 'house']\n")
-    assert read_fit_spec(path).average == AverageSpec(laws=("yun", "house"))
+    assert read_fit_spec(path).average == AverageSpec(laws=("yun", "effective-size"))
     assert asked(path, laws=["clark"]) == dataclasses.replace(read_fit_spec(path), law=LawSpec(name="clark"), average=None)
 
 
@@ -289,12 +289,12 @@ def test_a_law_by_its_name(law, expected):
 
 
 @pytest.mark.parametrize(
-    ("name", "cure"),
+    ("name", "hint"),
     [("yunn", "did you mean 'yun'?"), ("zzz", f"known: {', '.join(sorted(law.name for law in all_laws))}")],
 )
-def test_an_unknown_law(name, cure):
+def test_an_unknown_law(name, hint):
     said = complaint(law_of, LawSpec(name=name))
-    assert said == f"law: is not a known law, found {name!r}; {cure} (your own: package.module:MyLaw)."
+    assert said == f"law: is not a known law, found {name!r}; {hint} (your own: package.module:MyLaw)."
 
 
 def test_an_unknown_option_of_a_law():

@@ -1,6 +1,6 @@
-"""Golden numbers: every anchor of the reference catalogue that concerns a law, within its own tolerance.
+"""Golden numbers: every anchor of the reference catalog that concerns a law, within its own tolerance.
 
-``tests/anchors.json`` holds the catalogue's values with their sources. An anchor whose law nobody owns fails.
+``tests/anchors.json`` holds the catalog's values with their sources. An anchor whose law nobody owns fails.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import pytest
 
 from bayesmoe.architecture import Family, parameters_from_shape
+from bayesmoe.hyperparameters import hyperparameter_law_named
+from bayesmoe.hyperparameters.hunyuan import training_flop as hunyuan_train_flop
 from bayesmoe.laws import Law, effective_experts, law_named
-from bayesmoe.laws.hyperparameters import hyperparameter_law_named
-from bayesmoe.laws.hyperparameters.hunyuan import training_flop as hunyuan_train_flop
-from bayesmoe.laws.krajewski import train_flop as krajewski_train_flop
-from bayesmoe.planning.optimum import minimise_unimodal
+from bayesmoe.laws.forms.krajewski import train_flop as krajewski_train_flop
+from bayesmoe.planning.search import minimize_unimodal
 
 ANCHORS = json.loads((Path(__file__).parents[2] / "anchors.json").read_text())
 
@@ -44,7 +44,7 @@ Values = dict[str, Any]
 
 def optimum(loss_at: Callable[[Any], Any], low: float, high: float) -> float:
     """Where a loss that falls and then rises is lowest."""
-    return float(minimise_unimodal(jax.grad(loss_at), jnp.asarray(low), jnp.asarray(high)))
+    return float(minimize_unimodal(jax.grad(loss_at), jnp.asarray(low), jnp.asarray(high)))
 
 
 def size_on_budget(law: Law, p: Values, train_flop: float, **run: float) -> float:
@@ -351,6 +351,6 @@ def test_gadre_and_hoffmann_sets_hold_the_anchors_coefficients() -> None:
     assert (held["alpha"], held["beta"]) == (printed["alpha"], printed["beta"])
 
 
-def test_the_anchors_are_those_of_the_shared_catalogue(shared_data: Path) -> None:
+def test_the_anchors_are_those_of_the_shared_catalog(shared_data: Path) -> None:
     shared = shared_data.parent / "reference" / "anchors.json"
     assert json.loads(shared.read_text()) == ANCHORS

@@ -1,4 +1,4 @@
-"""Laws that cannot be learnt are told from runs that teach nothing."""
+"""Laws that cannot be learned are told from runs that teach nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from bayesmoe.laws import all_laws, law_named
 from bayesmoe.laws.base import Coordinate
-from bayesmoe.laws.chinchilla import Chinchilla
+from bayesmoe.laws.forms.chinchilla import Chinchilla
 from bayesmoe.laws.identifiability import weakest_direction
 from bayesmoe.laws.prior import typical_reference
 
@@ -17,9 +17,9 @@ class OneTooMany(Chinchilla):
     name = "one-too-many"
     coordinates = (*Chinchilla.coordinates, Coordinate("factor", "positive", 0.0, 0.3, 0.1, "dense", "1", "a second factor"))
 
-    def paper(self, coordinates, reference):
+    def to_paper(self, coordinates, reference):
         factor = coordinates["factor"]
-        return super().paper({**coordinates, "loss_reference": factor * coordinates["loss_reference"]}, reference)
+        return super().to_paper({**coordinates, "loss_reference": factor * coordinates["loss_reference"]}, reference)
 
 
 def strength(law, spread: float = 10.0):
@@ -29,7 +29,7 @@ def strength(law, spread: float = 10.0):
 
 
 @pytest.mark.parametrize("law", [law for law in all_laws if typical_reference(law()) is not None], ids=lambda law: law.name)
-def test_every_law_of_the_catalogue_can_be_learnt(law) -> None:
+def test_every_law_of_the_catalog_can_be_learned(law) -> None:
     assert strength(law()).strength > 1e-5
 
 

@@ -41,19 +41,19 @@ def prior_draws(law: Law, draws: int, seed: int = 0) -> dict[str, Any]:
     z = np.random.default_rng(seed).standard_normal((draws, len(law.coordinates)))
     q = {c.name: c.to_support(c.mean + c.sd * z[:, i]) for i, c in enumerate(law.coordinates)}
     reference = reference_of(law)
-    return jax.vmap(lambda values: law.paper(values, reference))(q)
+    return jax.vmap(lambda values: law.to_paper(values, reference))(q)
 
 
 @pytest.mark.parametrize("law", LAWS)
 def test_a_law_says_what_it_is(law) -> None:
     assert type(law).__doc__.split("\n\n")[1].strip().startswith("``"), "the equation comes first"
     assert "arXiv" in law.source
-    assert set(law.paper(medians(law), reference_of(law))) == set(law.symbols)
+    assert set(law.to_paper(medians(law), reference_of(law))) == set(law.symbols)
     shape = {"e_start", "e_max"} if "Ehat" in law.equation else set()
     assert all(symbol in shape or symbol in law.equation for symbol in law.symbols)
     assert all(c.unit and c.meaning for c in law.coordinates)
     assert all(low <= high for low, high in law.fitted_range.values())
-    assert all(known.grade in ("P", "S", "SS", "D") and known.source for known in law.published)
+    assert all(known.provenance in ("P", "S", "SS", "D") and known.source for known in law.published)
 
 
 @pytest.mark.parametrize("experts", REFERENCE_EXPERTS)
@@ -62,25 +62,25 @@ def test_coordinates_and_paper_parameters_are_inverses(law, experts) -> None:
     reference = reference_of(law, experts)
     rng = np.random.default_rng(1)
     q = {c.name: float(c.to_support(c.mean + 0.5 * c.sd * rng.standard_normal())) for c in law.coordinates}
-    again = law.centre(law.paper(q, reference), reference)
+    again = law.from_paper(law.to_paper(q, reference), reference)
     assert {name: float(value) for name, value in again.items()} == pytest.approx(q, rel=1e-6)
     run = {name: jnp.asarray(value) for name, value in run_of(1e9, 2e10, 5.0).items()}
     for known in law.published:
-        there = law.centre(known.coefficients, reference)
+        there = law.from_paper(known.coefficients, reference)
         assert set(there) == {c.name for c in law.coordinates}
-        again = law.paper(there, reference)
-        if law.name != "yun":  # its routing term moves to another centre
+        again = law.to_paper(there, reference)
+        if law.name != "yun":  # its routing term moves to another center
             assert {name: float(value) for name, value in again.items()} == pytest.approx(known.coefficients, rel=1e-8)
         assert float(law.loss(again, run)) == pytest.approx(float(law.loss(known.coefficients, run)), rel=1e-9)
 
 
 @pytest.mark.parametrize("experts", REFERENCE_EXPERTS)
-@pytest.mark.parametrize("options", [{}, {"interaction": "paper"}], ids=["centred", "paper"])
+@pytest.mark.parametrize("options", [{}, {"interaction": "paper"}], ids=["centered", "paper"])
 def test_yun_coordinates_survive_the_round_trip_with_a_routing_term(experts, options) -> None:
     law = law_named("yun", **options)
     q = medians(law) | {"interaction": 0.004, "gain": 0.12}
     reference = reference_of(law, experts)
-    again = law.centre(law.paper(q, reference), reference)
+    again = law.from_paper(law.to_paper(q, reference), reference)
     assert {name: float(value) for name, value in again.items()} == pytest.approx(q, rel=1e-6)
 
 
@@ -88,7 +88,7 @@ def test_yun_coordinates_survive_the_round_trip_with_a_routing_term(experts, opt
 @pytest.mark.parametrize("law", LOSS_LAWS)
 def test_coordinates_mean_what_they_say(law, experts) -> None:
     reference, q = reference_of(law, experts), medians(law)
-    p = law.paper(q, reference)
+    p = law.to_paper(q, reference)
 
     def ln_loss(ln_step: Any, *columns: str, **other: float) -> Any:
         moved = {**reference.run, **other}
@@ -108,7 +108,7 @@ def test_the_slope_of_tian_is_that_in_leveraged_compute() -> None:
     law = law_named("tian")
     reference = reference_of(law)
     dense = {**reference.run, "activation_ratio": 1.0}
-    p = law.paper(medians(law), Reference(dense, 24.0))
+    p = law.to_paper(medians(law), Reference(dense, 24.0))
     slope = jax.grad(lambda step: jnp.log(law.loss(p, {**dense, "train_flop": dense["train_flop"] * jnp.exp(step)})))(0.0)
     assert -float(slope) == pytest.approx(medians(law)["slope_flop"], rel=1e-9)
 
@@ -116,7 +116,7 @@ def test_the_slope_of_tian_is_that_in_leveraged_compute() -> None:
 def test_the_interaction_of_clark_is_a_part_of_its_slope() -> None:
     law = law_named("clark")
     reference, q = reference_of(law), medians(law)
-    p = law.paper(q, reference)
+    p = law.to_paper(q, reference)
 
     def gain(ln_size: Any) -> Any:
         losses = (law.loss(p, {"n_dense": jnp.exp(ln_size), "num_experts": e}) for e in (1.0, reference.gain_experts))
@@ -134,7 +134,7 @@ def test_gradient_agrees_with_finite_differences(law) -> None:
 
     def loss(z: jax.Array) -> jax.Array:
         q = {c.name: c.to_support(z[i]) for i, c in enumerate(law.coordinates)}
-        return law.loss(law.paper(q, reference), run)
+        return law.loss(law.to_paper(q, reference), run)
 
     step = 1e-5
     numeric = [(loss(real.at[i].add(step)) - loss(real.at[i].add(-step))) / (2 * step) for i in range(len(real))]
@@ -144,7 +144,7 @@ def test_gradient_agrees_with_finite_differences(law) -> None:
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("law", LAWS)
 def test_losses_and_gradients_are_finite_over_the_physical_range(law, dtype) -> None:
-    sets = [known.coefficients for known in law.published] or [law.paper(medians(law), reference_of(law))]
+    sets = [known.coefficients for known in law.published] or [law.to_paper(medians(law), reference_of(law))]
     counts = jnp.array([1, 2, 64, 314, 478, 4096], dtype)
     sizes, tokens, experts = (
         axis.ravel()
@@ -163,7 +163,7 @@ def test_losses_and_gradients_are_finite_over_the_physical_range(law, dtype) -> 
 
 @pytest.mark.parametrize("law", [p for p in LAWS if "e_max" in p.values[0].symbols])
 def test_nothing_breaks_where_the_expert_count_meets_e_max(law) -> None:
-    p = law.paper(medians(law), reference_of(law))
+    p = law.to_paper(medians(law), reference_of(law))
     run = {name: jnp.asarray(value) for name, value in run_of(1e9, 2e10, p["e_max"]).items()}
     assert bool(jnp.isfinite(law.loss(p, run)))
     assert all(bool(jnp.isfinite(leaf)) for leaf in jax.grad(law.loss)(p, run).values())
@@ -186,13 +186,13 @@ def test_prior_draws_fall_with_size_and_tokens(law) -> None:
 
 def test_a_law_that_rises_with_size_would_be_seen() -> None:
     law = law_named("yun")
-    p = law.paper(medians(law) | {"interaction": 0.08}, reference_of(law))
+    p = law.to_paper(medians(law) | {"interaction": 0.08}, reference_of(law))
     losses = [float(law.loss(p, {"n_dense": n, "tokens": 1e10, "num_experts": 128.0})) for n in (3e8, 9e8)]
     assert losses[1] > losses[0]
 
 
 DENSE = {
-    "house": lambda p, n, d: p["F"] + p["A"] * (n ** -p["a"] + p["R"] * d ** -p["b"]) ** p["k"],
+    "effective-size": lambda p, n, d: p["F"] + p["A"] * (n ** -p["a"] + p["R"] * d ** -p["b"]) ** p["k"],
     "clark": lambda p, n, d: (
         10 ** (p["d"] + p["b"] * np.log10(p["e_start"])) * n ** (p["a"] + p["c"] * np.log10(p["e_start"]))
     ),
@@ -218,7 +218,7 @@ DENSE = {
     "tian": lambda p, n, d: p["E"] + p["B"] * (6 * n * d) ** -p["b"],
 }
 """What each law says of a dense model of n parameters and d tokens, written out apart from it."""
-DENSE |= {f"{name}-unsaturated": DENSE[name] for name in ("house", "clark", "yun", "ludziejewski")}
+DENSE |= {f"{name}-unsaturated": DENSE[name] for name in ("effective-size", "clark", "yun", "ludziejewski")}
 
 
 @pytest.mark.parametrize("law", [p for p in LOSS_LAWS if p.values[0].has_experts])
@@ -251,7 +251,7 @@ def test_the_nested_law_holds_chinchilla_and_kaplan() -> None:
 
 def test_the_house_law_holds_clark() -> None:
     clark: Any = law_named("clark")
-    house: Any = law_named("house")
+    house: Any = law_named("effective-size")
     c = clark.coefficients("s-base")
     run = {"n_dense": 4e8, "tokens": 1e30, "num_experts": 32.0}
     start = np.log10(c["e_start"])
@@ -273,10 +273,10 @@ def test_the_house_law_holds_clark() -> None:
     assert float(house.effective_size(p, run)) == pytest.approx(float(clark.effective_parameters(c, run)), rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["clark", "yun", "ludziejewski", "house"])
+@pytest.mark.parametrize("name", ["clark", "yun", "ludziejewski", "effective-size"])
 def test_an_endless_e_max_is_the_unsaturated_law(name) -> None:
     law, limit = law_named(name), law_named(f"{name}-unsaturated")
-    p = law.paper(medians(law), reference_of(law))
+    p = law.to_paper(medians(law), reference_of(law))
     run = {column: float(value) for column, value in run_of(1e9, 2e10, 100.0).items()}
     endless = float(law.loss({**p, "e_max": 1e12}, run))
     without = {key: value for key, value in p.items() if key != "e_max"}

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from bayesmoe.architecture import Family
-from bayesmoe.inference.fit import fit
+from bayesmoe.catalog.documents import document
+from bayesmoe.inference.fit_law import fit
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.laws import Reference, law_named
-from bayesmoe.laws.catalogue import document
 from bayesmoe.runs.simulate import grid_of_runs, simulate_losses
 
 PAGE = (Path(__file__).parents[3] / "docs" / "own-law.md").read_text(encoding="utf-8")
@@ -50,12 +50,12 @@ def test_the_example_is_short() -> None:
 def test_coordinates_give_the_reference_loss(folder) -> None:
     law = law_named(LAW)
     reference = Reference({"n_active": 3e8, "n_total": 9e8}, 16.0)
-    p = law.paper({"loss_reference": 2.6, "slope_size": 0.05, "slope_total": 0.03}, reference)
+    p = law.to_paper({"loss_reference": 2.6, "slope_size": 0.05, "slope_total": 0.03}, reference)
     assert set(p) == set(law.symbols)
     assert float(law.loss(p, reference.run)) == pytest.approx(2.6)
 
 
-def test_the_catalogue_shows_it(folder) -> None:
+def test_the_catalog_shows_it(folder) -> None:
     found = document(LAW, ["n_active=3e8", "n_total=9e8"])
     assert [p["parameter"] for p in found["parameters"]] == list(TRUTH)
     assert all(value > 0 for p in found["parameters"] for value in p["prior"].values())

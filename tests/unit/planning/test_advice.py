@@ -8,15 +8,15 @@ import json
 import numpy as np
 import pytest
 
+from bayesmoe.decisions.hyperparameters import hyperparameters
+from bayesmoe.decisions.next_run import SHARE, next_runs
+from bayesmoe.decisions.risk import risk
+from bayesmoe.decisions.sensitivity import FACTOR, sensitivity
+from bayesmoe.documents.planning import next_runs_document, sensitivity_document
 from bayesmoe.errors import InputError
-from bayesmoe.laws.hyperparameters import hyperparameter_law_named
-from bayesmoe.planning.document import next_runs_document, sensitivity_document
-from bayesmoe.planning.draws import inputs, landscapes
-from bayesmoe.planning.hyperparameters import hyperparameters
-from bayesmoe.planning.next_run import SHARE, next_runs
-from bayesmoe.planning.plan import plan
-from bayesmoe.planning.risk import risk
-from bayesmoe.planning.sensitivity import FACTOR, sensitivity
+from bayesmoe.hyperparameters import hyperparameter_law_named
+from bayesmoe.planning.build_surface import inputs, surfaces
+from bayesmoe.planning.planner import plan
 from bayesmoe.report import advice_text
 
 
@@ -106,7 +106,7 @@ def turned(small_fit, scenario):
 
 def test_every_number_is_turned_to_the_ends_of_its_band(turned):
     values = turned["value"]
-    assert {"serving.lifetime_tokens", "serving.max_tpot_s", "training.mfu", "serving.utilisation"} <= set(
+    assert {"serving.lifetime_tokens", "serving.max_tpot_s", "training.mfu", "serving.utilization"} <= set(
         turned["input"].values
     )
     np.testing.assert_allclose(values.sel(input="training.mfu"), 0.4 * np.exp(0.15 * np.array([-1.6449, 1.6449])), rtol=1e-4)
@@ -124,8 +124,8 @@ def test_what_costs_more_costs_more(turned):
     cost = turned["cost"].sel(problem="lowest_loss")
     for name in ("serving.lifetime_tokens", "serving.price_usd_per_gpu_hour", "training.price_usd_per_gpu_hour"):
         low, high = cost.sel(input=name).values
-        assert low < turned["base_cost"].sel(problem="lowest_loss") < high, name
-    low, high = cost.sel(input="serving.utilisation").values
+        assert low < turned["baseline_cost"].sel(problem="lowest_loss") < high, name
+    low, high = cost.sel(input="serving.utilization").values
     assert low > high
 
 
@@ -140,7 +140,7 @@ def test_the_tornado_in_words_and_in_json(turned):
 def test_hyperparameters_are_those_of_the_papers_at_the_choice(small_plan):
     summary = risk(small_plan)
     found = hyperparameters(small_plan, summary)
-    row = summary.sel(problem="lowest_loss", num_experts=int(summary["fixed_choice"].sel(problem="lowest_loss")))
+    row = summary.sel(problem="lowest_loss", num_experts=int(summary["recommended"].sel(problem="lowest_loss")))
     own = found.sel(problem="lowest_loss")
     tokens = float(row["fixed_tokens"])
     batch = hyperparameter_law_named("step-law").law_for("batch_tokens").value(tokens=tokens)
@@ -158,13 +158,13 @@ def test_hyperparameters_are_those_of_the_papers_at_the_choice(small_plan):
 
 def test_nothing_to_sign_has_no_hyperparameters(small_plan):
     summary = risk(small_plan)
-    found = hyperparameters(small_plan, summary.assign(fixed_choice=0 * summary["fixed_choice"]))
+    found = hyperparameters(small_plan, summary.assign(recommended=0 * summary["recommended"]))
     assert found["learning_rate"].isnull().all()
     assert advice_text.settings("lowest_loss", found) == ""
 
 
 def test_inputs_are_the_numbers_that_vary(small_fit, scenario):
-    found = inputs(landscapes(small_fit, scenario))
+    found = inputs(surfaces(small_fit, scenario))
     assert {"yun.gamma", "training.mfu", "serving.latency", "serving.lifetime_tokens"} <= set(found)
     assert "serving.prompt_tokens" not in found
     assert all(np.ptp(values) > 0 for values in found.values())
@@ -175,6 +175,6 @@ def test_scenarios_that_differ_in_prices_share_their_compiled_program(small_fit,
 
     plan(small_fit, scenario, verdict="PASS")
     before = _mapped._cache_size()
-    serving = dataclasses.replace(scenario.serving, price_usd_per_gpu_hour=9.0, utilisation=0.3, lifetime_tokens=1e13)
+    serving = dataclasses.replace(scenario.serving, price_usd_per_gpu_hour=9.0, utilization=0.3, lifetime_tokens=1e13)
     plan(small_fit, dataclasses.replace(scenario, serving=serving, name="dear"), verdict="PASS")
     assert _mapped._cache_size() == before

@@ -11,12 +11,12 @@ import pytest
 import xarray as xr
 from oracle import yun_loss
 
-from bayesmoe.planning.document import as_document
-from bayesmoe.planning.draws import landscapes
-from bayesmoe.planning.next_run import next_runs
-from bayesmoe.planning.plan import plan
+from bayesmoe.decisions.next_run import next_runs
+from bayesmoe.decisions.risk import risk
+from bayesmoe.documents.planning import as_document
+from bayesmoe.planning.build_surface import surfaces
+from bayesmoe.planning.planner import plan
 from bayesmoe.planning.problems import problem_named
-from bayesmoe.planning.risk import risk
 from bayesmoe.report import plan_text
 
 
@@ -56,7 +56,7 @@ def test_a_posterior_whose_every_draw_is_infeasible(small_fit, scenario, problem
     asked = changed(scenario, problems=(problem,), limits=limits)
     found, part, headline, decision = told(small_fit, asked)
     assert not found["feasible"].any()
-    assert (int(part["choice"]), int(part["fixed_choice"]), float(part["p_any_feasible"])) == (0, 0, 0.0)
+    assert (int(part["per_draw_choice"]), int(part["recommended"]), float(part["p_any_feasible"])) == (0, 0, 0.0)
     np.testing.assert_array_equal(part["p_best"], 0.0)
     assert headline.startswith("Nothing to sign: no single size meets the aim (")
     assert headline.endswith("the surest, dense, does in 0%.")
@@ -70,7 +70,7 @@ def test_a_target_below_the_irreducible_loss_of_some_draws_fails_in_those_alone(
     # No size does better with the most tokens there can be.
     least = yun_loss(p, np.geomspace(1e6, 1e14, 2000), 1e20, 16).min(axis=1)
     target = float(np.median(least))
-    choices = {"num_experts": (4, 16), "base_num_experts": 4}
+    choices = {"num_experts": (4, 16), "baseline_num_experts": 4}
     asked = changed(scenario, problems=("lifetime_flop",), choices=choices, limits={"loss_nats": target})
     found, part, headline, _ = told(small_fit, asked)
     clear = np.abs(least / target - 1.0) > 1e-4
@@ -81,8 +81,8 @@ def test_a_target_below_the_irreducible_loss_of_some_draws_fails_in_those_alone(
 
 
 def landscape_of(fit, scenario):
-    """The landscape of a fit of one law."""
-    (found,) = landscapes(fit, scenario).values()
+    """The surface of a fit of one law."""
+    (found,) = surfaces(fit, scenario).values()
     return found
 
 
@@ -94,7 +94,7 @@ def test_a_budget_of_the_wrong_unit_is_doubted(small_fit, scenario, budget_flop)
 
 
 def test_one_expert_count_is_chosen_with_certainty(small_fit, scenario):
-    choices = {"num_experts": (8,), "base_num_experts": 8}
+    choices = {"num_experts": (8,), "baseline_num_experts": 8}
     asked = changed(scenario, choices=choices, problems=("loss_optimal",))
     found, part, headline, _ = told(small_fit, asked)
     assert headline.startswith("To sign: 8 experts, ")
@@ -105,7 +105,7 @@ def test_one_expert_count_is_chosen_with_certainty(small_fit, scenario):
 
 
 def test_the_dense_model_alone_has_no_leverage_over_itself(small_fit, scenario):
-    choices = {"num_experts": (1,), "base_num_experts": 1}
+    choices = {"num_experts": (1,), "baseline_num_experts": 1}
     asked = changed(scenario, choices=choices, problems=("efficiency_leverage",))
     found, part, headline, decision = told(small_fit, asked)
     np.testing.assert_allclose(found["efficiency_leverage"], 1.0, rtol=1e-3)
@@ -142,7 +142,7 @@ def test_many_draws_say_what_fewer_say(small_fit, scenario):
     found, part, headline, _ = told(many, asked)
     _, less, *_ = told(few, asked)
     assert found.sizes["sample"] == 100_000
-    assert headline.startswith(f"To sign: {int(less['fixed_choice'])} experts, ")
+    assert headline.startswith(f"To sign: {int(less['recommended'])} experts, ")
     np.testing.assert_allclose(part["loss"], less["loss"], rtol=0.01)
     np.testing.assert_allclose(part["p_best"], less["p_best"], atol=0.05)
 
@@ -206,7 +206,7 @@ def test_loosening_what_binds_never_hurts_in_any_scenario(small_fit, scenario, p
         problems=(problem,),
         training={"budget_flop": float(drawn["budget_flop"])},
         serving={"max_gpus": int(rng.integers(1, 9))},
-        choices={"num_experts": (1, 4, 16), "base_num_experts": 4},
+        choices={"num_experts": (1, 4, 16), "baseline_num_experts": 4},
         seed=seed,
     )
     value = float(drawn[name])
@@ -228,17 +228,17 @@ def test_invariants_hold_for_any_scenario(small_fit, scenario, seed):
         problems=problems,
         training={"budget_flop": float(10.0 ** rng.uniform(19, 24))},
         serving={"max_gpus": int(rng.integers(1, 9)), "lifetime_tokens": float(10.0 ** rng.uniform(9, 14))},
-        choices={"num_experts": (1, 4, 16), "base_num_experts": int(rng.choice([1, 4, 16]))},
+        choices={"num_experts": (1, 4, 16), "baseline_num_experts": int(rng.choice([1, 4, 16]))},
         seed=seed,
     )
     found = plan(small_fit, asked, verdict="PASS")
     summary = risk(found)
     np.testing.assert_allclose(summary["p_best"].sum("num_experts"), summary["p_any_feasible"], atol=1e-12)
     assert not (summary["expected_regret"] < 0).any()
-    assert not (summary["fixed_regret_usd"] < 0).any()
+    assert not (summary["design_regret_usd"] < 0).any()
     assert not (summary["evpi_usd"] < 0).any()
     # The choice to sign loses at least what the best option does, which is the value of perfect information.
-    assert not (summary["fixed_regret_usd"].min("num_experts") < summary["evpi_usd"] * (1 - 1e-6)).any()
+    assert not (summary["design_regret_usd"].min("num_experts") < summary["evpi_usd"] * (1 - 1e-6)).any()
     for problem in problems:
         runs = next_runs(small_fit, found, problem=problem)
         assert float(runs["evsi_usd"].min()) >= 0.0

@@ -11,8 +11,8 @@ from oracle import abnar_loss, krajewski_loss, yun_loss
 from oracle_problems import LARGEST, SMALLEST, Brute, dense_leverage, flat, loss_at
 from scipy.optimize import minimize_scalar
 
-from bayesmoe.planning.draws import landscapes
-from bayesmoe.planning.plan import plan
+from bayesmoe.planning.build_surface import surfaces
+from bayesmoe.planning.planner import plan
 from bayesmoe.planning.problems import all_problems, asked_problems, problem_named
 
 DRAWS, FEWER = range(0, 1600, 16), range(0, 1600, 64)
@@ -38,13 +38,13 @@ LIMITS = {
 
 def asked(scenario, problem, **limits):
     """A scenario of one problem over three counts."""
-    choices = {"num_experts": (1, 4, 16), "base_num_experts": 4}
+    choices = {"num_experts": (1, 4, 16), "baseline_num_experts": 4}
     return changed(scenario, problems=(problem,), choices=choices, limits=LIMITS.get(problem, {}) | limits)
 
 
 def solved(fit, scenario):
-    """A plan and the landscape of its only law."""
-    (here,) = landscapes(fit, scenario).values()
+    """A plan and the surface of its only law."""
+    (here,) = surfaces(fit, scenario).values()
     return plan(fit, scenario, verdict="PASS"), here
 
 
@@ -218,7 +218,7 @@ def test_over_training_at_a_target_is_told_against_the_best_use_of_what_is_spent
 
 def test_choices_of_a_law_that_reads_granularity_equal_brute_force(scenario):
     fit = made_up_fit("krajewski", {"n_total": 4e9, "tokens": 4e10, "granularity": 2.0, "num_experts": 8.0})
-    choices = {"num_experts": (1, 8, 16), "base_num_experts": 8, "granularity": (1.0, 2.0, 4.0)}
+    choices = {"num_experts": (1, 8, 16), "baseline_num_experts": 8, "granularity": (1.0, 2.0, 4.0)}
     wanted = changed(scenario, choices=choices, problems=("cheapest_serving", "lowest_loss"))
     found, here = solved(fit, wanted)
     for problem in wanted.problems:
@@ -235,7 +235,7 @@ def test_choices_of_a_law_that_reads_granularity_equal_brute_force(scenario):
 def test_choices_of_top_k_and_granularity_equal_brute_force(scenario):
     run = {"n_total": 4e9, "tokens": 4e10, "activation_ratio": 0.25, "num_experts": 8.0}
     fit = made_up_fit("abnar", run)
-    choices = {"num_experts": (1, 8, 16), "base_num_experts": 8, "top_k": (1, 2, 8), "granularity": (1.0, 2.0)}
+    choices = {"num_experts": (1, 8, 16), "baseline_num_experts": 8, "top_k": (1, 2, 8), "granularity": (1.0, 2.0)}
     wanted = changed(scenario, choices=choices, problems=("loss_optimal", "lowest_loss"))
     found, here = solved(fit, wanted)
     draws = range(0, 1000, 50)

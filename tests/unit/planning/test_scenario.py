@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 
 from bayesmoe.architecture import Family
-from bayesmoe.costs.quantity import Uncertain, UncertainShare, drawn
+from bayesmoe.costs.uncertain import Uncertain, UncertainShare, drawn
 from bayesmoe.errors import InputError
-from bayesmoe.planning.draws import landscapes
+from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.problems import all_problems, asked_problems
 from bayesmoe.planning.scenario import Scenario, in_group, read_scenario
 from bayesmoe.specs import from_json, to_json
@@ -136,8 +136,8 @@ def test_an_unknown_accelerator_is_named_with_its_section(complaint, heading):
 @pytest.mark.parametrize(
     ("heading", "lines", "says"),
     [
-        ("[choices]", ["num_experts = [1, 2]"], "choices: base_num_experts must be one of num_experts"),
-        ("[choices]", ["base_num_experts = 5"], "choices: base_num_experts must be one of num_experts"),
+        ("[choices]", ["num_experts = [1, 2]"], "choices: baseline_num_experts must be one of num_experts"),
+        ("[choices]", ["baseline_num_experts = 5"], "choices: baseline_num_experts must be one of num_experts"),
         ("[choices]", ["num_experts = [1, 4, 4]"], "choices: num_experts must not repeat a count"),
         ("[choices]", ["num_experts = []"], "choices.num_experts: tuple should have at least 1 item"),
         ("[choices]", ["num_experts = [0, 4]"], "choices.num_experts.0: should be greater than or equal to 1, found 0."),
@@ -203,7 +203,7 @@ def test_a_dense_choice_needs_no_second_expert(read):
     assert read("[architecture]", "top_k = 4").choices.num_experts == (1, 4, 8, 16, 32)
 
 
-@pytest.mark.parametrize(("heading", "name"), [("[training]", "mfu"), ("[serving]", "utilisation")])
+@pytest.mark.parametrize(("heading", "name"), [("[training]", "mfu"), ("[serving]", "utilization")])
 @pytest.mark.parametrize("value", ["40", "{ median = 40, log_sd = 0.1 }"])
 def test_a_share_is_not_a_percentage(complaint, heading, name, value):
     assert complaint(heading, f"{name} = {value}").startswith(f"{heading.strip('[]')}.{name}")
@@ -271,14 +271,14 @@ def test_no_problems_are_refused(tmp_path):
 def test_a_constraint_that_is_none_is_refused_before_planning(small_fit, scenario):
     broken = dataclasses.replace(scenario, limits=dataclasses.replace(scenario.limits, constraints=("n_totl < 1",)))
     with pytest.raises(InputError, match=r"^limits\.constraints: is not a quantity of a plan, found 'n_totl'"):
-        landscapes(small_fit, broken)
+        surfaces(small_fit, broken)
 
 
 @pytest.mark.parametrize(("name", "values"), [("top_k", (1, 2)), ("granularity", (1.0, 2.0))])
 def test_a_law_that_cannot_tell_choices_apart_is_refused(small_fit, scenario, name, values):
     asked = dataclasses.replace(scenario, choices=dataclasses.replace(scenario.choices, **{name: values}))
     with pytest.raises(InputError, match=rf"choices\.{name}: the law 'yun' does not read {name}, so it cannot choose one"):
-        landscapes(small_fit, asked)
+        surfaces(small_fit, asked)
 
 
 def test_choices_limits_and_value_are_read_and_come_back_from_json(tmp_path):
@@ -366,10 +366,10 @@ def follows(draws: np.ndarray, median: float, log_sd: float) -> bool:
 
     A two-sided sign test of the median and a chi-squared test of the log-sd about it, each at an error rate of 1e-4.
     """
-    centred = np.log(draws / median)
-    below = stats.binomtest(int((centred < 0).sum()), len(draws)).pvalue
+    centered = np.log(draws / median)
+    below = stats.binomtest(int((centered < 0).sum()), len(draws)).pvalue
     low, high = stats.chi2(len(draws)).ppf([ERROR_RATE / 2, 1 - ERROR_RATE / 2])
-    return bool(below > ERROR_RATE and low < np.sum(centred**2) / log_sd**2 < high)
+    return bool(below > ERROR_RATE and low < np.sum(centered**2) / log_sd**2 < high)
 
 
 @pytest.mark.parametrize("seed", range(5))

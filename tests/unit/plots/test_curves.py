@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.colors import to_hex
 
 from bayesmoe import plots
-from bayesmoe.plots.style import barred, budget_colours, decades, expert_colours, new_figure
+from bayesmoe.plots.style import barred, budget_colors, decades, expert_colors, new_figure
 
 COUNTS = [1, 4, 8, 16, 32]
 QUANTILES = [0.05, 0.5, 0.95]
@@ -55,7 +55,7 @@ def labels(figure):
 
 def assert_barred(axes, found: xr.DataArray, x) -> None:
     """Each expert count's median is a line, and its band bars at points of its own curve."""
-    colours, bars = expert_colours(len(COUNTS)), axes.collections
+    colors, bars = expert_colors(len(COUNTS)), axes.collections
     for number, (count, line, lines) in enumerate(zip(COUNTS, axes.lines, bars, strict=True)):
         low, middle, high = found.sel(num_experts=count).values
         np.testing.assert_array_equal(line.get_xydata(), np.stack([x, middle], axis=1))
@@ -63,7 +63,7 @@ def assert_barred(axes, found: xr.DataArray, x) -> None:
         drawn = np.array([[s[0, 0], s[0, 1], s[1, 1]] for s in lines.get_segments()])
         np.testing.assert_allclose(drawn, np.stack([x[own], low[own], high[own]], axis=1))
         assert len(own)
-        assert to_hex(line.get_color()) == to_hex(colours[number])
+        assert to_hex(line.get_color()) == to_hex(colors[number])
 
 
 @pytest.fixture
@@ -179,16 +179,16 @@ def test_over_training_by_budget_has_a_panel_a_problem(of_budgets) -> None:
 
 
 def assert_points(axes, found: xr.DataArray) -> None:
-    """Medians are markers, bands vertical lines, beside each other at their expert count; one colour a budget."""
+    """Medians are markers, bands vertical lines, beside each other at their expert count; one color a budget."""
     points = [line for line in axes.lines if len(line.get_xdata()) == len(COUNTS) and line.get_linestyle() == "None"]
-    colours = budget_colours(3)
+    colors = budget_colors(3)
     for i, (flop, line, lines) in enumerate(zip(found["train_flop"].values, points, axes.collections, strict=True)):
         low, middle, high = found.sel(train_flop=flop).transpose("quantile", "num_experts").values
         np.testing.assert_array_equal(line.get_ydata(), middle)
         np.testing.assert_array_equal(np.round(line.get_xdata()), range(5))
         drawn = np.array([[s[0, 1], s[1, 1]] for s in lines.get_segments()])
         np.testing.assert_allclose(drawn, np.stack([low, high], axis=1))
-        assert to_hex(line.get_color()) == to_hex(colours[i])
+        assert to_hex(line.get_color()) == to_hex(colors[i])
     assert len({line.get_marker() for line in points}) == 3
 
 
@@ -215,7 +215,7 @@ def test_calibration_shows_coverage_and_what_chance_allows() -> None:
 
 
 def test_law_weights_stand_beside_each_other_at_every_scale() -> None:
-    weight = banded("law", "limit", low=0.1, high=0.5, law=["yun", "house", "wang"], limit=[1e18, 1e19, 1e20, 1e21])
+    weight = banded("law", "limit", low=0.1, high=0.5, law=["yun", "effective-size", "wang"], limit=[1e18, 1e19, 1e20, 1e21])
     found = xr.Dataset({"weight": weight, "runs": ("limit", [10, 20, 30, 40])})
     figure = plots.law_weights(found)
     (axes,) = figure.axes
@@ -226,7 +226,7 @@ def test_law_weights_stand_beside_each_other_at_every_scale() -> None:
         np.testing.assert_allclose(drawn, np.stack([low, high], axis=1))
         np.testing.assert_array_equal(np.round(line.get_xdata()), range(4))
     assert [tick.get_text() for tick in axes.get_xticklabels()][:2] == ["1e18 FLOP\n10 runs", "1e19 FLOP\n20 runs"]
-    assert labels(figure) == ["yun", "house", "wang"]
+    assert labels(figure) == ["yun", "effective-size", "wang"]
 
 
 def test_the_surface_is_the_median_and_its_slices_carry_bands() -> None:

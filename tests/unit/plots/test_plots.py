@@ -11,10 +11,10 @@ from matplotlib.colors import to_hex
 from bayesmoe import plots
 from bayesmoe.criticism.predictive import predictive_check
 from bayesmoe.criticism.prior_predictive import prior_bands, prior_predictive
+from bayesmoe.decisions.risk import risk
+from bayesmoe.decisions.total_cost import option_regret
 from bayesmoe.laws import law_named
-from bayesmoe.planning.money import option_regret
-from bayesmoe.planning.risk import risk
-from bayesmoe.plots.style import PROBLEM_COLOURS, PROBLEM_LABELS, PROBLEM_MARKERS, expert_colours
+from bayesmoe.plots.style import PROBLEM_COLOURS, PROBLEM_LABELS, PROBLEM_MARKERS, expert_colors
 
 PROBLEMS = ("cheapest_serving", "lowest_loss")
 COUNTS = (1, 4, 8, 16, 32)
@@ -126,10 +126,10 @@ def test_cost_against_loss_shows_every_solution_with_both_bands(summary):
     points = [(line.get_xdata()[0], line.get_ydata()[0]) for line in markers(axes)]
     assert len(points) == len(expected) == 15
     assert len(drawn) == 45
-    colours = expert_colours(5)
+    colors = expert_colors(5)
     for (name, i, x, y), line, across, along in zip(expected, markers(axes), drawn[0::3], drawn[1::3], strict=True):
         assert (line.get_xdata()[0], line.get_ydata()[0]) == (x[1], y[1])
-        assert (line.get_marker(), to_hex(line.get_color())) == (PROBLEM_MARKERS[name], to_hex(colours[i]))
+        assert (line.get_marker(), to_hex(line.get_color())) == (PROBLEM_MARKERS[name], to_hex(colors[i]))
         np.testing.assert_array_equal(across.get_xydata(), [[x[0], y[1]], [x[2], y[1]]])
         np.testing.assert_array_equal(along.get_xydata(), [[x[1], y[0]], [x[1], y[2]]])
     assert "USD per million output tokens" in axes.get_xlabel()
@@ -145,12 +145,12 @@ def test_fit_to_runs_shows_every_residual_in_its_band(small_fit):
     found = predictive_check(small_fit)
     figure = plots.fit_to_runs(found)
     axes = only_axes(figure)
-    colours = expert_colours(5)
+    colors = expert_colors(5)
     for i, (count, line) in enumerate(zip(COUNTS, markers(axes), strict=True)):
         here = found.isel(run=found["num_experts"].values == count)
         np.testing.assert_array_equal(line.get_xdata(), here["observed"])
         np.testing.assert_allclose(line.get_ydata(), 100 * here["residual"], rtol=1e-12)
-        assert to_hex(line.get_color()) == to_hex(colours[i])
+        assert to_hex(line.get_color()) == to_hex(colors[i])
     (polygon,) = axes.collections
     corners = {tuple(corner) for corner in np.round(polygon.get_paths()[0].vertices, 9)}
     ends = np.concatenate([np.stack([found["observed"], 100 * found[name]], axis=1) for name in ("band_low", "band_high")])
@@ -211,8 +211,8 @@ def test_more_than_four_names_take_more_rows(small_fit):
 
 
 @pytest.mark.parametrize("count", [1, 2, 9])
-def test_expert_counts_have_distinct_colours(count):
-    assert len({to_hex(colour) for colour in expert_colours(count)}) == count
+def test_expert_counts_have_distinct_colors(count):
+    assert len({to_hex(color) for color in expert_colors(count)}) == count
 
 
 def test_forward_validation_draws_coverage_and_bias_of_every_forecaster():
@@ -244,9 +244,9 @@ def test_a_tornado_runs_from_end_to_end_about_the_base():
         {
             "value": (("input", "side"), [[1.0, 2.0], [0.2, 0.4]]),
             "cost": (("problem", "input", "side"), [[[50.0, 150.0], [120.0, 90.0]]]),
-            "fixed_choice": (("problem", "input", "side"), [[[8, 4], [8, 0]]]),
-            "base_cost": ("problem", [100.0]),
-            "base_choice": ("problem", [8]),
+            "recommended": (("problem", "input", "side"), [[[8, 4], [8, 0]]]),
+            "baseline_cost": ("problem", [100.0]),
+            "baseline_choice": ("problem", [8]),
         },
         coords={"problem": ["lowest_loss"], "input": ["serving.x", "training.y"], "side": ["low", "high"]},
         attrs={"unit": "USD"},

@@ -14,15 +14,15 @@ import pytest
 import xarray as xr
 
 from bayesmoe import plots
-from bayesmoe.criticism.checks import Check, Gate, check, far
+from bayesmoe.criticism.gate import Check, Gate, check, far
+from bayesmoe.decisions.next_run import next_runs
+from bayesmoe.decisions.risk import extrapolation_factors, risk
+from bayesmoe.demo.gallery import save_figures
 from bayesmoe.errors import InputError
-from bayesmoe.planning.next_run import next_runs
-from bayesmoe.planning.plan import scenario_of
-from bayesmoe.planning.risk import risk, times_beyond
+from bayesmoe.planning.planner import scenario_of
 from bayesmoe.report import advice_text, plan_text, text
 from bayesmoe.report.build import build_report, figures, notes, save_report
 from bayesmoe.report.captions import FIGURES
-from bayesmoe.report.gallery import save_figures
 from bayesmoe.specs import to_json
 
 HOSTILE = "<script>alert(1)</script>"
@@ -263,15 +263,15 @@ def test_the_decision_of_each_problem_stands_before_the_evidence(full, summary, 
 
 
 def test_a_plan_far_beyond_the_runs_is_flagged(small_fit, summary, full):
-    times = times_beyond(small_fit, summary)
+    times = extrapolation_factors(small_fit, summary)
     assert far(times)
     assert f'<p class="banner REVIEW">{text.extrapolation(times, far=True)}' in full
 
 
 def test_the_reach_is_of_the_worst_problem(small_fit, summary):
-    found = times_beyond(small_fit, summary)
+    found = extrapolation_factors(small_fit, summary)
     rows = [
-        summary.sel(problem=p, quantile=0.5, num_experts=int(summary["choice"].sel(problem=p)))
+        summary.sel(problem=p, quantile=0.5, num_experts=int(summary["per_draw_choice"].sel(problem=p)))
         for p in summary["problem"].values
     ]
     largest = small_fit["constant_data"]
@@ -283,8 +283,8 @@ def test_the_reach_is_of_the_worst_problem(small_fit, summary):
 
 
 def test_no_choice_reaches_nowhere(small_fit, summary):
-    nothing = summary.assign(choice=0 * summary["choice"])
-    assert times_beyond(small_fit, nothing) == {}
+    nothing = summary.assign(choice=0 * summary["per_draw_choice"])
+    assert extrapolation_factors(small_fit, nothing) == {}
     assert notes(small_fit, nothing)[0] == ""
 
 

@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from bayesmoe.planning.document import as_document
-from bayesmoe.planning.plan import scenario_of
+from bayesmoe.decisions.risk import risk
+from bayesmoe.documents.planning import as_document
+from bayesmoe.planning.planner import scenario_of
 from bayesmoe.planning.problems import all_problems
-from bayesmoe.planning.risk import risk
 from bayesmoe.report import plan_text
 
 
@@ -38,7 +38,7 @@ def part_of(summary, problem, **values):
 )
 def test_no_choice_says_so_with_every_chance(summary, scenario, problem, base, goal):
     chances = [0.004, 0.5, 0.89, 0.0, 0.2]
-    asked = dataclasses.replace(scenario, choices=dataclasses.replace(scenario.choices, base_num_experts=base))
+    asked = dataclasses.replace(scenario, choices=dataclasses.replace(scenario.choices, baseline_num_experts=base))
     said = plan_text.decision(problem, part_of(summary, problem, choice=0, p_feasible=chances), asked)
     assert said == (
         f"No expert count meets the aim ({goal}) with the asked-for probability. Chance of meeting it: dense < 1%, 4 experts 50%, "
@@ -87,7 +87,7 @@ def test_the_demo_ends_in_ten_lines(small_plan, summary):
     assert "gate PASS" in lines[0]
     assert lines[-1] == "A note. Report: report.html"
     for line, problem in ((1, "cheapest_serving"), (5, "lowest_loss")):
-        choice = int(summary["fixed_choice"].sel(problem=problem))
+        choice = int(summary["recommended"].sel(problem=problem))
         assert lines[line] == f"{plan_text.TITLES[problem]}: train {choice} experts"
 
 
@@ -126,18 +126,20 @@ def test_a_shape_is_said_in_whole_numbers():
 
 
 def test_what_to_sign_has_its_facts(summary, scenario):
-    part = part_of(summary, "lowest_loss", fixed_choice=16, measure_choice=[16, 16, 8, 0])
+    part = part_of(summary, "lowest_loss", recommended=16, recommended_by_measure=[16, 16, 8, 0])
     assert plan_text.headline("lowest_loss", part, scenario).startswith("To sign: 16 experts, ")
     found = plan_text.facts("lowest_loss", part, scenario)
     assert found["Tail"] == "8 experts would win by the mean of the worst twentieth"
     assert found["Aim"].startswith("no dearer to serve than the loss-optimal 4-expert model: met in ")
     assert "which is what training buys it for" in found["Not knowing"]
-    same = plan_text.facts("lowest_loss", part_of(summary, "lowest_loss", fixed_choice=16, measure_choice=16), scenario)
+    same = plan_text.facts(
+        "lowest_loss", part_of(summary, "lowest_loss", recommended=16, recommended_by_measure=16), scenario
+    )
     assert same["Tail"] == "16 experts wins by the 95% quantile, the mean of the worst twentieth and the worst draw too"
 
 
 def test_nothing_to_sign_says_how_sure_the_surest_is_and_doubts_the_budget(summary, scenario):
-    part = part_of(summary, "lowest_loss", fixed_choice=0, fixed_p_met=[0.1, 0.2, 0.6, 0.3, 0.0])
+    part = part_of(summary, "lowest_loss", recommended=0, design_p_feasible=[0.1, 0.2, 0.6, 0.3, 0.0])
     said = plan_text.headline("lowest_loss", part, scenario)
     aim = "no dearer to serve than the loss-optimal 4-expert model"
     assert (
@@ -151,7 +153,7 @@ def test_nothing_to_sign_says_how_sure_the_surest_is_and_doubts_the_budget(summa
 
 
 def test_dropping_a_law_says_what_would_change(summary):
-    part = part_of(summary, "lowest_loss", fixed_choice=8)
+    part = part_of(summary, "lowest_loss", recommended=8)
     assert plan_text.dropped(8, {}) == ""
     assert plan_text.dropped(8, {"yun": part}) == "Dropping any one law leaves the count to sign as it is."
     assert plan_text.dropped(16, {"yun": part}) == "The count rests on the laws: without yun: 8 experts."
@@ -168,7 +170,7 @@ def test_limits_that_are_given_are_named_in_the_aim(scenario):
 
 
 def test_scenarios_side_by_side(summary):
-    nothing = summary.assign(fixed_choice=0 * summary["fixed_choice"])
+    nothing = summary.assign(recommended=0 * summary["recommended"])
     said = plan_text.compared({"today": summary, "double": nothing, "other": summary.sel(problem=["lowest_loss"])})
     assert "  double  nothing to sign" in said
     assert "  other   not asked" in said

@@ -9,7 +9,7 @@ import pytest
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.inference.store import spec_of
-from bayesmoe.planning.plan import scenario_of
+from bayesmoe.planning.planner import scenario_of
 from bayesmoe.planning.scenario import read_scenario
 from bayesmoe.report.forecasts import forecast_rows, own_coverage, read_backtest
 from bayesmoe.report.provenance import provenance

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import xarray as xr
 
-from bayesmoe.criticism.checks import far
+from bayesmoe.criticism.gate import far
 from bayesmoe.report import text
 
 NAN = float("nan")

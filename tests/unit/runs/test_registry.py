@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from bayesmoe.errors import InputError
-from bayesmoe.packaged import packaged_folder
+from bayesmoe.resources import resource_folder
 from bayesmoe.runs import fetch, load_source, registered, registered_as, registry
 from bayesmoe.runs.sources import ADAPTERS
 
@@ -74,7 +74,7 @@ def upstream(monkeypatch):
         name="toy_runs.csv", sha256=hashlib.sha256(TOY).hexdigest(), url=f"http://127.0.0.1:{server.server_port}/runs.csv"
     )
     toy = registry.Registered(
-        title="toy", citation="none", licence="none", upstream="here", redistributable=True, files={"runs": file}
+        title="toy", citation="none", license="none", upstream="here", redistributable=True, files={"runs": file}
     )
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(registry, "registered", lambda: {"toy": toy})
@@ -100,7 +100,7 @@ def test_every_data_set_says_what_it_is_and_where_it_comes_from(name):
     entry = registered_as(name)
     assert entry.title
     assert re.search(r"\b\d{4}\b|arXiv:\d{4}\.\d{5}", entry.citation)
-    assert entry.licence
+    assert entry.license
     assert entry.redistributable
     assert name in ADAPTERS
     assert entry.simulated == entry.title.startswith("SIMULATED")
@@ -109,7 +109,7 @@ def test_every_data_set_says_what_it_is_and_where_it_comes_from(name):
 @pytest.mark.parametrize(("name", "file"), FILES, ids=[f"{name}-{file.name}" for name, file in FILES])
 def test_every_file_has_a_checksum_and_either_a_pinned_url_or_a_place_in_the_package(name, file):
     assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
-    embedded = packaged_folder("datasets") / file.name
+    embedded = resource_folder("datasets") / file.name
     if file.url is None:
         assert hashlib.sha256(embedded.read_bytes()).hexdigest() == file.sha256
     else:
@@ -134,12 +134,12 @@ def test_files_of_one_name_are_one_file():
 
 
 @pytest.mark.parametrize(
-    ("name", "cure"),
+    ("name", "hint"),
     [("clark", "did you mean 'clark2022'?"), ("zzz", f"known: {', '.join(sorted(registered()))}.")],
 )
 @pytest.mark.parametrize("function", [registered_as, load_source, fetch])
-def test_an_unknown_name(function, name, cure):
-    assert complaint(function, name) == f"source: is not a registered data set, found {name!r}; {cure}"
+def test_an_unknown_name(function, name, hint):
+    assert complaint(function, name) == f"source: is not a registered data set, found {name!r}; {hint}"
 
 
 def test_the_embedded_data_set_needs_no_network(no_network):
@@ -147,7 +147,7 @@ def test_the_embedded_data_set_needs_no_network(no_network):
     assert source.simulated
     assert source.sha256 == registered()["simulated-yun-grid"].files["runs"].sha256
     assert len(source.frame) == 80
-    assert fetch("simulated-yun-grid") == [packaged_folder("datasets") / "simulated-yun-grid.csv"]
+    assert fetch("simulated-yun-grid") == [resource_folder("datasets") / "simulated-yun-grid.csv"]
 
 
 def test_a_data_set_that_was_not_fetched(no_network):

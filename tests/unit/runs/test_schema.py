@@ -105,20 +105,20 @@ def test_a_broken_value_is_named_with_its_row_and_cure(column, value, says):
 
 
 @pytest.mark.parametrize(("value", "logarithm"), [(20.5, "3.020"), (11.0**2, "4.796")])
-def test_a_perplexity_is_recognised_and_its_logarithm_given(value, logarithm):
-    cure = f"it looks like a perplexity: give its logarithm, {logarithm}."
-    assert complaint(runs(loss=value)) == f"row 3, loss: must be at most 20 nats per token, found {value}; {cure}"
+def test_a_perplexity_is_recognized_and_its_logarithm_given(value, logarithm):
+    hint = f"it looks like a perplexity: give its logarithm, {logarithm}."
+    assert complaint(runs(loss=value)) == f"row 3, loss: must be at most 20 nats per token, found {value}; {hint}"
 
 
-def test_tokens_in_billions_are_recognised():
-    cure = "it looks like billions of tokens: multiply the column by 1e9 (2.5e+09 tokens)."
-    assert complaint(runs(tokens=2.5)) == f"row 3, tokens: must be at least 1e+06, found 2.5; {cure}"
+def test_tokens_in_billions_are_recognized():
+    hint = "it looks like billions of tokens: multiply the column by 1e9 (2.5e+09 tokens)."
+    assert complaint(runs(tokens=2.5)) == f"row 3, tokens: must be at least 1e+06, found 2.5; {hint}"
 
 
 @pytest.mark.parametrize("column", ["n_dense", "n_active", "n_total"])
-def test_sizes_in_millions_or_billions_are_recognised(column):
-    cure = "it looks like millions or billions: multiply the column (1.2e+05 or 1.2e+08 parameters)."
-    assert complaint(runs(**{column: 0.12})) == f"row 3, {column}: must be at least 1e+04 parameters, found 0.12; {cure}"
+def test_sizes_in_millions_or_billions_are_recognized(column):
+    hint = "it looks like millions or billions: multiply the column (1.2e+05 or 1.2e+08 parameters)."
+    assert complaint(runs(**{column: 0.12})) == f"row 3, {column}: must be at least 1e+04 parameters, found 0.12; {hint}"
 
 
 @pytest.mark.parametrize("column", ["n_dense", "n_active", "n_total"])
@@ -129,8 +129,8 @@ def test_an_infinite_size_is_no_size(column):
 @pytest.mark.parametrize("column", [*NUMBERS, "granularity", "shared_experts", "train_flop", "activation_ratio", "leverage"])
 @pytest.mark.parametrize("value", ["1B", "1,000", "four"])
 def test_text_in_a_numeric_column(column, value):
-    cure = "write plain numbers such as 2.5e9, without units or separators."
-    assert complaint(runs(**{column: value})) == f"row 3, {column}: must be a number, found {value!r}; {cure}"
+    hint = "write plain numbers such as 2.5e9, without units or separators."
+    assert complaint(runs(**{column: value})) == f"row 3, {column}: must be a number, found {value!r}; {hint}"
 
 
 @pytest.mark.parametrize("column", ["d_model", "num_layers", "d_ff", "num_moe_layers", "d_expert", "d_shared"])
@@ -146,8 +146,8 @@ def test_a_negative_count_or_width(column):
 
 
 def test_more_experts_a_token_than_there_are():
-    cure = "swap the columns, or write num_experts 1 and top_k 1 for a dense model."
-    assert complaint(runs(top_k=5)) == f"row 3, top_k: must be at most num_experts (4), found 5.0; {cure}"
+    hint = "swap the columns, or write num_experts 1 and top_k 1 for a dense model."
+    assert complaint(runs(top_k=5)) == f"row 3, top_k: must be at most num_experts (4), found 5.0; {hint}"
 
 
 def test_more_active_parameters_than_there_are():
@@ -169,8 +169,8 @@ def test_what_can_be_derived_may_be_blank(column):
 
 
 def test_a_run_that_stands_twice_is_named_with_both_rows():
-    cure = "it stands in rows 2, 4: drop the copy, or give repeats their own run_id and a seed."
-    assert complaint(runs(4, run_id="a")) == f"row 4, run_id: must be unique, found 'a'; {cure}"
+    hint = "it stands in rows 2, 4: drop the copy, or give repeats their own run_id and a seed."
+    assert complaint(runs(4, run_id="a")) == f"row 4, run_id: must be unique, found 'a'; {hint}"
 
 
 def test_numbers_that_look_alike_as_text_are_one_run():
@@ -192,8 +192,8 @@ def test_a_blank_run_id_is_named_with_its_row(blank):
 def test_a_missing_column_is_named_with_its_meaning_and_unit(column):
     frame = runs().rename(columns={column: f"my_{column}"})
     meaning = COLUMNS[column]
-    cure = f"map your own name with --map {column}=YOUR_COLUMN (did you mean 'my_{column}'?)."
-    assert complaint(frame) == f"{column}: is missing ({meaning.meaning}, {meaning.unit}); {cure}"
+    hint = f"map your own name with --map {column}=YOUR_COLUMN (did you mean 'my_{column}'?)."
+    assert complaint(frame) == f"{column}: is missing ({meaning.meaning}, {meaning.unit}); {hint}"
 
 
 def test_no_runs():
@@ -240,9 +240,9 @@ def test_a_broken_leverage_is_named_with_its_row_and_cure(column, value, says):
 
 
 def test_a_missing_leverage_is_named_with_its_meaning_and_unit():
-    cure = "map your own name with --map leverage=YOUR_COLUMN (did you mean 'el_leverage'?)."
+    hint = "map your own name with --map leverage=YOUR_COLUMN (did you mean 'el_leverage'?)."
     said = complaint(leverages().rename(columns={"leverage": "el_leverage"}), "leverage")
-    assert said == f"leverage: is missing ({COLUMNS['leverage'].meaning}, ratio); {cure}"
+    assert said == f"leverage: is missing ({COLUMNS['leverage'].meaning}, ratio); {hint}"
 
 
 def test_a_table_of_losses_may_hold_blank_leverages():

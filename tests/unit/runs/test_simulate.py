@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bayesmoe.architecture import Family
-from bayesmoe.packaged import packaged_folder
+from bayesmoe.resources import resource_folder
 from bayesmoe.runs.simulate import grid_of_runs, simulate_losses
 
 
@@ -21,7 +21,7 @@ def falling(runs: dict[str, np.ndarray]) -> np.ndarray:
 @pytest.fixture(scope="module")
 def maker() -> ModuleType:
     """The script that writes the shipped grid."""
-    path = packaged_folder("datasets") / "make_simulated_yun_grid.py"
+    path = resource_folder("datasets") / "make_simulated_yun_grid.py"
     spec = importlib.util.spec_from_file_location("make_simulated_yun_grid", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -70,7 +70,7 @@ def test_the_design_is_left_alone():
 
 
 def test_the_script_reproduces_the_shipped_grid(maker):
-    shipped = (packaged_folder("datasets") / "simulated-yun-grid.csv").read_text(encoding="utf-8")
+    shipped = (resource_folder("datasets") / "simulated-yun-grid.csv").read_text(encoding="utf-8")
     assert maker.simulated_yun_grid().to_csv(index=False) == shipped
 
 

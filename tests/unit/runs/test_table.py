@@ -278,8 +278,8 @@ def test_an_unreadable_file(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     said = complaint(tmp_path / name)
     assert said.startswith(": cannot be read (")
-    cure = "it is UTF-16: save it as UTF-8" if name == "wide.csv" else "export the runs again"
-    assert said.endswith(f"); {cure}.")
+    hint = "it is UTF-16: save it as UTF-8" if name == "wide.csv" else "export the runs again"
+    assert said.endswith(f"); {hint}.")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, Accelerator, accelerator_named
-from bayesmoe.costs.serving import Coefficients, Roofline, Served, Traffic
+from bayesmoe.costs.serving import Coefficients, Roofline, ServedModel, Traffic
 from bayesmoe.costs.serving.roofline import (
     TERMS,
     cache_bytes,
@@ -34,7 +34,7 @@ CHIP = Accelerator(
     price_usd_per_hour=1.0,
     source="made up",
 )
-MODEL = Served(
+MODEL = ServedModel(
     n_dense=8e9,
     n_active=1e9,
     n_total=1e10,
@@ -185,7 +185,7 @@ def test_time_per_output_token_is_the_anchors(anchor):
     x, c = anchor["inputs"], anchor["coefficients"]
     experts = max(x["num_experts"], 1)
     routed = 3.0 * x["d_model"] * x["expert_width"] * x["n_moe_layers"] * x["num_experts"]
-    model = Served(
+    model = ServedModel(
         n_dense=x["n_active"],
         n_active=x["n_active"],
         n_total=x["n_total"],
@@ -228,10 +228,10 @@ def test_share_of_experts_hit_is_erdils(anchor):
 
 @pytest.mark.parametrize(("num_experts", "top_k"), [(4, 1), (64, 6), (512, 10)])
 def test_one_token_touches_its_own_experts_and_a_large_batch_all(num_experts, top_k):
-    shares = np.asarray(expert_hit_share(np.array([1.0, 10.0, 100.0, 1e6]), num_experts, top_k))
-    assert shares[0] * num_experts == pytest.approx(top_k, rel=1e-12)
-    assert shares[-1] == pytest.approx(1.0, rel=1e-12)
-    assert (np.diff(shares) > 0).all()
+    apportion = np.asarray(expert_hit_share(np.array([1.0, 10.0, 100.0, 1e6]), num_experts, top_k))
+    assert apportion[0] * num_experts == pytest.approx(top_k, rel=1e-12)
+    assert apportion[-1] == pytest.approx(1.0, rel=1e-12)
+    assert (np.diff(apportion) > 0).all()
     model = many_experts(float(num_experts), float(top_k))
     for batch, reads in ((1.0, "active"), (1e6, "all")):
         found = terms(model, batch, 1.0)["memory"]
@@ -325,7 +325,7 @@ def test_slopes_in_the_batch_are_finite_for_dense_models_too(num_experts, top_k)
 def test_arrays_are_served_as_one_by_one():
     latency = Roofline(CHIP, "fp8")
     models = [MODEL, many_experts(), many_experts(8.0, 1.0), many_experts(1.0, 1.0)]
-    stacked = Served(*(np.array(leaf, dtype=float) for leaf in zip(*models, strict=True)))
+    stacked = ServedModel(*(np.array(leaf, dtype=float) for leaf in zip(*models, strict=True)))
     slow = np.array([1.0, 1.3, 2.0])[:, None]
     spread = SLOPES._replace(step=tuple(slope * slow for slope in SLOPES.step), slowdown=slow)
     prompts = np.array([10.0, 30.0, 900.0])[:, None]

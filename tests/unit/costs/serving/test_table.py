@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesmoe.costs.serving import Served, Traffic, read_latency_table
+from bayesmoe.costs.serving import ServedModel, Traffic, read_latency_table
 from bayesmoe.costs.serving.calibration import without_residual
 from bayesmoe.errors import InputError
 
@@ -47,7 +47,7 @@ def written(tmp_path):
 def served(num_experts, n_dense):
     """A model of that size; a table looks at nothing else."""
     one = np.ones_like(np.asarray(n_dense, dtype=float))
-    return Served(*(one for _ in Served._fields))._replace(n_dense=n_dense * one, num_experts=num_experts * one)
+    return ServedModel(*(one for _ in ServedModel._fields))._replace(n_dense=n_dense * one, num_experts=num_experts * one)
 
 
 def asked(table, model, batch, n_gpus):

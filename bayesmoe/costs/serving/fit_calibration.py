@@ -1,0 +1,218 @@
+"""The roofline's coefficients from measured serving points: a hierarchical fit by engine, hardware and model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pandas as pd
+import xarray as xr
+from numpyro.infer import MCMC, NUTS
+
+from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, Precision, accelerator_named
+from bayesmoe.costs.serving.roofline import OVERHEADS, TERMS, Reads, prefill_s, step_terms
+from bayesmoe.costs.serving_measurements import Points
+from bayesmoe.errors import InputError
+
+PRIOR = {
+    "layer": (40e-6, 0.7),
+    "moe_layer": (40e-6, 0.7),
+    "hop": (10e-6, 0.7),
+    "memory": (1.3, 0.3),
+    "compute": (1.5, 0.5),
+    "prefill": (1.5, 0.5),
+    "communication": (1.5, 0.5),
+}
+"""Median and log-sd of each coefficient before any point is seen: launching some ten kernels of a few microseconds a layer, collectives of
+about as much, and rates of a half to all of the peak."""
+
+FIRST_PRIOR = {"first_prefill": (2.0, 0.5), "first_step": (5.0, 1.0)}
+"""The same for the time to first token: prompts wait for others, and for steps under way."""
+
+_SPREADS = {"between_models": 0.3, "within": 0.3, "by_engine": 0.1, "by_hardware": 0.1}
+_POINTS_PER_MODEL = 10.0
+_SPEED_SD = 0.7
+_MOST_RHAT = 1.05
+
+
+def calibrate_serving(
+    points: Points,
+    *,
+    draws: int = 500,
+    warmup: int = 500,
+    chains: int = 2,
+    seed: int = 0,
+    reads: Reads = "distinct",
+    progress: bool = False,
+) -> xr.DataTree:
+    """Fit the roofline to measured points.
+
+    ``ln TPOT_i = ln sum_c exp(theta_c + [overhead] engine_e + [memory] hardware_h) x_ic + model_m + e_i``,
+    ``e_i ~ StudentT(nu, 0, within)``, each effect normal around 0 with its own spread; the time to first token likewise, of prompt and step.
+    In the prior all theta move together by a log-sd of 0.7, so that a fleet that is slower throughout moves every forecast. All points of
+    one architecture count as ten: they sweep batch and lengths on the same kernels and err together, and what a slope must carry over to
+    another model shows between models.
+
+    Parameters
+    ----------
+    points : Points
+        Measured points.
+    draws, warmup, chains, seed : int
+        Of NUTS.
+    reads : {"distinct", "active", "all"}
+        Whose weights a step reads; see :func:`bayesmoe.costs.serving.roofline.step_terms`.
+    progress : bool
+        Whether to show progress bars.
+
+    Returns
+    -------
+    xarray.DataTree
+        ``posterior``: ``theta`` (term), logarithms like the first token's coefficients (of seconds per layer or hop, the others without
+        unit), the spreads and ``nu``, effects by ``engine`` and ``hardware``, the models' own by ``architecture``; ``sample_stats``;
+        attributes with the number of points, their checksum, the worst R-hat and the divergences.
+
+    Raises
+    ------
+    InputError
+        Fewer than 20 points.
+    """
+    frame = points.frame
+    if len(frame) < 20:
+        raise InputError("has too few points", file=points.file, value=len(frame), hint="give at least 20")
+    data, coords = _data(points, reads)
+    kernel = NUTS(_model, init_strategy=numpyro.infer.init_to_median)
+    mcmc = MCMC(
+        kernel,
+        num_warmup=warmup,
+        num_samples=draws,
+        num_chains=chains,
+        chain_method="sequential",
+        progress_bar=progress,
+    )
+    mcmc.run(jax.random.key(seed), data, extra_fields=("diverging",))
+    found = {name: np.asarray(value) for name, value in mcmc.get_samples(group_by_chain=True).items()}
+    dims = {
+        "theta": ["term"],
+        **{f"{prefix}{name}": [dim] for prefix in ("", "first_") for name, dim in _EFFECTS},
+    }
+    posterior = xr.Dataset(
+        {name: (["chain", "draw", *dims.get(name, [])], value) for name, value in found.items() if not name.endswith("_z")},
+        coords={"term": list(TERMS), **coords},
+    )
+    diverging = np.asarray(mcmc.get_extra_fields(group_by_chain=True)["diverging"])
+    tree = xr.DataTree.from_dict(
+        {"posterior": posterior, "sample_stats": xr.Dataset({"diverging": (["chain", "draw"], diverging)})}
+    )
+    tree.attrs = {
+        "points": len(frame),
+        "points_file": Path(points.file).name,
+        "points_sha256": points.sha256,
+        "reads": reads,
+        "seed": seed,
+        "rhat": _worst_rhat(posterior),
+        "divergences": int(diverging.sum()),
+    }
+    return tree
+
+
+def settled(tree: xr.DataTree) -> bool:
+    """Whether the chains of a calibration agree: R-hat at most 1.05 and at most one divergence in a hundred draws."""
+    draws = tree["posterior"].sizes["chain"] * tree["posterior"].sizes["draw"]
+    return bool(tree.attrs["rhat"] <= _MOST_RHAT and tree.attrs["divergences"] <= draws / 100)
+
+
+def _worst_rhat(posterior: xr.Dataset) -> float:
+    """Largest R-hat of any parameter; NaN of a single chain."""
+    if posterior.sizes["chain"] < 2:
+        return float("nan")
+    import arviz_stats
+
+    found: Any = arviz_stats.rhat(posterior)
+    return float(max(float(value.max()) for value in found.data_vars.values()))
+
+
+_EFFECTS = (("of_engine", "engine"), ("of_hardware", "hardware"), ("of_model", "architecture"))
+
+
+def _data(points: Points, reads: Reads) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    frame = points.frame
+    terms, prompt = terms_of(points, reads)
+    codes, coords = {}, {}
+    for column in ("engine", "hardware", "architecture"):
+        code, names = pd.factorize(frame[column], sort=True)
+        codes[column], coords[column] = jnp.asarray(code), list(map(str, names))
+    first = frame["ttft_ms"].to_numpy(float)
+    data = {
+        "terms": jnp.asarray(terms),
+        "prompt": jnp.asarray(prompt),
+        "ln_tpot": jnp.log(jnp.asarray(frame["tpot_ms"].to_numpy(float)) * 1e-3),
+        "ln_ttft": jnp.log(jnp.where(np.isfinite(first), first, 1.0) * 1e-3),
+        "has_ttft": jnp.asarray(np.isfinite(first)),
+        **codes,
+        "counts_as": jnp.asarray(_counts_as(frame["architecture"])),
+        "sizes": {column: len(names) for column, names in coords.items()},
+    }
+    return data, coords
+
+
+def _counts_as(architecture: pd.Series) -> np.ndarray:
+    """What each point counts for: the points of one architecture, however many, count as so many together."""
+    return np.minimum(1.0, _POINTS_PER_MODEL / architecture.groupby(architecture).transform("size").to_numpy(float))
+
+
+def terms_of(points: Points, reads: Reads = "distinct") -> tuple[np.ndarray, np.ndarray]:
+    """Terms of each point's decode step, shape (point, term), and its prompt's peak seconds, shape (point,)."""
+    frame = points.frame
+    terms, prompt = np.zeros((len(frame), len(TERMS))), np.zeros(len(frame))
+    for key, found in frame.groupby(["hardware", "weight_precision"]).indices.items():
+        (hardware, precision), rows = cast("tuple[str, Precision]", key), np.asarray(found)
+        model, traffic = points.served(rows), points.traffic(rows, 1.0 if BYTES_PER_WEIGHT[precision] <= 1.0 else 2.0)
+        chip, gpus = accelerator_named(hardware), frame["n_gpus"].to_numpy(float)[rows]
+        batch = frame["concurrency_requests"].to_numpy(float)[rows]
+        terms[rows] = np.stack(
+            [np.asarray(term) for term in step_terms(model, batch, gpus, traffic, chip, precision, reads=reads)], axis=1
+        )
+        prompt[rows] = prefill_s(model, gpus, traffic, chip)
+    return terms, prompt
+
+
+_OVERHEAD = np.array([name in OVERHEADS for name in TERMS], dtype=float)
+_MEMORY = np.array([name == "memory" for name in TERMS], dtype=float)
+
+
+def _model(data: dict[str, Any]) -> None:
+    spread = {
+        f"{prefix}{name}": numpyro.sample(f"{prefix}{name}", dist.HalfNormal(scale * (2.0 if prefix else 1.0)))
+        for prefix in ("", "first_")
+        for name, scale in _SPREADS.items()
+    }
+    own = {}
+    for prefix in ("", "first_"):
+        for (name, column), key in zip(_EFFECTS, ("by_engine", "by_hardware", "between_models"), strict=True):
+            z = numpyro.sample(f"{prefix}{name}_z", dist.Normal().expand([data["sizes"][column]]).to_event(1))
+            own[prefix + name] = numpyro.deterministic(f"{prefix}{name}", spread[prefix + key] * z)
+    nu = numpyro.sample("nu", dist.Gamma(2.0, 0.1))
+    median, log_sd = np.array(list(PRIOR.values())).T
+    theta = numpyro.sample("theta", dist.MultivariateNormal(jnp.log(median), np.diag(log_sd**2) + _SPEED_SD**2))
+    ln_slopes = (
+        theta
+        + _OVERHEAD * own["of_engine"][data["engine"]][:, None]
+        + _MEMORY * own["of_hardware"][data["hardware"]][:, None]
+    )
+    ln_step = jnp.log((jnp.exp(ln_slopes) * data["terms"]).sum(axis=1)) + own["of_model"][data["architecture"]]
+    with numpyro.handlers.scale(scale=data["counts_as"]):
+        numpyro.sample("tpot", dist.StudentT(nu, ln_step, spread["within"]), obs=data["ln_tpot"])
+    first = {
+        name: jnp.exp(numpyro.sample(name, dist.Normal(jnp.log(middle), sd))) for name, (middle, sd) in FIRST_PRIOR.items()
+    }
+    seen = jnp.exp(data["ln_tpot"])
+    ln_first = jnp.log(first["first_prefill"] * data["prompt"] + first["first_step"] * seen)
+    for name, column in _EFFECTS:
+        ln_first = ln_first + own[f"first_{name}"][data[column]]
+    with numpyro.handlers.scale(scale=data["counts_as"]), numpyro.handlers.mask(mask=data["has_ttft"]):
+        numpyro.sample("ttft", dist.StudentT(nu, ln_first, spread["first_within"]), obs=data["ln_ttft"])

@@ -1,0 +1,207 @@
+"""Yun et al. 2024's serving cost, in bytes: the largest batch that fits and is fast enough, and the cheapest number of GPUs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from bayesmoe.costs.serving.roofline import Coefficients, Roofline, Traffic, cache_bytes, replication
+from bayesmoe.costs.serving.served_model import ServedModel
+from bayesmoe.units import SECONDS_PER_HOUR, TOKENS_PER_MILLION
+
+
+class Latency(Protocol):
+    """Seconds of one iteration that decodes a batch and prefills its share of new requests."""
+
+    def largest_batch(self, num_experts: Any, n_gpus: Any) -> Any:
+        """Largest batch whose latency is known, with those expert and GPU counts."""
+        ...
+
+    def __call__(
+        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+    ) -> tuple[Any, Any]:
+        """``(prefill_s, decode_s)`` of an iteration."""
+        ...
+
+
+class Fleet(NamedTuple):
+    """What a replica may be.
+
+    Attributes
+    ----------
+    max_gpus : int
+        G, most GPUs of a replica.
+    memory_bytes, memory_fraction : float
+        Memory of one GPU and its usable share.
+    bytes_per_weight, bytes_per_embedding : float
+        Bytes of one weight, and of one of embeddings and head.
+    max_batch : float
+        Cap on the batch.
+    max_tpot_s, max_ttft_s : float, optional
+        Latency targets.
+    """
+
+    max_gpus: int
+    memory_bytes: float
+    memory_fraction: float
+    bytes_per_weight: float
+    max_batch: float
+    bytes_per_embedding: float = 2.0
+    max_tpot_s: float | None = None
+    max_ttft_s: float | None = None
+
+
+_MOST_BATCH = 2.0**40
+
+LIMITS = ("memory", "max_batch", "max_tpot_s", "max_ttft_s", "speed")
+"""What bounds a batch; ``speed`` where a batch fits and its latency is not known or endless."""
+
+
+class ServingCost(NamedTuple):
+    """Cost of the cheapest replica; arrays of the models' shape, NaN where no allowed GPU count serves the model.
+
+    Attributes
+    ----------
+    usd_per_million_tokens : array
+        USD per million OUTPUT tokens.
+    n_gpus : array
+        GPUs of a replica.
+    batch : array
+        Requests decoded together.
+    tokens_per_s : array
+        Output tokens per second of a replica.
+    feasible : array of bool
+        Whether the model fits, and meets the latency targets.
+    fleet_tokens_per_s : array
+        Output tokens per second of all GPUs together, in as many whole replicas as there are GPUs for, of the size that gives the most.
+    limit : array
+        Index in :data:`LIMITS` of what bounds the batch; of an infeasible model, on the most GPUs whose latency is known.
+    """
+
+    usd_per_million_tokens: Any
+    n_gpus: Any
+    batch: Any
+    tokens_per_s: Any
+    feasible: Any
+    fleet_tokens_per_s: Any
+    limit: Any
+
+
+def memory_batch(model: ServedModel, n_gpus: Any, traffic: Traffic, fleet: Fleet) -> Any:
+    """Requests whose cache fits beside the weights, in whole numbers; below 1 the model does not fit.
+
+    ``b = floor( (u g M0 - w n_total - 2 n_embedding) / (kv (p + n/2)) )``: a request holds its prompt and, on average, half its output.
+    """
+    weights, per_request = jax.lax.optimization_barrier(
+        (
+            fleet.bytes_per_weight * model.n_total + fleet.bytes_per_embedding * model.n_embedding,
+            cache_bytes(model, traffic, traffic.context_tokens),
+        )
+    )
+    free = fleet.memory_fraction * n_gpus * fleet.memory_bytes - weights
+    return jnp.floor(free / (per_request * replication(model, n_gpus)))
+
+
+def cheapest_replica(
+    model: ServedModel,
+    latency: Latency,
+    fleet: Fleet,
+    traffic: Traffic,
+    coefficients: Coefficients,
+    *,
+    utilization: Any,
+    price_usd_per_gpu_hour: Any,
+) -> ServingCost:
+    """Cost per output token, minimized over the GPUs of a replica.
+
+    ``cost(g) = g C0 / (rho T(g))``, ``T(g) = b / (L_prefill(b/n, g) + L_decode(b, g))``, cost = min over g = 1..G, with the largest b that
+    memory, the cap and the latency targets allow.
+
+    Parameters
+    ----------
+    model : Served
+        Arrays of any one shape.
+    latency : Latency
+        Seconds of prefill and decode of an iteration.
+    fleet : Fleet
+        Memory, caps, targets.
+    traffic : Traffic
+        Lengths.
+    coefficients : Coefficients
+        Draws of the latency's coefficients and residuals; a table reads none.
+    utilization : array
+        rho, share of the time that a replica has work.
+    price_usd_per_gpu_hour : array
+        C0, USD per GPU and hour.
+
+    References
+    ----------
+    arXiv:2404.02852, Eq. 5-6 and appendix C, whose parameter counts stand for bytes.
+    """
+    parts = (model, traffic, coefficients)
+    rank = max(jnp.ndim(leaf) for leaf in jax.tree.leaves(parts))
+    # The GPUs come first: along the last axis, of sizes, the processor works on many numbers at once.
+    gpus = jnp.arange(1, fleet.max_gpus + 1, dtype=jnp.result_type(1.0 * model.n_dense)).reshape(-1, *(1,) * rank)
+    cap = jnp.minimum(fleet.max_batch, latency.largest_batch(model.num_experts, gpus))
+    bounds = [memory_batch(model, gpus, traffic, fleet), cap]
+    batch = jnp.minimum(*bounds)
+
+    def within(target: float | None, seconds: Any) -> Any:
+        if target is None:
+            return jnp.inf
+        most = min(fleet.max_batch, _MOST_BATCH)
+        return _largest_within(target, seconds, jnp.minimum(batch, most), halvings=math.ceil(math.log2(most)) + 2)
+
+    def tpot(batch: Any) -> Any:
+        return sum(latency(model, batch, gpus, traffic, coefficients))
+
+    bounds.append(within(fleet.max_tpot_s, tpot))
+    if fleet.max_ttft_s is not None and isinstance(latency, Roofline):
+        bounds.append(
+            within(fleet.max_ttft_s, lambda batch: latency.first_token_s(model, batch, gpus, traffic, coefficients))
+        )
+    stacked = jnp.stack(jnp.broadcast_arrays(*bounds))
+    batch, limit = jnp.min(stacked, axis=0), jnp.argmin(stacked, axis=0)
+    step_s = tpot(jnp.maximum(batch, 1.0))
+    fits = (batch >= 1.0) & (step_s < jnp.inf)
+    limit = jnp.where((batch >= 1.0) & ~fits, LIMITS.index("speed"), limit)
+    hourly = jnp.where(fits, gpus * step_s / batch, jnp.inf)
+    best = jnp.argmin(hourly, axis=0, keepdims=True)
+    least = jnp.min(hourly, axis=0)
+    feasible = least < jnp.inf
+    # Why nothing serves a model shows on the most GPUs of which anything is known.
+    told = jnp.where(limit != LIMITS.index("speed"), gpus, 0.0)
+    most = jnp.where(jnp.any(told > 0, axis=0, keepdims=True), jnp.argmax(told, axis=0, keepdims=True), fleet.max_gpus - 1)
+    best = jnp.where(feasible[None], best, jnp.broadcast_to(most, best.shape))
+
+    def chosen(values: Any) -> Any:
+        return jnp.take_along_axis(jnp.broadcast_to(values, hourly.shape), best, axis=0)[0]
+
+    def known(values: Any) -> Any:
+        return jnp.where(feasible, chosen(values), jnp.nan)
+
+    # The least is found without the gather that its place needs: where only the price is asked, nothing else is computed.
+    usd = jnp.where(feasible, least, jnp.nan) * price_usd_per_gpu_hour / SECONDS_PER_HOUR * TOKENS_PER_MILLION / utilization
+    speed = batch / step_s
+    of_fleet = jnp.max(jnp.where(fits, jnp.floor(fleet.max_gpus / gpus) * speed, 0.0), axis=0)
+    return ServingCost(
+        usd, known(gpus), known(batch), known(speed), feasible, jnp.where(feasible, of_fleet, jnp.nan), chosen(limit)
+    )
+
+
+def _largest_within(target: float, seconds: Any, most: Any, *, halvings: int) -> Any:
+    """Largest whole batch, at most ``most``, whose seconds meet a target; 0 where not even one request does. Seconds rise with it."""
+
+    def halved(_: int, bounds: tuple[Any, Any]) -> tuple[Any, Any]:
+        low, high = bounds
+        middle = jnp.ceil(0.5 * (low + high))
+        # A batch below those that were measured counts as fast enough: whether its latency is known is asked of the batch found.
+        ok = ~(seconds(jnp.maximum(middle, 1.0)) > target)
+        return jnp.where(ok, middle, low), jnp.where(ok, high, middle - 1.0)
+
+    most = jnp.broadcast_to(most, jnp.broadcast_shapes(jnp.shape(most), jnp.shape(seconds(jnp.maximum(most, 1.0)))))
+    low, _ = jax.lax.fori_loop(0, halvings, halved, (jnp.zeros_like(most), jnp.maximum(most, 0.0)))
+    return jnp.maximum(low, 0.0)

@@ -1,0 +1,357 @@
+"""The gate: has the sampler converged, have the runs spoken, and what to do when not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from bayesmoe.criticism.predictive import headline_names, prior_overlap
+from bayesmoe.errors import InputError
+from bayesmoe.inference.ensemble import AVERAGE, LAWS, components
+from bayesmoe.inference.spec import coordinates_of
+from bayesmoe.inference.store import law_of_fit, reference_of_fit, spec_of
+from bayesmoe.laws.identifiability import weakest_direction
+from bayesmoe.sampling.retries import STUCK_RHAT, Attempt
+
+Verdict = Literal["PASS", "REVIEW", "FAIL"]
+VERDICTS: list[Verdict] = ["PASS", "REVIEW", "FAIL"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One diagnostic: its worst value, where it was found, the bounds, the verdict and what to do."""
+
+    name: str
+    verdict: Verdict
+    value: float
+    where: str
+    rule: str
+    recommendation: str
+
+
+@dataclass(frozen=True)
+class Gate:
+    """All checks of a fit, and how it was drawn; the verdict is the worst of the checks'."""
+
+    checks: tuple[Check, ...]
+    method: str = "mcmc"
+
+    @property
+    def verdict(self) -> Verdict:
+        """PASS, REVIEW or FAIL."""
+        return VERDICTS[max(VERDICTS.index(check.verdict) for check in self.checks)]
+
+    def as_document(self) -> dict[str, Any]:
+        """The gate as plain data for JSON."""
+        return {
+            "schema": "bayesmoe.check",
+            "schema_version": 1,
+            "verdict": self.verdict,
+            "method": self.method,
+            "approximate": self.method != "mcmc",
+            "checks": [{**vars(check), "value": check.value if np.isfinite(check.value) else None} for check in self.checks],
+        }
+
+
+_BETTER_START = "run more warm-up (--warmup), and look at the rank plots: a chain that disagrees has found another mode"
+_MORE_DRAWS = "draw more (--draws): the bands are noisier than they look"
+_SAMPLE = "the approximation is not good enough here: sample with --method mcmc"
+_MORE_RUNS = (
+    "the runs say nothing about it: its band is its prior. Add runs that vary what it describes, give a prior of your own, "
+    "or fit a law without it"
+)
+_OTHER_MODE = (
+    "a chain of an earlier attempt was stuck far from the others: look at the rank plots of other seeds (--seed); where both places "
+    "are equally likely, the posterior has two modes"
+)
+_ONE_TOO_MANY = "no table of runs could tell these coordinates apart: take one out of the law"
+_LEFT_OUT = "these laws say nothing here: give them other priors or runs, or name the laws that you want (--law)"
+_NOT_COVERED = "larger runs fell outside the band more often than it says: train something in between before you sign"
+_WEIGHTS_HANG = "which law is right hangs on a few runs: look at the plan without each law, and train larger runs"
+_TOO_FAR = "train something in between before you sign"
+_LEAST_COVERAGE, _POOR_COVERAGE, _MOST_WEIGHT_SD = 0.8, 0.5, 0.25
+FAR = {"train_flop": 100.0}
+"""Times the largest run from which a plan is a long extrapolation; of everything else, ten."""
+
+_FAR = 10.0
+_MODE_GAP_NATS = 10.0
+_LEAST_STRENGTH = 1e-6
+_MOST_OVERLAP = 0.8
+_GEOMETRY = "raise --target-accept to 0.95 or 0.99; if it persists, share more coordinates between groups or tighten a prior"
+
+
+def check(fit: xr.DataTree) -> Gate:
+    """Check the convergence of a fit.
+
+    R-hat (rank-normalized, split), bulk and tail effective sample size, divergent transitions and E-BFMI, each worst over all
+    sampled parameters and chains. An approximation is judged by Pareto's k of its importance weights and by their effective
+    sample size instead. Then the overlap of prior and posterior, largest over the coordinates: where it is near 1
+    the runs said nothing; and the sensitivity to the prior's power, where it exceeds that to the likelihood's. A law that has
+    coordinates no runs could tell apart fails (:mod:`bayesmoe.laws.identifiability`), and so does a fit whose earlier attempt had
+    chains in two places of like density. The shape of saturation is reported but not judged: e_max is rarely pinned, and what that
+    means is a matter of the plan.
+
+    Of an average, each check is that of the law with the worst verdict, of equals the heaviest; laws that were left out are named, and
+    forward validation is judged: how often its 90% band held the larger runs, and how far the weights hang on the choice of cuts.
+
+    Parameters
+    ----------
+    fit : DataTree
+        Groups ``posterior`` and ``sample_stats``, or those of an average.
+
+    Returns
+    -------
+    Gate
+        PASS needs R-hat <= 1.01, both sizes >= 400, no divergence and E-BFMI >= 0.3. FAIL is R-hat > 1.05, a size < 100, more
+        than 1 % divergent transitions, E-BFMI < 0.2 or anything that cannot be computed. REVIEW lies between, or a prior
+        overlap above 0.8, a forward coverage below 0.8 (FAIL: 0.5) or a weight's standard error above 0.25. For an
+        approximation PASS needs k <= 0.7 and an effective size >= 400; FAIL is k > 1 or a size < 100.
+
+    References
+    ----------
+    Vehtari et al. 2021, arXiv:1903.08008 (R-hat and effective sample size); Betancourt 2016, arXiv:1604.00695 (E-BFMI); Kallioinen
+    et al. 2024, doi:10.1007/s11222-023-10366-5 (power-scaling sensitivity).
+    """
+    if LAWS in fit.children:
+        return _of_average(fit)
+    if "pareto_k" in fit.attrs:
+        return Gate((*_importance(fit), _law_identified(fit), *_identified(fit)), str(fit.attrs["method"]))
+    posterior = _sampled(fit)
+    if posterior.sizes["chain"] < 2:
+        raise InputError(
+            "needs at least 2 chains", column="chains", value=posterior.sizes["chain"], hint="refit with --chains 4"
+        )
+    stats = fit["sample_stats"].to_dataset()
+    # A second of imports that an approximate fit does not pay for.
+    import arviz_stats
+
+    rhat, rhat_at = _worst(arviz_stats.rhat(posterior.where(np.isfinite(posterior))), np.max)
+    bulk, bulk_at = _worst(arviz_stats.ess(posterior, method="bulk"), np.min)
+    tail, tail_at = _worst(arviz_stats.ess(posterior, method="tail"), np.min)
+    diverging = int(stats["diverging"].sum())
+    bfmi = float(np.min(np.asarray(arviz_stats.bfmi(stats["energy"].values))))
+    return Gate(
+        (
+            _check("R-hat", rhat, rhat_at, "at most 1.01", rhat <= 1.01, rhat <= 1.05, _BETTER_START),
+            _check("bulk ESS", bulk, bulk_at, "at least 400", bulk >= 400, bulk >= 100, _MORE_DRAWS),
+            _check("tail ESS", tail, tail_at, "at least 400", tail >= 400, tail >= 100, _MORE_DRAWS),
+            _check(
+                "divergences",
+                float(diverging),
+                "all chains",
+                "none",
+                diverging == 0,
+                diverging <= 0.01 * stats["diverging"].size,
+                _GEOMETRY,
+            ),
+            _check("E-BFMI", bfmi, "worst chain", "at least 0.3", bfmi >= 0.3, bfmi >= 0.2, _GEOMETRY),
+            *_attempts(fit),
+            _law_identified(fit),
+            *_identified(fit),
+            *_prior_sensitivity(fit),
+        )
+    )
+
+
+def _of_average(fit: xr.DataTree) -> Gate:
+    worst: dict[str, Check] = {}
+    for name, member in components(fit).items():
+        for found in check(member.fit).checks:
+            named = dataclasses.replace(found, where=f"{name}: {found.where}")
+            known = worst.get(found.name)
+            if known is None or VERDICTS.index(named.verdict) > VERDICTS.index(known.verdict):
+                worst[found.name] = named
+    table = fit[AVERAGE].to_dataset()
+    left_out = json.loads(table.attrs["left_out"])
+    coverage, spread = float(table.attrs["coverage"]), table["weight_sd"].values
+    widest = int(np.argmax(np.nan_to_num(spread, nan=0.0)))
+    return Gate(
+        (
+            *worst.values(),
+            _check(
+                "laws left out",
+                float(len(left_out)),
+                "; ".join(f"{name}: {why}" for name, why in left_out.items()) or "all laws converged",
+                "none",
+                not left_out,
+                True,
+                _LEFT_OUT,
+            ),
+            _check(
+                "forward coverage",
+                coverage,
+                f"90% band, {table.sizes['cut']} cuts",
+                f"at least {_LEAST_COVERAGE:g}",
+                coverage >= _LEAST_COVERAGE,
+                not coverage < _POOR_COVERAGE,
+                _NOT_COVERED,
+            ),
+            _check(
+                "weight spread",
+                float(spread[widest]),
+                str(table["law"].values[widest]),
+                f"at most {_MOST_WEIGHT_SD:g}",
+                bool(spread[widest] <= _MOST_WEIGHT_SD),
+                True,
+                _WEIGHTS_HANG,
+            ),
+        )
+    )
+
+
+def with_extrapolation(gate: Gate, times: dict[str, float]) -> Gate:
+    """The gate of a plan: the fit's, and how far beyond the runs its choices lie.
+
+    Parameters
+    ----------
+    gate : Gate
+        Of the fit.
+    times : dict of float
+        By covariate, times the largest value trained; see :func:`bayesmoe.decisions.risk.extrapolation_factors`.
+    """
+    if not times:
+        return gate
+    where = max(times, key=lambda name: times[name] / FAR.get(name, _FAR))
+    rule = ", ".join(f"{name} at most {FAR.get(name, _FAR):g}x" for name in times)
+    runs_in_group = not far(times)
+    return dataclasses.replace(
+        gate, checks=(*gate.checks, _check("extrapolation", times[where], where, rule, runs_in_group, True, _TOO_FAR))
+    )
+
+
+def far(times: dict[str, float]) -> bool:
+    """Whether a plan lies so many times beyond the largest run that something should be trained in between."""
+    return any(value > FAR.get(name, _FAR) for name, value in times.items())
+
+
+def gate_for_plan(fit: xr.DataTree, *, despite_fail: bool, file: Any = None) -> Gate:
+    """Gate of a fit that is about to be planned on.
+
+    Raises
+    ------
+    InputError
+        The gate is FAIL and nobody asked to go on by name.
+    """
+    gate = check(fit)
+    if gate.verdict == "FAIL" and not despite_fail:
+        failed = next(found for found in gate.checks if found.verdict == "FAIL")
+        raise InputError(
+            f"failed its gate ({failed.name} {failed.value:.4g} at {failed.where}, must be {failed.rule})",
+            file=file,
+            hint=f"{failed.recommendation}; or plan all the same with --despite-fail",
+        )
+    return gate
+
+
+def _sampled(fit: xr.DataTree) -> xr.Dataset:
+    """What the sampler moved: coordinates, their populations, spreads and bases, and the noise.
+
+    The paper's own parameters are functions of these; an amplitude such as A = w L N^alpha has no usable moments where its
+    exponent is not identified.
+    """
+    posterior = fit["posterior"].to_dataset()
+    return posterior[[name for name in posterior.data_vars if name not in json.loads(fit.attrs["paper_parameters"])]]
+
+
+def _check(name: str, value: float, where: str, rule: str, passes: bool, reviews: bool, hint: str) -> Check:
+    verdict: Verdict = "PASS" if passes else "REVIEW" if reviews else "FAIL"
+    return Check(name, verdict, value, where, rule, "" if passes else hint)
+
+
+def _importance(fit: xr.DataTree) -> list[Check]:
+    method = str(fit.attrs["method"])
+    pareto_k = float(fit.attrs["pareto_k"])
+    size = float(fit["sample_stats"].dataset["importance_ess"].mean())
+    return [
+        _check("Pareto k", pareto_k, method, "at most 0.7", pareto_k <= 0.7, pareto_k <= 1.0, _SAMPLE),
+        _check("importance ESS", size, method, "at least 400", size >= 400, size >= 100, _SAMPLE),
+    ]
+
+
+def _attempts(fit: xr.DataTree) -> list[Check]:
+    """What the attempts before the last one say: nothing where the first one settled."""
+    attempts = [Attempt(**record) for record in json.loads(fit.attrs["attempts"])]
+    apart = [attempt.gap_nats for attempt in attempts[:-1] if not attempt.rhat <= STUCK_RHAT]
+    if len(attempts) < 2:
+        return []
+    return [
+        _check(
+            "attempts",
+            float(len(attempts)),
+            "; ".join(attempt.problem or "settled" for attempt in attempts),
+            "chains of no attempt in different places",
+            not apart,
+            all(gap > _MODE_GAP_NATS for gap in apart),
+            _OTHER_MODE,
+        )
+    ]
+
+
+def _law_identified(fit: xr.DataTree) -> Check:
+    spec, law = spec_of(fit), law_of_fit(fit)
+    runs = fit["constant_data"].dataset
+    ranges = {name: (float(runs[name].min()), float(runs[name].max())) for name in law.covariates}
+    weakest = weakest_direction(law, coordinates_of(law, spec.law.priors), reference_of_fit(fit), ranges)
+    learned = weakest.strength >= _LEAST_STRENGTH
+    where = " with ".join(weakest.coordinates)
+    return _check("law identified", weakest.strength, where, f"at least {_LEAST_STRENGTH:g}", learned, False, _ONE_TOO_MANY)
+
+
+def _identified(fit: xr.DataTree) -> list[Check]:
+    of = {coordinate.name: coordinate.of for coordinate in law_of_fit(fit).coordinates}
+    names = {name: of.get(name.removesuffix("_population")) for name in headline_names(fit)}
+    overlaps = prior_overlap(fit, [name for name, kind in names.items() if kind])
+    checks = []
+    for name, judged in (("prior overlap", True), ("shape overlap", False)):
+        found = {key: value for key, value in overlaps.items() if (names[key] != "shape") == judged}
+        if found:
+            where = max(found, key=lambda key: found[key])
+            rule = f"at most {_MOST_OVERLAP:g}" if judged else "reported, not judged"
+            passes = found[where] <= _MOST_OVERLAP or not judged
+            checks.append(_check(name, found[where], where, rule, passes, True, _MORE_RUNS))
+    return checks
+
+
+def _prior_sensitivity(fit: xr.DataTree) -> list[Check]:
+    """How far the posterior moves when the prior is raised to a power near 1, where the likelihood moves it less.
+
+    Not judged: what the runs left to the prior is what the overlap judges, and this says how much the prior's width then matters.
+    """
+    of = {coordinate.name: coordinate.of for coordinate in law_of_fit(fit).coordinates}
+    names = [name for name in headline_names(fit) if of.get(name, "shape") != "shape"]
+    if not names or "log_likelihood" not in fit.children:
+        return []
+    import arviz_stats
+
+    prior, likelihood = (arviz_stats.psense(fit, var_names=names, group=group) for group in ("prior", "likelihood"))
+    over = {name: float(prior[name]) for name in names if float(prior[name]) > float(likelihood[name])}
+    where = max(over, key=lambda name: over[name]) if over else ""
+    value = over.get(where, 0.0)
+    return [
+        _check(
+            "prior sensitivity",
+            value,
+            where or "the runs outweigh the prior everywhere",
+            "reported where the prior outweighs the runs, not judged",
+            True,
+            True,
+            "",
+        )
+    ]
+
+
+def _worst(values: Any, pick: Any) -> tuple[float, str]:
+    """Worst value over all parameters and where it is; NaN, which is worst of all, when any cannot be computed."""
+    dataset = values.to_dataset() if isinstance(values, xr.DataTree) else values
+    flat = {str(name): np.asarray(dataset[name]) for name in dataset.data_vars}
+    broken = [name for name, value in flat.items() if not np.isfinite(value).all()]
+    if broken:
+        return float("nan"), str(broken[0])
+    worst = {name: float(pick(value)) for name, value in flat.items()}
+    value = pick(list(worst.values()))
+    return float(value), next(str(name) for name in worst if worst[name] == value)

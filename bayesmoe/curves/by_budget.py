@@ -1,0 +1,135 @@
+"""How answers change with the training budget: loss optima along budgets, and plans at several of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from bayesmoe.curves.by_size import DRAWS, of_counts, over_laws
+from bayesmoe.decisions.recommendation import bands
+from bayesmoe.decisions.risk import risk
+from bayesmoe.planning.build_surface import surfaces
+from bayesmoe.planning.planner import UNITS, plan
+from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.surface import QUANTITIES, DesignSurface
+
+_SERVING = "serving_usd_per_million_tokens"
+_TOLD = ("n_dense", "tokens", "loss", _SERVING, "over_training_ratio", "size_ratio", "p_feasible")
+
+
+def trade_offs(
+    fit: xr.DataTree,
+    scenario: Scenario,
+    *,
+    budgets_flop: Sequence[float],
+    losses: Sequence[float],
+    draws: int | None = DRAWS,
+) -> xr.Dataset:
+    """Loss, serving cost and training FLOP of loss-optimal models, each against the other.
+
+    Parameters
+    ----------
+    fit : DataTree
+        A fit of one law or of several averaged.
+    scenario : Scenario
+        Choices and fleet; its budget is not read. Of several top_k or granularities the architecture's own.
+    budgets_flop : sequence of float
+        Training FLOP, rising.
+    losses : sequence of float
+        Nats per token.
+    draws : int, optional
+        Most draws to use, evenly spaced over the posterior; all of them for None.
+
+    Returns
+    -------
+    Dataset
+        By ``num_experts`` and ``train_flop``, at each ``quantile``: ``loss``, the lowest on that budget, nats per token, and
+        ``serving_usd_per_million_tokens`` there. By ``num_experts`` and ``asked_loss``: ``serving_at_loss``, what serving the loss-optimal
+        model of that loss costs, straight in logarithms between budgets. Costs are NaN where fewer than nine draws of ten have one.
+    """
+    laws = surfaces(fit, of_counts(scenario), elsewhere=True, draws=draws)
+    budgets, asked = np.asarray(budgets_flop, float), np.asarray(losses, float)
+
+    def at(here: DesignSurface) -> Any:
+        def on(flop: Any) -> Any:
+            part = here.on_budget(flop)
+            ln_size = part.loss_optimal()
+            return part.loss(ln_size), part.serving(ln_size).usd_per_million_tokens
+
+        return tuple(jnp.moveaxis(each, 0, -1) for each in jax.lax.map(on, jnp.asarray(budgets)))
+
+    loss, cost = over_laws(at, laws)
+    cost = np.where(np.isfinite(cost), cost, np.nan)
+    at_loss = np.stack([_along(*row, asked) for row in zip(_rows(loss), _rows(cost), strict=True)])
+    at_loss = at_loss.reshape(*loss.shape[:2], len(asked))
+    for values in (cost, at_loss):
+        values[:, np.isfinite(values).mean(axis=0) < _ENOUGH] = np.nan
+    dims = ("sample", "num_experts")
+    found = bands(
+        xr.Dataset(
+            {
+                "loss": ((*dims, "train_flop"), loss),
+                _SERVING: ((*dims, "train_flop"), cost),
+                "serving_at_loss": ((*dims, "asked_loss"), at_loss),
+            },
+            coords={"num_experts": list(scenario.choices.num_experts), "train_flop": budgets, "asked_loss": asked},
+        )
+    )
+    for name, unit in (("loss", "loss"), (_SERVING, _SERVING), ("serving_at_loss", _SERVING)):
+        found[name].attrs = {"units": QUANTITIES[unit]}
+    return found
+
+
+def plans_by_budget(
+    fit: xr.DataTree, scenario: Scenario, *, budgets_flop: Sequence[float], verdict: str, draws: int | None = DRAWS
+) -> xr.Dataset:
+    """The scenario's problems at several training budgets, the bar of each set by the base's loss optimum on the same budget.
+
+    Parameters
+    ----------
+    fit : DataTree
+        A fit.
+    scenario : Scenario
+        The scenario; only its budget changes.
+    budgets_flop : sequence of float
+        Training FLOP.
+    verdict : str
+        Verdict of the gate on the fit.
+    draws : int, optional
+        Most draws to use, as ``sketch`` of :func:`bayesmoe.planning.planner.plan`; all of them for None.
+
+    Returns
+    -------
+    Dataset
+        By ``problem``, ``num_experts`` and ``train_flop``, at each ``quantile``, as of :func:`bayesmoe.decisions.risk.risk`: ``n_dense``,
+        ``tokens``, ``loss``, ``serving_usd_per_million_tokens``, ``over_training_ratio`` and ``size_ratio``; ``p_feasible``, and ``sure`` where that is at least the scenario's probability.
+    """
+    found: list[xr.Dataset] = []
+    for flop in budgets_flop:
+        training = dataclasses.replace(scenario.training, budget_flop=float(flop), budget_usd=None)
+        own = plan(fit, dataclasses.replace(scenario, training=training), verdict=verdict, sketch=draws)
+        found.append(risk(own)[list(_TOLD)].drop_attrs(deep=False))
+        found[-1]["sure"] = found[-1]["p_feasible"] >= scenario.tolerance.probability
+    joined = xr.concat(found, xr.DataArray(np.asarray(budgets_flop, float), dims="train_flop", name="train_flop"))
+    for name in _TOLD[:-1]:
+        joined[name].attrs = {"units": UNITS[name]}
+    return joined
+
+
+_ENOUGH = 0.9
+
+
+def _rows(values: np.ndarray) -> np.ndarray:
+    return values.reshape(-1, values.shape[-1])
+
+
+def _along(loss: np.ndarray, cost: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Cost where the loss, falling along budgets, is what is asked."""
+    order = np.argsort(loss)
+    return np.exp(np.interp(asked, loss[order], np.log(cost[order]), left=np.nan, right=np.nan))

@@ -1,0 +1,95 @@
+"""What a serving cost allows: the largest size, its loss, and the frontier of lowest loss, with their bands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from bayesmoe.curves.by_size import DRAWS, of_counts, order_bands, over_laws
+from bayesmoe.planning.build_surface import surfaces
+from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.solve import grid
+from bayesmoe.planning.surface import QUANTITIES, DesignSurface
+from bayesmoe.units import QUANTILES
+
+_BELOW, _ABOVE, _POINTS = 20.0, 4.0, 60
+
+
+def by_cost(
+    fit: xr.DataTree, scenario: Scenario, *, costs: Sequence[float] | None = None, draws: int | None = DRAWS
+) -> xr.Dataset:
+    """Sizes and losses that a serving cost allows, each model trained on the whole budget.
+
+    Sizes are those of the planner's grid, 512 between a million and 1e14 parameters. A draw in which nothing is served so cheaply has
+    no size and counts as an endless loss: a quantile that falls on such draws is NaN.
+
+    Parameters
+    ----------
+    fit : DataTree
+        A fit of one law or of several averaged.
+    scenario : Scenario
+        Budget, choices, fleet; of several top_k or granularities the architecture's own.
+    costs : sequence of float, optional
+        USD per million output tokens, rising; where left out, around the costs of the loss optima.
+    draws : int, optional
+        Most draws to use, evenly spaced over the posterior; all of them for None.
+
+    Returns
+    -------
+    Dataset
+        By ``num_experts`` and ``cost``, at each ``quantile``: ``largest_n_dense``, the largest backbone that serves no dearer, parameters;
+        ``loss_of_largest``, its loss, which rises again where the budget leaves too few tokens; ``loss``, the lowest of all sizes that serve no
+        dearer, nats per token. ``p_best``, the share of draws in which the count has the lowest of these. ``best_loss`` by ``quantile``
+        and ``cost``, the lowest over expert counts.
+    """
+    laws = surfaces(fit, of_counts(scenario), draws=draws)
+    counts = list(scenario.choices.num_experts)
+    asked = np.asarray(_around_optima(laws) if costs is None else costs, float)
+    sizes = grid()
+    ln_size = jnp.broadcast_to(jnp.asarray(sizes), (1, len(counts), len(sizes)))
+
+    def at(here: DesignSurface) -> Any:
+        cost = here.serving(ln_size).usd_per_million_tokens
+        loss = jnp.broadcast_to(here.loss(ln_size), cost.shape)
+        cost = jnp.where(jnp.isfinite(cost), cost, jnp.inf)
+
+        def allowed(most: Any) -> Any:
+            fits = cost <= most
+            largest = jnp.max(jnp.where(fits, jnp.arange(len(sizes)), -1), axis=-1)
+            of_largest = jnp.take_along_axis(loss, jnp.maximum(largest, 0)[..., None], axis=-1)[..., 0]
+            lowest = jnp.min(jnp.where(fits, loss, jnp.inf), axis=-1)
+            return jnp.where(largest < 0, -jnp.inf, jnp.asarray(sizes)[largest]), of_largest, lowest
+
+        largest, of_largest, lowest = jax.lax.map(allowed, jnp.asarray(asked))
+        of_largest = jnp.where(jnp.isfinite(largest), of_largest, jnp.inf)
+        return tuple(jnp.moveaxis(each, 0, -1) for each in (largest, of_largest, lowest))
+
+    largest, of_largest, lowest = over_laws(at, laws)
+    best = lowest.min(axis=1)
+    wins = (lowest == best[:, None]) & np.isfinite(lowest)
+    # Ties share the draw.
+    p_best = (wins / np.maximum(wins.sum(axis=1, keepdims=True), 1)).mean(axis=0)
+    dims = ("quantile", "num_experts", "cost")
+    loss = {"units": QUANTITIES["loss"]}
+    return xr.Dataset(
+        {
+            "largest_n_dense": (dims, np.exp(order_bands(largest, nothing=-np.inf)), {"units": QUANTITIES["n_dense"]}),
+            "loss_of_largest": (dims, order_bands(of_largest, nothing=np.inf), loss),
+            "loss": (dims, order_bands(lowest, nothing=np.inf), loss),
+            "best_loss": (("quantile", "cost"), order_bands(best, nothing=np.inf), loss),
+            "p_best": (dims[1:], p_best),
+        },
+        coords={"quantile": list(QUANTILES), "num_experts": counts, "cost": asked},
+    )
+
+
+def _around_optima(laws: Any) -> np.ndarray:
+    """Costs from well below those of the loss optima to well above."""
+    found = over_laws(lambda here: here.serving(here.loss_optimal()).usd_per_million_tokens, laws)
+    middle = np.nanmedian(np.where(np.isfinite(found), found, np.nan), axis=0)
+    return np.geomspace(np.nanmin(middle) / _BELOW, np.nanmax(middle) * _ABOVE, _POINTS)

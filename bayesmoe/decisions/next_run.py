@@ -1,0 +1,142 @@
+"""The next run worth training: what each affordable run would say, what that is worth to the plan, and what it costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesmoe.decisions.total_cost import money
+from bayesmoe.decisions.value_of_information import batches, sample, stakes
+from bayesmoe.errors import InputError
+from bayesmoe.inference.ensemble import components
+from bayesmoe.inference.model import noisy
+from bayesmoe.inference.predict import noise_of
+from bayesmoe.planning.build_surface import surfaces
+from bayesmoe.planning.planner import scenario_of
+from bayesmoe.planning.problems import problem_named
+from bayesmoe.planning.surface import DesignSurface
+
+SHARE = 0.1
+"""Compute of the dearest candidate over the plan's budget, unless told otherwise."""
+
+_LEVELS, _RATIOS = (1.0, 1 / 3, 1 / 10, 1 / 30), (1.0, 4.0)
+_MANY = 40
+"""Candidates that batches are made of: the best by themselves."""
+
+
+def next_runs(
+    fit: xr.DataTree, plan: xr.Dataset, *, problem: str | None = None, max_flop: float | None = None, batch: int = 1
+) -> xr.Dataset:
+    """Candidate runs, ranked by what they are worth less what they cost.
+
+    Candidates have every architecture of the scenario, four levels of compute from a thirtieth of ``max_flop`` up, and the loss-optimal
+    tokens or, at the same compute, four times as many per parameter. Each draw of the posterior foretells a loss for each of them, with
+    the noise of a run; what the plan's options cost in that draw is regressed on it (:mod:`bayesmoe.decisions.value_of_information`).
+
+    Parameters
+    ----------
+    fit : DataTree
+        The fit that was planned on.
+    plan : Dataset
+        Its plan, of a scenario that says how many tokens will be served.
+    problem : str, optional
+        Whose regret counts; the plan's first problem where left out.
+    max_flop : float, optional
+        Compute of the dearest candidate; a tenth of the plan's budget where left out.
+    batch : int
+        How many runs to choose together.
+
+    Returns
+    -------
+    Dataset
+        By ``run``, best first: ``num_experts``, ``top_k``, ``granularity``, ``n_dense``, ``n_active``, ``n_total``, ``tokens``, ``train_flop``, ``train_usd``
+        (median), ``loss`` by ``quantile``, ``evsi_usd``, ``evsi_se_usd``, ``net_usd``. By ``added``: ``batch_run``, the runs of the batch in the order in
+        which they were added, and ``batch_evsi_usd`` and ``batch_train_usd`` of the batch up to it. ``evpi_usd``.
+
+    Raises
+    ------
+    InputError
+        The scenario does not say how much will be served, the problem is not of the plan, or no compute is left for a run.
+    """
+    known = money(plan)
+    if known is None:
+        hint = "say how many output tokens will be served in all, such as { median = 1e13, log_sd = 0.5 }"
+        raise InputError("is needed to put money on a regret", column="serving.lifetime_tokens", hint=hint)
+    planned = [str(name) for name in plan["problem"].values]
+    asked = planned[0] if problem is None else problem_named(problem).name
+    if asked not in planned:
+        raise InputError("is not a problem of this plan", column="problem", value=asked, hint=f"one of {', '.join(planned)}")
+    if batch < 1:
+        raise InputError("must be at least 1", column="batch", value=batch)
+    laws = surfaces(fit, scenario_of(plan), elsewhere=True)
+    budget = float(np.median(np.concatenate([np.ravel(here.budget_flop) for here in laws.values()])))
+    most = SHARE * budget if max_flop is None else max_flop
+    if not 0.0 < most < np.inf:
+        raise InputError("must be a positive number", column="max_flop", value=most)
+    frame = _candidates(laws, most)
+    losses = _foretold(fit, laws, frame, scenario_of(plan).choices.group)
+    of = stakes(known.total.sel(problem=asked))
+    usd_per_flop = float(np.median(np.concatenate([np.ravel(np.asarray(here.usd_per_flop)) for here in laws.values()])))
+    frame["train_usd"] = frame["train_flop"] * usd_per_flop
+    worth = [sample(of, losses[of.kept, number, None]) for number in range(len(frame))]
+    frame["evsi_usd"], frame["evsi_se_usd"] = [one.usd for one in worth], [one.se_usd for one in worth]
+    frame["net_usd"] = frame["evsi_usd"] - frame["train_usd"]
+    order = frame["net_usd"].to_numpy().argsort(kind="stable")[::-1]
+    frame, losses = frame.iloc[order], losses[:, order]
+    found = xr.Dataset({name: ("run", frame[name].to_numpy()) for name in frame})
+    found["loss"] = (("quantile", "run"), np.quantile(losses, [0.05, 0.5, 0.95], axis=0), {"units": "nats/token"})
+    several = batches(of, losses[of.kept, :_MANY], frame["train_usd"].to_list(), batch)
+    added = [number for number, _ in several]
+    found["batch_run"] = ("added", np.array(added))
+    found["batch_evsi_usd"] = ("added", np.array([each.usd for _, each in several]))
+    found["batch_train_usd"] = ("added", frame["train_usd"].to_numpy()[added].cumsum())
+    found["evpi_usd"] = of.evpi_usd
+    return found.assign_coords(quantile=[0.05, 0.5, 0.95]).assign_attrs(problem=asked, max_flop=most, draws=len(of.kept))
+
+
+def _candidates(laws: dict[str, DesignSurface], most: float) -> pd.DataFrame:
+    first = next(iter(laws.values()))
+    ratios = _RATIOS if first.fixed_tokens is None else (1.0,)
+    rows: list[dict[str, Any]] = []
+    for level in _LEVELS:
+        flop = most * level
+        optimal = np.median(
+            np.concatenate([np.asarray(here.on_budget(flop).loss_optimal()) for here in laws.values()]), axis=0
+        )
+        for number, candidate in enumerate(first.candidates):
+            for ratio in ratios:
+                size = float(np.exp(optimal[number])) / np.sqrt(ratio)
+                shape = first.scenario.architecture.shape(size, *candidate)
+                family = first.scenario.architecture.family(candidate.top_k, candidate.granularity)
+                per_token = family.train_flop_per_token(
+                    shape.n_dense, float(candidate.num_experts), first.scenario.training.flop_rule
+                )
+                tokens = first.fixed_tokens or flop / per_token
+                run = family.run(shape.n_dense, tokens, float(candidate.num_experts))
+                own = {
+                    name: float(run[name]) for name in ("n_dense", "n_active", "n_total", "top_k", "granularity", "tokens")
+                }
+                rows.append(
+                    {"num_experts": candidate.num_experts, **own, "train_flop": per_token * tokens, "candidate": number}
+                )
+    return pd.DataFrame(rows)
+
+
+def _foretold(fit: xr.DataTree, laws: dict[str, DesignSurface], frame: pd.DataFrame, group: str | None) -> np.ndarray:
+    """A loss of every run in every draw, with the noise of a run, shape (S, run)."""
+    first = next(iter(laws.values()))
+    each = len(frame) // len(first.candidates)
+    # Candidates by architecture, as a surface takes them.
+    order = frame["candidate"].to_numpy().argsort(kind="stable")
+    ln_size, tokens = (jnp.asarray(frame[name].to_numpy()[order].reshape(1, -1, each)) for name in ("n_dense", "tokens"))
+    by_member, rng, found = components(fit), np.random.default_rng(0), []
+    for name, here in laws.items():
+        sorted_losses = np.asarray(here.loss(jnp.log(ln_size), tokens)).reshape(here.shape[0], -1)
+        losses = np.empty_like(sorted_losses)
+        losses[:, order] = sorted_losses
+        found.append(noisy(losses, *noise_of(by_member[name].fit, frame, losses), rng))
+    return np.concatenate(found)

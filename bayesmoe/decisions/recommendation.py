@@ -1,0 +1,114 @@
+"""The choice to sign: one size and token count for all draws, best in expectation among those sure enough, with its risk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesmoe.planning.planner import UNITS, scenario_of
+from bayesmoe.units import QUANTILES
+
+TAIL = 0.95
+MEASURES = ("mean", "q95", "cvar95", "worst")
+"""Mean; 95% quantile; mean of the worst twentieth (CVaR); worst draw. All are the higher the worse."""
+
+
+def best_designs(plan: xr.Dataset) -> xr.DataArray:
+    """Number of the best fixed option of each expert count, by ``problem`` and ``num_experts``.
+
+    An option is sure enough when it keeps every constraint in at least the scenario's share of draws. Of these, that of the lowest
+    expected objective is the best; where a count has none, the surest stands in.
+    """
+    counts, of_option = plan["num_experts"].values, plan["option_num_experts"].values
+    met = plan["option_feasible"].values.mean(axis=-1)
+    objective = _mean(plan["option_objective"].values)
+    rows = []
+    for p in range(plan.sizes["problem"]):
+        of_counts = (np.flatnonzero(of_option == count) for count in counts)
+        rows.append([_best(options, objective[p], met[p], scenario_of(plan).tolerance.probability) for options in of_counts])
+    return xr.DataArray(
+        np.array(rows), dims=("problem", "num_experts"), coords={"problem": plan["problem"], "num_experts": counts}
+    )
+
+
+def taken(values: xr.DataArray, option: xr.DataArray) -> xr.DataArray:
+    """Values of options at those of each expert count."""
+    if "problem" not in values.dims:
+        return values.isel(option=option)
+    return xr.concat([values.sel(problem=p).isel(option=option.sel(problem=p)) for p in option["problem"].values], "problem")
+
+
+def recommendations(plan: xr.Dataset) -> xr.Dataset:
+    """Best fixed option of each expert count (:func:`best_designs`), and the best of all.
+
+    Returns
+    -------
+    Dataset
+        By ``problem`` and ``num_experts``: ``design_n_dense``, ``fixed_tokens``, ``design_top_k``, ``design_granularity``, ``design_p_feasible``,
+        ``design_meets_probability``; ``design_objective`` by ``measure``; ``design_loss``, ``design_serving_usd_per_million_tokens`` and
+        ``design_train_usd`` by ``quantile``. By ``problem``: ``recommended_by_measure`` by ``measure``, the expert count of least measure among those
+        that are sure, 0 where none is; ``recommended``, that by the mean.
+    """
+    option = best_designs(plan)
+    met = taken(plan["option_feasible"], option).mean("sample")
+    found: dict[str, Any] = {
+        f"fixed_{name}": taken(plan[f"option_{name}"], option) for name in ("n_dense", "tokens", "top_k", "granularity")
+    }
+    found |= {
+        "design_p_feasible": met,
+        "design_meets_probability": met >= scenario_of(plan).tolerance.probability,
+        "design_objective": measures(taken(plan["option_objective"], option)),
+    }
+    told = ("loss", "serving_usd_per_million_tokens", "train_usd")
+    banded = bands(xr.Dataset({name: taken(plan[f"option_{name}"], option).astype(float) for name in told}))
+    found |= {f"fixed_{name}": banded[name].assign_attrs(units=UNITS[name]) for name in told}
+    ranked = found["design_objective"].where(found["design_meets_probability"]).fillna(np.inf)
+    sure = np.isfinite(ranked).any("num_experts")
+    found["recommended_by_measure"] = ranked.idxmin("num_experts").where(sure, 0).astype(int)
+    found["recommended"] = found["recommended_by_measure"].sel(measure="mean", drop=True)
+    return xr.Dataset(found)
+
+
+def bands(values: xr.Dataset) -> xr.Dataset:
+    """:data:`QUANTILES` over the samples in which a value is known; NaN where it is in none."""
+    found = {}
+    for name, one in values.data_vars.items():
+        dims = [dim for dim in one.dims if dim != "sample"]
+        rows = one.transpose(*dims, "sample").values
+        known, told = np.isfinite(rows).all(axis=-1), np.full((len(QUANTILES), *rows.shape[:-1]), np.nan)
+        # Looking for NaN takes row by row; most rows have none, and are sorted together.
+        told[:, known] = np.quantile(rows[known], QUANTILES, axis=-1)
+        some = ~known & np.isfinite(rows).any(axis=-1)
+        if some.any():
+            told[:, some] = np.nanquantile(np.where(np.isfinite(rows[some]), rows[some], np.nan), QUANTILES, axis=-1)
+        found[name] = (("quantile", *dims), told)
+    coords = {name: coord for name, coord in values.coords.items() if "sample" not in coord.dims}
+    return xr.Dataset(found, coords={**coords, "quantile": list(QUANTILES)})
+
+
+def measures(values: xr.DataArray) -> xr.DataArray:
+    """:data:`MEASURES` over samples. The mean is over draws where the value is known; the others are infinite where too many are not."""
+    axis = values.get_axis_num("sample")
+    each = np.moveaxis(np.where(np.isfinite(values), values.astype(float), np.inf), axis, -1)
+    count = each.shape[-1]
+    first = min(int(np.ceil(TAIL * count)), count - 1)
+    ordered = np.partition(each, first, axis=-1)
+    tail = ordered[..., first:]
+    stacked = np.stack([_mean(each), ordered[..., first], tail.mean(-1), tail.max(-1)], axis=-1)
+    dims = [dim for dim in values.dims if dim != "sample"]
+    coords = {dim: values[dim] for dim in dims if dim in values.coords}
+    return xr.DataArray(stacked, dims=(*dims, "measure"), coords={**coords, "measure": list(MEASURES)})
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean along the last axis of what is finite."""
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, values, 0.0).sum(-1, dtype=float) / known.sum(-1)
+
+
+def _best(options: np.ndarray, objective: np.ndarray, met: np.ndarray, probability: float) -> int:
+    ranked = np.where((met[options] >= probability) & np.isfinite(objective[options]), objective[options], np.inf)
+    return int(options[np.argmin(ranked) if np.isfinite(ranked).any() else np.argmax(met[options])])

@@ -1,0 +1,104 @@
+"""Risk of a plan: bands, probability of being best, expected regret, and the near-optimal set."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bayesmoe.decisions.recommendation import bands, recommendations
+from bayesmoe.decisions.total_cost import total_cost
+from bayesmoe.planning.planner import LEVERAGE, UNITS, scenario_of
+from bayesmoe.planning.problems import problem_named
+
+
+def risk(plan: xr.Dataset) -> xr.Dataset:
+    """Summarize a plan over its draws.
+
+    Regret is that of an expert count with its size chosen anew in each draw: the objective less the lowest objective of any
+    feasible expert count in the same draw. Bands and expectations of an expert count are over the draws where it is feasible;
+    ``p_feasible`` says how many these are.
+
+    Parameters
+    ----------
+    plan : Dataset
+        A plan from :func:`bayesmoe.planning.planner.plan`.
+
+    Returns
+    -------
+    Dataset
+        By ``problem`` and ``num_experts``: the plan's quantities, and those at the loss optimum, at ``quantile`` 0.05, 0.5, 0.95; ``p_feasible``; ``p_best``
+        (sums to the probability that any count is feasible); ``expected_objective``; ``expected_regret`` and
+        ``regret_tolerance`` in the objective's unit; ``near_optimal``. By ``problem``: ``choice``, the expert count of lowest
+        expected regret among those feasible with the scenario's probability, 0 when there is none; ``p_any_feasible``. By ``num_experts``:
+        ``p_optimum_inside``, how often the lowest loss on the budget lies inside all sizes considered.
+    """
+    tolerance = scenario_of(plan).tolerance
+    feasible = plan["feasible"]
+    problems = [problem_named(str(name)) for name in plan["problem"].values]
+    objective = xr.concat([plan[p.objective].sel(problem=p.name) for p in problems], "problem")
+    least = objective.min("num_experts")
+    regret = objective - least
+    any_feasible = feasible.any("num_experts")
+    filled = objective.fillna(np.inf)
+    best = (filled == filled.min("num_experts")) & feasible
+    # Ties share the draw.
+    p_best = (best / best.sum("num_experts").clip(min=1)).mean("sample")
+    p_feasible = feasible.mean("sample")
+    expected = objective.mean("sample")
+    expected_regret = regret.mean("sample")
+    is_loss = xr.DataArray([p.objective == "loss" for p in problems], coords={"problem": plan["problem"]})
+    allowed = xr.where(is_loss, tolerance.loss_nats, tolerance.cost_share * least.mean("sample"))
+    sure = p_feasible >= tolerance.probability
+    ranked = expected_regret.where(sure)
+    choice = ranked.fillna(np.inf).idxmin("num_experts").where(sure.any("num_experts"), 0)
+    runs_in_group = sure & (ranked - ranked.min("num_experts") <= allowed)
+    optimal = [str(name) for name in plan.data_vars if str(name).startswith("loss_optimal_") and plan[name].dtype != bool]
+    asked = [name for name in (*UNITS, LEVERAGE, *optimal) if name in plan]
+    summary = bands(plan[asked]).assign(
+        p_feasible=p_feasible,
+        p_best=p_best,
+        expected_objective=expected,
+        expected_regret=expected_regret,
+        regret_tolerance=allowed,
+        near_optimal=runs_in_group,
+        choice=choice.astype(int),
+        p_any_feasible=any_feasible.mean("sample"),
+        p_optimum_inside=plan["loss_optimal_inside"].mean("sample"),
+    )
+    for name in summary.data_vars:
+        unit = UNITS.get(str(name).removeprefix("loss_optimal_"))
+        summary[name].attrs = {"units": unit} if unit else {}
+    return xr.merge([summary, recommendations(plan), total_cost(plan)], combine_attrs="drop_conflicts").assign_attrs(
+        plan.attrs
+    )
+
+
+def extrapolation_factors(fit: xr.DataTree, summary: xr.Dataset) -> dict[str, float]:
+    """Times the largest run at which the choices of a plan lie, worst over problems, by column of the run table."""
+    runs = fit["constant_data"].dataset
+    trained = {str(name): float(values.max()) for name, values in runs.data_vars.items() if values.dtype.kind == "f"}
+    # Sources count compute by rules of their own, so both sides are counted anew by one.
+    trained.pop("train_flop", None)
+    if {"n_active", "tokens"} <= set(trained):
+        trained["train_flop"] = 6.0 * float((runs["n_active"] * runs["tokens"]).max())
+    worst: dict[str, float] = {}
+    for problem in summary["problem"].values:
+        part = summary.sel(problem=problem, quantile=0.5)
+        if not (choice := int(part["per_draw_choice"])):
+            continue
+        row = part.sel(num_experts=choice)
+        target = {name: float(row[name]) for name in ("n_dense", "n_active", "tokens")}
+        target |= {"num_experts": float(choice), "train_flop": 6.0 * target["n_active"] * target["tokens"]}
+        for name, value in target.items():
+            if name in trained:
+                worst[name] = max(value / trained[name], worst.get(name, 0.0))
+    return worst
+
+
+def without_each_law(plan: xr.Dataset) -> dict[str, xr.Dataset]:
+    """Risk of a plan on an average of laws without each of them; empty for a plan on one law."""
+    laws = plan["law"].values
+    names = dict.fromkeys(map(str, laws))
+    if len(names) < 2:
+        return {}
+    return {name: risk(plan.isel(sample=laws != name)) for name in names}

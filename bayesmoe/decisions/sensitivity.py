@@ -1,0 +1,161 @@
+"""Tornado: what each number of a scenario does to the choice to sign and to what it costs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from bayesmoe.costs.uncertain import Quantity, certain, middle, quantile
+from bayesmoe.costs.workload import price_of
+from bayesmoe.decisions.recommendation import best_designs, recommendations
+from bayesmoe.decisions.total_cost import SERVING
+from bayesmoe.planning.planner import plan as plan_fit
+from bayesmoe.planning.scenario import Scenario
+from bayesmoe.units import BAND, TOKENS_PER_MILLION
+
+FACTOR = 1.5
+"""By how much a number without a spread is divided and multiplied."""
+
+SIDES = ("low", "high")
+
+
+class Input(NamedTuple):
+    """A number of a scenario that a tornado turns.
+
+    Attributes
+    ----------
+    section, key : str
+        Where it stands in the TOML.
+    most : float
+        Largest value that makes sense.
+    """
+
+    section: str
+    key: str
+    most: float = np.inf
+
+    @property
+    def name(self) -> str:
+        """Dotted name."""
+        return f"{self.section}.{self.key}"
+
+
+INPUTS = (
+    Input("serving", "lifetime_tokens"),
+    Input("serving", "price_usd_per_gpu_hour"),
+    Input("serving", "utilization", 1.0),
+    Input("serving", "prompt_tokens"),
+    Input("serving", "output_tokens"),
+    Input("serving", "max_tpot_s"),
+    Input("serving", "max_ttft_s"),
+    Input("training", "budget_flop"),
+    Input("training", "budget_usd"),
+    Input("training", "mfu", 1.0),
+    Input("training", "price_usd_per_gpu_hour"),
+    Input("architecture", "width_times_layers"),
+)
+"""Numbers that are turned, those of them that the scenario has."""
+
+
+def sensitivity(fit: xr.DataTree, scenario: Scenario, *, on_progress: Callable[[str], Any] = lambda _: None) -> xr.Dataset:
+    """Plan anew with each number of a scenario at its low and at its high end, all others as they are.
+
+    An uncertain number goes to the ends of its 90% band and is certain there; a certain one is divided and multiplied by
+    :data:`FACTOR`, a share up to 1.
+
+    Parameters
+    ----------
+    fit : DataTree
+        A fit.
+    scenario : Scenario
+        The scenario.
+    on_progress : callable
+        Told each number before it is turned.
+
+    Returns
+    -------
+    Dataset
+        By ``problem``, ``input`` and ``side`` (low, high): ``value`` of the number; ``recommended``, the expert count to sign there, 0 for none; ``cost``, what
+        that choice costs in expectation: training and serving in all, USD, where the scenario says how much is served, else USD per million output tokens
+        (attribute ``unit``); ``loss``, its expected loss. ``baseline_choice``, ``baseline_cost`` and ``base_loss`` by ``problem``; inputs stand in falling order of
+        the swing of the first problem's cost.
+    """
+    own = _answer(fit, scenario)
+    known = [
+        one for one in INPUTS if getattr(getattr(scenario, one.section), one.key) is not None or one.key.startswith("price")
+    ]
+    values = np.zeros((len(known), 2))
+    choices = np.zeros((len(own.cost), len(known), 2), dtype=int)
+    costs, losses = np.full((2, *choices.shape), np.nan)
+    for row, one in enumerate(known):
+        on_progress(one.name)
+        for side, value in enumerate(_ends(scenario, one)):
+            values[row, side] = value
+            found = _answer(fit, _turned(scenario, one, value))
+            choices[:, row, side], costs[:, row, side], losses[:, row, side] = found.choice, found.cost, found.loss
+    swing = np.abs(np.diff(np.nan_to_num(costs[0]), axis=1))[:, 0]
+    order = np.argsort(-swing, kind="stable")
+    dims = ("problem", "input", "side")
+    return xr.Dataset(
+        {
+            "value": (dims[1:], values[order]),
+            "recommended": (dims, choices[:, order]),
+            "cost": (dims, costs[:, order]),
+            "loss": (dims, losses[:, order], {"units": "nats/token"}),
+            "baseline_choice": ("problem", own.choice),
+            "baseline_cost": ("problem", own.cost),
+            "base_loss": ("problem", own.loss),
+        },
+        coords={"problem": list(own.problems), "input": [known[i].name for i in order], "side": list(SIDES)},
+        attrs={
+            "unit": "USD" if scenario.serving.lifetime_tokens is not None else "USD per million output tokens",
+            "scenario_name": scenario.name,
+        },
+    )
+
+
+class _Answer(NamedTuple):
+    problems: tuple[str, ...]
+    choice: np.ndarray
+    cost: np.ndarray
+    loss: np.ndarray
+
+
+def _answer(fit: xr.DataTree, scenario: Scenario) -> _Answer:
+    found = plan_fit(fit, scenario, verdict="")
+    choice = recommendations(found)["recommended"].values
+    option, own = best_designs(found), []
+    for place, (problem, count) in enumerate(zip(found["problem"].values, choice, strict=True)):
+        if not count:
+            own.append((np.nan, np.nan))
+            continue
+        part = found.isel(problem=place, option=int(option.sel(problem=problem, num_experts=count)))
+        serving = part[f"option_{SERVING}"].astype(float)
+        cost = serving
+        if "lifetime_tokens" in found:
+            cost = part["option_train_usd"].astype(float) + serving * found["lifetime_tokens"] / TOKENS_PER_MILLION
+        own.append((float(cost.mean()), float(part["option_loss"].astype(float).mean())))
+    cost, loss = np.array(own).T
+    return _Answer(tuple(map(str, found["problem"].values)), choice, cost, loss)
+
+
+def _ends(scenario: Scenario, one: Input) -> tuple[float, float]:
+    quantity = _quantity(scenario, one)
+    low, high = (quantile(quantity, level) for level in BAND)
+    if low == high:
+        low, high = middle(quantity) / FACTOR, middle(quantity) * FACTOR
+    return min(low, one.most), min(high, one.most)
+
+
+def _quantity(scenario: Scenario, one: Input) -> Quantity:
+    part = getattr(scenario, one.section)
+    return price_of(part) if one.key.startswith("price") else getattr(part, one.key)
+
+
+def _turned(scenario: Scenario, one: Input, value: float) -> Scenario:
+    part = dataclasses.replace(getattr(scenario, one.section), **{one.key: certain(_quantity(scenario, one), value)})
+    return dataclasses.replace(scenario, **{one.section: part})

@@ -1,0 +1,187 @@
+"""The gallery: every figure that the package draws, on simulated runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+from bayesmoe import plots
+from bayesmoe.forecasting.weights import size_of
+from bayesmoe.forecasting.backtest import AVERAGE, AVERAGE_ALONE, BASELINE, backtest
+from bayesmoe.forecasting.coverage import coverage_by_level
+from bayesmoe.forecasting.forward_validation import training_compute
+from bayesmoe.criticism.prior_predictive import prior_bands, prior_predictive
+from bayesmoe.forecasting.weights_by_compute import weights_by_scale
+from bayesmoe.files import write_text, written_whole
+from bayesmoe.inference.fit_law import fit as fit_law
+from bayesmoe.inference.spec import AverageSpec, DataSpec, FitSpec, LawSpec, load_table
+from bayesmoe.inference.store import spec_of
+from bayesmoe.laws import all_laws, law_named
+from bayesmoe.curves.by_budget import plans_by_budget, trade_offs
+from bayesmoe.curves.by_cost import by_cost
+from bayesmoe.curves.by_size import loss_by_tokens, serving_by_size
+from bayesmoe.curves.leverage_surface import leverage_surface
+from bayesmoe.decisions.next_run import next_runs
+from bayesmoe.planning.planner import scenario_of
+from bayesmoe.planning.scenario import Scenario
+from bayesmoe.decisions.sensitivity import sensitivity
+from bayesmoe.report.build import BY_CHAIN, figures
+from bayesmoe.report.captions import FIGURES, gallery_page
+from bayesmoe.report.svg import svg
+from bayesmoe.runs import as_run_table
+
+_DPI = 130
+
+AVERAGED = ("yun", "effective-size", "ludziejewski", "wang")
+"""Laws of the gallery's average: those of size, tokens and experts that differ most."""
+
+_SCALES = (0.3, 0.5, 0.75, 1.0)
+"""Shares of the runs, from the smallest training compute up, after which laws are weighed."""
+
+_SEEN = 0.65
+_BUDGETS = (1e20, 1e21, 5.15e21, 3e22)
+_EVERY_BUDGET = tuple(np.geomspace(1e19, 3e22, 61).tolist())
+_TIAN = {
+    "train_flop": (1e18, 1e19, 1e20, 6e20),
+    "activation_ratio": (1 / 2, 1 / 8, 1 / 32, 1 / 128),
+    "granularity": (4.0, 8.0, 16.0, 32.0),
+}
+_TIAN_SHOWN = (1e19, 6e20, 1e22)
+_TIAN_NOISE, _TIAN_SEED = 0.05, 2507_17702
+
+
+def gallery(
+    fit: xr.DataTree, plan: xr.Dataset, risk: xr.Dataset, *, on_progress: Callable[[str], None] = lambda line: None
+) -> dict[str, Figure]:
+    """All figures of the gallery by name; the caller closes them.
+
+    Parameters
+    ----------
+    fit : DataTree
+        The demo's fit: its runs are backtested too.
+    plan, risk : Dataset
+        The demo's plan and its risk.
+    on_progress : callable
+        Told what is being made.
+    """
+    scenario = scenario_of(plan)
+    # All are open at once, and are meant to be.
+    with plt.rc_context({"figure.max_open_warning": 0}):
+        on_progress("the plan")
+        made = figures(fit, risk, plan=plan, next_run=next_runs(fit, plan))
+        made |= sensitivity_figures(sensitivity(fit, scenario))
+        on_progress("sizes, costs and budgets")
+        made |= budget_figures(fit, scenario, verdict=plan.attrs["gate"])
+        on_progress("leverage")
+        made |= leverage_figures()
+        made |= forecast_figures(spec_of(fit), on_progress=on_progress)
+        on_progress("priors of the laws")
+        return made | law_figures()
+
+
+def budget_figures(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> dict[str, Figure]:
+    """Figures of sizes, serving costs and training budgets under a fit, by name; the caller closes them."""
+    runs = fit["constant_data"].dataset
+    sizes, tokens = (np.unique(runs[name].values) for name in ("n_dense", "tokens"))
+    grown = loss_by_tokens(
+        fit, scenario, n_dense=[sizes[0], sizes[-1], 10.0 * sizes[-1]], tokens=[tokens[0], tokens[-1], 10.0 * tokens[-1]]
+    )
+    costs = by_cost(fit, scenario)
+    served = serving_by_size(fit, scenario, n_dense=np.geomspace(1e8, 3e11, 80).tolist())
+    traded = trade_offs(fit, scenario, budgets_flop=_EVERY_BUDGET, losses=np.linspace(2.0, 2.8, 81).tolist())
+    planned = plans_by_budget(fit, scenario, budgets_flop=_BUDGETS, verdict=verdict)
+    return {
+        "loss_by_tokens": plots.loss_by_tokens(grown),
+        "serving_by_size": plots.serving_by_size(served, costs),
+        "trade_offs": plots.trade_offs(traded),
+        "loss_by_cost": plots.loss_by_cost(costs),
+        "frontier": plots.frontier(costs),
+        "cheapest_by_budget": plots.minima_by_budget(planned, "cheapest_serving"),
+        "lowest_loss_by_budget": plots.minima_by_budget(planned, "lowest_loss"),
+        "over_training_by_budget": plots.over_training_by_budget(planned),
+    }
+
+
+def leverage_figures() -> dict[str, Figure]:
+    """Tian's surface under a fit to leverages simulated from the published coefficients; the caller closes it."""
+    law = law_named("tian-leverage")
+    design = pd.DataFrame(list(itertools.product(*_TIAN.values())), columns=pd.Index(list(_TIAN)))
+    truth = np.asarray(law.loss(law.coefficients("table-2"), {name: design[name].to_numpy() for name in _TIAN}))
+    noise = np.random.default_rng(_TIAN_SEED).standard_normal(len(design))
+    frame = design.assign(leverage=truth * np.exp(_TIAN_NOISE * noise))
+    table = as_run_table(frame, origin="leverages simulated from tian-leverage", response="leverage", simulated=True)
+    spec = FitSpec(data=DataSpec(file=table.origin), law=LawSpec(name="tian-leverage"))
+    found = leverage_surface(
+        fit_law(spec, table=table),
+        activation_ratio=np.geomspace(1 / 128, 1 / 2, 61).tolist(),
+        granularity=np.geomspace(4.0, 32.0, 61).tolist(),
+        train_flop=_TIAN_SHOWN,
+        published="table-2",
+    )
+    return {
+        "leverage_surface": plots.leverage_surface(
+            found, granularity=16.0, activation_ratio=1 / 32, train_flop=_TIAN_SHOWN[1]
+        )
+    }
+
+
+def forecast_figures(
+    spec: FitSpec, *, laws: Sequence[str] = AVERAGED, on_progress: Callable[[str], None] = lambda line: None
+) -> dict[str, Figure]:
+    """Figures of how well laws and their average forecast the larger runs of a spec's table; the caller closes them."""
+    averaged = dataclasses.replace(spec, average=AverageSpec(laws=tuple(laws)))
+    table = load_table(spec.data, spec.groups)
+    compute = training_compute(table.frame, size_of(averaged, table.frame))
+    weights = weights_by_scale(averaged, table, np.quantile(compute, _SCALES).tolist(), on_progress=on_progress)
+    found = backtest(averaged, table, compute > np.quantile(compute, _SEEN), on_progress=on_progress)
+    shown = [AVERAGE, AVERAGE_ALONE, found.loo_pick, BASELINE]
+    return {
+        "calibration": plots.calibration(coverage_by_level(found, forecasters=shown)),
+        "law_weights": plots.law_weights(weights),
+    }
+
+
+def sensitivity_figures(found: xr.Dataset) -> dict[str, Figure]:
+    """Figures of a sensitivity's first problem by name; the caller closes them."""
+    return {"tornado": plots.tornado(found, str(found["problem"].values[0]))}
+
+
+def law_figures() -> dict[str, Figure]:
+    """Figures of the catalog of laws by name; the caller closes them."""
+    bands = [prior_bands(prior_predictive(law())) for law in all_laws]
+    return {"prior_predictive": plots.prior_predictive(bands)}
+
+
+def save_figures(made: dict[str, Figure], folder: str | Path) -> None:
+    """Write figures as PNG and SVG files, each whole or not at all; the same figure gives the same bytes."""
+    for name, figure in made.items():
+        with written_whole(Path(folder) / f"{name}.png") as path:
+            figure.savefig(path, dpi=_DPI, facecolor="white")
+        # Each time that a layout is made it moves by a hair: both files show the first.
+        figure.set_layout_engine("none")
+        if name in BY_CHAIN:
+            _as_picture(figure)
+        write_text(Path(folder) / f"{name}.svg", svg(figure, name, FIGURES[name]) + "\n")
+
+
+def save_gallery(made: dict[str, Figure], folder: str | Path) -> None:
+    """Write the gallery's figures, and the page that shows them."""
+    save_figures(made, folder)
+    write_text(Path(folder) / "README.md", gallery_page())
+
+
+def _as_picture(figure: Figure) -> None:
+    """Let what is drawn within axes be a picture in an SVG: every draw as a path would be megabytes."""
+    for axes in figure.axes:
+        parts: list[Any] = [*axes.lines, *axes.collections]
+        for part in parts:
+            part.set_rasterized(True)

@@ -1,0 +1,292 @@
+"""Backtest: fit to the smaller runs, forecast the larger, and count how often and how far the bands miss."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy import stats
+
+from bayesmoe.criticism.compare import HIGH_K
+from bayesmoe.errors import InputError
+from bayesmoe.forecasting.baselines import huber_bootstrap, with_residuals
+from bayesmoe.forecasting.discrepancy import miss_per_reach, predicted
+from bayesmoe.forecasting.forward_validation import axes_of, forward_forecasts, has_tokens, training_compute
+from bayesmoe.forecasting.scores import scores
+from bayesmoe.forecasting.weights import Average, average_of, laws_of, mixed, size_of
+from bayesmoe.inference.refits import Refits, with_law
+from bayesmoe.inference.spec import FitSpec
+from bayesmoe.runs import RunTable
+from bayesmoe.runs.expressions import evaluated
+
+AVERAGE = "average of laws"
+AVERAGE_ALONE = "average without discrepancy"
+BASELINE = "Huber + bootstrap"
+
+_DRAWS = 2000
+
+
+class Loo(NamedTuple):
+    """Expected log predictive density in nats, and the number of runs whose Pareto k makes it doubtful."""
+
+    elpd: float
+    doubtful: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecasts:
+    """Fits of several laws to the runs seen, and to the smaller part of these at several cuts.
+
+    Attributes
+    ----------
+    parts : dict of Subsets
+        By law, its fits.
+    asked : dict of array of bool, shape (n,)
+        By law, the runs held out, in the order of its frame.
+    full : dict of Dataset
+        By law, the fit to all runs seen, and what it expects of every run.
+    forward : dict of dict of Dataset
+        By law and cut, see :func:`bayesmoe.forecasting.forward_validation.forward_forecasts`.
+    axes : tuple of str
+        Covariates along which the table varies.
+    size : str
+        Column of size.
+    """
+
+    parts: dict[str, Refits]
+    asked: dict[str, np.ndarray]
+    full: dict[str, xr.Dataset]
+    forward: dict[str, dict[str, xr.Dataset]]
+    axes: tuple[str, ...]
+    size: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Backtest:
+    """Forecasts of the runs held out, and what they were worth.
+
+    Attributes
+    ----------
+    scores : dict of Dataset
+        By forecaster: each law alone, each law with discrepancy, the average and the baseline; see :func:`bayesmoe.forecasting.scores.scores`.
+    draws : dict of array, shape (draw, run)
+        Their draws, in nats per token.
+    weights : dict of float
+        Weight of each law in the average.
+    discrepancies : dict of Dataset
+        Each law's :func:`bayesmoe.forecasting.discrepancy.discrepancy`.
+    misses : dict of list of float
+        By law, its miss as a share of reach: of the runs held out, then at each cut inside the runs seen.
+    loo : dict of Loo
+        By law, its PSIS-LOO on the runs seen.
+    observed : array, shape (run,)
+        Losses of the runs held out, nats per token.
+    runs : array of str, shape (run,)
+        Their names.
+    extrapolation_factors : dict of float
+        By covariate, how many times the largest value seen the largest value asked is.
+    budget_beyond : array, shape (run,)
+        Each run's training compute over the largest seen.
+    """
+
+    scores: dict[str, xr.Dataset]
+    draws: dict[str, np.ndarray]
+    weights: dict[str, float]
+    discrepancies: dict[str, xr.Dataset]
+    misses: dict[str, list[float]]
+    loo: dict[str, Loo]
+    observed: np.ndarray
+    runs: np.ndarray
+    extrapolation_factors: dict[str, float]
+    budget_beyond: np.ndarray
+
+    @property
+    def loo_pick(self) -> str:
+        """The law that PSIS-LOO prefers on the runs seen."""
+        return max(self.loo, key=lambda name: self.loo[name].elpd)
+
+
+def backtest(
+    spec: FitSpec,
+    table: RunTable,
+    held: np.ndarray,
+    *,
+    baseline: bool = True,
+    on_progress: Callable[[str], None] = lambda line: None,
+) -> Backtest:
+    """Forecast the runs held out from the others.
+
+    Each law is fitted to the runs seen, and to the smaller part of them at several cuts (:mod:`bayesmoe.forecasting.forward_validation`). Its
+    misses there give its discrepancy, and the laws' scores there their weights. Nothing of the runs held out is used.
+
+    Parameters
+    ----------
+    spec : FitSpec
+        Groups, size, seed, and the laws of its ``average``; those that the table can tell something about where it names none.
+    table : RunTable
+        All runs.
+    held : array of bool, shape (n,)
+        Runs held out, in the table's order.
+    baseline : bool
+        Whether to run Huber + bootstrap beside it.
+    on_progress : callable
+        Called with a line per fit.
+
+    Raises
+    ------
+    InputError
+        Nothing or nearly everything is held out.
+    """
+    forecasts = forecasts_of(spec, table, held, on_progress=on_progress)
+    found = judged(forecasts, average_of(forecasts.forward, forecasts.axes, seed=spec.sampler.seed), seed=spec.sampler.seed)
+    if baseline:
+        on_progress(f"{BASELINE}: {found.loo_pick}")
+        return with_baseline(found, baseline_draws(forecasts, found.loo_pick, seed=spec.sampler.seed))
+    return found
+
+
+def baseline_draws(forecasts: Forecasts, law: str, *, seed: int) -> np.ndarray:
+    """Today's practice: a law by Huber loss from a grid, and a bootstrap over runs; draws of the runs held out, shape (draw, run)."""
+    part, asked = forecasts.parts[law], forecasts.asked[law]
+    points = huber_bootstrap(part.law, part.frame, ~asked, seed=seed)
+    return with_residuals(points, draws=_DRAWS, seed=seed)[:, asked]
+
+
+def with_baseline(found: Backtest, draws: np.ndarray) -> Backtest:
+    """A backtest with :func:`baseline_draws` beside it, of the law that PSIS-LOO picks."""
+    return dataclasses.replace(
+        found,
+        draws=found.draws | {BASELINE: draws},
+        scores=found.scores | {BASELINE: scores(draws, found.observed)},
+    )
+
+
+def forecasts_of(
+    spec: FitSpec, table: RunTable, held: np.ndarray, *, on_progress: Callable[[str], None] = lambda line: None
+) -> Forecasts:
+    """Fit the laws of a spec's average to the runs that are not held out, and at every cut inside these.
+
+    Raises
+    ------
+    InputError
+        Nothing or nearly everything is held out.
+    """
+    if held.sum() < 1 or (~held).sum() < 8:
+        raise InputError(
+            "leaves too little on one side",
+            column="--hold-out",
+            value=f"{int(held.sum())} of {len(held)} runs held out",
+            hint="hold out at least one run and keep at least eight",
+        )
+    size, names = size_of(spec, table.frame), laws_of(spec, table.frame)
+    found = Forecasts({}, {}, {}, {}, axes_of(table.frame, size), size)
+    kept_ids = set(table.frame.loc[~held, "run_id"])
+    for name in names:
+        found.parts[name] = refits = Refits(with_law(spec, name, size), table)
+        seen = refits.frame["run_id"].isin(kept_ids).to_numpy()
+        on_progress(f"{name}: {int(seen.sum())} runs")
+        found.asked[name] = ~seen
+        found.full[name] = refits.fit(seen, axes=found.axes)
+        found.forward[name] = forward_forecasts(refits, seen, found.axes, size, on_progress=on_progress)
+    return found
+
+
+def asked_of(forecasts: Forecasts) -> dict[str, xr.Dataset]:
+    """By law, what the fit to all runs seen expects of those held out."""
+    return {name: full.isel(run=forecasts.asked[name]) for name, full in forecasts.full.items()}
+
+
+def averaged_draws(
+    asked: dict[str, xr.Dataset], weights: dict[str, float], discrepancies: dict[str, xr.Dataset], *, seed: int
+) -> np.ndarray:
+    """Draws of an average's forecast of the runs held out, shape (draw, run); a law without discrepancy stands alone."""
+    each = [predicted(asked[name], discrepancies.get(name), draws=_DRAWS, seed=seed) for name in weights]
+    return mixed(each, np.array(list(weights.values())), count=_DRAWS, seed=seed)
+
+
+def judged(forecasts: Forecasts, average: Average, *, seed: int) -> Backtest:
+    """What forecasts were worth, each law alone, with its discrepancy, and the average, against the runs held out."""
+    names = list(average.weights)
+    asked = asked_of(forecasts)
+    draws = {name: predicted(asked[name], None, draws=_DRAWS, seed=seed) for name in names}
+    moved = {name: predicted(asked[name], average.discrepancies[name], draws=_DRAWS, seed=seed) for name in names}
+    draws |= {f"{name} with discrepancy": moved[name] for name in names}
+    draws[AVERAGE_ALONE] = averaged_draws(asked, average.weights, {}, seed=seed)
+    draws[AVERAGE] = averaged_draws(asked, average.weights, average.discrepancies, seed=seed)
+    first = names[0]
+    observed = asked[first]["observed"].values
+    frame, held = forecasts.parts[first].frame, forecasts.asked[first]
+    budget = training_compute(frame, forecasts.size)
+    return Backtest(
+        scores={name: scores(each, observed) for name, each in draws.items()},
+        draws=draws,
+        weights=average.weights,
+        discrepancies=average.discrepancies,
+        misses={name: [miss_per_reach(each) for each in (asked[name], *forecasts.forward[name].values())] for name in names},
+        loo={name: _loo(forecasts.full[name].isel(run=~forecasts.asked[name])) for name in names},
+        observed=observed,
+        runs=asked[first]["run"].values,
+        extrapolation_factors={
+            axis: float(frame.loc[held, axis].max() / frame.loc[~held, axis].max()) for axis in forecasts.axes
+        },
+        budget_beyond=budget[held] / budget[~held].max(),
+    )
+
+
+def _loo(forecast: xr.Dataset) -> Loo:
+    """PSIS-LOO of the runs seen, from a fit's own draws."""
+    import arviz_base
+    import arviz_stats
+
+    expected, scale = forecast["expected"].values, forecast["noise_scale"].values
+    density = stats.t.logpdf(forecast["observed"].values, forecast["noise_df"].values[:, None], expected, scale * expected)
+    tree = arviz_base.from_dict(
+        {"posterior": {"noise_df": forecast["noise_df"].values[None]}, "log_likelihood": {"loss": density[None]}},
+        dims={"loss": ["run"]},
+        sample_dims=["chain", "draw"],
+    )
+    with warnings.catch_warnings():
+        # Its warning about k is our count.
+        warnings.simplefilter("ignore", UserWarning)
+        found: Any = arviz_stats.loo(tree)
+    return Loo(float(found.elpd), int((np.asarray(found.pareto_k) > HIGH_K).sum()))
+
+
+def held_out(table: RunTable, expression: str) -> np.ndarray:
+    """Runs of a table where an expression over its columns holds, shape (n,).
+
+    Raises
+    ------
+    InputError
+        It is no condition over the table's columns.
+    """
+    try:
+        found = np.asarray(evaluated(table.frame, expression))
+    except (ValueError, SyntaxError) as error:
+        raise InputError(
+            f"is not a condition over the table's columns ({error})",
+            column="--hold-out",
+            value=expression,
+            hint=f"columns: {', '.join(map(str, table.frame.columns))}",
+        ) from error
+    if found.dtype != bool or found.shape != (len(table.frame),):
+        raise InputError("is not a condition on runs", column="--hold-out", value=expression, hint='such as "n_dense > 1e9"')
+    return found
+
+
+def forward_masks(spec: FitSpec, frame: pd.DataFrame, count: int) -> dict[str, np.ndarray]:
+    """``count`` cuts of a table by training compute: all runs above a cut are held out.
+
+    The cuts lie evenly between the 40th and the 90th percentile of the runs.
+    """
+    compute = training_compute(frame, size_of(spec, frame))
+    unit = "FLOP" if has_tokens(frame) else "FLOP a token"
+    # Where many runs share the most compute, a percentile may be that, and nothing lies above.
+    most = np.max(compute[compute < compute.max()], initial=0.0)
+    limits = np.minimum(np.quantile(compute, np.linspace(0.4, 0.9, count) if count > 1 else [0.8]), most)
+    return {f"training compute > {limit:.2g} {unit}": compute > limit for limit in limits}

@@ -1,0 +1,154 @@
+"""What people do today: least Huber loss from many starts, a bootstrap over runs, and variable projection."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize, nnls
+
+from bayesmoe.laws import Law, reference_run
+
+HUBER_DELTA = 1e-3
+"""Where the loss on ln L turns from square to linear, as Hoffmann et al. have it."""
+
+_STARTS, _RESAMPLES = 24, 100
+_EXPONENTS = np.linspace(0.05, 0.95, 37)
+
+
+class Bootstrap(NamedTuple):
+    """Point fits of a law to resampled runs.
+
+    Attributes
+    ----------
+    expected : array, shape (resample, n)
+        Predicted losses of all runs, nats per token.
+    residual_sd : float
+        Of ln loss over the runs fitted, under the best point fit.
+    moved : float
+        Share of resamples whose optimizer ended elsewhere than where it began. Small: the band is narrow because nothing was
+        fitted anew, as happens where an optimizer stops at once on its tolerance.
+    """
+
+    expected: np.ndarray
+    residual_sd: float
+    moved: float
+
+
+def huber_bootstrap(law: Law, frame: pd.DataFrame, seen: np.ndarray, *, seed: int, resamples: int = _RESAMPLES) -> Bootstrap:
+    """Least Huber loss on ln L from a spread of starts, then the same over runs drawn with replacement.
+
+    ``min_theta sum_i Huber_delta( ln y_i - ln L_theta,g(i) )``
+
+    Every parameter is shared but the level of the loss, of which each group has its own. The optimizer is L-BFGS, in the law's own
+    coordinates, which is kinder than the papers' own parameters.
+
+    Parameters
+    ----------
+    law : Law
+        The law.
+    frame : DataFrame
+        All runs, with the law's covariates and ``loss``; ``group`` if they are grouped.
+    seen : array of bool, shape (n,)
+        Runs to fit.
+    seed : int
+        Seed of starts and resamples.
+    resamples : int
+        Bootstrap resamples.
+
+    Returns
+    -------
+    Bootstrap
+        Predictions of all runs.
+
+    References
+    ----------
+    Hoffmann et al. 2022, arXiv:2203.15556, section 3.3; Besiroglu et al. 2024, arXiv:2404.10102 (bootstrap, and a fit whose optimizer
+    had stopped early).
+    """
+    coordinates, reference = law.coordinates, jax.tree.map(jnp.asarray, reference_run(frame[seen], law))
+    codes, names = pd.factorize(frame["group"]) if "group" in frame else (np.zeros(len(frame), dtype=int), ["all"])
+    runs = {name: jnp.asarray(frame[name].to_numpy(float)) for name in law.covariates}
+    ln_loss, group = jnp.log(jnp.asarray(frame[law.response].to_numpy(float))), jnp.asarray(codes)
+    size = len(coordinates)
+
+    def ln_expected(theta: Any) -> Any:
+        values = {c.name: c.to_support(c.mean + c.sd * theta[i]) for i, c in enumerate(coordinates)}
+        p = law.to_paper(values, reference)
+        return jnp.log(jax.vmap(law.loss, in_axes=(None, 0))(p, runs)) + theta[size:][group]
+
+    def objective(theta: Any, weight: Any) -> Any:
+        away = jnp.abs(ln_loss - ln_expected(theta))
+        huber = jnp.where(away < HUBER_DELTA, 0.5 * away**2, HUBER_DELTA * (away - 0.5 * HUBER_DELTA))
+        # The levels of groups are told apart from the law's own by their sum.
+        return (weight * huber).sum() / HUBER_DELTA**2 + theta[size:].mean() ** 2
+
+    value_and_gradient = jax.jit(jax.value_and_grad(objective))
+
+    def fit(start: np.ndarray, weight: np.ndarray) -> Any:
+        def finite(theta: np.ndarray) -> tuple[float, np.ndarray]:
+            value, gradient = value_and_gradient(theta, weight)
+            good = np.isfinite(value) and np.isfinite(np.asarray(gradient)).all()
+            return (float(value), np.asarray(gradient, dtype=float)) if good else (1e15, np.zeros_like(theta))
+
+        return minimize(finite, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000})
+
+    rng = np.random.default_rng(seed)
+    starts = np.concatenate([rng.uniform(-2.0, 2.0, (_STARTS, size)), np.zeros((_STARTS, len(names)))], axis=1)
+    best = min((fit(start, seen.astype(float)) for start in starts), key=lambda found: found.fun).x
+    rows, predict = np.flatnonzero(seen), jax.jit(ln_expected)
+    expected, moved = [], []
+    for _ in range(resamples):
+        weight = np.bincount(rng.choice(rows, len(rows)), minlength=len(seen)).astype(float)
+        theta = fit(best, weight).x
+        expected.append(np.exp(np.asarray(predict(theta))))
+        moved.append(np.abs(theta - best).max() > 1e-6)
+    residual = np.asarray(ln_loss - predict(best))[seen]
+    return Bootstrap(np.stack(expected), float(residual.std()), float(np.mean(moved)))
+
+
+def with_residuals(bootstrap: Bootstrap, *, draws: int, seed: int) -> np.ndarray:
+    """The bootstrap as a forecast: its predictions with normal residuals; shape (draw, n), nats per token."""
+    rng = np.random.default_rng(seed)
+    expected = bootstrap.expected[rng.integers(len(bootstrap.expected), size=draws)]
+    return expected * np.exp(bootstrap.residual_sd * rng.standard_normal(expected.shape))
+
+
+class Projection(NamedTuple):
+    """``L = E + A N^-alpha + B D^-beta`` by variable projection: A, B in nats per token times their units, and the residual sum of squares."""
+
+    E: float
+    A: float
+    B: float
+    alpha: float
+    beta: float
+    rss: float
+
+
+def variable_projection(size: np.ndarray, tokens: np.ndarray, loss: np.ndarray) -> Projection:
+    """Chinchilla's law by variable projection: exponents on a grid, the linear rest solved exactly and kept non-negative.
+
+    Parameters
+    ----------
+    size, tokens, loss : array, shape (n,)
+        Parameters, tokens, and losses in nats per token.
+
+    References
+    ----------
+    Golub and Pereyra 1973, doi:10.1137/0710036.
+    """
+    best: Projection | None = None
+    for alpha in _EXPONENTS:
+        for beta in _EXPONENTS:
+            columns = np.column_stack(
+                [np.ones(len(loss)), (size / size.mean()) ** -alpha, (tokens / tokens.mean()) ** -beta]
+            )
+            found, norm = nnls(columns, loss)
+            if best is None or norm**2 < best.rss:
+                a, b = found[1] * size.mean() ** alpha, found[2] * tokens.mean() ** beta
+                best = Projection(float(found[0]), float(a), float(b), float(alpha), float(beta), float(norm**2))
+    assert best is not None
+    return best

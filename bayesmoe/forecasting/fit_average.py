@@ -1,0 +1,174 @@
+"""A fit of several laws, averaged by how well they forecast larger runs from smaller ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesmoe.criticism.compare import compare
+from bayesmoe.criticism.gate import check
+from bayesmoe.forecasting.forward_validation import axes_of, forward_forecasts
+from bayesmoe.forecasting.weights import Average, average_of, laws_of, size_of
+from bayesmoe.inference.ensemble import AVERAGE, LAWS, apportion
+from bayesmoe.inference.fit_law import fit
+from bayesmoe.inference.refits import Refits, with_law
+from bayesmoe.inference.spec import FitSpec, load_table
+from bayesmoe.runs import RunTable
+from bayesmoe.sampling.chains import Progress
+from bayesmoe.specs import to_json
+
+
+def fit_average(
+    spec: FitSpec,
+    *,
+    table: RunTable | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> xr.DataTree:
+    """Fit several laws to a run table, and weigh them by forward validation inside it.
+
+    A law whose fit fails its gate is left out of the average, which says so (:func:`bayesmoe.criticism.gate.check`); where all fail,
+    all stay, and the average fails.
+
+    Parameters
+    ----------
+    spec : FitSpec
+        Data, groups, sampler, and an ``average``.
+    table : RunTable, optional
+        Validated runs; read from ``spec.data`` when absent.
+    on_progress : callable
+        Called with progress while sampling.
+    say : callable
+        Called with a line per fit.
+
+    Returns
+    -------
+    xarray.DataTree
+        ``laws/NAME``, the fit of each law as :func:`bayesmoe.inference.fit_law.fit` gives it; ``average``, with each law's ``weight``,
+        ``weight_sd``, ``loo_weight`` (stacking on PSIS-LOO, to set beside it, with ``doubtful``, its runs of high k), discrepancy (``shift``,
+        ``growth``, ``together``), the runs it reaches from (``ln_covariate``, ``slope``, ``group_of_run``) and ``log_score`` by
+        ``cut``; at the top the runs and the average's posterior predictive.
+
+    Raises
+    ------
+    InputError
+        A covariate of a law is missing, a law predicts no loss, or the groups cannot be formed.
+    """
+    table = table if table is not None else load_table(spec.data, spec.groups)
+    size, axes = size_of(spec, table.frame), axes_of(table.frame, size_of(spec, table.frame))
+    trees, failed = {}, {}
+    for name in laws_of(spec, table.frame):
+        trees[name] = fit(with_law(spec, name, size), table=table, on_progress=_of_law(on_progress, name))
+        gate = check(trees[name]) if spec.sampler.chains > 1 else None
+        if gate is not None and gate.verdict == "FAIL":
+            found = next(one for one in gate.checks if one.verdict == "FAIL")
+            failed[name] = f"{found.name} {found.value:.3g} at {found.where}"
+    left_out = failed if len(failed) < len(trees) else {}
+    trees = {name: tree for name, tree in trees.items() if name not in left_out}
+    whole, forward = {}, {}
+    for name in trees:
+        refits = Refits(with_law(spec, name, size), table)
+        everything = np.ones(len(refits.frame), dtype=bool)
+        whole[name] = refits.places(trees[name], axes)
+        forward[name] = forward_forecasts(refits, everything, axes, size, on_progress=say)
+    average = average_of(forward, axes, seed=spec.sampler.seed)
+    return _assembled(spec, trees, average, whole, left_out)
+
+
+def _of_law(on_progress: Callable[[Progress], None], name: str) -> Callable[[Progress], None]:
+    return lambda progress: on_progress(dataclasses.replace(progress, stage=f"{name}: {progress.stage}"))
+
+
+def _assembled(
+    spec: FitSpec, trees: dict[str, xr.DataTree], average: Average, whole: dict[str, xr.Dataset], left_out: dict[str, str]
+) -> xr.DataTree:
+    names = list(trees)
+    first = trees[names[0]]
+    table = xr.Dataset(
+        {
+            "weight": ("law", [average.weights[name] for name in names]),
+            "weight_sd": ("law", [average.weight_sd[name] for name in names]),
+            **_interpolation(trees),
+            "log_score": (
+                ("cut", "law"),
+                average.scores[names].to_numpy(float).reshape(-1, len(names)),
+                {"units": "nats/run"},
+            ),
+            **{
+                name: (
+                    ("law", "discrepancy_draw", "axis"),
+                    np.stack([average.discrepancies[law][name].values for law in names]),
+                )
+                for name in ("bias", "scale")
+            },
+            "correlation": ("law", [float(average.discrepancies[law]["correlation"]) for law in names]),
+            **{
+                name: (("law", "axis", "seen"), np.stack([whole[law][name].values for law in names]))
+                for name in ("ln_covariate", "slope")
+            },
+        },
+        coords={
+            "law": names,
+            "axis": whole[names[0]]["axis"].values,
+            "cut": average.scores.index.to_numpy(str),
+            "group_of_run": ("seen", whole[names[0]]["group_of_run"].values),
+        },
+        attrs={"coverage": average.coverage, "left_out": json.dumps(left_out)},
+    )
+    shared = {name: value for name, value in first["constant_data"].data_vars.items() if _is_of_runs(str(name))}
+    root = {
+        "observed_data": first["observed_data"].to_dataset(),
+        "constant_data": xr.Dataset(shared),
+        "posterior_predictive": _mixture(trees, average.weights),
+        AVERAGE: table,
+    }
+    tree = xr.DataTree.from_dict(
+        {**root, **{f"{LAWS}/{name}/{path.strip('/')}": node for name in names for path, node in _nodes(trees[name])}}
+    )
+    for name in names:
+        tree[f"{LAWS}/{name}"].attrs = trees[name].attrs
+    tree.attrs = first.attrs | {
+        "spec": to_json(spec),
+        "law": AVERAGE,
+        "attempts": json.dumps([]),
+        "interrupted": max(int(each.attrs["interrupted"]) for each in trees.values()),
+        "pooled": json.dumps([]),
+        "paper_parameters": json.dumps([]),
+    }
+    return tree
+
+
+def _interpolation(trees: dict[str, xr.DataTree]) -> dict[str, Any]:
+    """Each law's PSIS-LOO stacking weight and its runs of doubtful k; NaN where pointwise densities were not kept, or for one law."""
+    unknown = np.full(len(trees), np.nan)
+    if len(trees) < 2 or not all("log_likelihood" in tree.children for tree in trees.values()):
+        return {"loo_weight": ("law", unknown), "doubtful": ("law", unknown)}
+    table = compare(trees).loc[list(trees)]
+    return {
+        name: ("law", table[column].to_numpy(float)) for name, column in (("loo_weight", "weight"), ("doubtful", "doubtful"))
+    }
+
+
+def _is_of_runs(name: str) -> bool:
+    return not name.startswith("reference_")
+
+
+def _nodes(tree: xr.DataTree) -> list[tuple[str, xr.Dataset]]:
+    return [(str(name), node.to_dataset()) for name, node in tree.children.items()]
+
+
+def _mixture(trees: dict[str, xr.DataTree], weights: dict[str, float]) -> xr.Dataset:
+    """Posterior predictive of the average: of each chain's draws, every law has its share."""
+    sizes = [tree["posterior_predictive"].sizes["draw"] for tree in trees.values()]
+    counts = apportion(np.array(list(weights.values())), min(sizes))
+    parts: list[Any] = []
+    for tree, count in zip(trees.values(), counts, strict=True):
+        found = tree["posterior_predictive"].to_dataset()
+        parts.append(found.isel(draw=np.linspace(0, found.sizes["draw"] - 1, count).astype(int)))
+    joined = xr.concat(parts, "draw")
+    return joined.assign_coords(draw=np.arange(joined.sizes["draw"]))

@@ -1,0 +1,114 @@
+"""Forward validation: which parts of a table to fit, which larger runs to ask them for, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesmoe.inference.refits import Refits
+
+_SAME_LEVEL = 0.08
+_MANY_LEVELS = 9
+_LARGEST_SHARES = (0.15, 0.35)
+_LARGEST_BUDGETS = (0.15, 0.35, 0.6)
+_LEAST_SEEN, _LEAST_ASKED, _LEAST_LEVELS = 8, 2, 2
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A part of a table to fit, and the runs beyond it.
+
+    Attributes
+    ----------
+    name : str
+        Along what, and how much is held out.
+    seen, asked : array of bool, shape (n,)
+        Runs to fit, and runs to predict.
+    """
+
+    name: str
+    seen: np.ndarray
+    asked: np.ndarray
+
+
+def levels(values: np.ndarray) -> np.ndarray:
+    """Rank of each value among the table's levels, values within 8% of the next counting as one; shape (n,)."""
+    ln = np.log(values)
+    ordered = np.unique(ln)
+    return np.searchsorted(ordered[1:][np.diff(ordered) > _SAME_LEVEL], ln, side="right")
+
+
+def axes_of(frame: pd.DataFrame, size: str) -> tuple[str, ...]:
+    """Covariates along which a table can be cut: those of size, tokens and experts with at least three levels."""
+    known = [name for name in (size, "tokens", "num_experts") if name in frame and frame[name].notna().all()]
+    return tuple(name for name in known if len(np.unique(levels(frame[name].to_numpy(float)))) >= 3)
+
+
+def training_compute(frame: pd.DataFrame, size: str) -> np.ndarray:
+    """``6 N tokens`` of each run in FLOP, shape (n,); of one token each where tokens are not known, so that size alone orders runs."""
+    tokens = frame["tokens"].to_numpy(float) if has_tokens(frame) else 1.0
+    return 6.0 * frame[size].to_numpy(float) * tokens
+
+
+def has_tokens(frame: pd.DataFrame) -> bool:
+    """Whether a table says of every run how many tokens it was trained on."""
+    return "tokens" in frame and bool(frame["tokens"].notna().all())
+
+
+def cuts(frame: pd.DataFrame, seen: np.ndarray, axes: tuple[str, ...], size: str) -> tuple[Cut, ...]:
+    """Cuts inside the runs seen: along each axis, and along training compute.
+
+    An axis of few levels loses its largest, then its two largest; one of many loses the largest 15% and 35% of its runs. Training
+    compute ``size * tokens`` loses 15%, 35% and 60% where both vary.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Runs.
+    seen : array of bool, shape (n,)
+        Runs that may be used at all.
+    axes : tuple of str
+        From :func:`axes_of`.
+    size : str
+        Column of the law's size.
+
+    Returns
+    -------
+    tuple of Cut
+        Each with at least eight runs to fit and two to predict.
+    """
+    found = []
+    for axis in axes:
+        value = np.log(frame[axis].to_numpy(float))
+        level = levels(frame[axis].to_numpy(float))
+        here = np.unique(level[seen])
+        if len(here) <= _MANY_LEVELS:
+            few = [count for count in (1, 2) if len(here) - count >= _LEAST_LEVELS]
+            found += [(f"{axis}: largest {count}", level < here[-count]) for count in few]
+        else:
+            found += [(f"{axis}: largest {share:.0%}", _below(value, seen, share)) for share in _LARGEST_SHARES]
+    if size in axes and "tokens" in axes:
+        budget = np.log(training_compute(frame, size))
+        found += [(f"budget: largest {share:.0%}", _below(budget, seen, share)) for share in _LARGEST_BUDGETS]
+    made = (Cut(name, seen & smaller, seen & ~smaller) for name, smaller in found)
+    return tuple(cut for cut in made if cut.seen.sum() >= _LEAST_SEEN and cut.asked.sum() >= _LEAST_ASKED)
+
+
+def _below(value: np.ndarray, seen: np.ndarray, share: float) -> Any:
+    return value < np.quantile(value[seen], 1.0 - share)
+
+
+def forward_forecasts(
+    refits: Refits, seen: np.ndarray, axes: tuple[str, ...], size: str, *, on_progress: Callable[[str], None]
+) -> dict[str, xr.Dataset]:
+    """Forecasts of a law at every cut inside the runs seen: by cut, what :meth:`Subsets.fit` says of the runs asked."""
+    found = {}
+    for cut in cuts(refits.frame, seen, axes, size):
+        on_progress(f"{refits.law.name}: {cut.name}")
+        found[cut.name] = refits.fit(cut.seen, axes=axes).isel(run=cut.asked)
+    return found

@@ -1,0 +1,75 @@
+"""The laws of a fit: the one that was fitted, or several with their weights, discrepancies and the runs they reach from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+AVERAGE = "average"
+"""Name of several laws averaged, of their node in a fit, and of the law to ask for."""
+
+LAWS = "laws"
+"""Node of an averaged fit that holds the fit of each law."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """A law of a fit.
+
+    Attributes
+    ----------
+    fit : DataTree
+        The law's own fit.
+    weight : float
+        Its weight among the laws; 1 where there is one.
+    discrepancy : Dataset or None
+        ``shift`` and ``growth`` (discrepancy_draw, axis) of its discrepancy per unit of reach and its correlation ``together`` between axes, ``ln_covariate`` and ``slope`` (axis, seen) and
+        ``group_of_run`` (seen) of the runs seen. None where the law was fitted alone: nothing is known of how it misses.
+    """
+
+    fit: xr.DataTree
+    weight: float
+    discrepancy: xr.Dataset | None
+
+
+def discrepancy_draws(own: xr.Dataset, count: int, rng: np.random.Generator) -> np.ndarray:
+    """``m_j ~ Normal(shift_j, growth_j)`` under draws of shift and growth, first dimension draws; shape (count, axis).
+
+    Any two axes have the correlation ``together``.
+    """
+    bias, scale = own["bias"].values, own["scale"].values
+    which = rng.integers(len(bias), size=count)
+    factor = correlation_factor(float(own["correlation"]), bias.shape[1])
+    return bias[which] + scale[which] * (rng.standard_normal((count, bias.shape[1])) @ factor.T)
+
+
+def correlation_factor(correlation: float, axes: int) -> np.ndarray:
+    """Cholesky factor of the correlation of discrepancy between axes, shape (axis, axis)."""
+    return np.linalg.cholesky(np.full((axes, axes), correlation) + (1.0 - correlation) * np.eye(axes))
+
+
+def components(fit: xr.DataTree) -> dict[str, Component]:
+    """Laws of a fit by name, heaviest first."""
+    if LAWS not in fit.children:
+        return {str(fit.attrs["law"]): Component(fit, 1.0, None)}
+    table = fit[AVERAGE].to_dataset()
+    order = table["law"].values[np.argsort(-table["weight"].values, kind="stable")]
+    return {
+        str(name): Component(
+            fit[LAWS].children[str(name)],
+            float(table["weight"].sel(law=name)),
+            table[["bias", "scale", "correlation", "ln_covariate", "slope"]].sel(law=name),
+        )
+        for name in order
+    }
+
+
+def apportion(weights: np.ndarray, count: int) -> np.ndarray:
+    """Whole numbers in proportion to weights, with sum ``count``: the largest remainders are rounded up."""
+    exact = np.asarray(weights) / np.sum(weights) * count
+    found = np.floor(exact).astype(int)
+    most = np.argsort(found - exact, kind="stable")[: count - found.sum()]
+    found[most] += 1
+    return found

@@ -1,0 +1,248 @@
+"""From a fit and a scenario to surfaces: draws of laws, of costs, and of how laws miss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from bayesmoe.costs.cost import latency_of, serving_draws, training_draws
+from bayesmoe.costs.training import affordable_flop, usd_per_train_flop
+from bayesmoe.costs.uncertain import drawn
+from bayesmoe.errors import InputError
+from bayesmoe.inference.ensemble import Component, apportion, components, discrepancy_draws
+from bayesmoe.inference.extrapolation import distance, runs_in_group
+from bayesmoe.inference.groups import parameters_of_group
+from bayesmoe.inference.store import law_of_fit
+from bayesmoe.laws import Law
+from bayesmoe.planning.constraints import constraint
+from bayesmoe.planning.problems import asked_problems
+from bayesmoe.planning.scenario import Scenario, ValueSpec
+from bayesmoe.planning.surface import DISTANCE_SIZES, DISTANCE_STEP, QUANTITIES, SMALLEST, DesignSurface
+
+_REACH_TOKENS, _REACH_SPAN = 65, 8.0
+
+
+def surfaces(
+    fit: xr.DataTree, scenario: Scenario, *, elsewhere: bool = False, draws: int | None = None
+) -> dict[str, DesignSurface]:
+    """Candidates of a scenario under every draw of a fit, by law; of an average, each law has its share of the draws.
+
+    Parameters
+    ----------
+    fit : DataTree
+        A fit of one law or of several averaged.
+    scenario : Scenario
+        Choices, budget, costs.
+    elsewhere : bool
+        Whether losses are asked off the budget too, where no problem of the scenario does.
+    draws : int, optional
+        Most draws to use, evenly spaced over the posterior; all of them where left out.
+
+    Raises
+    ------
+    InputError
+        The scenario names no group of a grouped fit, or one it does not have; a law cannot tell the candidates apart; a
+        constraint of the user is none.
+    """
+    if scenario.training.flop_rule == "exact":
+        raise InputError(
+            "needs an exact shape, and a plan chooses sizes",
+            column="training.flop_rule",
+            value="exact",
+            hint="plan with '6 n_active tokens'; `bayesmoe cost` takes 'exact'",
+        )
+    for text in scenario.limits.constraints:
+        constraint(text, tuple(QUANTITIES))
+    laws = components(fit)
+    posteriors = {name: member.fit["posterior"].sizes for name, member in laws.items()}
+    total = min(sizes["chain"] * sizes["draw"] for sizes in posteriors.values())
+    total = total if draws is None else min(draws, total)
+    counts = apportion(np.array([member.weight for member in laws.values()]), total)
+    costs = _cost_draws(scenario, total)
+    found, first = {}, 0
+    for (name, member), count in zip(laws.items(), counts, strict=True):
+        if count:
+            rows = slice(first, first + count)
+            own = jax.tree.map(lambda values, rows=rows: values[rows], costs)
+            found[name] = _landscape(member, scenario, count, own, elsewhere)
+        first += count
+    return found
+
+
+def _landscape(
+    member: Component, scenario: Scenario, draws: int, cost_draws: dict[str, Any], elsewhere: bool
+) -> DesignSurface:
+    fit = member.fit
+    law = law_of_fit(fit)
+    _require_choices(law, scenario)
+    group, rng = scenario.choices.group, np.random.default_rng(scenario.seed)
+    parameters = parameters_of_group(fit, group, draws=draws, rng=rng, column="choices.group")
+    runs = fit["constant_data"].dataset
+    fixed = (
+        None if "tokens" in law.covariates else float(np.exp(np.log(runs["tokens"]).mean())) if "tokens" in runs else np.nan
+    )
+    if fixed is not None and not np.isfinite(fixed):
+        raise InputError(
+            f"the law {law.name!r} has no tokens term and its runs have no tokens column",
+            hint="add tokens to the run table and refit",
+        )
+    if fixed is not None and fixed > scenario.limits.most_tokens:
+        raise InputError(
+            f"the law {law.name!r} has no tokens term: it says what {fixed:.3g} tokens give, and there are fewer",
+            column="limits.unique_tokens",
+            value=scenario.limits.unique_tokens,
+            hint="fit a law with tokens, such as yun",
+        )
+    found = DesignSurface(
+        law,
+        parameters,
+        scenario.candidates,
+        scenario.architecture.family(),
+        _rules(scenario),
+        fixed,
+        cost_draws,
+        latency_of(scenario.serving),
+        affordable_flop(scenario.training, usd_per_train_flop(scenario.training, **cost_draws["training"])),
+    )
+    if member.discrepancy is None:
+        return found
+    discrepancy = discrepancy_draws(member.discrepancy, draws, np.random.default_rng((scenario.seed, 2)))
+    strays = scenario.training.budget_usd is not None or np.isfinite(scenario.limits.most_tokens)
+    strays = strays or elsewhere or any(one.other_budgets for one in asked_problems(scenario))
+    return _with_discrepancy(found, jnp.asarray(discrepancy), member.discrepancy, scenario, strays=strays and fixed is None)
+
+
+def inputs(laws: Mapping[str, DesignSurface]) -> dict[str, np.ndarray]:
+    """Every uncertain number of a plan by name, shape (S,): parameters of each law, NaN in draws of the others, and costs.
+
+    ``serving.latency`` is the mean of the candidates' ln slowdown; candidates also differ from each other.
+    """
+    sizes = [here.shape[0] for here in laws.values()]
+    found: dict[str, np.ndarray] = {}
+    for number, (name, here) in enumerate(laws.items()):
+        own = dict(here.parameters)
+        if here.discrepancy is not None:
+            own |= {f"misfit_{axis}": here.discrepancy[:, axis] for axis in range(here.discrepancy.shape[1])}
+        for parameter, values in own.items():
+            column = np.full(sum(sizes), np.nan)
+            column[sum(sizes[:number]) : sum(sizes[: number + 1])] = values
+            found[f"{name}.{parameter}"] = column
+    costs = [_costs_by_name(here.cost_draws) for here in laws.values()]
+    found |= {name: np.concatenate([each[name] for each in costs]) for name in costs[0]}
+    return {name: values for name, values in found.items() if np.nanmax(values) > np.nanmin(values)}
+
+
+def _costs_by_name(draws: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    serving = draws["serving"]
+    columns = {
+        "training.mfu": draws["training"]["mfu"],
+        "training.price_usd_per_gpu_hour": draws["training"]["price_usd_per_gpu_hour"],
+        "serving.price_usd_per_gpu_hour": serving.price_usd_per_gpu_hour,
+        "serving.utilization": serving.utilization,
+        "serving.prompt_tokens": serving.traffic.prompt_tokens,
+        "serving.output_tokens": serving.traffic.output_tokens,
+        "serving.latency": jnp.log(serving.coefficients.slowdown),
+        "architecture.width_times_layers": draws["width_times_layers"],
+    }
+    if "lifetime_tokens" in draws:
+        columns["serving.lifetime_tokens"] = draws["lifetime_tokens"]
+    return {name: np.asarray(values).mean(axis=1) for name, values in columns.items()}
+
+
+def _rules(scenario: Scenario) -> Scenario:
+    """The scenario without the numbers that draws carry: scenarios that differ in these alone share what is compiled."""
+    training, serving = scenario.training, scenario.serving
+    return replace(
+        scenario,
+        name="",
+        seed=0,
+        value=ValueSpec(),
+        tolerance=replace(scenario.tolerance, probability=1.0),
+        training=replace(
+            training,
+            budget_flop=None if training.budget_flop is None else 1.0,
+            budget_usd=None if training.budget_usd is None else 1.0,
+            mfu=1.0,
+            price_usd_per_gpu_hour=1.0,
+        ),
+        serving=replace(
+            serving,
+            utilization=1.0,
+            price_usd_per_gpu_hour=1.0,
+            prompt_tokens=1.0,
+            output_tokens=1.0,
+            lifetime_tokens=None if serving.lifetime_tokens is None else 1.0,
+            max_tpot_s=None,
+            max_ttft_s=None,
+        ),
+    )
+
+
+def _require_choices(law: Law, scenario: Scenario) -> None:
+    if not law.has_experts and set(scenario.choices.num_experts) != {1}:
+        raise InputError(
+            f"the law {law.name!r} has no expert term, so it cannot choose an expert count",
+            column="choices.num_experts",
+            hint="fit a law with experts, such as yun, or leave it at the dense model: num_experts = [1]",
+        )
+    if not {"n_dense", "n_active", "n_total"} & set(law.covariates):
+        raise InputError(
+            f"the law {law.name!r} reads compute only, so it cannot split a budget between size and tokens",
+            column="law",
+            value=law.name,
+            hint="fit a law with a size, such as yun",
+        )
+    for name in ("top_k", "granularity"):
+        values, count = getattr(scenario.choices, name) or (), max(scenario.choices.num_experts)
+        if len(values) < 2 or count == 1:
+            continue
+        runs = [scenario.architecture.family(**{name: value}).run(1e9, 1e10, float(count)) for value in values]
+        if all(run[covariate] == runs[0][covariate] for run in runs for covariate in law.covariates):
+            raise InputError(
+                f"the law {law.name!r} does not read {name}, so it cannot choose one",
+                column=f"choices.{name}",
+                hint=f"leave one value, or fit a law that reads {name}, n_active or activation_ratio",
+            )
+
+
+def _with_discrepancy(
+    here: DesignSurface, discrepancy: Any, beyond: xr.Dataset, scenario: Scenario, *, strays: bool
+) -> DesignSurface:
+    """A surface with the discrepancy of its law: reach on a grid of sizes, and of tokens where problems spend other than the budget."""
+    budget = float(np.median(np.asarray(here.budget_flop)))
+    span, across = (_REACH_SPAN, _REACH_TOKENS) if strays else (0.0, 1)
+    size = np.exp(np.log(SMALLEST) + DISTANCE_STEP * np.arange(DISTANCE_SIZES))[:, None]
+    bias = np.exp(np.linspace(-span, span, across))
+    axes = list(map(str, beyond["axis"].values))
+    seen = beyond.isel(seen=runs_in_group(beyond["group_of_run"].values, scenario.choices.group))
+    found = []
+    for count, top_k, granularity in scenario.candidates:
+        family = scenario.architecture.family(top_k, granularity)
+        middle_tokens = budget / family.train_flop_per_token(size, float(count), scenario.training.flop_rule)
+        tokens = middle_tokens * bias if here.fixed_tokens is None else here.fixed_tokens
+        run = family.run(size, tokens, float(count))
+        shape = (DISTANCE_SIZES, across)
+        asked = np.stack([np.broadcast_to(np.log(np.asarray(run[axis], dtype=float)), shape).ravel() for axis in axes])
+        found.append(distance(asked, seen["ln_covariate"].values, seen["slope"].values).T.reshape(*shape, -1))
+    return replace(
+        here, discrepancy=discrepancy, distance=jnp.asarray(np.stack(found)), distance_flop=budget, distance_span=span
+    )
+
+
+def _cost_draws(scenario: Scenario, draws: int) -> dict[str, Any]:
+    rng = np.random.default_rng((scenario.seed, 1))
+    found = {
+        "serving": serving_draws(scenario.serving, draws, len(scenario.candidates), rng),
+        "training": training_draws(scenario.training, draws, rng),
+        "width_times_layers": drawn(scenario.architecture.width_times_layers, (draws, 1), rng),
+    }
+    lifetime = scenario.serving.lifetime_tokens
+    if lifetime is not None:
+        found["lifetime_tokens"] = drawn(lifetime, (draws, 1), rng)
+    return jax.tree.map(jnp.asarray, found)

@@ -1,0 +1,257 @@
+"""A plan: every planning problem solved under every posterior draw, as one Dataset."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import bayesmoe
+from bayesmoe.errors import InputError
+from bayesmoe.files import UNREADABLE, require_file, require_format, write_netcdf
+from bayesmoe.inference.ensemble import components
+from bayesmoe.planning.build_surface import inputs, surfaces
+from bayesmoe.planning.problems import Problem, asked_problems
+from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.solve import ConstraintLevels, DesignOutcomes, FixedDesigns, PerDrawOptima, Solver, grid
+from bayesmoe.planning.surface import QUANTITIES, DesignSurface
+from bayesmoe.specs import from_json, to_json
+
+FORMAT = 3
+UNITS = {
+    **QUANTITIES,
+    "over_training_ratio": "tokens / loss-optimal tokens",
+    "size_ratio": "size / loss-optimal size",
+}
+LEVERAGE = "efficiency_leverage"
+_AT_OPTIMUM = (
+    "n_dense",
+    "n_active",
+    "n_total",
+    "tokens",
+    "loss",
+    "serving_usd_per_million_tokens",
+    "train_flop",
+    "train_usd",
+)
+_AROUND, _AMONG = 2, 9
+"""Options of each architecture: sizes to either side of the best fixed one on the grid, and quantiles of what draws find best."""
+
+
+def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str, sketch: int | None = None) -> xr.Dataset:
+    """Solve the scenario's planning problems under every draw.
+
+    Parameters
+    ----------
+    fit : DataTree
+        A fit of a law with an expert term, or of several averaged.
+    scenario : Scenario
+        Budget, choices, fleet, problems.
+    verdict : {"PASS", "REVIEW", "FAIL"}
+        Verdict of the gate on the fit; it travels with the plan.
+    sketch : int, optional
+        Answer from this many draws at most, evenly spaced over the posterior, and where a cost has many valleys take the first one
+        found: for a page that answers at once.
+
+    Returns
+    -------
+    Dataset
+        By ``problem``, ``num_experts`` and ``sample``, with the ``law`` of each sample: the quantities of :data:`UNITS` (epochs and lifetimes
+        where the scenario speaks of them) at each draw's own solution, with the top_k and granularity that are best there, NaN where ``feasible`` is False. Over-training is told
+        against the loss optimum on what is spent. ``loss_optimal_*`` at each draw's lowest loss on the budget, and whether that lies
+        inside all sizes considered; ``bound``, the bar of each
+        problem, NaN where it has none.
+
+        By ``problem``, ``option`` and ``sample``: ``option_objective``, ``_loss``, ``_serving_usd_per_million_tokens``, ``_train_usd`` and
+        ``option_feasible`` of options whose size (``option_n_dense``) and tokens are the same in every draw, in shapes that hardware likes.
+
+        By ``input`` and ``sample``: ``input_value``, every uncertain number that the plan rests on.
+
+    Raises
+    ------
+    InputError
+        See :func:`bayesmoe.planning.build_surface.surfaces` and :func:`bayesmoe.planning.problems.asked_problems`.
+    """
+    problems = asked_problems(scenario)
+    laws = surfaces(fit, scenario, draws=sketch)
+    solver = Solver(tuple(laws.values()), problems, scenario.tolerance.probability, all_minima=sketch is None)
+    levels = solver.levels()
+    solutions, fixed = solver.solve(levels)
+    known, samples = inputs(laws), [here.shape[0] for here in laws.values()]
+    found = xr.Dataset(
+        {
+            **_solved(solutions, problems, scenario),
+            **_options(solver, levels, solutions, fixed),
+            "input_value": (
+                ("input", "sample"),
+                # In double precision: a law's coefficient may be larger than any single number.
+                np.array(list(known.values())).reshape(len(known), sum(samples)),
+            ),
+        }
+    )
+    return found.assign_coords(
+        problem=[problem.name for problem in problems],
+        num_experts=list(scenario.choices.num_experts),
+        input=list(known),
+        law=("sample", np.repeat(list(laws), samples)),
+    ).assign_attrs(
+        {
+            "format": FORMAT,
+            "bayesmoe_version": bayesmoe.__version__,
+            "scenario": to_json(scenario),
+            "law": fit.attrs["law"],
+            "gate": verdict,
+            "method": fit.attrs["method"],
+            "fixed_tokens": max(here.fixed_tokens or 0.0 for here in laws.values()),
+            "data_origin": fit.attrs["data_origin"],
+            "fit_sha256": fingerprint(fit),
+            "data_sha256": fit.attrs["data_sha256"],
+            "data_simulated": fit.attrs["data_simulated"],
+        }
+    )
+
+
+def _solved(found: PerDrawOptima, problems: tuple[Problem, ...], scenario: Scenario) -> dict[str, Any]:
+    """Each draw's own solutions, of each expert count the best of its architectures."""
+    dims = ("problem", "num_experts", "sample")
+    counts = np.array([one.num_experts for one in scenario.candidates])
+    variants = [np.flatnonzero(counts == count) for count in scenario.choices.num_experts]
+    feasible, chosen, bounds = [], [], []
+    for problem, values, ok in zip(problems, found.chosen, found.feasible, strict=True):
+        best = _best_variants(np.where(ok, values[problem.objective], np.inf), variants)
+        feasible.append(_taken(ok, best))
+        chosen.append({name: np.where(feasible[-1], _taken(value, best), np.nan) for name, value in values.items()})
+        threshold = np.full(len(ok), np.nan) if problem.threshold is None else getattr(found.thresholds, problem.threshold)
+        bounds.append(threshold)
+    variables: dict[str, Any] = {"feasible": (dims, np.stack(feasible)), "bound": (("problem", "sample"), np.stack(bounds))}
+    unasked = {"epochs"} if scenario.limits.unique_tokens is None else set()
+    unasked |= {"lifetime_flop", "lifetime_usd"} if scenario.serving.lifetime_tokens is None else set()
+    for name, unit in {**UNITS, LEVERAGE: "dense FLOP / FLOP at equal loss"}.items():
+        known = [one[name] for one in chosen if name in one]
+        if known and name not in unasked:
+            nothing = np.full_like(known[0], np.nan)
+            variables[name] = (dims, np.stack([one.get(name, nothing) for one in chosen]), {"units": unit})
+    best = _best_variants(found.optimal["loss"], variants)
+    for name in _AT_OPTIMUM:
+        variables[f"loss_optimal_{name}"] = (dims[1:], _taken(found.optimal[name], best), {"units": UNITS[name]})
+    variables["loss_optimal_inside"] = (dims[1:], _taken(found.inside, best))
+    variables["threshold_loss"] = ("sample", found.thresholds.loss, {"units": UNITS["loss"]})
+    serving = "serving_usd_per_million_tokens"
+    variables[f"bar_{serving}"] = ("sample", getattr(found.thresholds, serving), {"units": UNITS[serving]})
+    variables["usd_per_nat"] = ("sample", found.usd_per_nat, {"units": "USD of training per nat/token"})
+    return variables
+
+
+def _best_variants(values: np.ndarray, variants: list[np.ndarray]) -> np.ndarray:
+    """Candidate of the least value among those of each expert count, shape (num_experts, sample)."""
+    return np.stack([own[np.argmin(np.where(np.isnan(values[:, own]), np.inf, values[:, own]), axis=1)] for own in variants])
+
+
+def _taken(values: np.ndarray, best: np.ndarray) -> np.ndarray:
+    return np.take_along_axis(values, best.T, axis=1).T
+
+
+def _options(
+    solver: Solver, levels: list[ConstraintLevels], found: PerDrawOptima, fixed: list[FixedDesigns]
+) -> dict[str, Any]:
+    scenario = solver.laws[0].scenario
+    sizes = [
+        _option_sizes(problem, solver.laws[0], own, ok, outcomes, solver.probability)
+        for problem, own, ok, outcomes in zip(solver.problems, found.chosen, found.feasible, fixed, strict=True)
+    ]
+    tokens = [solver.fixed_tokens(problem, size, levels) for problem, size in zip(solver.problems, sizes, strict=True)]
+    outcomes: list[DesignOutcomes] = solver.options(sizes, tokens, levels)
+    each = _AROUND * 2 + 1 + _AMONG
+    dims = ("problem", "option", "sample")
+
+    def flat(values: np.ndarray) -> np.ndarray:
+        return values.reshape(len(values), -1).T
+
+    variables: dict[str, Any] = {
+        "option_n_dense": (dims[:2], np.exp(np.stack(sizes)).reshape(len(sizes), -1), {"units": UNITS["n_dense"]}),
+        "option_tokens": (dims[:2], np.stack(tokens).reshape(len(sizes), -1), {"units": UNITS["tokens"]}),
+        "option_feasible": (dims, np.stack([flat(one.met) for one in outcomes])),
+    }
+    for name in ("objective", "loss", "serving_usd_per_million_tokens", "train_usd"):
+        unit = {"units": UNITS[name]} if name in UNITS else {}
+        # Single precision: seven digits of what is compared to three.
+        values = np.stack([flat(getattr(one, name)) for one in outcomes]).astype(np.float32)
+        variables[f"option_{name}"] = (dims, values, unit)
+    for name in ("num_experts", "top_k", "granularity"):
+        variables[f"option_{name}"] = ("option", np.repeat([getattr(one, name) for one in scenario.candidates], each))
+    if scenario.serving.lifetime_tokens is not None:
+        served = np.concatenate([np.ravel(here.cost_draws["lifetime_tokens"]) for here in solver.laws])
+        variables["lifetime_tokens"] = ("sample", served, {"units": "output tokens"})
+    return variables
+
+
+def _option_sizes(
+    problem: Problem, here: DesignSurface, own: dict[str, Any], feasible: Any, outcomes: FixedDesigns, probability: float
+) -> np.ndarray:
+    """ln sizes of options, shape (K, M): around the best fixed size, and what draws find best; each in a shape of whole numbers."""
+    scenario, known = here.scenario, grid()
+    given = problem.sizes(here)
+    if given is not None:
+        return np.repeat(np.asarray(given)[0][:, None], 2 * _AROUND + 1 + _AMONG, axis=1)
+    rows = []
+    for number, candidate in enumerate(here.candidates):
+        objective, met = (np.asarray(values[number]) for values in outcomes)
+        sure = met >= probability
+        # Without a size that is sure enough, the surest: how sure that is stands beside it.
+        best = int(np.nanargmin(np.where(sure, objective, np.inf)) if sure.any() else np.argmax(met))
+        around = known[np.clip(np.arange(best - _AROUND, best + _AROUND + 1), 0, len(known) - 1)]
+        sizes = np.log(own["n_dense"][:, number][feasible[:, number]])
+        among = np.quantile(sizes, np.linspace(0.02, 0.98, _AMONG)) if len(sizes) else np.full(_AMONG, known[best])
+        shaped = [
+            scenario.architecture.shape(float(size), *candidate).n_dense for size in np.exp(np.concatenate([around, among]))
+        ]
+        rows.append(np.log(shaped))
+    return np.stack(rows)
+
+
+def save_plan(found: xr.Dataset, path: str | Path) -> None:
+    """Write a plan as netCDF (HDF5), whole or not at all."""
+    write_netcdf(path, found)
+
+
+def load_plan(path: str | Path, *, of: xr.DataTree | None = None) -> xr.Dataset:
+    """Read a plan into memory.
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, not a plan, of another version's format, or was not made from the fit ``of``.
+    """
+    require_file(path, hint="make a plan with `bayesmoe plan`")
+    try:
+        found = xr.load_dataset(path, engine="h5netcdf")
+    except UNREADABLE as error:
+        raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path, hint="make a plan again") from error
+    if "spec" in found.attrs:
+        raise InputError("is a fit, not a plan", file=path, hint="make a plan of it with `bayesmoe plan`")
+    if "scenario" not in found.attrs:
+        raise InputError("is not a plan of bayesmoe", file=path, hint="make one with `bayesmoe plan`")
+    require_format(found.attrs, FORMAT, path, again="plan again")
+    try:
+        scenario_of(found)
+    except ValueError as error:
+        raise InputError("holds no scenario that can be read", file=path, hint="plan again") from error
+    if of is not None and found.attrs.get("fit_sha256") != fingerprint(of):
+        raise InputError("was made from another fit", file=path, hint="give the fit it was planned on, or plan again")
+    return found
+
+
+def fingerprint(fit: xr.DataTree) -> str:
+    """Checksum of a fit's draws and spec, which ties a plan to its fit."""
+    digest = hashlib.sha256(fit.attrs["spec"].encode())
+    for member in components(fit).values():
+        digest.update(np.ascontiguousarray(member.fit["posterior"]["noise_scale"].values).tobytes())
+    return digest.hexdigest()
+
+
+def scenario_of(found: xr.Dataset) -> Scenario:
+    """The scenario a plan was made for."""
+    return from_json(found.attrs["scenario"], Scenario)

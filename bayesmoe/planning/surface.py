@@ -1,0 +1,348 @@
+"""Loss, tokens and costs of candidates of any size and tokens, under every posterior draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayesmoe.architecture import Family
+from bayesmoe.costs.cost import ServingDraws, fleet_of
+from bayesmoe.costs.hardware import BYTES_PER_WEIGHT
+from bayesmoe.costs.serving import Latency, ServingCost, TableLatency, cheapest_replica, served_family
+from bayesmoe.costs.training import usd_per_train_flop
+from bayesmoe.laws import Law
+from bayesmoe.planning.scenario import Candidate, Scenario
+from bayesmoe.planning.search import STEPS, bisect, bracket_minimum, minimize_unimodal
+from bayesmoe.units import TOKENS_PER_MILLION
+
+SMALLEST, LARGEST = 1e6, 1e14
+"""Backbone sizes considered, parameters."""
+
+DISTANCE_SIZES, FINE = 512, 33
+DISTANCE_STEP = float(np.log(LARGEST / SMALLEST)) / (DISTANCE_SIZES - 1)
+_FFN_SHARE = 2.0 / 3.0
+"""Share of a dense layer's parameters in its feed-forward part: the rest of the backbone's layers have no experts."""
+
+_FEWEST_TOKENS, _MOST_TOKENS = 1e3, 1e20
+_HALVINGS = 26
+"""Halvings of these in single precision: more would change no digit."""
+
+QUANTITIES = {
+    "n_dense": "parameters",
+    "n_active": "parameters",
+    "n_total": "parameters",
+    "top_k": "experts per token",
+    "granularity": "1",
+    "tokens": "tokens",
+    "epochs": "passes over the unique tokens",
+    "loss": "nats/token",
+    "serving_usd_per_million_tokens": "USD per million output tokens",
+    "n_gpus": "GPUs per replica",
+    "batch": "requests",
+    "output_tokens_per_s": "tokens/s of a replica",
+    "fleet_tokens_per_s": "tokens/s of all GPUs of the fleet",
+    "memory_bytes": "bytes of weights and cached tokens",
+    "train_flop": "FLOP",
+    "train_usd": "USD",
+    "lifetime_flop": "FLOP of training and serving",
+    "lifetime_usd": "USD of training and serving",
+}
+"""What is known of a candidate at a size and tokens, and in which unit; an expression may name each."""
+
+
+@dataclass(frozen=True)
+class DesignSurface:
+    """Candidates of one plan: S draws by K architectures, located by the logarithm of the backbone size.
+
+    Methods are elementwise over arrays of shape (S, K), or (S, K, M) for M sizes of each candidate; S may be 1 where a size is the same in
+    every draw.
+
+    Parameters
+    ----------
+    law : Law
+        The law.
+    parameters : dict of array, shape (S,)
+        Its paper parameters, one value a draw.
+    candidates : tuple of Candidate
+        The K architectures.
+    family : Family
+        What they have in common.
+    scenario : Scenario
+        Budget, fleet and prices.
+    fixed_tokens : float or None
+        Training tokens of every candidate when the law has no tokens term; the budget then bounds the size.
+    cost_draws : dict of array
+        Draws of the scenario's uncertain numbers: shape (S, 1), or (S, K) where candidates differ.
+    latency : Latency
+        Seconds of a serving iteration.
+    budget_flop : array
+        Training budget, a number or of shape (S, 1) or (S, K).
+    discrepancy : array, shape (S, A), or None
+        Discrepancy per unit of reach along the law's A axes; None where the law was fitted alone.
+    reach : array, shape (K, G, T, A), or None
+        Reach of each candidate on an even grid of G sizes over all that are considered, and of T tokens around those of ``distance_flop``.
+    reach_flop, reach_span : float
+        Training FLOP in the middle of that grid, and how far the grid goes to either side in ln tokens.
+    """
+
+    law: Law
+    parameters: dict[str, Any]
+    candidates: tuple[Candidate, ...]
+    family: Family
+    scenario: Scenario
+    fixed_tokens: float | None
+    cost_draws: dict[str, Any]
+    latency: Latency
+    budget_flop: Any
+    discrepancy: Any = None
+    distance: Any = None
+    distance_flop: float = 1.0
+    distance_span: float = 0.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(S, K)."""
+        return len(next(iter(self.parameters.values()))), len(self.candidates)
+
+    @property
+    def draws(self) -> dict[str, Any]:
+        """Fields whose leaves have one entry a draw along their first axis."""
+        return {
+            "parameters": self.parameters,
+            "cost_draws": self.cost_draws,
+            "budget_flop": jnp.broadcast_to(self.budget_flop, (self.shape[0], 1)),
+            "discrepancy": self.discrepancy,
+        }
+
+    @property
+    def has_size(self) -> bool:
+        """Whether the law reads a size; one of compute alone cannot split a budget."""
+        return bool({"n_dense", "n_active", "n_total"} & set(self.law.covariates))
+
+    def tokens(self, ln_size: Any) -> Any:
+        """Training tokens that the budget buys, at most those that there are."""
+        if self.fixed_tokens is not None:
+            return jnp.full_like(ln_size, self.fixed_tokens)
+        affordable = self._per_draw(self.budget_flop, ln_size) / self.flop_per_token(ln_size)
+        return jnp.minimum(affordable, self.scenario.limits.most_tokens)
+
+    def tokens_of_loss(self, ln_size: Any, target: Any, *, halvings: int | None = None) -> Any:
+        """Fewest training tokens that reach a loss, shape of ``ln_size``; infinite where none do. The loss falls with tokens."""
+        if halvings is None:
+            halvings = STEPS if jnp.result_type(ln_size) == jnp.float64 else _HALVINGS
+        shape = (*self.shape, *jnp.shape(ln_size)[2:])
+        low, high = (jnp.full(shape, np.log(end), dtype=jnp.result_type(ln_size)) for end in (_FEWEST_TOKENS, _MOST_TOKENS))
+        _, found = bisect(lambda ln_tokens: self.loss(ln_size, jnp.exp(ln_tokens)) > target, low, high, halvings=halvings)
+        return jnp.where(self.loss(ln_size, jnp.exp(high)) <= target, jnp.exp(found), jnp.inf)
+
+    def loss(self, ln_size: Any, tokens: Any = None) -> Any:
+        """Loss, nats per token; on the budget where no tokens are given."""
+        return self._over_candidates(self._loss_of_one)(ln_size, self.tokens(ln_size) if tokens is None else tokens)
+
+    def loss_slope(self, ln_size: Any) -> Any:
+        """Derivative of the loss with respect to ln size along the budget."""
+        tokens = self.tokens(ln_size)
+        by_size, by_tokens = self._gradient(ln_size, tokens)
+        # On the budget tokens fall as a token's FLOP grow; where data or the law hold them, they stay.
+        held = 0.0 if self.fixed_tokens is not None else tokens < self.scenario.limits.most_tokens
+        _, dearer = jax.jvp(lambda x: jnp.log(self.flop_per_token(x)), (ln_size,), (jnp.ones_like(ln_size),))
+        return by_size - by_tokens * tokens * held * dearer
+
+    def value_of_compute(self, ln_size: Any) -> Any:
+        """Fall of the loss per e-fold of training compute at a loss optimum: ``-D dL/dD``, or ``-N dL/dN`` where tokens are fixed."""
+        tokens = self.tokens(ln_size)
+        by_size, by_tokens = self._gradient(ln_size, tokens)
+        return -by_size if self.fixed_tokens is not None else -by_tokens * tokens
+
+    def brackets(self) -> tuple[Any, Any]:
+        """Smallest and largest ln size considered."""
+        low, high = jnp.full(self.shape, np.log(SMALLEST)), jnp.full(self.shape, np.log(LARGEST))
+        if self.fixed_tokens is not None:
+            affordable = jnp.log(self.budget_flop / self.fixed_tokens / self.flop_per_token(jnp.zeros(self.shape)))
+            high = jnp.minimum(jnp.broadcast_to(affordable, self.shape), high)
+        return low, high
+
+    def smallest_servable(self) -> Any:
+        """Smallest ln size whose serving latency is known."""
+        low, high = self.brackets()
+        if isinstance(self.latency, TableLatency):
+            # A hair inside: the exponential of a logarithm may round to the wrong side of the smallest measured size.
+            measured = [np.log(self.latency.smallest_size(one.num_experts)) + 1e-9 for one in self.candidates]
+            return jnp.minimum(jnp.maximum(low, jnp.asarray(measured)), high)
+        return low
+
+    def loss_optimal(self) -> Any:
+        """ln size of the lowest loss on the budget, shape (S, K)."""
+        low, high = self.brackets()
+        if self.discrepancy is not None:
+            # Reach goes straight between the points of its grid, and may turn there: a valley is as narrow as a step.
+            for points in (DISTANCE_SIZES, FINE):
+                low, high = bracket_minimum(self.loss, low, high, points)
+        return minimize_unimodal(self.loss_slope, low, high)
+
+    def candidate(self, number: int) -> DesignSurface:
+        """One of the candidates alone, for its losses: costs are drawn for all."""
+        distance = None if self.distance is None else self.distance[number : number + 1]
+        return replace(self, candidates=self.candidates[number : number + 1], distance=distance)
+
+    def on_budget(self, flop: Any) -> DesignSurface:
+        """The same candidates on another training budget, a number or of shape (S, 1) or (S, K)."""
+        return replace(self, budget_flop=flop)
+
+    def serving(self, ln_size: Any) -> ServingCost:
+        """Cost of serving, USD per million output tokens, with the cheapest number of GPUs."""
+        draws: ServingDraws = jax.tree.map(lambda leaf: self._per_draw(leaf, ln_size), self.cost_draws["serving"])
+        return cheapest_replica(
+            self._served(ln_size),
+            self.latency,
+            fleet_of(self.scenario.serving)._replace(max_tpot_s=draws.max_tpot_s, max_ttft_s=draws.max_ttft_s),
+            draws.traffic,
+            draws.coefficients,
+            utilization=draws.utilization,
+            price_usd_per_gpu_hour=draws.price_usd_per_gpu_hour,
+        )
+
+    def quantities(self, ln_size: Any, tokens: Any) -> dict[str, Any]:
+        """All of :data:`QUANTITIES`, each of the shape of ``ln_size``; costs of serving are NaN where no replica serves the model."""
+        scenario = self.scenario
+        counts, family = self._architectures(ln_size)
+        run = family.run(jnp.exp(ln_size), tokens, counts)
+        serving = self.serving(ln_size)
+        # Behind the barrier, the dearest of all is computed once and not again for everything that reads it.
+        usd_per_million = jax.lax.optimization_barrier(serving.usd_per_million_tokens)
+        train_flop = self.flop_per_token(ln_size) * tokens
+        train_usd = train_flop * self._per_draw(self.usd_per_flop, ln_size)
+        lifetime = {"lifetime_flop": jnp.nan * train_usd, "lifetime_usd": jnp.nan * train_usd}
+        if scenario.serving.lifetime_tokens is not None:
+            served = self._per_draw(self.cost_draws["lifetime_tokens"], ln_size)
+            traffic = jax.tree.map(lambda leaf: self._per_draw(leaf, ln_size), self.cost_draws["serving"].traffic)
+            per_output = 2.0 * run["n_active"] * (1.0 + traffic.prompt_tokens / traffic.output_tokens)
+            lifetime = {
+                "lifetime_flop": train_flop + per_output * served,
+                "lifetime_usd": train_usd + usd_per_million * served / TOKENS_PER_MILLION,
+            }
+        served_model = self._served(ln_size)
+        cached = scenario.limits.cached_tokens * scenario.serving.bytes_per_kv_element * served_model.cache_per_token
+        found = {
+            **{name: run[name] for name in ("n_dense", "n_active", "n_total", "top_k", "granularity", "tokens")},
+            "epochs": tokens / (scenario.limits.unique_tokens or jnp.nan),
+            "loss": self.loss(ln_size, tokens),
+            "serving_usd_per_million_tokens": usd_per_million,
+            "n_gpus": serving.n_gpus,
+            "batch": serving.batch,
+            "output_tokens_per_s": serving.tokens_per_s,
+            "fleet_tokens_per_s": serving.fleet_tokens_per_s,
+            "memory_bytes": BYTES_PER_WEIGHT[scenario.serving.precision] * run["n_total"] + cached,
+            "train_flop": train_flop,
+            "train_usd": train_usd,
+            **lifetime,
+        }
+        shape = (*self.shape, *jnp.shape(ln_size)[2:])
+        return {name: jnp.broadcast_to(found[name], shape) for name in QUANTITIES}
+
+    def flop_per_token(self, ln_size: Any) -> Any:
+        """Training FLOP of a token."""
+        counts, family = self._architectures(ln_size)
+        return family.train_flop_per_token(jnp.exp(ln_size), counts, self.scenario.training.flop_rule)
+
+    def total_ratio(self) -> Any:
+        """Total parameters over those of the backbone, shape (K,)."""
+        counts, family = self._architectures(np.zeros(self.shape))
+        return family.total_ratio(counts)
+
+    def affords(self, train_flop: Any) -> Any:
+        """Whether the budget buys that much training."""
+        return train_flop <= self._per_draw(self.budget_flop, train_flop) * (1.0 + 1e-9)
+
+    @property
+    def usd_per_flop(self) -> Any:
+        """USD of a training FLOP, shape (S, 1)."""
+        return usd_per_train_flop(self.scenario.training, **self.cost_draws["training"])
+
+    def _served(self, ln_size: Any) -> Any:
+        architecture = self.scenario.architecture
+        return served_family(
+            jnp.exp(ln_size),
+            *self._architectures(ln_size),
+            mu=self._per_draw(self.cost_draws["width_times_layers"], ln_size),
+            cache_share=architecture.kv_share,
+            moe_layer_share=min(1.0, architecture.moe_share / _FFN_SHARE),
+        )
+
+    def _architectures(self, ln_size: Any) -> tuple[Any, Family]:
+        """Expert counts and the family of each candidate, beside the sizes of ``ln_size``.
+
+        They are constants to the compiler: what follows from them and from a grid of sizes is then computed once and not in every draw.
+        """
+        beside = (-1,) + (1,) * (jnp.ndim(ln_size) - 2)
+        columns = zip(*self.candidates, strict=True)
+        counts, top_k, granularity = (jnp.asarray(each, dtype=jnp.result_type(ln_size)).reshape(beside) for each in columns)
+        return counts, replace(self.family, top_k=top_k, granularity=granularity)
+
+    @property
+    def _precision(self) -> Any:
+        return jnp.result_type(next(iter(self.parameters.values())))
+
+    @staticmethod
+    def _per_draw(leaf: Any, ln_size: Any) -> Any:
+        """An array of shape (S, 1) or (S, K) beside the sizes of ``ln_size``."""
+        return leaf if jnp.ndim(leaf) == 0 else jnp.reshape(leaf, jnp.shape(leaf) + (1,) * (jnp.ndim(ln_size) - 2))
+
+    def _loss_of_one(self, ln_size: Any, tokens: Any, candidate: tuple[Any, ...], draw: tuple[dict[str, Any], Any]) -> Any:
+        (num_experts, top_k, granularity, away), (parameters, discrepancy) = candidate, draw
+        family = replace(self.family, top_k=top_k, granularity=granularity)
+        loss = self.law.loss(parameters, family.run(jnp.exp(ln_size), tokens, num_experts))
+        if discrepancy is None:
+            return loss
+        along = (ln_size - np.log(SMALLEST)) / DISTANCE_STEP
+        middle = self.distance_flop / family.train_flop_per_token(
+            jnp.exp(ln_size), num_experts, self.scenario.training.flop_rule
+        )
+        across = 0.0
+        if away.shape[1] > 1:
+            across = (jnp.log(tokens / middle) + self.distance_span) / (2.0 * self.distance_span) * (away.shape[1] - 1)
+        return loss * jnp.exp(discrepancy @ _between(away, along, across))
+
+    def _gradient(self, ln_size: Any, tokens: Any) -> tuple[Any, Any]:
+        """Derivatives of the loss with respect to ln size and to tokens."""
+        return self._over_candidates(jax.grad(self._loss_of_one, argnums=(0, 1)))(ln_size, tokens)
+
+    def _over_candidates(self, function: Any) -> Any:
+        """A function of one ln size and tokens, over sizes where there are several, candidates and draws."""
+        counts, family = self._architectures(jnp.zeros(self.shape, dtype=self._precision))
+        candidates, draws = (counts, family.top_k, family.granularity, self.distance), (self.parameters, self.discrepancy)
+
+        def over(ln_size: Any, tokens: Any) -> Any:
+            # What is the same in every draw is not spread over draws: it would be computed anew in each.
+            places = [each[0] if len(each) == 1 else each for each in (ln_size, tokens)]
+            axes = [None if len(each) == 1 else 0 for each in (ln_size, tokens)]
+            mapped = jax.vmap(function, in_axes=(0, 0, None, None)) if jnp.ndim(ln_size) > 2 else function
+            mapped = jax.vmap(jax.vmap(mapped, in_axes=(0, 0, 0, None)), in_axes=(*axes, None, 0))
+            return mapped(*places, candidates, draws)
+
+        return over
+
+
+_DATA = ("parameters", "cost_draws", "budget_flop", "discrepancy", "distance", "distance_flop")
+_STATIC = ("law", "candidates", "family", "scenario", "fixed_tokens", "latency", "distance_span")
+jax.tree_util.register_dataclass(DesignSurface, _DATA, _STATIC)
+
+
+def _between(values: Any, along: Any, across: Any) -> Any:
+    """Values at whole places, shape (G, T, A), drawn straight between them along both axes; shape (A,)."""
+
+    def ends(place: Any, count: int) -> tuple[Any, Any, Any]:
+        below = jnp.clip(jnp.floor(place), 0, max(count - 2, 0)).astype(int)
+        return below, jnp.minimum(below + 1, count - 1), place - below
+
+    left, right, part = ends(along, values.shape[0])
+    under, over, share = ends(across, values.shape[1])
+    lower = values[left, under] + part * (values[right, under] - values[left, under])
+    if values.shape[1] == 1:
+        return lower
+    upper = values[left, over] + part * (values[right, over] - values[left, over])
+    return lower + share * (upper - lower)

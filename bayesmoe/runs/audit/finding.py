@@ -1,0 +1,86 @@
+"""What a suspicion looks at and what it says: a sheet of runs in, findings out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from bayesmoe.runs.schema import numbers_of
+
+Severity = Literal["wrong", "look"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that looks wrong.
+
+    Parameters
+    ----------
+    kind : str
+        The suspicion in a word or two.
+    severity : {"wrong", "look"}
+        Whether the rows cannot stand as they are, or deserve a look.
+    rule : str
+        What should hold, or what was seen, as the middle of a sentence.
+    rows : tuple of int
+        Lines of the file; none where the table as a whole is meant.
+    column : str, optional
+        The file's own name of the column.
+    value : object, optional
+        What was found in the first of the rows.
+    cure : str
+        What to do about it.
+    """
+
+    kind: str
+    severity: Severity
+    rule: str
+    hint: str
+    rows: tuple[int, ...] = ()
+    column: str | None = None
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Runs under our column names, indexed by line, with the file's own names beside.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns under our names, and under the file's own where they have none of ours.
+    names : mapping of str to str
+        Ours to the file's own.
+    present : collection of str
+        All column names of the file.
+    """
+
+    frame: pd.DataFrame
+    names: Mapping[str, str] = field(default_factory=dict)
+    present: Collection[str] = ()
+
+    def own(self, ours: str) -> str:
+        """The file's name of a column."""
+        return self.names.get(ours, ours)
+
+    def numbers(self, ours: str) -> pd.Series:
+        """A column as numbers; all NaN where the table has none."""
+        if ours not in self.frame:
+            return pd.Series(np.nan, index=self.frame.index)
+        return numbers_of(self.frame[ours])
+
+
+def rows_where(holds: pd.Series) -> tuple[int, ...]:
+    """Lines at which a condition holds."""
+    return tuple(int(row) for row in holds.index[holds.to_numpy(bool)])
+
+
+def about(sheet: Sheet, ours: str, holds: pd.Series, **said: Any) -> list[Finding]:
+    """One finding for the rows where a condition holds, none where it holds nowhere."""
+    rows = rows_where(holds)
+    value = sheet.frame[ours].loc[rows[0]] if rows and ours in sheet.frame else None
+    return [Finding(rows=rows, column=sheet.own(ours), value=value, **said)] if rows else []

@@ -1,0 +1,1 @@
+"""Markov chain Monte Carlo and Laplace approximations of any log density; knows no law and no table."""

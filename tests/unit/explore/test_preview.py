@@ -1,0 +1,76 @@
+"""Answers at once agree with the whole plan within what fewer draws allow, and what is moved is answered from what was compiled."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bayesmoe.criticism.gate import check
+from bayesmoe.decisions.risk import risk
+from bayesmoe.explore import preview
+from bayesmoe.explore.charts import charts, columns
+from bayesmoe.explore.preview import Answer, Previewer
+from bayesmoe.planning.solve import _mapped
+
+
+@pytest.fixture(scope="module")
+def asker(small_fit):
+    return Previewer(small_fit, check(small_fit))
+
+
+@pytest.fixture(scope="module")
+def answered(asker, scenario):
+    return asker.ask("lowest_loss", scenario)
+
+
+def test_an_answer_is_the_plan_of_fewer_draws(answered, small_plan):
+    whole = risk(small_plan).sel(problem="lowest_loss")
+    assert answered.draws <= preview.MOST_DRAWS < small_plan.sizes["sample"]
+    # Four standard errors of a share from as many draws.
+    allowed = 4 * np.sqrt(0.25 / answered.draws)
+    np.testing.assert_allclose(answered.risk["p_best"], whole["p_best"], atol=allowed)
+    np.testing.assert_allclose(answered.risk["design_loss"], whole["design_loss"], rtol=0.02)
+    assert int(answered.risk["recommended"]) == int(whole["recommended"])
+
+
+def test_moving_numbers_compiles_nothing(asker, scenario):
+    asker.ask("lowest_loss", scenario)
+    before = _mapped._cache_size()
+    for budget, chance in ((4e21, 0.5), (2e21, 0.8)):
+        training = dataclasses.replace(scenario.training, budget_flop=budget)
+        tolerance = dataclasses.replace(scenario.tolerance, probability=chance)
+        asker.ask("lowest_loss", dataclasses.replace(scenario, training=training, tolerance=tolerance))
+    assert _mapped._cache_size() == before
+
+
+def test_the_gate_says_how_far_the_choice_lies(answered, asker):
+    assert answered.gate.verdict in ("REVIEW", asker.gate.verdict)
+    assert len(answered.gate.checks) == len(asker.gate.checks) + 1
+
+
+def test_a_slow_question_gets_fewer_draws(asker, scenario, monkeypatch):
+    asked = []
+
+    def slow(self, scenario, draws):
+        asked.append(draws)
+        return Answer(None, self.gate, draws, draws / 400.0)
+
+    monkeypatch.setattr(Previewer, "_answer", slow)
+    found = Previewer(asker.fit, asker.gate).ask("lowest_loss", scenario)
+    assert found.draws == 50
+    assert asked[-1] == 50
+    assert sorted(set(asked), reverse=True) == [400, 50]
+
+
+def test_charts_draw_what_the_answer_says(answered):
+    drawn, risk_ = charts(answered.risk), answered.risk
+    assert set(drawn) == {"best", "over_training", "loss", "serving"}
+    np.testing.assert_array_equal(drawn["best"].source.data["value"], risk_["p_best"])
+    sure = risk_["design_meets_probability"].values
+    for name, variable in (("loss", "design_loss"), ("serving", "design_serving_usd_per_million_tokens")):
+        for column, quantile in (("low", 0.05), ("value", 0.5), ("high", 0.95)):
+            expected = np.where(sure, risk_[variable].sel(quantile=quantile), np.nan)
+            np.testing.assert_array_equal(drawn[name].source.data[column], expected)
+    assert columns(risk_)["best"]["experts"] == ["dense", "4 experts", "8 experts", "16 experts", "32 experts"]

@@ -1,0 +1,199 @@
+"""A fit of several laws: weights, discrepancy, what is left out, and what a plan and a page make of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayesmoe.criticism.gate import Check, Gate, check, far, with_extrapolation
+from bayesmoe.decisions.risk import risk, without_each_law
+from bayesmoe.forecasting.fit_average import fit_average
+from bayesmoe.inference.ensemble import AVERAGE, LAWS, apportion, components, discrepancy_draws
+from bayesmoe.inference.spec import AverageSpec, load_table
+from bayesmoe.inference.store import load_fit, save_fit
+from bayesmoe.planning.build_surface import surfaces
+from bayesmoe.planning.planner import plan
+from bayesmoe.planning.search import minimize_unimodal
+from bayesmoe.report import text
+from bayesmoe.report.build import build_report, figures
+
+
+@pytest.fixture(scope="module")
+def spec(small_spec):
+    return dataclasses.replace(small_spec, average=AverageSpec(laws=("yun", "chinchilla")))
+
+
+@pytest.fixture(scope="module")
+def average(spec):
+    return fit_average(spec)
+
+
+@pytest.fixture(scope="module")
+def planned(average, scenario):
+    """A plan needs laws with experts: the same average with its dense law exchanged for a second copy of the other."""
+    twin = average.copy(deep=True)
+    twin[f"{LAWS}/chinchilla"] = twin[f"{LAWS}/yun"].copy(deep=True)
+    return plan(twin, scenario, verdict="PASS"), twin
+
+
+def test_the_law_that_made_the_runs_has_nearly_all_the_weight(average) -> None:
+    """The runs come from Yun's law; Chinchilla's cannot see experts."""
+    table = average[AVERAGE].to_dataset()
+    assert float(table["weight"].sum()) == pytest.approx(1.0)
+    assert float(table["weight"].sel(law="yun")) > 0.9
+    assert float(table["log_score"].sel(law="yun").mean()) > float(table["log_score"].sel(law="chinchilla").mean())
+    assert list(components(average)) == ["yun", "chinchilla"]
+    assert float(table["loo_weight"].sum()) == pytest.approx(1.0)
+    assert float(table["loo_weight"].sel(law="yun")) > 0.9
+
+
+def test_it_is_read_back_as_it_was_written(average, tmp_path) -> None:
+    save_fit(average, tmp_path / "fit.nc")
+    again = load_fit(tmp_path / "fit.nc")
+    xr.testing.assert_equal(again[AVERAGE].to_dataset(), average[AVERAGE].to_dataset())
+    assert again.attrs == average.attrs
+    for name, member in components(average).items():
+        xr.testing.assert_equal(again[f"{LAWS}/{name}/posterior"].to_dataset(), member.fit["posterior"].to_dataset())
+        assert again[f"{LAWS}/{name}"].attrs["law"] == name
+
+
+def test_its_gate_is_the_worst_of_its_laws_and_judges_its_forecasts(average) -> None:
+    found = {one.name: one for one in check(average).checks}
+    assert found["R-hat"].where.split(":")[0] in ("yun", "chinchilla")
+    assert found["laws left out"].verdict == "PASS"
+    assert found["forward coverage"].verdict == "PASS"
+    assert found["weight spread"].verdict == "PASS"
+
+    def spoilt(**attrs) -> Gate:
+        other = average.copy(deep=True)
+        other[AVERAGE].attrs |= attrs
+        return check(other)
+
+    def verdict(gate: Gate, name: str) -> str:
+        return next(one.verdict for one in gate.checks if one.name == name)
+
+    assert verdict(spoilt(coverage=0.7), "forward coverage") == "REVIEW"
+    assert verdict(spoilt(coverage=0.4), "forward coverage") == "FAIL"
+    assert verdict(spoilt(coverage=float("nan")), "forward coverage") == "REVIEW"
+    assert verdict(spoilt(left_out=json.dumps({"wang": "R-hat 3"})), "laws left out") == "REVIEW"
+
+
+def test_a_law_that_fails_is_left_out_and_named(spec, monkeypatch) -> None:
+    def failing(tree: xr.DataTree) -> Gate:
+        fails = tree.attrs["law"] == "chinchilla"
+        return Gate((Check("R-hat", "FAIL" if fails else "PASS", 3.0 if fails else 1.0, "A", "at most 1.01", "more"),))
+
+    monkeypatch.setattr("bayesmoe.forecasting.fit_average.check", failing)
+    quick = dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, warmup=200, draws=100))
+    found = fit_average(quick)
+    assert list(components(found)) == ["yun"]
+    assert json.loads(found[AVERAGE].attrs["left_out"]) == {"chinchilla": "R-hat 3 at A"}
+
+
+def test_predictions_are_the_laws_in_their_shares(average) -> None:
+    draws = average["posterior_predictive"]["loss"]
+    of_yun = components(average)["yun"].fit["posterior_predictive"]["loss"]
+    inside = np.isin(draws.values[0, :, 0], of_yun.values[0, :, 0]).mean()
+    assert inside == pytest.approx(components(average)["yun"].weight, abs=0.01)
+
+
+@pytest.mark.parametrize(("weights", "count", "expected"), [([0.5, 0.3, 0.2], 10, [5, 3, 2]), ([1, 1, 1], 10, [4, 3, 3])])
+def test_shares_are_whole_and_in_proportion(weights, count, expected) -> None:
+    assert apportion(np.array(weights), count).tolist() == expected
+
+
+def test_misfit_draws_have_shift_and_growth() -> None:
+    own = xr.Dataset({"bias": (("d", "axis"), [[0.3, 0.0]]), "scale": (("d", "axis"), [[0.1, 0.2]]), "correlation": 0.7})
+    draws = discrepancy_draws(own, 40_000, np.random.default_rng(0))
+    # 4 standard errors.
+    np.testing.assert_allclose(draws.mean(axis=0), [0.3, 0.0], atol=0.004)
+    np.testing.assert_allclose(draws.std(axis=0), [0.1, 0.2], rtol=0.015)
+    assert np.corrcoef(draws.T)[0, 1] == pytest.approx(0.7, abs=0.01)
+
+
+# Plans
+
+
+def test_each_law_has_its_share_of_a_plan(planned) -> None:
+    found, fit = planned
+    laws, counts = np.unique(found["law"].values, return_counts=True)
+    weights = {name: member.weight for name, member in components(fit).items()}
+    for law, count in zip(laws, counts, strict=True):
+        assert count == pytest.approx(weights[law] * found.sizes["sample"], abs=1)
+
+
+def test_misfit_moves_losses_by_its_reach_and_nothing_inside_the_runs(planned, scenario) -> None:
+    here = surfaces(planned[1], scenario)["yun"]
+    alone = dataclasses.replace(here, discrepancy=None, distance=None)
+    seen = components(planned[1])["yun"].discrepancy
+    largest = float(seen["ln_covariate"].sel(axis="n_dense").max())
+    far_away = np.full(here.shape, largest + 3.0)
+    ratio = np.log(np.asarray(here.loss(far_away) / alone.loss(far_away)))
+    assert ratio.std() > 0.005
+    distance = np.asarray(here.distance)
+    assert (distance >= 0.0).all()
+    grid = np.linspace(np.log(1e6), np.log(1e14), distance.shape[1])
+    at = np.abs(grid - largest - 3.0).argmin()
+    np.testing.assert_allclose(ratio, np.asarray(here.discrepancy) @ distance[:, at, 0].T, rtol=0.1, atol=2e-3)
+
+
+def test_the_loss_optimum_with_misfit_is_the_lowest_of_a_fine_grid(planned, scenario) -> None:
+    here = surfaces(planned[1], scenario)["yun"]
+    few = dataclasses.replace(
+        here,
+        parameters={name: value[:40] for name, value in here.parameters.items()},
+        # Large enough that some draws have a second valley.
+        discrepancy=4.0 * here.discrepancy[:40],
+        cost_draws={},
+    )
+    loss = jax.jit(few.loss)
+    grid = np.linspace(np.log(1e7), np.log(1e12), 3000)
+    least = np.min([np.asarray(loss(np.full(few.shape, x))) for x in grid], axis=0)
+    assert (np.asarray(loss(few.loss_optimal())) <= least * (1 + 1e-6)).all()
+    one_valley = minimize_unimodal(few.loss_slope, *few.brackets())
+    assert (np.asarray(loss(one_valley)) > least * (1 + 1e-6)).any()
+
+
+def test_a_plan_without_each_law_has_none_of_its_draws(planned) -> None:
+    found, _ = planned
+    without = without_each_law(found)
+    assert set(without) == {"yun", "chinchilla"}
+    other = risk(found.isel(sample=found["law"].values != "chinchilla"))
+    xr.testing.assert_allclose(without["chinchilla"]["p_best"], other["p_best"])
+    assert without_each_law(found.isel(sample=found["law"].values == "yun")) == {}
+
+
+def test_the_page_shows_the_laws_and_the_plan_without_each(planned) -> None:
+    found, fit = planned
+    summary = risk(found)
+    page = build_report(fit, check(fit), figures(fit, summary), plan=found, risk=summary)
+    assert "Average of yun" in page
+    assert text.WITHOUT_NOTE in page
+    assert text.AVERAGED in page
+    assert "PSIS-LOO stacking" in page
+    assert text.ONE_LAW not in page
+    assert page.count("Without it:") == 2
+
+
+def test_far_beyond_the_runs_a_plan_is_reviewed() -> None:
+    gate = Gate(())
+    assert with_extrapolation(gate, {"tokens": 9.0, "train_flop": 99.0}).verdict == "PASS"
+    for times in ({"tokens": 11.0}, {"train_flop": 101.0, "tokens": 2.0}):
+        assert far(times)
+        found = with_extrapolation(gate, times)
+        assert (found.verdict, found.checks[-1].where) == ("REVIEW", next(iter(times)))
+    assert with_extrapolation(gate, {}) == gate
+
+
+def test_the_default_laws_are_those_that_the_table_varies(spec) -> None:
+    from bayesmoe.forecasting.weights import laws_of
+
+    table = load_table(spec.data, spec.groups)
+    assert "effective-size" in laws_of(dataclasses.replace(spec, average=AverageSpec()), table.frame)
+    one = table.frame.assign(num_experts=1)
+    assert "chinchilla" in laws_of(dataclasses.replace(spec, average=AverageSpec()), one)

@@ -1,0 +1,71 @@
+"""Cuts of a table: the largest go first, and what is too small is not cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayesmoe.forecasting.backtest import forward_masks
+from bayesmoe.forecasting.forward_validation import axes_of, cuts, levels, training_compute
+from bayesmoe.inference.spec import DataSpec, FitSpec
+
+
+def table(sizes=(1e8, 2e8, 4e8, 8e8), tokens=(1e10, 3e10, 9e10), experts=(4, 8, 16, 32)) -> pd.DataFrame:
+    """A full grid."""
+    grid = np.array([(n, d, e) for n in sizes for d in tokens for e in experts])
+    return pd.DataFrame(grid, columns=["n_active", "tokens", "num_experts"])
+
+
+def test_values_within_eight_percent_are_one_level() -> None:
+    np.testing.assert_array_equal(levels(np.array([1.0, 1.05, 2.0, 1.0, 4.0])), [0, 0, 1, 0, 2])
+
+
+def test_axes_are_what_varies() -> None:
+    assert axes_of(table(), "n_active") == ("n_active", "tokens", "num_experts")
+    assert axes_of(table(experts=(8, 16)), "n_active") == ("n_active", "tokens")
+
+
+def test_cuts_hold_out_the_largest_and_nothing_else() -> None:
+    frame = table()
+    found = {cut.name: cut for cut in cuts(frame, np.ones(len(frame), dtype=bool), axes_of(frame, "n_active"), "n_active")}
+    two = found["n_active: largest 2"]
+    np.testing.assert_array_equal(two.asked, frame["n_active"] >= 4e8)
+    for cut in found.values():
+        assert not (cut.seen & cut.asked).any()
+        np.testing.assert_array_equal(cut.seen | cut.asked, True)
+    budget = found["budget: largest 35%"]
+    product = frame["n_active"] * frame["tokens"]
+    assert product[budget.asked].min() >= product[budget.seen].max()
+
+
+def test_cuts_stay_inside_the_runs_seen() -> None:
+    frame = table()
+    seen = (frame["num_experts"] < 32).to_numpy()
+    for cut in cuts(frame, seen, axes_of(frame, "n_active"), "n_active"):
+        assert not (cut.seen | cut.asked)[~seen].any()
+
+
+@pytest.mark.parametrize("sizes", [(1e8, 2e8)])
+def test_two_sizes_are_not_cut_by_size(sizes) -> None:
+    frame = table(sizes=sizes)
+    assert not any(
+        cut.name.startswith("n_active")
+        for cut in cuts(frame, np.ones(len(frame), dtype=bool), axes_of(frame, "n_active"), "n_active")
+    )
+
+
+def test_a_small_table_is_not_cut_at_all() -> None:
+    frame = table(tokens=(1e10,), experts=(4,), sizes=(1e8, 2e8, 4e8))
+    assert cuts(frame, np.ones(len(frame), dtype=bool), axes_of(frame, "n_active"), "n_active") == ()
+
+
+@pytest.mark.parametrize("blank", [True, False], ids=["a token count is blank", "no column of tokens"])
+def test_without_tokens_runs_are_ordered_by_size(blank) -> None:
+    frame = table()
+    assert training_compute(frame, "n_active")[-1] == pytest.approx(6.0 * 8e8 * 9e10)
+    unknown = frame.assign(tokens=frame["tokens"].where(frame.index > 0)) if blank else frame.drop(columns="tokens")
+    np.testing.assert_allclose(training_compute(unknown, "n_active"), 6.0 * frame["n_active"])
+    ((name, held),) = forward_masks(FitSpec(data=DataSpec(file="runs.csv")), unknown, 1).items()
+    assert name.endswith("FLOP a token")
+    np.testing.assert_array_equal(held, frame["n_active"] == 8e8)
