@@ -262,8 +262,8 @@ def closest(value: Callable[[Any], Any], grid: np.ndarray, *, jagged: bool = Fal
             best, least = float(grid[at]), float(values[at])
         if not np.isfinite(least):
             break
-        runs_in_group = int(np.argmin(np.abs(grid - best)))
-        grid = np.linspace(grid[max(runs_in_group - 1, 0)], grid[min(runs_in_group + 1, len(grid) - 1)], CLOSER)
+        near = int(np.argmin(np.abs(grid - best)))
+        grid = np.linspace(grid[max(near - 1, 0)], grid[min(near + 1, len(grid) - 1)], CLOSER)
     return best, least
 
 

@@ -91,7 +91,7 @@ class Shape:
     window_tokens: Annotated[int, Field(ge=0)] = 0
     linear_layers: Annotated[int, Field(ge=0)] = 0
     linear: Linear | None = None
-    components: Count = 1
+    members: Count = 1
 
     @model_validator(mode="after")
     def _whole(self) -> Shape:
@@ -109,10 +109,10 @@ class Shape:
             raise ValueError("experts needs an MoE layer: lower num_dense_layers or moe_every")
         if self.experts is not None and (self.experts.latent_dim or 0) >= self.d_model:
             raise ValueError(f"experts.latent_dim must be narrower than d_model ({self.d_model})")
-        if self.components > 1:
+        if self.members > 1:
             if self.experts is None:
                 raise ValueError("members needs experts to share out")
-            if self.experts.num_experts % self.components or self.experts.top_k * self.components > self.experts.num_experts:
+            if self.experts.num_experts % self.members or self.experts.top_k * self.members > self.experts.num_experts:
                 raise ValueError(f"members must divide num_experts ({self.experts.num_experts}) and leave top_k to each")
         return self
 
@@ -168,20 +168,20 @@ class Shape:
     @property
     def n_active(self) -> int:
         """Parameters that a token uses, without embeddings."""
-        return self.n_attention + self.n_dense_ffn + self.n_always_on + self.components * self._top_k * self.n_per_expert
+        return self.n_attention + self.n_dense_ffn + self.n_always_on + self.members * self._top_k * self.n_per_expert
 
     @property
     def n_multiplied(self) -> float:
         """Parameters that a token is multiplied by, without embeddings: ``n_active``, but for an ensemble's copies of the token."""
         once = self.n_attention + self.n_dense_ffn + self.n_always_on + self._top_k * self.n_per_expert
-        if self.components == 1:
+        if self.members == 1:
             return once
         before = self.num_layers * (1.0 - self._copied_share)
         dense_before = 0 if self.d_ff is None else before * gated(self.d_model, self.d_ff)
         # A member routes over its own experts, so that the copies use each router's rows once together.
         routers = 0 if self.experts is None else self.num_moe_layers * self.d_model * self.experts.num_experts
         shared = routers + self.n_attention * before / self.num_layers + dense_before
-        return self.components * once - (self.components - 1) * shared
+        return self.members * once - (self.members - 1) * shared
 
     @property
     def n_dense(self) -> int:
@@ -213,7 +213,7 @@ class Shape:
     @property
     def copies(self) -> float:
         """Copies of a token, averaged over layers: 1 but for an ensemble."""
-        return 1.0 if self.components == 1 else 1.0 + (self.components - 1) * self._copied_share
+        return 1.0 if self.members == 1 else 1.0 + (self.members - 1) * self._copied_share
 
     @property
     def cache_elements_per_token(self) -> float:
@@ -249,15 +249,15 @@ class Shape:
         seen = self.full_layers * context_tokens + self.window_layers * min(context_tokens, self.window_tokens)
         linear = 0 if self.linear is None else self.linear_layers * self.linear.flop_per_token
         attention = seen * self.attention.decode_flop_per_token_of_context + linear
-        return 2.0 * (self.n_multiplied + self.components * self.n_head) + self.copies * attention
+        return 2.0 * (self.n_multiplied + self.members * self.n_head) + self.copies * attention
 
     def prefill_flop(self, prompt_tokens: float) -> float:
         """FLOP to read a prompt: ``2 p n_multiplied``, causal attention (each token sees those before it) and one token's head."""
-        return prompt_tokens * self._forward_flop(prompt_tokens) + 2.0 * self.components * self.n_head
+        return prompt_tokens * self._forward_flop(prompt_tokens) + 2.0 * self.members * self.n_head
 
     def train_flop_per_token(self, sequence_tokens: float) -> float:
         """Training FLOP per token: three times the forward pass, head and causal attention included."""
-        return 3.0 * (self._forward_flop(sequence_tokens) + 2.0 * self.components * self.n_head)
+        return 3.0 * (self._forward_flop(sequence_tokens) + 2.0 * self.members * self.n_head)
 
     def _forward_flop(self, sequence_tokens: float) -> float:
         """FLOP of a forward pass, a token, averaged over a causal sequence; without the head."""

@@ -69,7 +69,7 @@ def moefied(shape: Shape, num_experts: int, top_k: int) -> Shape:
     return dataclasses.replace(shape, experts=experts)
 
 
-def ensemble(shape: Shape, components: int) -> Shape:
+def ensemble(shape: Shape, members: int) -> Shape:
     """An MoE model whose experts fall into M parts, each a member of an ensemble over the shared rest.
 
     Parameters stay; from the first MoE layer on a token is computed M times, with K experts of each part.
@@ -84,11 +84,11 @@ def ensemble(shape: Shape, components: int) -> Shape:
     E3 (efficient ensembles of experts), arXiv:2110.03360.
     """
     experts = 0 if shape.experts is None else shape.experts.num_experts
-    if components < 1 or shape.experts is None or experts % components or components * shape.experts.top_k > experts:
+    if members < 1 or shape.experts is None or experts % members or members * shape.experts.top_k > experts:
         raise InputError(
             "must divide the experts and leave top_k to each member",
             column="members",
-            value=components,
+            value=members,
             hint=f"{shape.name} has {experts} experts",
         )
-    return dataclasses.replace(shape, components=components)
+    return dataclasses.replace(shape, members=members)

@@ -91,13 +91,13 @@ def _alike(model: ServedModel, rng: np.random.Generator) -> np.ndarray:
 @jax.jit
 def _priced(features: Any, alike: Any, slopes: Any, own: Any, scale: Any) -> jax.Array:
     def priced(part: tuple[Any, Any]) -> Any:
-        seconds, runs_in_group = part
+        seconds, near = part
         cheapest = jnp.inf
         for gpus in range(seconds.shape[1]):
             # Written out, the sum of a few terms stays in the registers; a product of matrices this thin does not.
             terms = (seconds[:, gpus, c, None] * slopes[:, c] for c in range(slopes.shape[1]))
             cheapest = jnp.minimum(cheapest, sum(terms))
-        return cheapest * jnp.exp(runs_in_group @ own.T) * scale
+        return cheapest * jnp.exp(near @ own.T) * scale
 
     blocks = (part.reshape(-1, _BLOCK, *part.shape[1:]) for part in (features, alike))
     return jax.lax.map(priced, tuple(blocks)).reshape(len(features), -1).T

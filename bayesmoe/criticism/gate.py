@@ -218,9 +218,9 @@ def with_extrapolation(gate: Gate, times: dict[str, float]) -> Gate:
         return gate
     where = max(times, key=lambda name: times[name] / FAR.get(name, _FAR))
     rule = ", ".join(f"{name} at most {FAR.get(name, _FAR):g}x" for name in times)
-    runs_in_group = not far(times)
+    near = not far(times)
     return dataclasses.replace(
-        gate, checks=(*gate.checks, _check("extrapolation", times[where], where, rule, runs_in_group, True, _TOO_FAR))
+        gate, checks=(*gate.checks, _check("extrapolation", times[where], where, rule, near, True, _TOO_FAR))
     )
 
 

@@ -51,7 +51,7 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
     sure = p_feasible >= tolerance.probability
     ranked = expected_regret.where(sure)
     choice = ranked.fillna(np.inf).idxmin("num_experts").where(sure.any("num_experts"), 0)
-    runs_in_group = sure & (ranked - ranked.min("num_experts") <= allowed)
+    near = sure & (ranked - ranked.min("num_experts") <= allowed)
     optimal = [str(name) for name in plan.data_vars if str(name).startswith("loss_optimal_") and plan[name].dtype != bool]
     asked = [name for name in (*UNITS, LEVERAGE, *optimal) if name in plan]
     summary = bands(plan[asked]).assign(
@@ -60,7 +60,7 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
         expected_objective=expected,
         expected_regret=expected_regret,
         regret_tolerance=allowed,
-        near_optimal=runs_in_group,
+        near_optimal=near,
         choice=choice.astype(int),
         p_any_feasible=any_feasible.mean("sample"),
         p_optimum_inside=plan["loss_optimal_inside"].mean("sample"),

@@ -122,9 +122,9 @@ def refine(value: Callable[[Any], Any], grid: Any, place: Any, own: Any) -> tupl
     known = value(jnp.stack([best, own], axis=-1))
     least, of_own = known[..., 0], known[..., 1]
     better = of_own < least
-    runs_in_group = jnp.searchsorted(grid, own)
-    low = grid[jnp.clip(jnp.where(better, runs_in_group, at) - 1, 0, last)]
-    high = grid[jnp.clip(jnp.where(better, runs_in_group, at + 1), 0, last)]
+    near = jnp.searchsorted(grid, own)
+    low = grid[jnp.clip(jnp.where(better, near, at) - 1, 0, last)]
+    high = grid[jnp.clip(jnp.where(better, near, at + 1), 0, last)]
     best, least = jnp.where(better, own, best), jnp.minimum(of_own, least)
 
     def closer(_: Any, state: tuple[Any, Any, Any, Any], points: int = POINTS, beside: int = 1) -> tuple[Any, Any, Any, Any]:

@@ -167,8 +167,8 @@ def decision(problem: str, part: xr.Dataset, scenario: Scenario) -> str:
         )
         return f"No expert count meets the aim ({asked}) with the asked-for probability. Chance of meeting it: {chances}."
     row = part.sel(num_experts=choice)
-    runs_in_group = [int(e) for e in part["num_experts"].values[part["near_optimal"].values]]
-    others = [e for e in runs_in_group if e != choice]
+    near = [int(e) for e in part["num_experts"].values[part["near_optimal"].values]]
+    others = [e for e in near if e != choice]
     alternatives = (
         f" Equally good within the tolerance: {listed(others)}." if others else " No other count is within the tolerance."
     )

@@ -66,7 +66,7 @@ def served_shapes(shapes: Sequence[Shape]) -> ServedModel:
             n_head=shape.n_head,
             n_embedding=shape.n_embedding,
             num_experts=1 if shape.experts is None else shape.experts.num_experts,
-            top_k=1 if shape.experts is None else shape.components * shape.experts.top_k,
+            top_k=1 if shape.experts is None else shape.members * shape.experts.top_k,
             num_layers=shape.num_layers,
             num_moe_layers=shape.num_moe_layers,
             d_model=shape.d_model,

@@ -132,8 +132,8 @@ def perplexity(sheet: Sheet) -> list[Finding]:
             continue
         values = numbers_of(sheet.frame[other])
         with np.errstate(over="ignore"):
-            runs_in_group = np.isclose(np.exp(values[known]), loss[known], rtol=1e-3)
-        if loss[known].nunique() >= 3 and runs_in_group.all():
+            near = np.isclose(np.exp(values[known]), loss[known], rtol=1e-3)
+        if loss[known].nunique() >= 3 and near.all():
             rule = f"is a perplexity, the exponential of {sheet.own(other)}"
             return about(
                 sheet, "loss", known, severity="wrong", rule=rule, **said | {"cure": f"map loss={sheet.own(other)}"}

@@ -103,7 +103,7 @@ def test_a_full_file_becomes_a_shape(read):
         linear=Linear(key_heads=1, value_heads=2, key_dim=3, value_dim=4),
         window_layers=2,
         window_tokens=8,
-        components=2,
+        members=2,
     )
 
 

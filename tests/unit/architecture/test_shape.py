@@ -43,7 +43,7 @@ BY_HAND = {"dense first": DENSE_FIRST, "every second": EVERY_SECOND, "windowed":
 SHAPES = BY_HAND | {
     "dense first, then every third": dataclasses.replace(DENSE_FIRST, num_layers=11, num_dense_layers=2, moe_every=3),
     "all layers": dataclasses.replace(DENSE_FIRST, d_ff=None, num_dense_layers=0),
-    "ensemble": dataclasses.replace(DENSE_FIRST, components=2),
+    "ensemble": dataclasses.replace(DENSE_FIRST, members=2),
     **{name: model.shape for name, model in public_models().items()},
 }
 
@@ -61,7 +61,7 @@ def recounted(shape: Shape) -> tuple[int, int, int]:
             always += shape.d_model * (experts.num_experts + 3 * experts.d_shared + 2 * (experts.latent_dim or 0))
             total += experts.num_experts * one
             routed += experts.num_experts * one
-            active += shape.components * experts.top_k * one
+            active += shape.members * experts.top_k * one
         else:
             always += 3 * shape.d_model * shape.d_ff
         total += always
@@ -259,7 +259,7 @@ def test_train_flop_by_hand(name, sequence, flop):
 def test_reading_a_prompt_is_decoding_it_position_by_position_with_one_head(name, tokens):
     shape = SHAPES[name]
     positions = sum(shape.decode_flop(seen) for seen in range(1, tokens + 1))
-    spared = (tokens - 1) * 2 * shape.components * shape.n_head
+    spared = (tokens - 1) * 2 * shape.members * shape.n_head
     assert shape.prefill_flop(tokens) == pytest.approx(positions - spared, rel=1e-12)
     assert shape.train_flop_per_token(tokens) == pytest.approx(3 * positions / tokens, rel=1e-12)
 
@@ -307,15 +307,15 @@ def test_more_experts_a_token_add_work_but_no_parameters():
 @pytest.mark.parametrize("name", [name for name, shape in SHAPES.items() if shape.full_layers])
 def test_more_context_takes_more_cache_and_work(name):
     shape = SHAPES[name]
-    for runs_in_group, far in pairwise((1, 2, 100, 4096, 131_072)):
-        assert shape.cache_elements(far) > shape.cache_elements(runs_in_group)
-        assert shape.decode_flop(far) > shape.decode_flop(runs_in_group)
+    for near, far in pairwise((1, 2, 100, 4096, 131_072)):
+        assert shape.cache_elements(far) > shape.cache_elements(near)
+        assert shape.decode_flop(far) > shape.decode_flop(near)
         assert (
             shape.prefill_flop(far)
-            > far / runs_in_group * shape.prefill_flop(runs_in_group)
-            - 2 * far / runs_in_group * shape.components * shape.n_head
+            > far / near * shape.prefill_flop(near)
+            - 2 * far / near * shape.members * shape.n_head
         )
-        assert shape.train_flop_per_token(far) > shape.train_flop_per_token(runs_in_group)
+        assert shape.train_flop_per_token(far) > shape.train_flop_per_token(near)
 
 
 def test_context_beyond_the_window_of_every_layer_is_free():
@@ -375,6 +375,6 @@ def test_an_empty_prompt_is_allowed():
 
 
 @pytest.mark.parametrize("members", [1, 2])
-def test_experts_without_any_moe_layer_are_refused(components):
+def test_experts_without_any_moe_layer_are_refused(members):
     with pytest.raises(ValueError, match="needs an MoE layer"):
-        dataclasses.replace(DENSE_FIRST, moe_every=8, num_dense_layers=0, components=components)
+        dataclasses.replace(DENSE_FIRST, moe_every=8, num_dense_layers=0, members=members)

@@ -140,31 +140,31 @@ def test_an_ensemble_of_one_is_the_model(shape):
 
 @pytest.mark.parametrize("name", SPARSE)
 @pytest.mark.parametrize("members", [1, 2])
-def test_an_ensemble_has_the_parameters_of_the_model(name, components):
+def test_an_ensemble_has_the_parameters_of_the_model(name, members):
     shape = public_shape(name)
-    together = ensemble(shape, components)
+    together = ensemble(shape, members)
     for same in ("n_total", "n_dense", "n_routed", "n_always_on", "n_embedding"):
         assert getattr(together, same) == getattr(shape, same)
     assert together.weight_bytes(bytes_per_weight=1.0) == shape.weight_bytes(bytes_per_weight=1.0)
-    assert together.n_active - shape.n_active == (components - 1) * shape.experts.top_k * shape.n_per_expert
+    assert together.n_active - shape.n_active == (members - 1) * shape.experts.top_k * shape.n_per_expert
     assert together.n_active <= together.n_total
 
 
 @pytest.mark.parametrize("members", [2, 4])
 @pytest.mark.parametrize("shape", [MOE, ALL_LAYERS, LONG], ids=["dense first", "all layers", "every third"])
-def test_an_ensemble_works_and_caches_at_most_members_times(shape, components):
-    together = ensemble(shape, components)
+def test_an_ensemble_works_and_caches_at_most_members_times(shape, members):
+    together = ensemble(shape, members)
     for cost in ("decode_flop", "prefill_flop", "train_flop_per_token", "cache_elements"):
         for tokens in (1, 10, 5000):
             alone = getattr(shape, cost)(tokens)
-            assert alone < getattr(together, cost)(tokens) <= components * alone * (1 + 1e-12)
+            assert alone < getattr(together, cost)(tokens) <= members * alone * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("members", [2, 4])
-def test_an_ensemble_caches_members_times_from_the_first_moe_layer_on(components):
+def test_an_ensemble_caches_members_times_from_the_first_moe_layer_on(members):
     # One layer before it and two from there on, of 2 x 5 elements; then no layer before it.
-    assert ensemble(MOE, components).cache_elements(7) == pytest.approx((1 + 2 * components) * 10 * 7, rel=1e-12)
-    assert ensemble(ALL_LAYERS, components).cache_elements(7) == pytest.approx(3 * components * 10 * 7, rel=1e-12)
+    assert ensemble(MOE, members).cache_elements(7) == pytest.approx((1 + 2 * members) * 10 * 7, rel=1e-12)
+    assert ensemble(ALL_LAYERS, members).cache_elements(7) == pytest.approx(3 * members * 10 * 7, rel=1e-12)
 
 
 def test_an_ensemble_of_moe_layers_every_third_copies_after_the_first():
@@ -197,9 +197,9 @@ def test_a_copy_in_an_ensemble_meets_the_router_of_its_own_member_only():
         (DENSE, 2, "members: must divide the experts and leave top_k to each member, found 2; plain has 0 experts."),
     ],
 )
-def test_an_ensemble_that_cannot_be_shared_out_is_refused(shape, components, says):
+def test_an_ensemble_that_cannot_be_shared_out_is_refused(shape, members, says):
     with pytest.raises(InputError) as caught:
-        ensemble(shape, components)
+        ensemble(shape, members)
     assert str(caught.value) == says
 
 

@@ -68,15 +68,15 @@ def test_a_model_for_itself_costs_what_it_costs_among_others(monkeypatch):
 
 
 def test_models_that_are_alike_miss_alike():
-    runs_in_group = served_shapes([SHAPES[0]] * 3)
+    near = served_shapes([SHAPES[0]] * 3)
     scale = np.array([1.0, 1.01, 30.0])
-    runs_in_group = ServedModel(
+    near = ServedModel(
         *(
             leaf * scale if name in ("n_total", "n_active", "num_layers") else leaf
-            for name, leaf in runs_in_group._asdict().items()
+            for name, leaf in near._asdict().items()
         )
     )
-    fast = np.asarray(serving_prices(runs_in_group, SPEC, draws=4000))
+    fast = np.asarray(serving_prices(near, SPEC, draws=4000))
     residual = np.log(fast) - np.log(fast).mean(axis=0)
     spread = residual[:, 0] - residual[:, 1]
     apart = residual[:, 0] - residual[:, 2]

@@ -155,19 +155,19 @@ def test_draws_without_any_feasible_count_are_nobodys(made):
 @pytest.mark.parametrize(
     ("loss_nats", "near"), [(0.0, [True, False, False]), (0.02, [True, True, False]), (0.3, [True] * 3)]
 )
-def test_the_near_optimal_set_of_losses_is_a_tolerance_in_nats(made, loss_nats, runs_in_group):
+def test_the_near_optimal_set_of_losses_is_a_tolerance_in_nats(made, loss_nats, near):
     found = of(made([[2.0, 2.2], [2.01, 2.21], [2.2, 2.4]], tolerance=ToleranceSpec(loss_nats=loss_nats)))
-    assert found["near_optimal"].values.tolist() == runs_in_group
+    assert found["near_optimal"].values.tolist() == near
     assert float(found["regret_tolerance"]) == loss_nats
 
 
 @pytest.mark.parametrize(
     ("cost_share", "near"), [(0.0, [False, True, False]), (0.06, [False, True, True]), (1.0, [True] * 3)]
 )
-def test_the_near_optimal_set_of_costs_is_a_share_of_the_lowest_cost(made, cost_share, runs_in_group):
+def test_the_near_optimal_set_of_costs_is_a_share_of_the_lowest_cost(made, cost_share, near):
     cost = [[1.9, 3.8], [1.0, 2.0], [1.05, 2.1]]
     found = of(made([[2.0] * 2] * 3, cost, tolerance=ToleranceSpec(cost_share=cost_share)), "cheapest_serving")
-    assert found["near_optimal"].values.tolist() == runs_in_group
+    assert found["near_optimal"].values.tolist() == near
     assert float(found["regret_tolerance"]) == pytest.approx(1.5 * cost_share, rel=1e-12)
 
 

@@ -94,7 +94,7 @@ def planned(law, coefficients, scenario):
     return plan(certain(law, coefficients), scenario, verdict="PASS").isel(problem=0, sample=0)
 
 
-def runs_in_group(found, anchor, rtol=None):
+def near(found, anchor, rtol=None):
     """Whether a value lies within the tolerance of an anchor, its own or the one given where that is wider."""
     return abs(float(found) / anchor["value"] - 1.0) <= max(anchor["rtol"], rtol or 0.0)
 
@@ -135,19 +135,19 @@ DENSE = [one for one in CHINCHILLA if one["output"] != "loss"]
 @each(DENSE)
 def test_the_dense_plan_is_the_papers_compute_optimum(anchor):
     """Within the anchors' own tolerance, 1e-6: the optimum on a budget is a root, found to rounding."""
-    assert runs_in_group(dense_answer(anchor, paper_values(anchor["coefficients"])), anchor)
+    assert near(dense_answer(anchor, paper_values(anchor["coefficients"])), anchor)
 
 
 @each(DENSE)
 def test_a_tokens_exponent_a_hundredth_off_is_another_optimum(anchor):
     values = paper_values(anchor["coefficients"])
-    assert not runs_in_group(dense_answer(anchor, values | {"beta": 1.01 * values["beta"]}), anchor)
+    assert not near(dense_answer(anchor, values | {"beta": 1.01 * values["beta"]}), anchor)
 
 
 def test_rounded_coefficients_are_another_plan():
     """The trap of the printed digits: 93 tokens a parameter in place of 59 at Gopher's budget."""
     exact, rounded = anchors("hoffmann2022_approach3", "tokens_per_param")
-    assert not runs_in_group(dense_answer(exact, paper_values(rounded["coefficients"])), exact, 0.5)
+    assert not near(dense_answer(exact, paper_values(rounded["coefficients"])), exact, 0.5)
 
 
 @each(anchors("gadre2024", "M_opt"))
@@ -157,7 +157,7 @@ def test_gadres_tokens_per_parameter_are_the_same_on_any_budget(anchor):
     values = {"E": c["E"], "A": c["a"] / 6 ** c["eta"], "B": c["b"] / 6 ** c["eta"]}
     for budget in (1e20, 1e22):
         size, tokens = dense_optimum(values | {"alpha": 2 * c["eta"], "beta": 2 * c["eta"]}, budget)
-        assert runs_in_group(tokens / size, anchor)
+        assert near(tokens / size, anchor)
 
 
 def on_the_line(line, *, gained=0.0):
@@ -185,13 +185,13 @@ def line_answer(anchor, coefficients):
 @each(anchors("yun2024_dense_line"))
 def test_yuns_dense_models_are_planned_on_their_line(anchor):
     """Within 1e-4, the precision of the two printed sizes, or 1e-5 where the line is recomputed."""
-    assert runs_in_group(line_answer(anchor, on_the_line(anchor["coefficients"])), anchor)
+    assert near(line_answer(anchor, on_the_line(anchor["coefficients"])), anchor)
 
 
 @each(anchors("yun2024_dense_line"))
 def test_the_rounded_exponent_of_the_line_is_another_plan(anchor):
     """.583 in place of .58325 moves the size by 1.2% (and, through gamma/alpha, by .1%)."""
-    assert not runs_in_group(line_answer(anchor, on_the_line(anchor["coefficients"], gained=-0.00025469)), anchor)
+    assert not near(line_answer(anchor, on_the_line(anchor["coefficients"], gained=-0.00025469)), anchor)
 
 
 @pytest.mark.parametrize(("rule", "missed"), [("6 n_dense tokens", False), ("6 n_active tokens", True)])
@@ -202,8 +202,8 @@ def test_the_illustrative_set_has_yuns_dense_sizes_only_with_the_papers_flop(rul
         asked = scenario_for(published["inputs"]["train_flop"], counts=(1, 8), top_k=(2,), rule=rule)
         (here,) = surfaces(fit, asked).values()
         dense, routed = np.exp(here.loss_optimal())[0]
-        assert runs_in_group(dense, published, 0.05)
-        assert runs_in_group(routed, published, 0.05) != missed
+        assert near(dense, published, 0.05)
+        assert near(routed, published, 0.05) != missed
 
 
 # Ludziejewski: a family with embeddings, and a memory.
@@ -252,8 +252,8 @@ def test_the_family_has_ludziejewskis_sizes(anchor):
     width = anchor["inputs"]["d_model"]
     backbone = 13.0 * width**3 / WIDTH_PER_BLOCK
     run = WithEmbeddings().run(backbone, 1e10, anchor["inputs"]["num_experts"])
-    assert runs_in_group(run[anchor["output"]], anchor)
-    assert runs_in_group(WithEmbeddings().train_flop_per_token(backbone, 4) / 6.0, {"value": run["n_active"], "rtol": 1e-12})
+    assert near(run[anchor["output"]], anchor)
+    assert near(WithEmbeddings().train_flop_per_token(backbone, 4) / 6.0, {"value": run["n_active"], "rtol": 1e-12})
 
 
 @functools.cache
@@ -278,8 +278,8 @@ PRINTED = [one for one in TABLE_1 if one["output"] != "loss_at_optimum"]
 @each(TABLE_1)
 def test_ludziejewskis_table_1_is_the_plans_loss_optimum(anchor):
     """Within the anchors' tolerance: 1.5%, 3% for sizes printed to two digits, 1e-6 for losses."""
-    assert runs_in_group(table_1(anchor), anchor)
-    assert runs_in_group(table_1(anchor, prefix="loss_optimal_"), anchor)
+    assert near(table_1(anchor), anchor)
+    assert near(table_1(anchor, prefix="loss_optimal_"), anchor)
 
 
 def test_table_1_is_within_a_percent_where_it_is_printed_so_finely():
@@ -296,7 +296,7 @@ def test_table_1_is_within_a_percent_where_it_is_printed_so_finely():
 
 
 def test_a_tenth_more_of_the_size_term_is_another_table_1():
-    assert sum(runs_in_group(table_1(one, a=1.1 * JOINT["a"]), one) for one in TABLE_1) < len(TABLE_1) / 4
+    assert sum(near(table_1(one, a=1.1 * JOINT["a"]), one) for one in TABLE_1) < len(TABLE_1) / 4
 
 
 @functools.cache
@@ -418,20 +418,20 @@ def lifetime_answer(anchor, **changes):
 @each(anchors("sardana2023"))
 def test_the_cheapest_life_is_sardanas(anchor):
     """Recomputed sizes within the solver's 1e-4; printed ones within the anchors' 3% to 12% (two digits of a saving)."""
-    assert runs_in_group(lifetime_answer(anchor), anchor, SOLVER)
+    assert near(lifetime_answer(anchor), anchor, SOLVER)
 
 
 def test_a_bar_that_is_given_is_the_bases_own():
     size, tokens, saving = derived(anchors("sardana2023"))[:3]
     found, _, reference_flop = lifetime(size["inputs"], paper_values(size["coefficients"]), named_bar=True)
-    assert runs_in_group(found["n_dense"].item(), size, SOLVER)
-    assert runs_in_group(found["tokens"].item(), tokens, SOLVER)
-    assert runs_in_group(1.0 - found["lifetime_flop"].item() / reference_flop, saving, SOLVER)
+    assert near(found["n_dense"].item(), size, SOLVER)
+    assert near(found["tokens"].item(), tokens, SOLVER)
+    assert near(1.0 - found["lifetime_flop"].item() / reference_flop, saving, SOLVER)
 
 
 @each(derived(anchors("sardana2023", "N_opt", "flop_saving")))
 def test_prompts_that_count_as_much_again_are_another_life(anchor):
-    assert not runs_in_group(lifetime_answer(anchor, prompts=1.0), anchor, SOLVER)
+    assert not near(lifetime_answer(anchor, prompts=1.0), anchor, SOLVER)
 
 
 # de Vries: the price of a smaller model at equal loss.
@@ -457,10 +457,10 @@ def smaller(anchor, share, **changes):
 def test_a_smaller_model_costs_de_vries_overhead(anchor):
     share = anchor["inputs"]["k_N"]
     ratio = smaller(anchor, share)
-    assert runs_in_group(ratio if anchor["output"] == "k_D" else share * ratio - 1.0, anchor)
+    assert near(ratio if anchor["output"] == "k_D" else share * ratio - 1.0, anchor)
     swapped = {"alpha": anchor["coefficients"]["beta"], "beta": anchor["coefficients"]["alpha"]}
     other = smaller(anchor, share, **swapped)
-    assert not runs_in_group(other if anchor["output"] == "k_D" else share * other - 1.0, anchor, 1e-3)
+    assert not near(other if anchor["output"] == "k_D" else share * other - 1.0, anchor, 1e-3)
 
 
 @each([one for one in OVERHEADS if one["output"] == "k_N_floor"])
@@ -477,7 +477,7 @@ def test_a_plan_held_to_half_the_size_pays_the_overhead():
     limits = LimitsSpec(constraints=(f"n_dense <= {0.5 * np.exp(optimal).item()!r}",))
     serving = ServingSpec(lifetime_tokens=1.0)
     found = planned("chinchilla", values, scenario_for(1e22, "lifetime_flop", serving=serving, limits=limits))
-    assert runs_in_group(found["train_flop"].item() / 1e22 - 1.0, anchor, 1e-3)
+    assert near(found["train_flop"].item() / 1e22 - 1.0, anchor, 1e-3)
 
 
 # Zhao and Abnar: the design, and the share that is active.
@@ -573,11 +573,11 @@ def test_models_of_equal_total_size_have_zhaos_best_active_share(tokens):
     sizes = [one["inputs"]["n_total"] for one in asked]
     found = active_share("zhao", ZHAO, AllExperts(design=True), range(150, 500), sizes, tokens=tokens)
     for share, anchor in zip(found, asked, strict=True):
-        assert runs_in_group(share, anchor, 1e-3 / anchor["value"])
+        assert near(share, anchor, 1e-3 / anchor["value"])
     other = active_share(
         "zhao", ZHAO | {"h": 1.1 * ZHAO["h"]}, AllExperts(design=True), range(150, 500), sizes, tokens=tokens
     )
-    assert not any(runs_in_group(share, anchor, 1e-3 / anchor["value"]) for share, anchor in zip(other, asked, strict=True))
+    assert not any(near(share, anchor, 1e-3 / anchor["value"]) for share, anchor in zip(other, asked, strict=True))
 
 
 def test_zhaos_active_share_is_the_plan_of_equal_resources_when_data_are_short():

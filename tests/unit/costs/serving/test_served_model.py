@@ -121,14 +121,14 @@ def test_an_ensemble_works_and_caches_for_all_members():
 @pytest.mark.parametrize("size", [1e9, 1e10, 1e11])
 def test_a_family_is_near_the_shapes_of_its_sizes(size, num_experts):
     shape = shape_of_size(size, num_experts, vocab=0)
-    exact, runs_in_group = one(shape), ServedModel(*map(float, family(shape.n_dense, num_experts)))
+    exact, near = one(shape), ServedModel(*map(float, family(shape.n_dense, num_experts)))
     # Widths are multiples of 64, depths whole and even; a family has no routers, and splits its cache over any number.
     for name in ("n_dense", "n_active", "n_total", "n_routed"):
-        assert getattr(runs_in_group, name) == pytest.approx(getattr(exact, name), rel=0.03)
+        assert getattr(near, name) == pytest.approx(getattr(exact, name), rel=0.03)
     for name in ("num_layers", "num_moe_layers", "d_model", "cache_per_token", "attention_flop"):
-        assert getattr(runs_in_group, name) == pytest.approx(getattr(exact, name), rel=0.1)
+        assert getattr(near, name) == pytest.approx(getattr(exact, name), rel=0.1)
     for name in ("num_experts", "top_k", "n_head", "n_embedding", "window_cache_per_token", "state"):
-        assert getattr(runs_in_group, name) == getattr(exact, name)
+        assert getattr(near, name) == getattr(exact, name)
 
 
 def test_one_expert_is_the_backbone():
