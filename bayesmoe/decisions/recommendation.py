@@ -46,7 +46,7 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        By ``problem`` and ``num_experts``: ``design_n_dense``, ``fixed_tokens``, ``design_top_k``, ``design_granularity``, ``design_p_feasible``,
+        By ``problem`` and ``num_experts``: ``design_n_dense``, ``design_tokens``, ``design_top_k``, ``design_granularity``, ``design_p_feasible``,
         ``design_meets_probability``; ``design_objective`` by ``measure``; ``design_loss``, ``design_serving_usd_per_million_tokens`` and
         ``design_train_usd`` by ``quantile``. By ``problem``: ``recommended_by_measure`` by ``measure``, the expert count of least measure among those
         that are sure, 0 where none is; ``recommended``, that by the mean.
@@ -54,7 +54,7 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
     option = best_designs(plan)
     met = taken(plan["option_feasible"], option).mean("sample")
     found: dict[str, Any] = {
-        f"fixed_{name}": taken(plan[f"option_{name}"], option) for name in ("n_dense", "tokens", "top_k", "granularity")
+        f"design_{name}": taken(plan[f"option_{name}"], option) for name in ("n_dense", "tokens", "top_k", "granularity")
     }
     found |= {
         "design_p_feasible": met,
@@ -63,7 +63,7 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
     }
     told = ("loss", "serving_usd_per_million_tokens", "train_usd")
     banded = bands(xr.Dataset({name: taken(plan[f"option_{name}"], option).astype(float) for name in told}))
-    found |= {f"fixed_{name}": banded[name].assign_attrs(units=UNITS[name]) for name in told}
+    found |= {f"design_{name}": banded[name].assign_attrs(units=UNITS[name]) for name in told}
     ranked = found["design_objective"].where(found["design_meets_probability"]).fillna(np.inf)
     sure = np.isfinite(ranked).any("num_experts")
     found["recommended_by_measure"] = ranked.idxmin("num_experts").where(sure, 0).astype(int)

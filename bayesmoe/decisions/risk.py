@@ -28,7 +28,7 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
     Dataset
         By ``problem`` and ``num_experts``: the plan's quantities, and those at the loss optimum, at ``quantile`` 0.05, 0.5, 0.95; ``p_feasible``; ``p_best``
         (sums to the probability that any count is feasible); ``expected_objective``; ``expected_regret`` and
-        ``regret_tolerance`` in the objective's unit; ``near_optimal``. By ``problem``: ``choice``, the expert count of lowest
+        ``regret_tolerance`` in the objective's unit; ``near_optimal``. By ``problem``: ``per_draw_choice``, the expert count of lowest
         expected regret among those feasible with the scenario's probability, 0 when there is none; ``p_any_feasible``. By ``num_experts``:
         ``p_optimum_inside``, how often the lowest loss on the budget lies inside all sizes considered.
     """
@@ -61,7 +61,7 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
         expected_regret=expected_regret,
         regret_tolerance=allowed,
         near_optimal=near,
-        choice=choice.astype(int),
+        per_draw_choice=choice.astype(int),
         p_any_feasible=any_feasible.mean("sample"),
         p_optimum_inside=plan["loss_optimal_inside"].mean("sample"),
     )

@@ -51,7 +51,11 @@ def money(plan: xr.Dataset) -> Money | None:
         in_loss = problem.objective == "loss"
         if in_loss:
             gain, price = nat * loss, 1.0
-            above = served * (serving - plan[f"bar_{SERVING}"]).clip(min=0.0) if problem.threshold == SERVING else 0.0 * loss
+            above = (
+                served * (serving - plan[f"threshold_{SERVING}"]).clip(min=0.0)
+                if problem.threshold == SERVING
+                else 0.0 * loss
+            )
         else:
             bought = part["option_train_usd"].astype(float) if problem.objective.startswith("lifetime") else 0.0
             gain, price = served * serving + bought, nat

@@ -225,7 +225,7 @@ def _fixed(part: xr.Dataset, unit: str) -> dict[str, Any]:
         }
     return {
         "n_dense_parameters": finite_or_none(part["design_n_dense"]),
-        "tokens": finite_or_none(part["fixed_tokens"]),
+        "tokens": finite_or_none(part["design_tokens"]),
         "top_k": int(part["design_top_k"]),
         "granularity": float(part["design_granularity"]),
         "p_met": finite_or_none(part["design_p_feasible"]),

@@ -18,7 +18,7 @@ from bayesmoe.explore.page import page
 from bayesmoe.explore.preview import Previewer
 from bayesmoe.planning.scenario import Scenario
 
-_WHO = Path(__file__).with_name("who.py")
+_AUTH = Path(__file__).with_name("auth.py")
 
 
 def _free(port: int) -> int:
@@ -80,7 +80,7 @@ def serve(
         show=show,
         start=False,
         verbose=False,
-        auth_provider=AuthModule(_WHO),
+        auth_provider=AuthModule(_AUTH),
     )
     server.start()
     ready(f"http://{ADDRESS}:{port}/")

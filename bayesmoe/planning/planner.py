@@ -140,7 +140,7 @@ def _solved(found: PerDrawOptima, problems: tuple[Problem, ...], scenario: Scena
     variables["loss_optimal_inside"] = (dims[1:], _taken(found.inside, best))
     variables["threshold_loss"] = ("sample", found.thresholds.loss, {"units": UNITS["loss"]})
     serving = "serving_usd_per_million_tokens"
-    variables[f"bar_{serving}"] = ("sample", getattr(found.thresholds, serving), {"units": UNITS[serving]})
+    variables[f"threshold_{serving}"] = ("sample", getattr(found.thresholds, serving), {"units": UNITS[serving]})
     variables["usd_per_nat"] = ("sample", found.usd_per_nat, {"units": "USD of training per nat/token"})
     return variables
 

@@ -81,7 +81,7 @@ def _shape(part: xr.Dataset, scenario: Scenario) -> str:
     if not choice:
         return ""
     row = part.sel(num_experts=choice)
-    size, top_k, granularity = (float(row[f"fixed_{name}"]) for name in ("n_dense", "top_k", "granularity"))
+    size, top_k, granularity = (float(row[f"design_{name}"]) for name in ("n_dense", "top_k", "granularity"))
     return plan_text.shape(scenario.architecture.shape(size, choice, round(top_k), granularity))
 
 
@@ -93,7 +93,7 @@ def _fixed(row: xr.Dataset, part: xr.Dataset) -> dict[str, Any]:
         "chosen": count == int(part["recommended"]),
         "near": bool(row["near_optimal"]),
         "n_dense": short(float(row["design_n_dense"]), 3),
-        "tokens": short(float(row["fixed_tokens"]), 3),
+        "tokens": short(float(row["design_tokens"]), 3),
         "met": text.percent(float(row["design_p_feasible"])),
         "sure": sure,
         "loss": text.band_of(row["design_loss"]),

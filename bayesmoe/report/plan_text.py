@@ -81,7 +81,7 @@ def headline(problem: str, part: xr.Dataset, scenario: Scenario) -> str:
         row = part.sel(num_experts=choice)
         return (
             f"To sign: {experts(choice)}, {short(float(row['design_n_dense']), 3)} backbone parameters, "
-            f"{short(float(row['fixed_tokens']), 3)} tokens."
+            f"{short(float(row['design_tokens']), 3)} tokens."
         )
     surest = int(part["design_p_feasible"].idxmax("num_experts"))
     chance = percent(float(part["design_p_feasible"].sel(num_experts=surest)))
@@ -265,7 +265,7 @@ def ten_lines(summary: xr.Dataset, document: dict[str, Any], note: str, report: 
         lines += [
             f"{TITLES[name]}: train {experts(choice)}",
             f"  backbone {short(float(row['design_n_dense']), 3)} (own choice of each draw {band_of(row['n_dense'], large=True)}), tokens "
-            f"{short(float(row['fixed_tokens']), 3)}, over-training {band_of(row['over_training_ratio'])}×",
+            f"{short(float(row['design_tokens']), 3)}, over-training {band_of(row['over_training_ratio'])}×",
             f"  loss {band_of(row['design_loss'])} nats, serving USD {band_of(row['design_serving_usd_per_million_tokens'])} per M tokens",
             f"  best in {percent(float(row['p_best']))} of draws, constraint met in {percent(float(row['design_p_feasible']))}; "
             f"near-optimal: {listed(problem['near_optimal_num_experts'])}",
@@ -296,7 +296,7 @@ def compared(summaries: Mapping[str, xr.Dataset]) -> str:
             row = part.sel(num_experts=choice)
             lines.append(
                 f"  {name:<{width}}  {experts(choice)}, backbone {short(float(row['design_n_dense']), 3)}, tokens "
-                f"{short(float(row['fixed_tokens']), 3)}, loss {band_of(row['design_loss'])}, serving USD "
+                f"{short(float(row['design_tokens']), 3)}, loss {band_of(row['design_loss'])}, serving USD "
                 f"{band_of(row['design_serving_usd_per_million_tokens'])} per M, constraints met in {percent(float(row['design_p_feasible']))}"
             )
     return "\n".join(lines)

@@ -26,13 +26,13 @@ def made(scenario):
         loss, serving = (np.array(values, dtype=float) for values in (loss, serving))
         train, met = (np.broadcast_to(values, loss.shape) for values in (train, met))
         own = {"cheapest_serving": serving, "lowest_loss": loss, "loss_optimal": loss}.get(problem, objective)
-        each = {"objective": own, "loss": loss, SERVING: serving, "train_usd": train.astype(float), "met": met}
+        each = {"objective": own, "loss": loss, SERVING: serving, "train_usd": train.astype(float), "feasible": met}
         variables = {f"option_{name}": (("problem", "option", "sample"), values[None]) for name, values in each.items()}
         variables |= {f"option_{name}": (("problem", "option"), np.ones((1, 4))) for name in ("n_dense", "tokens")}
         variables |= {f"option_{name}": ("option", np.ones(4)) for name in ("top_k", "granularity")}
         variables["option_num_experts"] = ("option", np.repeat(COUNTS, 2))
         draws = loss.shape[1]
-        per_draw = {"threshold_loss": 2.0, f"bar_{SERVING}": 1.0, "lifetime_tokens": 1e9, "usd_per_nat": 500.0}
+        per_draw = {"threshold_loss": 2.0, f"threshold_{SERVING}": 1.0, "lifetime_tokens": 1e9, "usd_per_nat": 500.0}
         variables |= {name: ("sample", np.full(draws, value)) for name, value in per_draw.items()}
         asked = dataclasses.replace(scenario, value=ValueSpec(usd_per_nat=usd_per_nat))
         return xr.Dataset(

@@ -142,7 +142,7 @@ def test_hyperparameters_are_those_of_the_papers_at_the_choice(small_plan):
     found = hyperparameters(small_plan, summary)
     row = summary.sel(problem="lowest_loss", num_experts=int(summary["recommended"].sel(problem="lowest_loss")))
     own = found.sel(problem="lowest_loss")
-    tokens = float(row["fixed_tokens"])
+    tokens = float(row["design_tokens"])
     batch = hyperparameter_law_named("step-law").law_for("batch_tokens").value(tokens=tokens)
     assert float(own["batch_tokens"].sel(paper="step-law", quantile=0.5)) == pytest.approx(float(batch), rel=1e-9)
     low, _, high = own["learning_rate"].sel(paper="step-law-bootstrap").values

@@ -283,7 +283,7 @@ def test_the_reach_is_of_the_worst_problem(small_fit, summary):
 
 
 def test_no_choice_reaches_nowhere(small_fit, summary):
-    nothing = summary.assign(choice=0 * summary["per_draw_choice"])
+    nothing = summary.assign(per_draw_choice=0 * summary["per_draw_choice"])
     assert extrapolation_factors(small_fit, nothing) == {}
     assert notes(small_fit, nothing)[0] == ""
 

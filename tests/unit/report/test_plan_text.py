@@ -39,7 +39,7 @@ def part_of(summary, problem, **values):
 def test_no_choice_says_so_with_every_chance(summary, scenario, problem, base, goal):
     chances = [0.004, 0.5, 0.89, 0.0, 0.2]
     asked = dataclasses.replace(scenario, choices=dataclasses.replace(scenario.choices, baseline_num_experts=base))
-    said = plan_text.decision(problem, part_of(summary, problem, choice=0, p_feasible=chances), asked)
+    said = plan_text.decision(problem, part_of(summary, problem, per_draw_choice=0, p_feasible=chances), asked)
     assert said == (
         f"No expert count meets the aim ({goal}) with the asked-for probability. Chance of meeting it: dense < 1%, 4 experts 50%, "
         "8 experts 89%, 16 experts 0%, 32 experts 20%."
@@ -59,7 +59,7 @@ def test_a_decision_has_its_numbers_bands_and_alternatives(summary, scenario):
     part = part_of(
         summary,
         "cheapest_serving",
-        choice=16,
+        per_draw_choice=16,
         p_feasible=[0.0, 1.0, 1.0, 0.97, 0.95],
         p_best=[0.0, 0.0, 0.1, 0.7, 0.2],
         near_optimal=[False, False, True, True, True],
@@ -74,7 +74,7 @@ def test_a_decision_has_its_numbers_bands_and_alternatives(summary, scenario):
 
 
 def test_a_lone_decision_says_that_nothing_else_is_within_the_tolerance(summary, scenario):
-    part = part_of(summary, "lowest_loss", choice=1, near_optimal=[True, False, False, False, False])
+    part = part_of(summary, "lowest_loss", per_draw_choice=1, near_optimal=[True, False, False, False, False])
     said = plan_text.decision("lowest_loss", part, scenario)
     assert said.startswith("Dense, ")
     assert said.endswith("No other count is within the tolerance.")
