@@ -311,9 +311,7 @@ def test_more_context_takes_more_cache_and_work(name):
         assert shape.cache_elements(far) > shape.cache_elements(near)
         assert shape.decode_flop(far) > shape.decode_flop(near)
         assert (
-            shape.prefill_flop(far)
-            > far / near * shape.prefill_flop(near)
-            - 2 * far / near * shape.members * shape.n_head
+            shape.prefill_flop(far) > far / near * shape.prefill_flop(near) - 2 * far / near * shape.members * shape.n_head
         )
         assert shape.train_flop_per_token(far) > shape.train_flop_per_token(near)
 

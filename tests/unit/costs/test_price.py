@@ -71,10 +71,7 @@ def test_models_that_are_alike_miss_alike():
     near = served_shapes([SHAPES[0]] * 3)
     scale = np.array([1.0, 1.01, 30.0])
     near = ServedModel(
-        *(
-            leaf * scale if name in ("n_total", "n_active", "num_layers") else leaf
-            for name, leaf in near._asdict().items()
-        )
+        *(leaf * scale if name in ("n_total", "n_active", "num_layers") else leaf for name, leaf in near._asdict().items())
     )
     fast = np.asarray(serving_prices(near, SPEC, draws=4000))
     residual = np.log(fast) - np.log(fast).mean(axis=0)
