@@ -6,7 +6,7 @@ PY_CHECK := import sys; sys.exit(sys.version_info < (3, 12))
 
 .PHONY: demo test browser slow lint figures docs clean
 
-demo: $(BIN)/.installed
+demo: $(BIN)/.package
 	$(BIN)/bayesmoe demo --out demo
 
 test: $(BIN)/.installed browser
@@ -39,7 +39,7 @@ clean:
 	rm -rf $(VENV) demo site examples/out build dist .pytest_cache .ruff_cache
 
 # The first Python >= 3.12 among python3, python3.13, python3.12 and uv's.
-$(BIN)/.installed: pyproject.toml constraints.txt
+$(BIN)/.package: pyproject.toml constraints.txt
 	@set -e; found=; \
 	for python in python3 python3.13 python3.12; do \
 	  if "$$python" -c '$(PY_CHECK)' 2>/dev/null; then found="$$python"; break; fi; \
@@ -48,5 +48,9 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 	elif command -v uv >/dev/null 2>&1; then uv venv --quiet --clear --seed --python '>=3.12' $(VENV); \
 	else echo "bayesmoe needs Python 3.12 or newer: install python3.13 or uv, then run make again" >&2; exit 2; fi; \
 	echo "installing into $(VENV) ..."; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint]'; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .; \
+	touch $@
+
+$(BIN)/.installed: $(BIN)/.package
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint]'
 	touch $@
