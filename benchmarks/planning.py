@@ -28,7 +28,7 @@ from scipy.optimize import brentq, minimize, minimize_scalar
 
 from bayesmoe.cli.runtime import configure
 from bayesmoe.decisions.risk import risk
-from bayesmoe.inference.fit_law import fit
+from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.inference.store import load_fit, save_fit
 from bayesmoe.planning.build_surface import surfaces
@@ -206,7 +206,7 @@ def main() -> None:
         return
     spec = read_fit_spec(resource_folder("models") / "simulated-yun-grid.toml")
     sampler = dataclasses.replace(spec.sampler, draws=draws // spec.sampler.chains, retries=0)
-    posterior = fit(dataclasses.replace(spec, sampler=sampler))
+    posterior = fit_spec(dataclasses.replace(spec, sampler=sampler))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fit.nc"
         save_fit(posterior, path)

@@ -52,7 +52,7 @@ def fitted(task: tuple[str, Table, str]) -> dict[str, Any]:
     from bayesmoe.criticism.gate import check
     from bayesmoe.criticism.predictive import headline_names, predictive_check, prior_overlap
     from bayesmoe.errors import InputError
-    from bayesmoe.inference.fit_law import fit
+    from bayesmoe.fitting import fit_spec
     from bayesmoe.inference.spec import FitSpec, coordinates_of, law_of, load_table
     from bayesmoe.laws import require_covariates
     from bayesmoe.specs import from_mapping
@@ -85,7 +85,7 @@ def fitted(task: tuple[str, Table, str]) -> dict[str, Any]:
     if table.intercepts_only:
         section["groups"]["shared"] = [c.name for c in coordinates_of(law, {}) if c.name != "loss_reference"]
     started = time.perf_counter()
-    tree = fit(from_mapping(section, FitSpec), table=runs)
+    tree = fit_spec(from_mapping(section, FitSpec), table=runs)
     seconds = time.perf_counter() - started
     gate = check(tree)
     loo = arviz_stats.loo(tree)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import statistics
 import time
 from collections import Counter
@@ -36,19 +35,20 @@ Reasons of what is not PASS, and what further attempts were made for:
 def one_fit(spec: Any, seed: int) -> dict[str, Any]:
     """Gate and attempts of a fit."""
     from bayesmoe.criticism.gate import check
-    from bayesmoe.inference.fit_law import fit
+    from bayesmoe.fitting import fit_spec
+    from bayesmoe.inference.store import FitInfo
 
     begin = time.perf_counter()
-    fitted = fit(dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, seed=seed)))
+    fitted = fit_spec(dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, seed=seed)))
     seconds = time.perf_counter() - begin
     gate = check(fitted)
     value = {found.name: found.value for found in gate.checks}
-    attempts = json.loads(fitted.attrs["attempts"])
+    attempts = FitInfo.read(fitted).attempts
     return {
         "verdict": gate.verdict,
         "runs": fitted["observed_data"].sizes["run"],
         "reasons": [f"{c.verdict}: {c.name} ({c.where})" for c in gate.checks if c.verdict != "PASS"],
-        "again": [attempt["problem"] for attempt in attempts if attempt["problem"]],
+        "again": [attempt.problem for attempt in attempts if attempt.problem],
         "attempts": len(attempts),
         "seconds": seconds,
         **{name: value[name] for name in ("R-hat", "bulk ESS", "tail ESS", "divergences")},

@@ -106,8 +106,8 @@ def measured(task: tuple[str, str, int]) -> dict[str, Any]:
 
     from bayesmoe.costs.workload import ServingSpec, TrainingSpec
     from bayesmoe.forecasting.fit_average import fit_average
-    from bayesmoe.inference.ensemble import AVERAGE
-    from bayesmoe.inference.spec import AverageSpec, DataSpec, FitSpec
+    from bayesmoe.inference.spec import AVERAGE, AverageSpec, DataSpec, FitSpec
+    from bayesmoe.inference.store import FitInfo
     from bayesmoe.planning.build_surface import surfaces
     from bayesmoe.planning.scenario import ChoicesSpec, Scenario
     from bayesmoe.runs import as_run_table
@@ -153,7 +153,7 @@ def measured(task: tuple[str, str, int]) -> dict[str, Any]:
         "truth": name,
         "number": number,
         "weights": dict(zip(weights["law"].values.tolist(), weights.values.tolist(), strict=True)),
-        "forward_coverage": float(fit[AVERAGE].attrs["coverage"]),
+        "forward_coverage": FitInfo.read(fit).forward_coverage,
         "rows": rows,
     }
 

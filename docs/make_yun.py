@@ -102,9 +102,9 @@ class Planned:
 
 def with_coefficients(fit: Any, name: str) -> Any:
     """The same fit with published coefficients in every draw."""
-    from bayesmoe.inference.store import law_of_fit, reference_of_fit
+    from bayesmoe.inference.store import FitInfo, reference_of_fit
 
-    law = law_of_fit(fit)
+    law = FitInfo.read(fit).law
     certain, posterior = fit.copy(), fit["posterior"].to_dataset()
     for coordinate, value in law.from_paper(law.coefficients(name), reference_of_fit(fit)).items():
         posterior[coordinate] = posterior[coordinate] * 0.0 + float(value)
@@ -281,11 +281,11 @@ def main() -> None:
     import jax
 
     from bayesmoe.files import write_text
-    from bayesmoe.inference.fit_law import fit
+    from bayesmoe.fitting import fit_spec
     from bayesmoe.inference.spec import read_fit_spec
 
     jax.config.update("jax_enable_x64", True)
-    demo = fit(read_fit_spec(ROOT / "models" / "simulated-yun-grid.toml"))
+    demo = fit_spec(read_fit_spec(ROOT / "models" / "simulated-yun-grid.toml"))
     sizes = demo["posterior"].sizes
     of_fit, of_set = (rows(Planned(each)) for each in (demo, with_coefficients(demo, "illustrative")))
     write_text(OUT, written(of_fit, of_set, sizes["chain"] * sizes["draw"]))

@@ -13,7 +13,7 @@ import jax
 import xarray as xr
 
 from bayesmoe.criticism.gate import check
-from bayesmoe.inference.fit_law import fit
+from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.predict import predict
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.inference.store import save_fit
@@ -30,7 +30,7 @@ def fitted() -> xr.DataTree:
     """A fit that takes seconds; the other examples start from it."""
     jax.config.update("jax_enable_x64", True)
     spec = read_fit_spec(resource_folder("models") / "simulated-yun-grid.toml")
-    return fit(dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, warmup=800, draws=500, seed=1)))
+    return fit_spec(dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, warmup=800, draws=500, seed=1)))
 
 
 def main(out: Path) -> None:

@@ -14,7 +14,7 @@ import jax
 
 from bayesmoe.criticism.compare import compare
 from bayesmoe.criticism.gate import check
-from bayesmoe.inference.fit_law import fit
+from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.inference.store import save_fit
 from bayesmoe.laws.base import Coordinate, Law, Size
@@ -58,7 +58,7 @@ def main(out: Path) -> None:
             "law": law,
             "sampler": {"warmup": 800, "draws": 500, "seed": 1},
         }
-        fits[name] = fit(from_mapping(mapping, FitSpec))
+        fits[name] = fit_spec(from_mapping(mapping, FitSpec))
         save_fit(fits[name], out / f"{name}.nc")
         print(f"{name}: gate {check(fits[name]).verdict}")
     print(compare(fits)[["law", "elpd", "elpd_diff", "dse", "weight"]].round(2))

@@ -65,9 +65,9 @@ def small_spec():
 @pytest.fixture(scope="session")
 def small_fit(small_spec):
     """A fit of the embedded runs that passes its gate."""
-    from bayesmoe.inference.fit_law import fit
+    from bayesmoe.fitting import fit_spec
 
-    return fit(small_spec)
+    return fit_spec(small_spec)
 
 
 @pytest.fixture(scope="session")

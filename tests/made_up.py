@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from bayesmoe.inference.gate import Check, Gate
 from bayesmoe.inference.spec import DataSpec, FitSpec, LawSpec
+from bayesmoe.inference.store import FitInfo
 from bayesmoe.laws import Reference, law_named
-from bayesmoe.specs import to_json
 
 
 def made_up_fit(name, run):
@@ -25,12 +26,14 @@ def made_up_fit(name, run):
     constant |= {"reference_gain_experts": 16.0, "tokens": ("run", [run["tokens"]])}
     tree = xr.DataTree.from_dict({"posterior": xr.Dataset(draws), "constant_data": xr.Dataset(constant)})
     spec = FitSpec(data=DataSpec(file="runs.csv"), law=LawSpec(name=name))
-    tree.attrs = {
-        "law": spec.law.name,
-        "spec": to_json(spec),
-        "data_origin": "runs.csv",
-        "data_sha256": "0" * 64,
-        "data_simulated": 0,
-        "method": "mcmc",
-    }
+    write_info(tree, spec)
     return tree
+
+
+def write_info(tree, spec, **changes):
+    """Attributes of a made-up fit, with a gate that passes."""
+    gate = Gate((Check("R-hat", "PASS", 1.0, "all", "at most 1.01", ""),))
+    sha = "0" * 64
+    FitInfo(
+        **({"spec": spec, "law_name": spec.law.name, "data_origin": "runs.csv", "data_sha256": sha, "gate": gate} | changes)
+    ).write(tree)

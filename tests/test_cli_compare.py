@@ -10,7 +10,7 @@ import xarray as xr
 from scipy import stats
 
 from bayesmoe.criticism.compare import compare
-from bayesmoe.inference.fit_law import fit
+from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.refits import with_law
 from bayesmoe.inference.store import save_fit
 
@@ -19,7 +19,7 @@ from bayesmoe.inference.store import save_fit
 def two(small_fit, small_spec):
     """The embedded runs, made with experts, under Yun's law and under a law that does not know of experts."""
     quick = dataclasses.replace(small_spec, sampler=dataclasses.replace(small_spec.sampler, warmup=400, draws=200))
-    return {"yun": small_fit, "chinchilla": fit(with_law(quick, "chinchilla", "n_dense"))}
+    return {"yun": small_fit, "chinchilla": fit_spec(with_law(quick, "chinchilla", "n_dense"))}
 
 
 def test_the_law_that_knows_of_experts_is_first(two) -> None:
@@ -72,7 +72,7 @@ def test_one_averaged_fit_is_its_laws(two, bayesmoe, tmp_path) -> None:
     table = xr.Dataset(
         {
             "weight": ("law", [0.5, 0.5]),
-            **{name: ("law", [0.0, 0.0]) for name in ("shift", "growth", "together", "ln_covariate", "slope")},
+            **{name: ("law", [0.0, 0.0]) for name in ("bias", "scale", "correlation", "ln_covariate", "slope")},
         },
         coords={"law": list(two)},
     )

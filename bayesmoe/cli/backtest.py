@@ -35,8 +35,7 @@ def backtest(
 
     from bayesmoe.cli.runtime import configure
     from bayesmoe.errors import InputError
-    from bayesmoe.inference.ensemble import AVERAGE
-    from bayesmoe.inference.spec import load_table, spec_from
+    from bayesmoe.inference.spec import AVERAGE, load_table, spec_from
 
     if (hold_out is None) == (forward is None):
         raise InputError("give one of them", column="--hold-out or --forward", hint='such as --hold-out "n_dense > 1e9"')

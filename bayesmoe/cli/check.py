@@ -21,18 +21,12 @@ def check(
 
     configure()
     from bayesmoe.criticism.gate import check as check_fit
-    from bayesmoe.errors import printable
     from bayesmoe.inference.store import load_fit
 
     gate = check_fit(load_fit(fit))
     if json_:
         echo(json.dumps(gate.as_document(), indent=2))
     else:
-        for found in gate.checks:
-            hint = f"; {found.recommendation}" if found.recommendation else ""
-            echo(
-                f"{found.verdict:<6} {found.name:<12} {found.value:>10.4g} at {printable(found.where)} ({found.rule}){hint}"
-            )
-        echo(f"gate: {gate.verdict}" + (f", approximate ({gate.method})" if gate.method != "mcmc" else ""))
+        echo(str(gate))
     if gate.verdict == "FAIL":
         raise typer.Exit(1)

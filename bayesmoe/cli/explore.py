@@ -35,12 +35,12 @@ def explore(
     from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.criticism.gate import gate_for_plan
     from bayesmoe.explore.serve import serve
-    from bayesmoe.inference.store import load_fit
+    from bayesmoe.inference.store import FitInfo, load_fit
 
     posterior = load_fit(fit)
-    gate = gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
+    gate = FitInfo.read(posterior).required_gate(fit)
+    gate.refuse_failure(allow_failed=despite_fail, file=fit)
     serve(
         posterior,
         asked,

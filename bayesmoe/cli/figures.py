@@ -10,8 +10,8 @@ import typer
 
 def figures(out: Annotated[Path, typer.Option(help="Folder of the gallery.")] = Path("figures")) -> None:
     """Draw the gallery as PNG and SVG, with a page of captions: the demo's fit and plan, forecasts, and the priors of every law."""
-    from bayesmoe.cli.progress import sampling_progress
     from bayesmoe.cli.runtime import configure
+    from bayesmoe.progress import sampling_progress
 
     configure()
     from bayesmoe.demo.gallery import gallery, save_gallery

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -47,11 +46,11 @@ def fit(
     ] = None,
 ) -> None:
     """Fit a scaling law, or an average of several, to a table of runs by MCMC."""
-    from bayesmoe.cli.progress import sampling_progress
     from bayesmoe.cli.runtime import configure
     from bayesmoe.errors import printable, with_source
     from bayesmoe.files import require_writable
     from bayesmoe.inference.spec import spec_from
+    from bayesmoe.progress import sampling_progress
 
     spec = spec_from(
         target,
@@ -75,30 +74,23 @@ def fit(
     )
     require_writable(out, ".nc", reads=(target, spec.data.file))
     configure()
-    from bayesmoe.criticism.gate import check
-    from bayesmoe.inference.fit_law import fit as fit_spec
-    from bayesmoe.inference.store import save_fit
+    from bayesmoe.fitting import fit_spec
+    from bayesmoe.inference.store import FitInfo, save_fit
 
     by_flag = {"source": None, "law": law or size, "groups": group or dense_group, "noise": noise}
     in_file = [key for key, flag in by_flag.items() if not flag] if target.suffix == ".toml" else []
     with with_source(target, *in_file), sampling_progress() as show:
-        if spec.average is not None:
-            from bayesmoe.forecasting.fit_average import fit_average
-
-            tree = fit_average(spec, on_progress=show, say=lambda line: echo(line, err=True))
-        else:
-            tree = fit_spec(spec, on_progress=show)
+        tree = fit_spec(spec, on_progress=show)
     save_fit(tree, out)
-    gate = check(tree) if spec.sampler.chains > 1 or spec.sampler.method != "mcmc" else None
-    runs = tree["observed_data"].sizes["run"]
-    how = f", approximate ({spec.sampler.method})" if spec.sampler.method != "mcmc" else ""
-    verdict = gate.verdict if gate else "not checked (one chain)"
-    if tree.attrs["interrupted"]:
+    info = FitInfo.read(tree)
+    how = f", approximate ({info.method})" if info.approximate else ""
+    verdict = info.gate.verdict if info.gate else "not checked (one chain)"
+    if info.interrupted:
         kept = tree["posterior"].sizes["draw"]
         echo(f"interrupted: kept the {kept} of {spec.sampler.draws} draws that every chain has made", err=True)
-    echo(f"{out}: law {tree.attrs['law']}, {runs} runs{how}, gate {verdict}")
-    for number, attempt in enumerate(json.loads(tree.attrs["attempts"])[:-1], start=1):
-        echo(f"  attempt {number} was not good enough ({attempt['problem']}) and was made again")
-    for found in gate.checks if gate else ():
-        if found.verdict != "PASS":
-            echo(f"  {found.name} {found.verdict}: {found.value:.4g} at {printable(found.where)}; {found.recommendation}")
+    echo(f"{out}: law {info.law_name}, {tree['observed_data'].sizes['run']} runs{how}, gate {verdict}")
+    for number, attempt in enumerate(info.attempts[:-1], start=1):
+        echo(f"  attempt {number} was not good enough ({attempt.problem}) and was made again")
+    for check in info.gate.checks if info.gate else ():
+        if check.verdict != "PASS":
+            echo(f"  {check.name} {check.verdict}: {check.value:.4g} at {printable(check.where)}; {check.recommendation}")

@@ -36,15 +36,15 @@ def next_run(
     from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.criticism.gate import gate_for_plan
     from bayesmoe.decisions.next_run import next_runs
     from bayesmoe.documents.planning import next_runs_document
-    from bayesmoe.inference.store import load_fit
+    from bayesmoe.inference.store import FitInfo, load_fit
     from bayesmoe.planning.planner import plan
     from bayesmoe.report import advice_text, text
 
     posterior = load_fit(fit)
-    gate = gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
+    gate = FitInfo.read(posterior).required_gate(fit)
+    gate.refuse_failure(allow_failed=despite_fail, file=fit)
     with with_source(scenario, *SECTIONS):
         planned = plan(posterior, asked, verdict=gate.verdict)
     found = next_runs(posterior, planned, problem=problem, max_flop=max_flop, batch=batch)

@@ -42,19 +42,20 @@ def plan(
     from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.criticism.gate import gate_for_plan, with_extrapolation
+    from bayesmoe.criticism.gate import with_extrapolation
     from bayesmoe.decisions.break_even import break_even
     from bayesmoe.decisions.hyperparameters import hyperparameters
     from bayesmoe.decisions.risk import extrapolation_factors, risk
     from bayesmoe.decisions.value_of_information import evppi
     from bayesmoe.documents.planning import as_document
-    from bayesmoe.inference.store import load_fit
+    from bayesmoe.inference.store import FitInfo, load_fit
     from bayesmoe.planning.planner import plan as plan_fit
     from bayesmoe.planning.planner import save_plan
     from bayesmoe.report import advice_text, plan_text, text
 
     posterior = load_fit(fit)
-    gate = gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
+    gate = FitInfo.read(posterior).required_gate(fit)
+    gate.refuse_failure(allow_failed=despite_fail, file=fit)
     plans = {}
     for (name, one), file in zip(asked.items(), scenarios, strict=True):
         with with_source(file, *SECTIONS):

@@ -26,7 +26,7 @@ def predict(
     configure()
     from bayesmoe.errors import printable
     from bayesmoe.inference.predict import predict as predict_models
-    from bayesmoe.inference.store import load_fit
+    from bayesmoe.inference.store import FitInfo, load_fit
     from bayesmoe.report.text import band
     from bayesmoe.runs import read_models
     from bayesmoe.units import BAND
@@ -41,7 +41,12 @@ def predict(
             {"run_id": run, "loss_nats_per_token": {"q05": low, "q50": middle, "q95": high}}
             for run, (low, middle, high) in rows.items()
         ]
-        document = {"schema": "bayesmoe.predict", "schema_version": 1, "law": posterior.attrs["law"], "models": found}
+        document = {
+            "schema": "bayesmoe.predict",
+            "schema_version": 1,
+            "law": FitInfo.read(posterior).law_name,
+            "models": found,
+        }
         echo(json.dumps(document, indent=2))
         return
     width = max(map(len, rows))

@@ -29,14 +29,13 @@ def sensitivity(
     from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.criticism.gate import gate_for_plan
     from bayesmoe.decisions.sensitivity import sensitivity as turned
     from bayesmoe.documents.planning import sensitivity_document
-    from bayesmoe.inference.store import load_fit
+    from bayesmoe.inference.store import FitInfo, load_fit
     from bayesmoe.report import advice_text
 
     posterior = load_fit(fit)
-    gate_for_plan(posterior, despite_fail=despite_fail, file=fit)
+    FitInfo.read(posterior).required_gate(fit).refuse_failure(allow_failed=despite_fail, file=fit)
     with with_source(scenario, *SECTIONS):
         found = turned(posterior, asked, on_progress=lambda name: echo(f"turning {name}", err=True))
     echo(json.dumps(sensitivity_document(found), indent=2, allow_nan=False) if json_ else advice_text.tornado(found))

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesmoe.errors import InputError
+from bayesmoe.inference.store import FitInfo
 
 HIGH_K = 0.7
 """Pareto k from which a run's PSIS-LOO is doubtful."""
@@ -66,7 +67,7 @@ def compare(fits: dict[str, xr.DataTree]) -> pd.DataFrame:
     doubtful = {name: int((np.asarray(loo.pareto_k) > HIGH_K).sum()) for name, loo in loos.items()}
     return pd.DataFrame(
         {
-            "law": [str(fits[str(name)].attrs["law"]) for name in table.index],
+            "law": [FitInfo.read(fits[str(name)]).law_name for name in table.index],
             **{column: table[column].to_numpy(float) for column in ("elpd", "se", "elpd_diff", "dse", "weight")},
             "doubtful": [doubtful[str(name)] for name in table.index],
         },
@@ -76,8 +77,8 @@ def compare(fits: dict[str, xr.DataTree]) -> pd.DataFrame:
 
 def _same_runs(one: xr.DataTree, other: xr.DataTree) -> bool:
     """Whether two fits saw the same runs with the same responses, in whatever order."""
-    response = str(one.attrs["response"])
-    if response != other.attrs["response"]:
+    response = FitInfo.read(one).response
+    if response != FitInfo.read(other).response:
         return False
     ours, theirs = (fit["observed_data"][response].to_series().sort_index() for fit in (one, other))
     return ours.index.equals(theirs.index) and bool(np.array_equal(ours.to_numpy(), theirs.to_numpy()))

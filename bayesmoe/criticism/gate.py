@@ -3,60 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from bayesmoe.criticism.predictive import headline_names, prior_overlap
-from bayesmoe.errors import InputError
-from bayesmoe.inference.ensemble import AVERAGE, LAWS, components
-from bayesmoe.inference.spec import coordinates_of
-from bayesmoe.inference.store import law_of_fit, reference_of_fit, spec_of
+from bayesmoe.inference.ensemble import components
+from bayesmoe.inference.gate import VERDICTS, Check, Gate, Verdict
+from bayesmoe.inference.spec import AVERAGE
+from bayesmoe.inference.store import LAWS, FitInfo, reference_of_fit
 from bayesmoe.laws.identifiability import weakest_direction
-from bayesmoe.sampling.retries import STUCK_RHAT, Attempt
-
-Verdict = Literal["PASS", "REVIEW", "FAIL"]
-VERDICTS: list[Verdict] = ["PASS", "REVIEW", "FAIL"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One diagnostic: its worst value, where it was found, the bounds, the verdict and what to do."""
-
-    name: str
-    verdict: Verdict
-    value: float
-    where: str
-    rule: str
-    recommendation: str
-
-
-@dataclass(frozen=True)
-class Gate:
-    """All checks of a fit, and how it was drawn; the verdict is the worst of the checks'."""
-
-    checks: tuple[Check, ...]
-    method: str = "mcmc"
-
-    @property
-    def verdict(self) -> Verdict:
-        """PASS, REVIEW or FAIL."""
-        return VERDICTS[max(VERDICTS.index(check.verdict) for check in self.checks)]
-
-    def as_document(self) -> dict[str, Any]:
-        """The gate as plain data for JSON."""
-        return {
-            "schema": "bayesmoe.check",
-            "schema_version": 1,
-            "verdict": self.verdict,
-            "method": self.method,
-            "approximate": self.method != "mcmc",
-            "checks": [{**vars(check), "value": check.value if np.isfinite(check.value) else None} for check in self.checks],
-        }
-
+from bayesmoe.sampling.retries import STUCK_RHAT
 
 _BETTER_START = "run more warm-up (--warmup), and look at the rank plots: a chain that disagrees has found another mode"
 _MORE_DRAWS = "draw more (--draws): the bands are noisier than they look"
@@ -86,7 +44,26 @@ _GEOMETRY = "raise --target-accept to 0.95 or 0.99; if it persists, share more c
 
 
 def check(fit: xr.DataTree) -> Gate:
-    """Check the convergence of a fit.
+    """Return the gate that was computed when the fit was made.
+
+    Raises
+    ------
+    InputError
+        The fit has no gate: it was made of one chain.
+    """
+    return FitInfo.read(fit).required_gate()
+
+
+def with_gate(fit: xr.DataTree) -> xr.DataTree:
+    """Compute the gate of a new fit and store it in the fit; one chain of MCMC cannot be checked and has none."""
+    info = FitInfo.read(fit)
+    if info.approximate or info.law_name == AVERAGE or fit["posterior"].sizes["chain"] > 1:
+        dataclasses.replace(info, gate=computed_gate(fit)).write(fit)
+    return fit
+
+
+def computed_gate(fit: xr.DataTree) -> Gate:
+    """Compute the gate of a fit.
 
     R-hat (rank-normalized, split), bulk and tail effective sample size, divergent transitions and E-BFMI, each worst over all
     sampled parameters and chains. An approximation is judged by Pareto's k of its importance weights and by their effective
@@ -119,13 +96,10 @@ def check(fit: xr.DataTree) -> Gate:
     """
     if LAWS in fit.children:
         return _of_average(fit)
-    if "pareto_k" in fit.attrs:
-        return Gate((*_importance(fit), _law_identified(fit), *_identified(fit)), str(fit.attrs["method"]))
+    info = FitInfo.read(fit)
+    if info.approximate:
+        return Gate((*_importance(fit), _law_identified(fit), *_identified(fit)), info.method)
     posterior = _sampled(fit)
-    if posterior.sizes["chain"] < 2:
-        raise InputError(
-            "needs at least 2 chains", column="chains", value=posterior.sizes["chain"], hint="refit with --chains 4"
-        )
     stats = fit["sample_stats"].to_dataset()
     # A second of imports that an approximate fit does not pay for.
     import arviz_stats
@@ -161,14 +135,15 @@ def check(fit: xr.DataTree) -> Gate:
 def _of_average(fit: xr.DataTree) -> Gate:
     worst: dict[str, Check] = {}
     for name, member in components(fit).items():
-        for found in check(member.fit).checks:
+        for found in FitInfo.read(member.fit).required_gate().checks:
             named = dataclasses.replace(found, where=f"{name}: {found.where}")
             known = worst.get(found.name)
             if known is None or VERDICTS.index(named.verdict) > VERDICTS.index(known.verdict):
                 worst[found.name] = named
     table = fit[AVERAGE].to_dataset()
-    left_out = json.loads(table.attrs["left_out"])
-    coverage, spread = float(table.attrs["coverage"]), table["weight_sd"].values
+    info = FitInfo.read(fit)
+    left_out, spread = info.left_out, table["weight_sd"].values
+    coverage = float("nan") if info.forward_coverage is None else info.forward_coverage
     widest = int(np.argmax(np.nan_to_num(spread, nan=0.0)))
     return Gate(
         (
@@ -229,25 +204,6 @@ def far(times: dict[str, float]) -> bool:
     return any(value > FAR.get(name, _FAR) for name, value in times.items())
 
 
-def gate_for_plan(fit: xr.DataTree, *, despite_fail: bool, file: Any = None) -> Gate:
-    """Gate of a fit that is about to be planned on.
-
-    Raises
-    ------
-    InputError
-        The gate is FAIL and nobody asked to go on by name.
-    """
-    gate = check(fit)
-    if gate.verdict == "FAIL" and not despite_fail:
-        failed = next(found for found in gate.checks if found.verdict == "FAIL")
-        raise InputError(
-            f"failed its gate ({failed.name} {failed.value:.4g} at {failed.where}, must be {failed.rule})",
-            file=file,
-            hint=f"{failed.recommendation}; or plan all the same with --despite-fail",
-        )
-    return gate
-
-
 def _sampled(fit: xr.DataTree) -> xr.Dataset:
     """What the sampler moved: coordinates, their populations, spreads and bases, and the noise.
 
@@ -255,7 +211,7 @@ def _sampled(fit: xr.DataTree) -> xr.Dataset:
     exponent is not identified.
     """
     posterior = fit["posterior"].to_dataset()
-    return posterior[[name for name in posterior.data_vars if name not in json.loads(fit.attrs["paper_parameters"])]]
+    return posterior[[name for name in posterior.data_vars if name not in FitInfo.read(fit).paper_parameters]]
 
 
 def _check(name: str, value: float, where: str, rule: str, passes: bool, reviews: bool, hint: str) -> Check:
@@ -264,8 +220,8 @@ def _check(name: str, value: float, where: str, rule: str, passes: bool, reviews
 
 
 def _importance(fit: xr.DataTree) -> list[Check]:
-    method = str(fit.attrs["method"])
-    pareto_k = float(fit.attrs["pareto_k"])
+    info = FitInfo.read(fit)
+    method, pareto_k = info.method, float("nan") if info.pareto_k is None else info.pareto_k
     size = float(fit["sample_stats"].dataset["importance_ess"].mean())
     return [
         _check("Pareto k", pareto_k, method, "at most 0.7", pareto_k <= 0.7, pareto_k <= 1.0, _SAMPLE),
@@ -275,7 +231,7 @@ def _importance(fit: xr.DataTree) -> list[Check]:
 
 def _attempts(fit: xr.DataTree) -> list[Check]:
     """What the attempts before the last one say: nothing where the first one settled."""
-    attempts = [Attempt(**record) for record in json.loads(fit.attrs["attempts"])]
+    attempts = FitInfo.read(fit).attempts
     apart = [attempt.gap_nats for attempt in attempts[:-1] if not attempt.rhat <= STUCK_RHAT]
     if len(attempts) < 2:
         return []
@@ -293,17 +249,17 @@ def _attempts(fit: xr.DataTree) -> list[Check]:
 
 
 def _law_identified(fit: xr.DataTree) -> Check:
-    spec, law = spec_of(fit), law_of_fit(fit)
+    info = FitInfo.read(fit)
     runs = fit["constant_data"].dataset
-    ranges = {name: (float(runs[name].min()), float(runs[name].max())) for name in law.covariates}
-    weakest = weakest_direction(law, coordinates_of(law, spec.law.priors), reference_of_fit(fit), ranges)
+    ranges = {name: (float(runs[name].min()), float(runs[name].max())) for name in info.law.covariates}
+    weakest = weakest_direction(info.law, info.coordinates, reference_of_fit(fit), ranges)
     learned = weakest.strength >= _LEAST_STRENGTH
     where = " with ".join(weakest.coordinates)
     return _check("law identified", weakest.strength, where, f"at least {_LEAST_STRENGTH:g}", learned, False, _ONE_TOO_MANY)
 
 
 def _identified(fit: xr.DataTree) -> list[Check]:
-    of = {coordinate.name: coordinate.of for coordinate in law_of_fit(fit).coordinates}
+    of = {coordinate.name: coordinate.of for coordinate in FitInfo.read(fit).law.coordinates}
     names = {name: of.get(name.removesuffix("_population")) for name in headline_names(fit)}
     overlaps = prior_overlap(fit, [name for name, kind in names.items() if kind])
     checks = []
@@ -322,7 +278,7 @@ def _prior_sensitivity(fit: xr.DataTree) -> list[Check]:
 
     Not judged: what the runs left to the prior is what the overlap judges, and this says how much the prior's width then matters.
     """
-    of = {coordinate.name: coordinate.of for coordinate in law_of_fit(fit).coordinates}
+    of = {coordinate.name: coordinate.of for coordinate in FitInfo.read(fit).law.coordinates}
     names = [name for name in headline_names(fit) if of.get(name, "shape") != "shape"]
     if not names or "log_likelihood" not in fit.children:
         return []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import xarray as xr
 
+from bayesmoe.inference.store import FitInfo
 from bayesmoe.units import BAND
 
 
@@ -20,9 +19,10 @@ def predictive_check(fit: xr.DataTree) -> xr.Dataset:
         1``, ``band_low`` and ``band_high`` of the 90% predictive band on the same scale, ``covered``, and ``num_experts`` where
         the table gives it.
     """
-    draws = fit["posterior_predictive"][fit.attrs["response"]]
+    response = FitInfo.read(fit).response
+    draws = fit["posterior_predictive"][response]
     low, middle, high = draws.quantile([BAND[0], 0.5, BAND[1]], ["chain", "draw"]).values
-    observed = fit["observed_data"].dataset[fit.attrs["response"]]
+    observed = fit["observed_data"].dataset[response]
     found = xr.Dataset(
         {
             "observed": observed.assign_attrs(long_name=observed.name),
@@ -59,8 +59,8 @@ def prior_overlap(fit: xr.DataTree, names: list[str]) -> dict[str, float]:
 
 def headline_names(fit: xr.DataTree) -> list[str]:
     """Scalar coordinates of a fit, or their populations where groups differ, and the noise: what a page has room for."""
-    pooled = set(json.loads(fit.attrs["pooled"]))
-    derived = set(json.loads(fit.attrs["paper_parameters"]))
+    info = FitInfo.read(fit)
+    pooled, derived = set(info.pooled), set(info.paper_parameters)
     names = []
     for name in map(str, fit["posterior"].data_vars):
         if name in derived or name.endswith(("_base", "_spread", "_population")):

@@ -14,7 +14,7 @@ from bayesmoe.curves.by_size import DRAWS
 from bayesmoe.decisions.recommendation import bands
 from bayesmoe.errors import InputError
 from bayesmoe.inference.groups import parameters_of_group
-from bayesmoe.inference.store import law_of_fit
+from bayesmoe.inference.store import FitInfo
 
 
 def leverage_surface(
@@ -50,7 +50,7 @@ def leverage_surface(
     InputError
         The law predicts losses.
     """
-    law = law_of_fit(fit)
+    law = FitInfo.read(fit).law
     if law.response != "leverage":
         raise InputError("predicts losses, not leverage", column="law", value=law.name, hint="fit tian-leverage")
     parameters = parameters_of_group(fit, None, draws=draws, rng=np.random.default_rng(0), column="group")

@@ -22,9 +22,9 @@ from bayesmoe.forecasting.forward_validation import training_compute
 from bayesmoe.criticism.prior_predictive import prior_bands, prior_predictive
 from bayesmoe.forecasting.weights_by_compute import weights_by_scale
 from bayesmoe.files import write_text, written_whole
-from bayesmoe.inference.fit_law import fit as fit_law
+from bayesmoe.inference.fit_law import fit_law
 from bayesmoe.inference.spec import AverageSpec, DataSpec, FitSpec, LawSpec, load_table
-from bayesmoe.inference.store import spec_of
+from bayesmoe.inference.store import FitInfo
 from bayesmoe.laws import all_laws, law_named
 from bayesmoe.curves.by_budget import plans_by_budget, trade_offs
 from bayesmoe.curves.by_cost import by_cost
@@ -83,7 +83,7 @@ def gallery(
         made |= budget_figures(fit, scenario, verdict=plan.attrs["gate"])
         on_progress("leverage")
         made |= leverage_figures()
-        made |= forecast_figures(spec_of(fit), on_progress=on_progress)
+        made |= forecast_figures(FitInfo.read(fit).spec, on_progress=on_progress)
         on_progress("priors of the laws")
         return made | law_figures()
 

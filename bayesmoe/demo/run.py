@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayesmoe.criticism.gate import Gate, check
 from bayesmoe.files import write_text
-from bayesmoe.inference.fit_law import fit
+from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.inference.store import save_fit
 from bayesmoe.resources import resource_folder
@@ -39,7 +39,7 @@ class DemoResults:
 def demo_results(*, on_progress: Callable[[Any], None]) -> DemoResults:
     """Fit Yun's law to the simulated grid and plan for Yun's fleet."""
     models = resource_folder("models")
-    posterior = fit(read_fit_spec(models / "simulated-yun-grid.toml"), on_progress=on_progress)
+    posterior = fit_spec(read_fit_spec(models / "simulated-yun-grid.toml"), on_progress=on_progress)
     gate = check(posterior)
     found = plan(posterior, read_scenario(models / "scenarios" / "yun-2024.toml"), verdict=gate.verdict)
     return DemoResults(posterior, gate, found, risk(found))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,16 +10,16 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.criticism.compare import compare
-from bayesmoe.criticism.gate import check
+from bayesmoe.criticism.gate import with_gate
 from bayesmoe.forecasting.forward_validation import axes_of, forward_forecasts
 from bayesmoe.forecasting.weights import Average, average_of, laws_of, size_of
-from bayesmoe.inference.ensemble import AVERAGE, LAWS, apportion
-from bayesmoe.inference.fit_law import fit
+from bayesmoe.inference.ensemble import apportion
+from bayesmoe.inference.fit_law import fit_law
 from bayesmoe.inference.refits import Refits, with_law
-from bayesmoe.inference.spec import FitSpec, load_table
+from bayesmoe.inference.spec import AVERAGE, FitSpec, load_table
+from bayesmoe.inference.store import LAWS, FitInfo
 from bayesmoe.runs import RunTable
 from bayesmoe.sampling.chains import Progress
-from bayesmoe.specs import to_json
 
 
 def fit_average(
@@ -28,7 +27,6 @@ def fit_average(
     *,
     table: RunTable | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> xr.DataTree:
     """Fit several laws to a run table, and weigh them by forward validation inside it.
 
@@ -43,13 +41,11 @@ def fit_average(
         Validated runs; read from ``spec.data`` when absent.
     on_progress : callable
         Called with progress while sampling.
-    say : callable
-        Called with a line per fit.
 
     Returns
     -------
     xarray.DataTree
-        ``laws/NAME``, the fit of each law as :func:`bayesmoe.inference.fit_law.fit` gives it; ``average``, with each law's ``weight``,
+        ``laws/NAME``, the fit of each law as :func:`bayesmoe.inference.fit_law.fit_law` gives it; ``average``, with each law's ``weight``,
         ``weight_sd``, ``loo_weight`` (stacking on PSIS-LOO, to set beside it, with ``doubtful``, its runs of high k), discrepancy (``shift``,
         ``growth``, ``together``), the runs it reaches from (``ln_covariate``, ``slope``, ``group_of_run``) and ``log_score`` by
         ``cut``; at the top the runs and the average's posterior predictive.
@@ -63,19 +59,20 @@ def fit_average(
     size, axes = size_of(spec, table.frame), axes_of(table.frame, size_of(spec, table.frame))
     trees, failed = {}, {}
     for name in laws_of(spec, table.frame):
-        trees[name] = fit(with_law(spec, name, size), table=table, on_progress=_of_law(on_progress, name))
-        gate = check(trees[name]) if spec.sampler.chains > 1 else None
+        trees[name] = with_gate(fit_law(with_law(spec, name, size), table=table, on_progress=_of_law(on_progress, name)))
+        gate = FitInfo.read(trees[name]).gate
         if gate is not None and gate.verdict == "FAIL":
             found = next(one for one in gate.checks if one.verdict == "FAIL")
             failed[name] = f"{found.name} {found.value:.3g} at {found.where}"
     left_out = failed if len(failed) < len(trees) else {}
     trees = {name: tree for name, tree in trees.items() if name not in left_out}
     whole, forward = {}, {}
-    for name in trees:
+    for done, name in enumerate(trees):
+        on_progress(Progress("weighing laws", done, len(trees), float("nan"), 0))
         refits = Refits(with_law(spec, name, size), table)
         everything = np.ones(len(refits.frame), dtype=bool)
         whole[name] = refits.places(trees[name], axes)
-        forward[name] = forward_forecasts(refits, everything, axes, size, on_progress=say)
+        forward[name] = forward_forecasts(refits, everything, axes, size, on_progress=lambda split: None)
     average = average_of(forward, axes, seed=spec.sampler.seed)
     return _assembled(spec, trees, average, whole, left_out)
 
@@ -118,7 +115,6 @@ def _assembled(
             "cut": average.scores.index.to_numpy(str),
             "group_of_run": ("seen", whole[names[0]]["group_of_run"].values),
         },
-        attrs={"coverage": average.coverage, "left_out": json.dumps(left_out)},
     )
     shared = {name: value for name, value in first["constant_data"].data_vars.items() if _is_of_runs(str(name))}
     root = {
@@ -132,15 +128,20 @@ def _assembled(
     )
     for name in names:
         tree[f"{LAWS}/{name}"].attrs = trees[name].attrs
-    tree.attrs = first.attrs | {
-        "spec": to_json(spec),
-        "law": AVERAGE,
-        "attempts": json.dumps([]),
-        "interrupted": max(int(each.attrs["interrupted"]) for each in trees.values()),
-        "pooled": json.dumps([]),
-        "paper_parameters": json.dumps([]),
-    }
-    return tree
+    infos = [FitInfo.read(fit) for fit in trees.values()]
+    dataclasses.replace(
+        infos[0],
+        spec=spec,
+        law_name=AVERAGE,
+        attempts=(),
+        interrupted=any(info.interrupted for info in infos),
+        pooled=(),
+        paper_parameters=(),
+        gate=None,
+        forward_coverage=average.coverage,
+        left_out=left_out,
+    ).write(tree)
+    return with_gate(tree) if all(info.gate for info in infos) else tree
 
 
 def _interpolation(trees: dict[str, xr.DataTree]) -> dict[str, Any]:

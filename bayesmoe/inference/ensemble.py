@@ -1,4 +1,4 @@
-"""The laws of a fit: the one that was fitted, or several with their weights, discrepancies and the runs they reach from."""
+"""The laws of a fit: the one that was fitted, or several with their weights, discrepancies and the runs they extrapolate from."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-AVERAGE = "average"
-"""Name of several laws averaged, of their node in a fit, and of the law to ask for."""
-
-LAWS = "laws"
-"""Node of an averaged fit that holds the fit of each law."""
+from bayesmoe.inference.spec import AVERAGE
+from bayesmoe.inference.store import LAWS, FitInfo
 
 
 @dataclass(frozen=True)
@@ -25,8 +22,9 @@ class Component:
     weight : float
         Its weight among the laws; 1 where there is one.
     discrepancy : Dataset or None
-        ``shift`` and ``growth`` (discrepancy_draw, axis) of its discrepancy per unit of reach and its correlation ``together`` between axes, ``ln_covariate`` and ``slope`` (axis, seen) and
-        ``group_of_run`` (seen) of the runs seen. None where the law was fitted alone: nothing is known of how it misses.
+        Discrepancy of the law per unit of extrapolation distance: ``bias`` and ``scale`` (discrepancy_draw, axis) and the
+        ``correlation`` between axes; of the runs seen, ``ln_covariate`` and ``slope`` (axis, seen) and ``group_of_run`` (seen).
+        None for a law fitted alone, whose forecasts were not tested.
     """
 
     fit: xr.DataTree
@@ -53,7 +51,7 @@ def correlation_factor(correlation: float, axes: int) -> np.ndarray:
 def components(fit: xr.DataTree) -> dict[str, Component]:
     """Laws of a fit by name, heaviest first."""
     if LAWS not in fit.children:
-        return {str(fit.attrs["law"]): Component(fit, 1.0, None)}
+        return {FitInfo.read(fit).law_name: Component(fit, 1.0, None)}
     table = fit[AVERAGE].to_dataset()
     order = table["law"].values[np.argsort(-table["weight"].values, kind="stable")]
     return {

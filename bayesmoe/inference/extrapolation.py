@@ -14,7 +14,7 @@ def runs_in_group(groups: np.ndarray, group: str | None) -> np.ndarray:
     return own | (groups == SHARED) if own.any() else np.ones(len(groups), dtype=bool)
 
 
-def distance(asked: np.ndarray, seen: np.ndarray, slope: np.ndarray) -> np.ndarray:
+def extrapolation_distance(asked: np.ndarray, seen: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """By how much the log response would move from the nearest run seen if its slopes there went on, axis by axis.
 
     ``r_j = |d ln L/d ln x_j| |ln x_j - ln x_j,seen|``, from the run seen from which the sum over the axes is least.

@@ -10,15 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+import xarray as xr
 from numpyro.infer import log_likelihood
 
 from bayesmoe.errors import InputError
 from bayesmoe.inference.centering import degrees_of_centering
 from bayesmoe.inference.log_density import LogDensity
-from bayesmoe.inference.model import Data, Structure
+from bayesmoe.inference.model import Arranged, Data, Structure
 from bayesmoe.inference.noise import noise_data, parts_of
 from bayesmoe.inference.spec import FitSpec, NoiseSpec, coordinates_of, law_of, load_table
-from bayesmoe.inference.store import as_data_tree
+from bayesmoe.inference.tree import Drawn, as_data_tree
 from bayesmoe.laws import Law, reference_run, require_covariates
 from bayesmoe.laws.base import Coordinate
 from bayesmoe.runs import RunTable
@@ -38,10 +39,12 @@ POINTWISE = 10_000_000
 _SHAPE_NEEDS = 3
 
 
-def fit(
+def fit_law(
     spec: FitSpec, *, table: RunTable | None = None, on_progress: Callable[[Progress], None] = lambda progress: None
-) -> Any:
-    """Fit a law to a run table.
+) -> xr.DataTree:
+    """Fit one law to a run table.
+
+    The gate is not computed here; :func:`bayesmoe.fit` does both.
 
     Parameters
     ----------
@@ -68,7 +71,8 @@ def fit(
     table = table if table is not None else load_table(spec.data, spec.groups, law.response)
     require_covariates(table.frame, law, file=table.origin)
     coordinates = coordinates_of(law, spec.law.priors)
-    frame, structure, data = arrange(table, law, coordinates, spec)
+    arranged = arrange(table, law, coordinates, spec)
+    frame, structure, data = arranged
     loss = jnp.asarray(frame[law.response].to_numpy(float))
 
     density = LogDensity(structure)
@@ -84,20 +88,14 @@ def fit(
     small = samples.position.shape[0] * samples.position.shape[1] * len(frame) <= POINTWISE
     keep = spec.sampler.pointwise == "always" or (spec.sampler.pointwise == "auto" and small)
     pointwise = log_likelihood(density.model, flat, data, loss)[law.response] if keep else None
-    return as_data_tree(
-        spec,
-        table,
-        frame,
-        structure,
-        data,
-        samples=samples,
-        attempts=attempts,
+    drawn = Drawn(
         posterior=posterior,
         prior=prior,
         prior_predictive=density.responses(prior_draws, data, loss, rng),
         posterior_predictive=density.responses(draws, data, loss, rng),
         log_likelihood=None if pointwise is None else np.asarray(pointwise).reshape(*samples.position.shape[:2], -1),
     )
+    return as_data_tree(spec, table, arranged, samples, attempts, drawn)
 
 
 def _kept(position: np.ndarray, loss: Any) -> np.ndarray:
@@ -145,7 +143,7 @@ def _drawn(
 
 def arrange(
     table: RunTable, law: Law, coordinates: tuple[Coordinate, ...], spec: FitSpec, kept: np.ndarray | None = None
-) -> tuple[pd.DataFrame, Structure, Data]:
+) -> Arranged:
     """Runs in model order (shared dense runs last), the model's structure and its arrays.
 
     ``kept``, shape (n,), says which of the table's runs the model may see; the others have weight 0, and neither the reference run
@@ -177,7 +175,7 @@ def arrange(
         noise=noise_data(frame, weight, law.response, parts),
     )
     structure = Structure(law, coordinates, pooled, groups, parts)
-    return frame, structure, data._replace(centering=degrees_of_centering(structure, data))
+    return Arranged(frame, structure, data._replace(centering=degrees_of_centering(structure, data)))
 
 
 def _pooled(

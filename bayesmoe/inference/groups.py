@@ -10,8 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.errors import InputError
-from bayesmoe.inference.spec import coordinates_of
-from bayesmoe.inference.store import GROUP_DIM, law_of_fit, reference_of_fit, spec_of
+from bayesmoe.inference.store import GROUP_DIM, FitInfo, reference_of_fit
 
 NEW_GROUP = "new"
 """A group not trained yet: drawn from the population of groups."""
@@ -45,7 +44,7 @@ def parameters_of_group(
     InputError
         The fit is grouped and has no such group, or is not grouped and a group is named.
     """
-    spec, law, reference = spec_of(fit), law_of_fit(fit), reference_of_fit(fit)
+    info, reference = FitInfo.read(fit), reference_of_fit(fit)
     posterior = fit["posterior"].to_dataset().stack(sample=("chain", "draw")).transpose("sample", ...)
     groups = [str(name) for name in posterior[GROUP_DIM].values] if GROUP_DIM in posterior.dims else []
     if groups and group not in (*groups, NEW_GROUP):
@@ -56,7 +55,7 @@ def parameters_of_group(
             "the fit has no groups", column=column, value=group, hint="leave it out, or refit with --group COLUMN"
         )
     values = {}
-    for coordinate in coordinates_of(law, spec.law.priors):
+    for coordinate in info.coordinates:
         found = posterior[coordinate.name]
         if GROUP_DIM not in found.dims:
             values[coordinate.name] = jnp.asarray(found.values)
@@ -68,5 +67,5 @@ def parameters_of_group(
             values[coordinate.name] = jnp.asarray(found.sel({GROUP_DIM: group}).values)
     every = posterior.sizes["sample"]
     kept = np.linspace(0, every - 1, draws).round().astype(int)
-    parameters = jax.vmap(lambda q: law.to_paper(q, reference))(values)
+    parameters = jax.vmap(lambda q: info.law.to_paper(q, reference))(values)
     return {name: jnp.broadcast_to(jnp.asarray(value), (every,))[kept] for name, value in parameters.items()}

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import pandas as pd
 from numpyro import handlers
 from numpyro.distributions import transforms
 
@@ -93,6 +94,14 @@ class Data(NamedTuple):
     weight: Any
     centering: dict[str, Any]
     noise: dict[str, Any]
+
+
+class Arranged(NamedTuple):
+    """A run table as a model reads it: its runs in model order, the model's structure and its arrays."""
+
+    frame: pd.DataFrame
+    structure: Structure
+    data: Data
 
 
 def scaling_law(structure: Structure, data: Data, loss: Any = None) -> None:

@@ -11,11 +11,11 @@ import pandas as pd
 import xarray as xr
 
 from bayesmoe.inference.ensemble import apportion, components, discrepancy_draws
-from bayesmoe.inference.extrapolation import distance, runs_in_group
+from bayesmoe.inference.extrapolation import extrapolation_distance, runs_in_group
 from bayesmoe.inference.groups import parameters_of_group
 from bayesmoe.inference.model import noisy
 from bayesmoe.inference.noise import SLOPES, ln_ratio, ratio_size, relative_scale
-from bayesmoe.inference.store import law_of_fit
+from bayesmoe.inference.store import FitInfo
 from bayesmoe.laws import require_columns, require_covariates
 
 
@@ -62,7 +62,7 @@ def predict(
     counts = apportion(np.array([member.weight for member in laws.values()]), draws)
     expected, loss = [], []
     for member, count in zip(laws.values(), counts, strict=True):
-        law = law_of_fit(member.fit)
+        law = FitInfo.read(member.fit).law
         require_covariates(frame, law, file=file)
         parameters = parameters_of_group(member.fit, group, draws=int(count), rng=rng, column="--group")
         run = {name: jnp.asarray(frame[name].to_numpy(float)) for name in law.covariates}
@@ -72,7 +72,7 @@ def predict(
             axes = list(map(str, member.discrepancy["axis"].values))
             asked = np.log(frame[axes].to_numpy(float).T)
             here = runs_in_group(member.discrepancy["group_of_run"].values, group)
-            away = distance(
+            away = extrapolation_distance(
                 asked, member.discrepancy["ln_covariate"].values[:, here], member.discrepancy["slope"].values[:, here]
             )
             found = found * np.exp(discrepancy_draws(member.discrepancy, int(count), rng) @ away)

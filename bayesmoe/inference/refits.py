@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmoe.inference.extrapolation import SHARED, distance, runs_in_group
+from bayesmoe.inference.extrapolation import SHARED, extrapolation_distance, runs_in_group
 from bayesmoe.inference.fit_law import arrange
 from bayesmoe.inference.log_density import LogDensity
 from bayesmoe.inference.model import EXPECTED, RUN_NOISE
@@ -158,7 +158,7 @@ def _distance(covariates: np.ndarray, slope: np.ndarray, groups: np.ndarray, kep
     for group in np.unique(groups):
         asked, from_here = groups == group, kept.copy()
         from_here[kept] = runs_in_group(groups[kept], group)
-        found[:, asked] = distance(covariates[:, asked], covariates[:, from_here], slope[:, from_here])
+        found[:, asked] = extrapolation_distance(covariates[:, asked], covariates[:, from_here], slope[:, from_here])
     return found
 
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from bayesmoe.errors import InputError, nearest
-from bayesmoe.inference.ensemble import AVERAGE
 from bayesmoe.inference.noise import Part
 from bayesmoe.laws import Coordinate, Law, law_named
 from bayesmoe.runs import RunTable, as_run_table, load_source, read_runs, registered
@@ -18,10 +17,18 @@ from bayesmoe.runs.table import column_map
 from bayesmoe.sampling.settings import SamplerSpec
 from bayesmoe.specs import from_mapping, read_toml, spec
 
+AVERAGE = "average"
+"""Name of several laws averaged, of their node in a fit, and of the law to ask for."""
+
+_ONE_ORIGIN = "give either source (a registered data set) or file (a table of your own)"
+
 
 @spec
 class DataSpec:
-    """Where the runs come from: a registered ``source`` or a ``file``, and which rows and columns are read."""
+    """Where the runs come from, and which rows and columns are read.
+
+    A registered ``source``, or a ``file``; neither where a table is given in Python.
+    """
 
     source: str | None = None
     file: str | None = None
@@ -30,8 +37,8 @@ class DataSpec:
 
     @model_validator(mode="after")
     def _one_origin(self) -> DataSpec:
-        if (self.source is None) == (self.file is None):
-            raise ValueError("give either source (a registered data set) or file (a CSV or Parquet of your own)")
+        if self.source is not None and self.file is not None:
+            raise ValueError(_ONE_ORIGIN)
         return self
 
 
@@ -99,7 +106,7 @@ class FitSpec:
     ``noise`` left out is one noise for all runs of a law's fit, and :data:`AVERAGE_NOISE` in an average.
     """
 
-    data: DataSpec
+    data: DataSpec = Field(default_factory=DataSpec)
     name: str = "unnamed"
     law: LawSpec = Field(default_factory=LawSpec)
     average: AverageSpec | None = None
@@ -109,8 +116,8 @@ class FitSpec:
 
     @model_validator(mode="after")
     def _one_or_many(self) -> FitSpec:
-        if self.average is not None and (self.law.options or self.law.priors):
-            raise ValueError("law.options and law.priors are one law's own; leave them out of an average")
+        if self.average is not None and (self.law != LawSpec(size=self.law.size)):
+            raise ValueError("law.name, law.options and law.priors are one law's own; leave them out of an average")
         if self.average is not None and self.sampler.method != "mcmc":
             raise ValueError("an average of laws is sampled: leave out sampler.method, or fit one law")
         return self
@@ -126,6 +133,8 @@ def read_fit_spec(path: str | Path) -> FitSpec:
     """Read a model spec; a relative ``data.file`` is taken from the spec's own folder."""
     found = read_toml(path, FitSpec, others=_OTHERS)
     file = found.data.file
+    if file is None and found.data.source is None:
+        raise InputError("is required", file=path, column="data", hint=_ONE_ORIGIN)
     if file is not None and not Path(file).is_absolute():
         data = dataclasses.replace(found.data, file=str(Path(path).parent / file))
         found = dataclasses.replace(found, data=data)
@@ -170,6 +179,8 @@ def spec_from(
     one = laws[0] if len(laws) == 1 and laws[0] != AVERAGE else None
     if laws:
         base["average"] = None if one else {"laws": [name for name in laws if name != AVERAGE]}
+        if not one:
+            base["law"] = {key: value for key, value in (base.get("law") or {}).items() if key != "name"}
     if noise:
         base["noise"] = {"depends_on": [] if noise == ["none"] else noise}
     law = {"name": one, "size": size}
@@ -197,7 +208,8 @@ def load_table(data: DataSpec, groups: GroupSpec | None, response: str = "loss")
     group = groups.column if groups else None
     if data.file is not None:
         return read_runs(data.file, columns=data.columns, select=data.select, group=group, response=response)
-    assert data.source is not None
+    if data.source is None:
+        raise InputError("names no runs", column="data", hint=_ONE_ORIGIN)
     source = load_source(data.source)
     return as_run_table(
         source.frame,

@@ -1,118 +1,186 @@
-"""The posterior as an ArviZ DataTree, its netCDF file, and what a reader may rely on."""
+"""A fit's attributes as a typed noun, and its netCDF file. No other module reads or writes the attributes of a fit."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
+import functools
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import arviz_base
 import numpy as np
-import pandas as pd
 import xarray as xr
 
-import bayesmoe
 from bayesmoe.errors import InputError
 from bayesmoe.files import UNREADABLE, require_file, require_format, write_netcdf
-from bayesmoe.inference.ensemble import AVERAGE, LAWS
-from bayesmoe.inference.log_prior import log_prior
-from bayesmoe.inference.model import Data, Structure
-from bayesmoe.inference.noise import SEED_SHARE, SLOPES
-from bayesmoe.inference.spec import FitSpec, law_of
-from bayesmoe.laws import Law, Reference
-from bayesmoe.runs import RunTable
-from bayesmoe.runs.schema import NUMERIC
-from bayesmoe.sampling.chains import Samples
+from bayesmoe.inference.gate import Check, Gate
+from bayesmoe.inference.spec import AVERAGE, FitSpec, coordinates_of, law_of
+from bayesmoe.laws import Coordinate, Law, Reference
 from bayesmoe.sampling.retries import Attempt
 from bayesmoe.specs import from_json, to_json
 
-FORMAT = 5
+FORMAT = 6
 """Version of the layout written below; a reader refuses any other."""
 
 GROUP_DIM = "run_group"
 """Dimension of what differs between groups of runs; ArviZ keeps the name ``group`` for its own."""
 
-_RESPONSE_UNITS = {"loss": "nats/token", "leverage": "1"}
-_STATS = {"diverging", "energy", "lp", "acceptance_rate", "n_steps", "step_size", "importance_ess"}
+LAWS = "laws"
+"""Node of an averaged fit that holds the fit of each law."""
 
 
-def as_data_tree(
-    spec: FitSpec,
-    table: RunTable,
-    frame: pd.DataFrame,
-    structure: Structure,
-    data: Data,
-    *,
-    samples: Samples,
-    attempts: tuple[Attempt, ...],
-    posterior: dict[str, np.ndarray],
-    prior: dict[str, np.ndarray],
-    prior_predictive: np.ndarray,
-    posterior_predictive: np.ndarray,
-    log_likelihood: np.ndarray | None,
-) -> xr.DataTree:
-    """Assemble the DataTree of a fit; see :func:`bayesmoe.inference.fit_law.fit` for its groups."""
-    response = structure.law.response
-    constant = {name: frame[name].to_numpy(float) for name in NUMERIC if name in frame and frame[name].notna().all()}
-    reference = {f"reference_{name}": float(value) for name, value in data.reference.run.items()}
-    reference["reference_gain_experts"] = float(data.reference.gain_experts)
-    reference |= {f"noise_{name}": float(data.noise[name]) for name in ("ln_loss", "ln_ratio") if name in data.noise}
-    group_of_run = frame["group"].astype(str).to_numpy() if "group" in frame else np.full(len(frame), "all")
-    tree = arviz_base.from_dict(
-        {
-            "posterior": posterior,
-            "sample_stats": {name: value for name, value in samples.stats.items() if name in _STATS},
-            "log_prior": log_prior(structure, posterior),
-            "prior": prior,
-            "prior_predictive": {response: prior_predictive},
-            "posterior_predictive": {response: posterior_predictive},
-            **({} if log_likelihood is None else {"log_likelihood": {response: log_likelihood}}),
-            "observed_data": {response: frame[response].to_numpy(float)},
-            "constant_data": {**constant, **reference, "group_of_run": group_of_run},
-        },
-        coords={"run": frame["run_id"].astype(str).to_numpy(), GROUP_DIM: list(structure.groups)},
-        dims={
-            response: ["run"],
-            **{name: ["run"] for name in (*constant, "group_of_run")},
-            **{name: [GROUP_DIM] for name, value in posterior.items() if value.ndim == 3},
-            **{name: [] for name in reference},
-        },
+@dataclass(frozen=True)
+class FitInfo:
+    """What a fit says of itself, stored in the attributes of its DataTree.
+
+    Attributes
+    ----------
+    spec : FitSpec
+        The spec that it was made from.
+    law_name : str
+        Name of its law, or "average".
+    response : str
+        The column that its laws predict.
+    data_origin, data_sha256 : str
+        Where the runs came from, and the checksum of the table.
+    data_simulated : bool
+        Whether nobody trained the runs.
+    data_notes : tuple of str
+        What was derived from the table, and what it lacks.
+    gate : Gate or None
+        Computed when the fit was made; None where it cannot be, as of one chain.
+    attempts : tuple of Attempt
+        Runs of the sampler; the last one is the fit's.
+    interrupted : bool
+        Whether sampling was stopped early.
+    pooled, paper_parameters : tuple of str
+        Coordinates that differ between groups; posterior variables derived from coordinates.
+    pareto_k : float or None
+        Of an approximation.
+    forward_coverage : float or None
+        Of an average: share of larger runs inside the 90% band of forward validation.
+    left_out : dict of str
+        Of an average: laws whose own fit failed, and why.
+    versions : dict of str
+        Versions of the libraries, and of bayesmoe.
+    """
+
+    spec: FitSpec
+    law_name: str
+    response: str = "loss"
+    data_origin: str = ""
+    data_sha256: str = ""
+    data_simulated: bool = False
+    data_notes: tuple[str, ...] = ()
+    gate: Gate | None = None
+    attempts: tuple[Attempt, ...] = ()
+    interrupted: bool = False
+    pooled: tuple[str, ...] = ()
+    paper_parameters: tuple[str, ...] = ()
+    pareto_k: float | None = None
+    forward_coverage: float | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    bayesmoe_version: str = ""
+
+    @classmethod
+    def read(cls, fit: xr.DataTree) -> FitInfo:
+        """Read the attributes of a fit; those of one fit are parsed once."""
+        return _parsed(tuple(sorted((str(key), _plain(value)) for key, value in fit.attrs.items())))
+
+    def write(self, fit: xr.DataTree) -> None:
+        """Set the attributes of a fit."""
+        structured = {name: json.dumps(_as_json(getattr(self, name))) for name in _STRUCTURED}
+        flags = {"data_simulated": int(self.data_simulated), "interrupted": int(self.interrupted)}
+        texts = {name: getattr(self, name) for name in _TEXTS}
+        numbers = {name: value for name in _NUMBERS if (value := getattr(self, name)) is not None}
+        attributes = {"format": FORMAT, "spec": to_json(self.spec), "law": self.law_name, "method": self.method}
+        fit.attrs = attributes | texts | flags | numbers | structured
+
+    @property
+    def method(self) -> str:
+        """How the draws were made: mcmc, laplace or pathfinder."""
+        return self.spec.sampler.method
+
+    @property
+    def approximate(self) -> bool:
+        """Whether the draws are those of an approximation."""
+        return self.method != "mcmc"
+
+    @functools.cached_property
+    def law(self) -> Law:
+        """The law of a fit of one law."""
+        return law_of(self.spec.law)
+
+    @functools.cached_property
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """Coordinates of the law with the priors of the spec."""
+        return coordinates_of(self.law, self.spec.law.priors)
+
+    def required_gate(self, file: str | Path | None = None) -> Gate:
+        """Return the gate.
+
+        Raises
+        ------
+        InputError
+            The fit has none: it was made of one chain.
+        """
+        if self.gate is None:
+            raise InputError(
+                "has no gate, as one chain cannot be checked; at least 2 chains are needed",
+                file=file,
+                column="chains",
+                value=self.spec.sampler.chains,
+                hint="refit with --chains 4",
+            )
+        return self.gate
+
+
+_TEXTS = ("response", "data_origin", "data_sha256", "bayesmoe_version")
+_NUMBERS = ("pareto_k", "forward_coverage")
+_STRUCTURED = ("data_notes", "gate", "attempts", "pooled", "paper_parameters", "left_out", "versions")
+
+
+def _as_json(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return [_as_json(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(attributes: tuple[tuple[str, Any], ...]) -> FitInfo:
+    stored = dict(attributes)
+    structured = {name: json.loads(stored[name]) for name in _STRUCTURED}
+    gate = structured["gate"]
+    return FitInfo(
+        spec=from_json(stored["spec"], FitSpec),
+        law_name=stored["law"],
+        response=stored["response"],
+        data_origin=stored["data_origin"],
+        data_sha256=stored["data_sha256"],
+        bayesmoe_version=stored["bayesmoe_version"],
+        pareto_k=stored.get("pareto_k"),
+        forward_coverage=stored.get("forward_coverage"),
+        data_simulated=bool(stored["data_simulated"]),
+        interrupted=bool(stored["interrupted"]),
+        data_notes=tuple(structured["data_notes"]),
+        gate=gate and Gate(tuple(Check(**check) for check in gate["checks"]), gate["method"]),
+        attempts=tuple(Attempt(**attempt) for attempt in structured["attempts"]),
+        pooled=tuple(structured["pooled"]),
+        paper_parameters=tuple(structured["paper_parameters"]),
+        left_out=structured["left_out"],
+        versions=structured["versions"],
     )
-    tree["observed_data"][response].attrs["units"] = _RESPONSE_UNITS[response]
-    tree.attrs = {
-        "format": FORMAT,
-        "bayesmoe_version": bayesmoe.__version__,
-        "spec": to_json(spec),
-        "law": law_of(spec.law).name,
-        "response": response,
-        "method": spec.sampler.method,
-        "attempts": json.dumps([dataclasses.asdict(attempt) for attempt in attempts]),
-        "interrupted": int(samples.interrupted),
-        "data_origin": table.origin,
-        "data_sha256": table.sha256,
-        "data_simulated": int(table.simulated),
-        "data_notes": json.dumps([*table.derived, *table.missing]),
-        "pooled": json.dumps(structure.pooled),
-        "paper_parameters": json.dumps(_paper_parameters(structure, posterior)),
-        "versions": json.dumps({name: importlib.metadata.version(name) for name in ("jax", "numpyro", "blackjax", "arviz")}),
-    }
-    if samples.pareto_k is not None:
-        tree.attrs["pareto_k"] = samples.pareto_k
-    return tree
 
 
-def _paper_parameters(structure: Structure, posterior: dict[str, np.ndarray]) -> list[str]:
-    """Posterior variables that the law derives from its coordinates."""
-    own = {c.name for c in structure.coordinates}
-    own |= {f"{name}{suffix}" for name in own for suffix in ("_population", "_spread", "_base")}
-    own |= {"noise_scale", "noise_df", SEED_SHARE, *(site for site, _ in SLOPES.values())}
-    return [name for name in posterior if name not in own]
-
-
-def save_fit(tree: xr.DataTree, path: str | Path) -> None:
+def save_fit(fit: xr.DataTree, path: str | Path) -> None:
     """Write a fit as netCDF (HDF5), whole or not at all."""
-    write_netcdf(path, tree)
+    write_netcdf(path, fit)
 
 
 def load_fit(path: str | Path) -> xr.DataTree:
@@ -123,24 +191,24 @@ def load_fit(path: str | Path) -> xr.DataTree:
     InputError
         The file is missing, is not a fit of this package, or was written in another layout.
     """
-    tree = _load_netcdf(path, "a fit made by `bayesmoe fit`")
-    nodes = {AVERAGE, LAWS} if LAWS in tree.children else {"posterior", "sample_stats"}
-    missing = (nodes | {"constant_data"}) - set(tree.children)
-    if "scenario" in tree.attrs:
+    fit = _load_netcdf(path, "a fit made by `bayesmoe fit`")
+    nodes = {AVERAGE, LAWS} if LAWS in fit.children else {"posterior", "sample_stats"}
+    missing = (nodes | {"constant_data"}) - set(fit.children)
+    if "scenario" in fit.attrs:
         raise InputError("is a plan, not a fit", file=path, hint="give the fit that it was made from")
-    if ("posterior" in tree.children and "spec" in tree.attrs) or LAWS in tree.children:
+    if ("posterior" in fit.children and "spec" in fit.attrs) or LAWS in fit.children:
         # An older layout may lack what this one must have, and is a fit all the same.
-        require_format(tree.attrs, FORMAT, path, again="refit")
-    if missing or not set(tree.attrs) >= _ATTRIBUTES:
+        require_format(fit.attrs, FORMAT, path, again="refit")
+    if missing or not set(fit.attrs) >= _ATTRIBUTES:
         raise InputError("is not a fit of bayesmoe", file=path, hint="make one with `bayesmoe fit`")
     try:
-        spec_of(tree)
-    except ValueError as error:
+        FitInfo.read(fit)
+    except (ValueError, TypeError, KeyError) as error:
         raise InputError("holds no model spec that can be read", file=path, hint="refit") from error
-    return tree
+    return fit
 
 
-_ATTRIBUTES = {"spec", "law", "pooled", "method", "data_origin", "data_sha256", "data_simulated"}
+_ATTRIBUTES = {"spec", "law", "method", "data_simulated", "interrupted", *_TEXTS, *_STRUCTURED}
 
 
 def _load_netcdf(path: str | Path, what: str) -> xr.DataTree:
@@ -152,18 +220,8 @@ def _load_netcdf(path: str | Path, what: str) -> xr.DataTree:
         raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path, hint=f"give {what}") from error
 
 
-def spec_of(tree: xr.DataTree) -> FitSpec:
-    """The spec a fit was made from."""
-    return from_json(tree.attrs["spec"], FitSpec)
-
-
-def law_of_fit(tree: xr.DataTree) -> Law:
-    """The law a fit is of."""
-    return law_of(spec_of(tree).law)
-
-
-def reference_of_fit(tree: xr.DataTree) -> Reference:
-    """The reference run of a fit's coordinates."""
-    constant = tree["constant_data"].dataset
-    run = {name: float(constant[f"reference_{name}"]) for name in law_of_fit(tree).covariates}
+def reference_of_fit(fit: xr.DataTree) -> Reference:
+    """Return the reference run of a fit's coordinates."""
+    constant = fit["constant_data"].dataset
+    run = {name: float(constant[f"reference_{name}"]) for name in FitInfo.read(fit).law.covariates}
     return Reference(run, float(constant["reference_gain_experts"]))

@@ -16,9 +16,9 @@ from bayesmoe.costs.training import affordable_flop, usd_per_train_flop
 from bayesmoe.costs.uncertain import drawn
 from bayesmoe.errors import InputError
 from bayesmoe.inference.ensemble import Component, apportion, components, discrepancy_draws
-from bayesmoe.inference.extrapolation import distance, runs_in_group
+from bayesmoe.inference.extrapolation import extrapolation_distance, runs_in_group
 from bayesmoe.inference.groups import parameters_of_group
-from bayesmoe.inference.store import law_of_fit
+from bayesmoe.inference.store import FitInfo
 from bayesmoe.laws import Law
 from bayesmoe.planning.constraints import constraint
 from bayesmoe.planning.problems import asked_problems
@@ -79,7 +79,7 @@ def _landscape(
     member: Component, scenario: Scenario, draws: int, cost_draws: dict[str, Any], elsewhere: bool
 ) -> DesignSurface:
     fit = member.fit
-    law = law_of_fit(fit)
+    law = FitInfo.read(fit).law
     _require_choices(law, scenario)
     group, rng = scenario.choices.group, np.random.default_rng(scenario.seed)
     parameters = parameters_of_group(fit, group, draws=draws, rng=rng, column="choices.group")
@@ -229,7 +229,7 @@ def _with_discrepancy(
         run = family.run(size, tokens, float(count))
         shape = (DISTANCE_SIZES, across)
         asked = np.stack([np.broadcast_to(np.log(np.asarray(run[axis], dtype=float)), shape).ravel() for axis in axes])
-        found.append(distance(asked, seen["ln_covariate"].values, seen["slope"].values).T.reshape(*shape, -1))
+        found.append(extrapolation_distance(asked, seen["ln_covariate"].values, seen["slope"].values).T.reshape(*shape, -1))
     return replace(
         here, discrepancy=discrepancy, distance=jnp.asarray(np.stack(found)), distance_flop=budget, distance_span=span
     )

@@ -22,7 +22,8 @@ from bayesmoe.decisions.risk import extrapolation_factors, without_each_law
 from bayesmoe.decisions.risk import risk as risk_of
 from bayesmoe.decisions.total_cost import option_regret
 from bayesmoe.files import write_text
-from bayesmoe.inference.ensemble import AVERAGE, components
+from bayesmoe.inference.ensemble import components
+from bayesmoe.inference.spec import AVERAGE
 from bayesmoe.planning.planner import scenario_of
 from bayesmoe.report import advice_text, plan_text, text
 from bayesmoe.report.captions import FIGURES

@@ -10,7 +10,8 @@ from typing import Any
 import xarray as xr
 
 from bayesmoe.errors import InputError
-from bayesmoe.inference.ensemble import AVERAGE
+from bayesmoe.inference.spec import AVERAGE
+from bayesmoe.inference.store import FitInfo
 from bayesmoe.report import text
 
 SCHEMA, VERSION = "bayesmoe.backtest", 1
@@ -21,7 +22,7 @@ def own_coverage(fit: xr.DataTree) -> str:
     """What the fit's own forward validation says, or that there was none."""
     if AVERAGE not in fit.children:
         return text.NO_FORECASTS
-    return text.own_coverage(float(fit[AVERAGE].to_dataset().attrs["coverage"]))
+    return text.own_coverage(FitInfo.read(fit).forward_coverage)
 
 
 def read_backtest(path: str | Path) -> list[dict[str, Any]]:

@@ -7,14 +7,14 @@ from typing import Any
 
 import xarray as xr
 
-from bayesmoe.inference.store import spec_of
+from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.planner import scenario_of
 from bayesmoe.specs import to_toml
 
 
 def provenance(fit: xr.DataTree, plan: xr.Dataset | None) -> dict[str, Any]:
     """Rows of the table, texts of the specs as TOML, and the commands that make the report again."""
-    spec, scenario = spec_of(fit), None if plan is None else scenario_of(plan)
+    spec, scenario = FitInfo.read(fit).spec, None if plan is None else scenario_of(plan)
     seeds = f"fit {spec.sampler.seed}" + ("" if scenario is None else f", plan {scenario.seed}")
     return {
         "rows": {

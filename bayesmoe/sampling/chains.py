@@ -120,7 +120,7 @@ def sample(
     """
     on_progress(Progress("compiling", 0, 1, float("nan"), 0))
     chains = _Chains(log_density, arguments, start, key, kernel, target_accept, on_progress)
-    with ThreadPoolExecutor(max_workers=chains.threads) as threads:
+    with ThreadPoolExecutor(chains.threads, initializer=_in_precision_of, initargs=(jnp.result_type(float),)) as threads:
         done, steps, last = 0, min(_FIRST_WINDOW, -(-warmup // 2)), False
         while True:
             position = chains.window(threads, "warm-up", steps, done, warmup)["position"]
@@ -134,6 +134,11 @@ def sample(
         record = chains.window(threads, "sampling", draws, 0, draws)
     position = record.pop("position")
     return Samples(position, record, done, interrupted=position.shape[1] < draws)
+
+
+def _in_precision_of(dtype: Any) -> None:
+    """Give a worker thread the caller's precision: JAX keeps ``enable_x64`` by thread."""
+    jax.enable_x64(dtype == jnp.float64).__enter__()
 
 
 class _Chains:

@@ -43,7 +43,7 @@ def nothing_is_sampled(monkeypatch):
     def reached(*_: Any, **__: Any) -> None:
         raise ReachedError
 
-    monkeypatch.setattr("bayesmoe.inference.fit_law.Density", reached)
+    monkeypatch.setattr("bayesmoe.inference.fit_law.LogDensity", reached)
     monkeypatch.setattr("bayesmoe.inference.fit_law.degrees_of_centering", lambda structure, data: {})
     monkeypatch.setattr("bayesmoe.forecasting.fit_average.forward_forecasts", reached)
     monkeypatch.setattr("bayesmoe.costs.serving.fit_calibration.calibrate_serving", reached)

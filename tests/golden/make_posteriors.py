@@ -39,7 +39,7 @@ def main() -> None:
     """Fit and write."""
     import jax
 
-    from bayesmoe.inference.fit_law import fit
+    from bayesmoe.fitting import fit_spec
     from bayesmoe.inference.spec import read_fit_spec
     from bayesmoe.resources import resource_folder
 
@@ -48,7 +48,7 @@ def main() -> None:
     for name in SPECS:
         spec = read_fit_spec(resource_folder("models") / f"{name}.toml")
         how = dataclasses.replace(spec.sampler, kernel="numpyro", warmup=1500, draws=1500, retries=0, seed=101)
-        fitted = fit(dataclasses.replace(spec, sampler=how))
+        fitted = fit_spec(dataclasses.replace(spec, sampler=how))
         found[name] = moments(fitted["posterior"])
         print(name, "done", flush=True)
     OUT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from oracle import Oracle, clark_loss, require_same_plan, yun_loss
 
-from bayesmoe.inference.fit_law import fit
+from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.planner import plan
@@ -47,7 +47,7 @@ def public(request, shared_data, scenario):
     spec = read_fit_spec(resource_folder("models") / f"{model}.toml")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BAYESMOE_DATA_DIR", str(shared_data / "raw"))
-        found = fit(dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, warmup=800, draws=250)))
+        found = fit_spec(dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, warmup=800, draws=250)))
     asked = in_group(fine_grained(scenario) if size == "n_active" else scenario, group)
     tokens = None
     if law is clark_loss:

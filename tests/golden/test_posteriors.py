@@ -11,7 +11,7 @@ import pytest
 from golden.make_posteriors import moments
 
 from bayesmoe.criticism.gate import check
-from bayesmoe.inference.fit_law import fit
+from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.resources import resource_folder
 
@@ -34,7 +34,7 @@ def fitted():
 
     def get(name: str):
         if name not in made:
-            made[name] = fit(read_fit_spec(resource_folder("models") / f"{name}.toml"))
+            made[name] = fit_spec(read_fit_spec(resource_folder("models") / f"{name}.toml"))
         return made[name]
 
     return get
@@ -102,7 +102,7 @@ def test_another_seed_gives_the_same_posterior_within_its_error(fitted, mirror) 
 
     first = fitted("clark2022-routers")["posterior"]["slope_size"]
     spec = read_fit_spec(resource_folder("models") / "clark2022-routers.toml")
-    again = fit(dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, seed=7)))["posterior"]["slope_size"]
+    again = fit_spec(dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, seed=7)))["posterior"]["slope_size"]
     error = (float(arviz_stats.mcse(first)) ** 2 + float(arviz_stats.mcse(again)) ** 2) ** 0.5
     # |z| > 4 has probability 6e-5.
     assert abs(float(first.mean() - again.mean())) < 4 * error

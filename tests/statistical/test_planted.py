@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from bayesmoe.criticism.gate import check
-from bayesmoe.inference.fit_law import fit
+from bayesmoe.fitting import fit_spec
 from bayesmoe.laws.base import Coordinate
 from bayesmoe.laws.forms.chinchilla import Chinchilla
 
@@ -43,7 +43,7 @@ def gate_of(small_spec, law: str, seed: int, **sampler):
     """Gate of a fit of that law to the embedded runs."""
     own = dataclasses.replace(small_spec.law, name=f"{__name__}:{law}", options={}, priors={}, size=None)
     how = dataclasses.replace(small_spec.sampler, seed=seed, retries=2, **sampler)
-    return check(fit(dataclasses.replace(small_spec, law=own, sampler=how)))
+    return check(fit_spec(dataclasses.replace(small_spec, law=own, sampler=how)))
 
 
 @pytest.mark.slow

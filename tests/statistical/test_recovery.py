@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from bayesmoe.inference.fit_law import fit
+from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.laws import all_laws, reference_run
 from bayesmoe.runs import as_run_table
@@ -53,7 +53,7 @@ def test_truth_is_inside_its_interval_and_a_wrong_truth_is_not(kind) -> None:
     table, truth = simulated(kind, seed=1)
     spec = from_mapping({"data": {"file": "simulated"}, "law": {"name": kind.name}}, FitSpec)
     spec = dataclasses.replace(spec, sampler=SamplerSpec(warmup=700, draws=500))
-    posterior = fit(spec, table=table)["posterior"]
+    posterior = fit_spec(spec, table=table)["posterior"]
     assert misses(posterior, truth) == []
     first = kind.coordinates[0]
     spread = float(posterior[first.name].std())

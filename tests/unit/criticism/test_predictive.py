@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import xarray as xr
 
 from bayesmoe.criticism.predictive import headline_names, predictive_check, prior_overlap
+from bayesmoe.inference.spec import FitSpec
+from bayesmoe.inference.store import FitInfo
 
 RUNS = ["a", "b", "c"]
 
@@ -24,7 +24,7 @@ def predicting(observed, predictions, *, response="loss", units="nats/token", **
             "constant_data": xr.Dataset({name: ("run", values) for name, values in constant.items()}, coords={"run": RUNS}),
         }
     )
-    tree.attrs = {"response": response}
+    FitInfo(spec=FitSpec(), law_name="yun", response=response).write(tree)
     return tree
 
 
@@ -116,5 +116,5 @@ def test_headline_names_are_what_was_sampled_and_no_more(small_fit):
 def test_headline_names_of_groups_are_their_populations():
     posterior = xr.Dataset(dict.fromkeys(("gain", "gain_population", "gain_spread", "gain_base", "A", "noise_scale"), 0.0))
     fit = xr.DataTree.from_dict({"posterior": posterior})
-    fit.attrs = {"pooled": json.dumps(["gain"]), "paper_parameters": json.dumps(["A"])}
+    FitInfo(spec=FitSpec(), law_name="yun", pooled=("gain",), paper_parameters=("A",)).write(fit)
     assert headline_names(fit) == ["gain_population", "noise_scale"]

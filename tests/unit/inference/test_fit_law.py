@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import subprocess
 import sys
 
@@ -12,9 +11,10 @@ import pytest
 import xarray as xr
 
 from bayesmoe.errors import InputError
-from bayesmoe.inference.fit_law import arrange, fit
+from bayesmoe.fitting import fit_spec
+from bayesmoe.inference.fit_law import arrange
 from bayesmoe.inference.spec import FitSpec, GroupSpec, coordinates_of, law_of
-from bayesmoe.inference.store import law_of_fit, load_fit, reference_of_fit, save_fit, spec_of
+from bayesmoe.inference.store import FitInfo, load_fit, reference_of_fit, save_fit
 from bayesmoe.runs import as_run_table
 from bayesmoe.runs.simulate import grid_of_runs
 from bayesmoe.specs import from_mapping
@@ -64,7 +64,7 @@ def test_a_fit_has_every_group_and_the_papers_parameters(small_fit) -> None:
     assert small_fit["observed_data"]["loss"].attrs["units"] == "nats/token"
     assert small_fit.attrs["response"] == "loss"
     assert small_fit.attrs["data_simulated"] == 1
-    assert json.loads(small_fit.attrs["spec"])["law"]["name"] == "yun"
+    assert FitInfo.read(small_fit).spec.law.name == "yun"
 
 
 def test_log_likelihood_is_that_of_the_posterior_draw(small_fit) -> None:
@@ -74,7 +74,7 @@ def test_log_likelihood_is_that_of_the_posterior_draw(small_fit) -> None:
     p = {name: float(small_fit["posterior"][name].sel(draw)) for name in small_fit["posterior"].data_vars}
     constant = small_fit["constant_data"]
     run = {name: constant[name].values for name in ("n_dense", "tokens", "num_experts")}
-    mean = np.asarray(law_of_fit(small_fit).loss(p, run))
+    mean = np.asarray(FitInfo.read(small_fit).law.loss(p, run))
     expected = stats.t.logpdf(small_fit["observed_data"]["loss"].values, p["noise_df"], mean, p["noise_scale"] * mean)
     np.testing.assert_allclose(small_fit["log_likelihood"]["loss"].sel(draw), expected, rtol=1e-8)
 
@@ -91,7 +91,7 @@ def test_posterior_predictive_covers_about_nine_runs_in_ten(small_fit) -> None:
 def test_same_seed_same_draws_and_another_seed_others(small_spec) -> None:
     quick = dataclasses.replace(small_spec, sampler=dataclasses.replace(small_spec.sampler, warmup=100, draws=20, chains=2))
     other = dataclasses.replace(quick, sampler=dataclasses.replace(quick.sampler, seed=2))
-    first, again, third = (fit(spec)["posterior"]["slope_size"].values for spec in (quick, quick, other))
+    first, again, third = (fit_spec(spec)["posterior"]["slope_size"].values for spec in (quick, quick, other))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, third)
 
@@ -101,7 +101,7 @@ def test_pointwise_log_likelihoods_are_kept_when_asked_or_while_they_are_small(s
     quick = dataclasses.replace(small_spec.sampler, warmup=100, draws=20, chains=2)
 
     def made(pointwise: str):
-        return fit(dataclasses.replace(small_spec, sampler=dataclasses.replace(quick, pointwise=pointwise)))
+        return fit_spec(dataclasses.replace(small_spec, sampler=dataclasses.replace(quick, pointwise=pointwise)))
 
     assert "log_likelihood" not in made("never").children
     monkeypatch.setattr("bayesmoe.inference.fit_law.POINTWISE", 2 * 10 * 80)
@@ -114,7 +114,7 @@ def test_pointwise_log_likelihoods_are_kept_when_asked_or_while_they_are_small(s
 
 def test_the_reference_kernel_gives_the_same_layout(small_spec) -> None:
     quick = dataclasses.replace(small_spec.sampler, warmup=150, draws=30, chains=2, kernel="numpyro")
-    found = fit(dataclasses.replace(small_spec, sampler=quick))
+    found = fit_spec(dataclasses.replace(small_spec, sampler=quick))
     assert set(found.children) == GROUPS
     assert found["posterior"]["A"].shape == (2, 30)
     assert {"diverging", "energy", "lp", "n_steps"} <= set(found["sample_stats"].data_vars)
@@ -128,7 +128,7 @@ import jax
 jax.config.update("jax_enable_x64", True)
 import numpy as np
 from bayesmoe.architecture import Family
-from bayesmoe.inference.fit_law import fit
+from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.laws import law_named
 from bayesmoe.runs import as_run_table
@@ -140,7 +140,7 @@ truth = law.coefficients("besiroglu")
 runs = as_run_table(simulate_losses(design, lambda run: law.loss(truth, run), noise_scale=0.01, seed=0))
 sampler = {"warmup": 200, "draws": 1000, "retries": 0}
 spec = from_mapping({"data": {"file": "x.csv"}, "law": {"name": "chinchilla", "size": "n_dense"}, "sampler": sampler}, FitSpec)
-found = fit(spec, table=runs)
+found = fit_spec(spec, table=runs)
 alpha = found["posterior"]["alpha"].values
 # Not the peak of getrusage, which a child inherits from its parent.
 peak_kb = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
@@ -160,7 +160,7 @@ def test_a_fit_survives_its_file(small_fit, tmp_path) -> None:
     again = load_fit(path)
     assert set(again.children) == GROUPS
     np.testing.assert_array_equal(again["posterior"]["A"], small_fit["posterior"]["A"])
-    assert spec_of(again) == spec_of(small_fit)
+    assert FitInfo.read(again) == FitInfo.read(small_fit)
     assert reference_of_fit(again) == reference_of_fit(small_fit)
     path.unlink()
     assert float(again["posterior"]["e_max"].mean()) > 0
@@ -182,7 +182,7 @@ def test_an_older_layout_is_refused_with_its_cure(small_fit, tmp_path) -> None:
     with pytest.raises(InputError) as caught:
         load_fit(path)
     assert str(caught.value) == (
-        f"{path}: was written by bayesmoe 0.0.9, in an older layout (1) than this version reads (5); "
+        f"{path}: was written by bayesmoe 0.0.9, in an older layout (1) than this version reads (6); "
         "refit, or install bayesmoe == 0.0.9."
     )
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 from bayesmoe.architecture import Family
 from bayesmoe.errors import InputError
-from bayesmoe.inference.fit_law import fit
+from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.noise import given_earlier, ln_ratio, noise_data, parts_of, relative_scale, replicates
 from bayesmoe.inference.predict import predict
 from bayesmoe.inference.spec import DataSpec, FitSpec, LawSpec, NoiseSpec
@@ -29,7 +29,7 @@ SPEC = FitSpec(data=DataSpec(file="runs.csv"), law=LawSpec(name="chinchilla"), s
 
 def fitted(frame: pd.DataFrame, *parts: str):
     """A fit of Chinchilla's law whose noise depends on these parts."""
-    return fit(dataclasses.replace(SPEC, noise=NoiseSpec(depends_on=parts)), table=as_run_table(frame))
+    return fit_spec(dataclasses.replace(SPEC, noise=NoiseSpec(depends_on=parts)), table=as_run_table(frame))
 
 
 def runs(noise: np.ndarray | float, seed: int) -> pd.DataFrame:

@@ -60,7 +60,7 @@ def test_reach_is_the_slope_times_the_distance_to_the_nearest_run(small_spec, si
     ln = np.log(found["expected"].values).mean(axis=0)
     frame = refits.frame.assign(ln=ln, distance=distance.sel(axis="n_dense").values)
     paired = frame[held].merge(frame[frame["n_dense"] == sizes[-2]], on=["tokens", "num_experts"])
-    ratio = (paired["ln_y"] - paired["ln_x"]) / paired["reach_x"]
+    ratio = (paired["ln_y"] - paired["ln_x"]) / paired["distance_x"]
     assert ratio.between(0.5, 1.0).all(), ratio.describe()
 
 

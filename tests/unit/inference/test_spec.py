@@ -130,7 +130,7 @@ def test_a_broken_key_is_named_with_the_file(model, changed, says):
 def test_runs_come_from_one_place(tmp_path, data):
     (tmp_path / "model.toml").write_text(f"[data]\n{data}\n")
     said = complaint(read_fit_spec, tmp_path / "model.toml")
-    assert "data: give either source (a registered data set) or file (a CSV or Parquet of your own)" in said
+    assert "give either source (a registered data set) or file (a table of your own)" in said
 
 
 # From a command
@@ -182,7 +182,7 @@ def test_flags_on_top_of_a_spec_change_what_they_name_and_nothing_else(model):
 
 def test_one_law_in_place_of_an_average(tmp_path):
     path = tmp_path / "model.toml"
-    path.write_text("[data]\nfile = 'runs.csv'\n[average]\nlaws = ['yun', 'house']\n")
+    path.write_text("[data]\nfile = 'runs.csv'\n[average]\nlaws = ['yun', 'effective-size']\n")
     assert read_fit_spec(path).average == AverageSpec(laws=("yun", "effective-size"))
     assert asked(path, laws=["clark"]) == dataclasses.replace(read_fit_spec(path), law=LawSpec(name="clark"), average=None)
 

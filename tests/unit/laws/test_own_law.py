@@ -13,7 +13,7 @@ import pytest
 
 from bayesmoe.architecture import Family
 from bayesmoe.catalog.documents import document
-from bayesmoe.inference.fit_law import fit
+from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.laws import Reference, law_named
 from bayesmoe.runs.simulate import grid_of_runs, simulate_losses
@@ -64,7 +64,7 @@ def test_the_catalog_shows_it(folder) -> None:
 def test_a_fit_finds_the_true_values(folder) -> None:
     spec = read_fit_spec(folder / "my_laws.toml")
     sampler = dataclasses.replace(spec.sampler, warmup=200, draws=100, chains=2, retries=0)
-    posterior = fit(dataclasses.replace(spec, sampler=sampler))["posterior"]
+    posterior = fit_spec(dataclasses.replace(spec, sampler=sampler))["posterior"]
     reach = NormalDist().inv_cdf(0.9995)
     for name, true in TRUTH.items():
         draws = np.log(posterior[name].to_numpy())

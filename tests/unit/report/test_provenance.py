@@ -8,7 +8,7 @@ import pytest
 
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import read_fit_spec
-from bayesmoe.inference.store import spec_of
+from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.planner import scenario_of
 from bayesmoe.planning.scenario import read_scenario
 from bayesmoe.report.forecasts import forecast_rows, own_coverage, read_backtest
@@ -19,7 +19,7 @@ def test_the_printed_specs_are_those_that_were_used(small_fit, small_plan, tmp_p
     found = provenance(small_fit, small_plan)
     (tmp_path / "model.toml").write_text(found["spec"], encoding="utf-8")
     (tmp_path / "scenario.toml").write_text(found["scenario"], encoding="utf-8")
-    assert read_fit_spec(tmp_path / "model.toml") == spec_of(small_fit)
+    assert read_fit_spec(tmp_path / "model.toml") == FitInfo.read(small_fit).spec
     assert read_scenario(tmp_path / "scenario.toml") == scenario_of(small_plan)
 
 

@@ -1,7 +1,8 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere; always on standard error."""
+"""Progress of long work on standard error: a bar on a terminal and in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,12 +11,32 @@ _LINES_PER_STAGE = 4
 
 
 @contextmanager
+def progress_of(progress: bool | Callable[[Any], None]) -> Iterator[Callable[[Any], None]]:
+    """Yield what a long step calls: nothing, the caller's own function, or a display where somebody looks."""
+    if callable(progress):
+        yield progress
+    elif progress and _is_watched():
+        with sampling_progress() as show:
+            yield show
+    else:
+        yield lambda step: None
+
+
+def _is_watched() -> bool:
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console.is_terminal or console.is_jupyter
+
+
+@contextmanager
 def sampling_progress() -> Iterator[Callable[[Any], None]]:
     """Yield a callable that shows :class:`bayesmoe.sampling.chains.Progress`."""
     from rich.console import Console
 
     console = Console(stderr=True)
-    if console.is_terminal:
+    # Rich draws a live bar in a notebook through ipywidgets alone.
+    if console.is_terminal or (console.is_jupyter and importlib.util.find_spec("ipywidgets")):
         with _bars(console) as show:
             yield show
     else:

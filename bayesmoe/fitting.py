@@ -1,0 +1,196 @@
+"""Fit: from runs and a law, or several, to a posterior with its gate."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from bayesmoe.criticism.gate import with_gate
+from bayesmoe.errors import InputError
+from bayesmoe.files import require_file
+from bayesmoe.forecasting.fit_average import fit_average
+from bayesmoe.inference.fit_law import fit_law
+from bayesmoe.inference.spec import (
+    AVERAGE,
+    AverageSpec,
+    DataSpec,
+    FitSpec,
+    GroupSpec,
+    LawSpec,
+    NoiseSpec,
+    law_of,
+    read_fit_spec,
+)
+from bayesmoe.laws import Law, all_laws
+from bayesmoe.precision import in_float64
+from bayesmoe.progress import progress_of
+from bayesmoe.runs import RunTable, as_run_table, registered
+from bayesmoe.sampling.settings import SamplerSpec
+from bayesmoe.specs import from_mapping
+
+Laws = str | type[Law] | LawSpec
+Sampler = SamplerSpec | Mapping[str, Any]
+
+
+@in_float64
+def fit(
+    runs: pd.DataFrame | RunTable | FitSpec | str | Path,
+    *,
+    law: Laws | Sequence[Laws] | None = None,
+    group: str | GroupSpec | None = None,
+    columns: Mapping[str, str] | None = None,
+    select: str | None = None,
+    noise: Sequence[str] | NoiseSpec | None = None,
+    sampler: Sampler | None = None,
+    progress: bool | Callable[[Any], None] = True,
+) -> xr.DataTree:
+    """Fit a scaling law, or an average of several, to a table of runs and compute its gate.
+
+    ``loss_i ~ StudentT(nu, L_i, sigma L_i)`` with ``L_i`` the law's loss of run i, nats per token. In an average every law is
+    fitted by itself and weighted by how well it forecasts the larger runs from the smaller ones.
+
+    Parameters
+    ----------
+    runs : DataFrame, RunTable, FitSpec or path
+        One row is one trained model. A path is a table (CSV, Parquet, JSON), a model spec (TOML) or the name of a registered
+        data set. With a FitSpec or a TOML file, the other arguments override what it says.
+    law : str, Law class, LawSpec, or several of them
+        A law's name, ``package.module:MyLaw``, its class, or a :class:`LawSpec` with options and priors of its own; several, or
+        ``"average"`` (the default), to average.
+    group : str or GroupSpec, optional
+        Column that groups the runs (recipe, corpus, lab); a GroupSpec also names the shared dense runs and coordinates.
+    columns : mapping, optional
+        Your column by ours: ``{"loss": "val_loss"}``.
+    select : str, optional
+        Condition that runs must meet: ``"n_dense > 1e8"``.
+    noise : sequence of str or NoiseSpec, optional
+        What the noise of a run depends on: ``"loss"``, ``"ratio"`` (tokens per parameter), ``"seed"``.
+    sampler : SamplerSpec or mapping, optional
+        ``{"method": "laplace"}``, ``{"draws": 500, "seed": 1}``; see :class:`SamplerSpec`.
+    progress : bool or callable
+        Whether a bar is shown on a terminal and in a notebook, or what is called with each step.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups ``posterior``, ``sample_stats``, ``prior``, ``posterior_predictive``, ``log_likelihood``, ``observed_data`` and
+        ``constant_data``, in draws of 64-bit floats, for every ``az`` function. Of an average: ``laws/NAME``, the fit of each law,
+        and ``average``, their weights and discrepancies.
+
+    Raises
+    ------
+    InputError
+        A column that a law reads is missing, a row breaks a rule, the law is unknown, or the arguments contradict each other.
+
+    See Also
+    --------
+    check : The gate of a fit.
+    plan : Carry a fit through training and serving cost.
+
+    References
+    ----------
+    Clark et al. 2022, arXiv:2202.01169 (expert saturation); Yun et al. 2024, arXiv:2404.02852.
+
+    Examples
+    --------
+    >>> import bayesmoe as bm
+    >>> dt = bm.fit("simulated-yun-grid", law="chinchilla", sampler={"method": "laplace"}, progress=False)
+    >>> bm.check(dt).method
+    'laplace'
+    """
+    base, table = _spec_and_table(runs, group)
+    spec = _overridden(base, law=law, group=group, columns=columns, select=select, noise=noise, sampler=sampler)
+    if table is None and isinstance(runs, pd.DataFrame):
+        response = "loss" if spec.average is not None else law_of(spec.law).response
+        table = as_run_table(
+            runs,
+            columns=dict(spec.data.columns),
+            select=spec.data.select,
+            group=spec.groups.column if spec.groups else None,
+            response=response,
+        )
+    with progress_of(progress) as on_progress:
+        return fit_spec(spec, table=table, on_progress=on_progress)
+
+
+def fit_spec(
+    spec: FitSpec, *, table: RunTable | None = None, on_progress: Callable[[Any], None] = lambda progress: None
+) -> xr.DataTree:
+    """Fit what a spec says, one law or an average, and store the gate in the fit."""
+    if spec.average is not None:
+        return fit_average(spec, table=table, on_progress=on_progress)
+    return with_gate(fit_law(spec, table=table, on_progress=on_progress))
+
+
+def _spec_and_table(runs: Any, group: str | GroupSpec | None) -> tuple[FitSpec, RunTable | None]:
+    """The spec that overrides start from, and the table where one was given."""
+    average = AverageSpec()
+    if isinstance(runs, FitSpec):
+        return runs, None
+    if isinstance(runs, RunTable):
+        if group is not None and "group" not in runs.frame:
+            raise InputError(
+                "has no groups", file=runs.origin, column="group", hint="read it with group=COLUMN, or pass a DataFrame"
+            )
+        return FitSpec(name=Path(runs.origin).stem, average=average), runs
+    if isinstance(runs, pd.DataFrame):
+        return FitSpec(name="DataFrame", average=average), None
+    if not isinstance(runs, str | Path):
+        raise InputError(
+            "cannot be fitted", value=type(runs).__name__, hint="give a DataFrame, a path, a RunTable or a FitSpec"
+        )
+    if Path(runs).suffix == ".toml":
+        return read_fit_spec(runs), None
+    if str(runs) in registered() and not Path(runs).exists():
+        return FitSpec(name=str(runs), data=DataSpec(source=str(runs)), average=average), None
+    require_file(runs, hint="give a table of runs, a model spec or the name of a data set (`bayesmoe datasets list`)")
+    return FitSpec(name=Path(runs).stem, data=DataSpec(file=str(runs)), average=average), None
+
+
+def _overridden(spec: FitSpec, *, law: Any, group: Any, columns: Any, select: Any, noise: Any, sampler: Any) -> FitSpec:
+    """A spec with the arguments that were given on top."""
+    changes: dict[str, Any] = {}
+    if law is not None:
+        changes |= _laws(law)
+    if group is not None:
+        changes["groups"] = group if isinstance(group, GroupSpec) else GroupSpec(column=group)
+    if columns is not None or select is not None:
+        changes["data"] = dataclasses.replace(
+            spec.data, columns={**spec.data.columns, **(columns or {})}, select=select or spec.data.select
+        )
+    if noise is not None:
+        changes["noise"] = noise if isinstance(noise, NoiseSpec) else from_mapping({"depends_on": list(noise)}, NoiseSpec)
+    if sampler is not None:
+        given = dataclasses.asdict(spec.sampler) | dict(sampler) if isinstance(sampler, Mapping) else None
+        changes["sampler"] = sampler if given is None else from_mapping(given, SamplerSpec)
+    values = {one.name: getattr(spec, one.name) for one in dataclasses.fields(spec)} | changes
+    return from_mapping(values, FitSpec)
+
+
+def _laws(law: Any) -> dict[str, Any]:
+    """``law`` and ``average`` of a spec, of one law or of several."""
+    several = not isinstance(law, str | type | LawSpec)
+    laws = list(law) if several else [law]
+    if not laws:
+        raise InputError("is empty", column="law", hint="name a law, several, or 'average'")
+    if len(laws) == 1 and laws[0] != AVERAGE:
+        only = laws[0]
+        return {"average": None, "law": only if isinstance(only, LawSpec) else LawSpec(name=_law_name(only))}
+    if any(isinstance(one, LawSpec) for one in laws):
+        raise InputError("has options or priors, which an average cannot have yet", column="law", hint="name the laws")
+    return {"law": LawSpec(), "average": AverageSpec(laws=tuple(_law_name(one) for one in laws if one != AVERAGE))}
+
+
+def _law_name(law: Any) -> str:
+    if isinstance(law, str):
+        return law
+    if not (isinstance(law, type) and issubclass(law, Law)):
+        raise InputError(
+            "is not a law", column="law", value=repr(law), hint="give a name, a subclass of bayesmoe.Law, or a LawSpec"
+        )
+    return law.name if law in all_laws else f"{law.__module__}:{law.__qualname__}"
