@@ -104,8 +104,8 @@ def forecasts_of_hold_out(folder: Path, hold_out: HoldOut, *, one_noise: bool = 
 
 def measured(folder: Path, hold_out: HoldOut) -> dict[str, Any]:
     """One row: the backtest's document and what other designs would have made of it."""
+    from bayesmoe.documents import BacktestDocument
     from bayesmoe.forecasting.backtest import AVERAGE, baseline_draws, judged, with_baseline
-    from bayesmoe.forecasting.backtest_text import document
     from bayesmoe.forecasting.weights import average_of
 
     forecasts = forecasts_of_hold_out(folder, hold_out)
@@ -123,7 +123,7 @@ def measured(folder: Path, hold_out: HoldOut) -> dict[str, Any]:
         "hold_out": hold_out.name,
         "designs": designs(forecasts, average),
         "one_noise": one_noise,
-        **document({hold_out.held: found})["backtests"][0],
+        **BacktestDocument.of({hold_out.held: found}).as_dict()["backtests"][0],
     }
 
 
@@ -281,8 +281,8 @@ def written(rows: list[dict[str, Any]], folder: Path) -> str:
         ]
         for law in row["weights"]:
             own = row["discrepancies"][law]
-            bias = ", ".join(f"{axis} {found['bias']:+.2f} ± {found['shift_sd']:.2f}" for axis, found in own.items())
-            scale = ", ".join(f"{axis} {found['growth_median']:.2f}" for axis, found in own.items())
+            bias = ", ".join(f"{axis} {found['bias']:+.2f} ± {found['bias_sd']:.2f}" for axis, found in own.items())
+            scale = ", ".join(f"{axis} {found['scale_median']:.2f}" for axis, found in own.items())
             lines.append(f"| {law} | {cell(row, law)} | {cell(row, f'{law} with discrepancy')} | {bias} | {scale} |")
         lines.append("")
     return "\n".join(lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from bayesmoe.catalog.documents import HYPER, document
+from bayesmoe.documents import all_documents
 from bayesmoe.hyperparameters import all_hyperparameter_laws
 from bayesmoe.inference.store import save_fit
 from bayesmoe.laws import all_laws
@@ -126,11 +126,8 @@ def test_an_unknown_key_is_found() -> None:
         require(document("kaplan") | {"mood": "good"})
 
 
-def test_schemas_are_those_of_the_script_and_are_told() -> None:
-    specified = importlib.util.spec_from_file_location("make_schemas", DOCS / "make_schemas.py")
-    script = importlib.util.module_from_spec(specified)
-    specified.loader.exec_module(script)
-    written = script.written()
-    assert {path.name: path.read_text() for path in (DOCS / "schemas").iterdir()} == written, "run docs/make_schemas.py"
-    told = (DOCS / "json.md").read_text()
-    assert [name for name in written if f"(schemas/{name})" not in told] == []
+@pytest.mark.parametrize("document", all_documents, ids=lambda document: document.kind)
+def test_a_schema_on_disk_is_the_models_and_is_linked(document) -> None:
+    path = DOCS / "schemas" / document.schema_file()
+    assert path.read_text() == document.schema_text(), "run docs/make_json.py"
+    assert f"(schemas/{path.name})" in (DOCS / "json.md").read_text()

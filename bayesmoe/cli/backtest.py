@@ -31,8 +31,6 @@ def backtest(
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
     """Fit the smaller runs, forecast the larger, and print coverage, bias and CRPS beside today's practice."""
-    import json
-
     from bayesmoe.cli.runtime import configure
     from bayesmoe.errors import InputError
     from bayesmoe.inference.spec import AVERAGE, load_table, spec_from
@@ -50,15 +48,16 @@ def backtest(
         sampler={"seed": seed},
     )
     configure()
+    from bayesmoe.documents.backtest import BacktestDocument
     from bayesmoe.forecasting.backtest import backtest as run
     from bayesmoe.forecasting.backtest import forward_masks, held_out
-    from bayesmoe.forecasting.backtest_text import document, lines
+    from bayesmoe.forecasting.backtest_text import lines
 
     table = load_table(spec.data, spec.groups)
     masks = {hold_out: held_out(table, hold_out)} if hold_out is not None else forward_masks(spec, table.frame, forward or 1)
     found = {name: run(spec, table, mask, on_progress=lambda line: echo(line, err=True)) for name, mask in masks.items()}
     if json_:
-        echo(json.dumps(document(found), indent=2))
+        echo(BacktestDocument.of(found).as_json())
         return
     for name, each in found.items():
         echo(f"held out: {name}")

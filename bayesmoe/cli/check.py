@@ -15,17 +15,16 @@ def check(
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
     """Print the gate of a fit; exit with 1 on FAIL."""
-    import json
-
     from bayesmoe.cli.runtime import configure
 
     configure()
     from bayesmoe.criticism.gate import check as check_fit
+    from bayesmoe.documents.check import CheckDocument
     from bayesmoe.inference.store import load_fit
 
     gate = check_fit(load_fit(fit))
     if json_:
-        echo(json.dumps(gate.as_document(), indent=2))
+        echo(CheckDocument.of(gate).as_json())
     else:
         echo(str(gate))
     if gate.verdict == "FAIL":

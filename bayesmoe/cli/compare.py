@@ -17,13 +17,12 @@ def compare(
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
     """Compare fits by PSIS-LOO and stacking; which law forecasts larger runs is `bayesmoe backtest`'s question."""
-    import json
-
     from bayesmoe.cli.runtime import configure
 
     configure()
     from bayesmoe.criticism.compare import HIGH_K
     from bayesmoe.criticism.compare import compare as compare_fits
+    from bayesmoe.documents.compare import CompareDocument
     from bayesmoe.inference.ensemble import components
     from bayesmoe.inference.store import load_fit
 
@@ -33,20 +32,7 @@ def compare(
         found = {f"{path}: {name}": law.fit for path, fit in found.items() for name, law in components(fit).items()}
     table = compare_fits(found)
     if json_:
-        rows = [
-            {
-                "fit": fit,
-                "law": row["law"],
-                "elpd_nats": row["elpd"],
-                "elpd_se_nats": row["se"],
-                "elpd_below_best_nats": row["elpd_diff"],
-                "elpd_below_best_se_nats": row["dse"],
-                "stacking_weight": row["weight"],
-                "runs_with_high_k": row["doubtful"],
-            }
-            for fit, row in zip(table.index, table.to_dict("records"), strict=True)
-        ]
-        echo(json.dumps({"schema": "bayesmoe.compare", "schema_version": 1, "fits": rows}, indent=2))
+        echo(CompareDocument.of(table).as_json())
         return
     width = max(len("fit"), *(len(fit) for fit in table.index))
     echo(f"{'fit':{width}}  {'law':<24} {'elpd':>10} {'se':>7} {'below best':>11} {'se':>7} {'weight':>7}  k > {HIGH_K}")

@@ -25,26 +25,20 @@ def explore(
     """Serve a page with sliders to this machine only: move budget, demand, price, context, latency target and risk, and see what to sign."""
     from importlib.util import find_spec
 
+    from bayesmoe.cli.open_planning import open_planning
     from bayesmoe.errors import InputError
-    from bayesmoe.planning.scenario import in_group, read_scenario
     from bayesmoe.resources import resource_folder
 
     if find_spec("panel") is None:
         raise InputError("the page needs Panel, which is not installed", hint="pip install 'bayesmoe[explore]'")
-    asked = in_group(read_scenario(scenario or resource_folder("models") / "scenarios" / "yun-2024.toml"), group)
-    from bayesmoe.cli.runtime import configure
-
-    configure()
+    start = scenario or resource_folder("models") / "scenarios" / "yun-2024.toml"
+    planning = open_planning(fit, start, group=group, despite_fail=despite_fail)
     from bayesmoe.explore.serve import serve
-    from bayesmoe.inference.store import FitInfo, load_fit
 
-    posterior = load_fit(fit)
-    gate = FitInfo.read(posterior).required_gate(fit)
-    gate.refuse_failure(allow_failed=despite_fail, file=fit)
     serve(
-        posterior,
-        asked,
-        gate,
+        planning.fit,
+        planning.scenario,
+        planning.gate,
         port=port,
         show=browser,
         preparing=lambda: echo(

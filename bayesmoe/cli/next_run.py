@@ -27,29 +27,22 @@ def next_run(
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
     """Rank runs to train next by how much regret they save, in USD, less what they cost."""
-    import json
+    from bayesmoe.cli.open_planning import open_planning
 
-    from bayesmoe.errors import with_source
-    from bayesmoe.planning.scenario import SECTIONS, in_group, read_scenario
-
-    asked = in_group(read_scenario(scenario), group)
-    from bayesmoe.cli.runtime import configure
-
-    configure()
+    planning = open_planning(fit, scenario, group=group, despite_fail=despite_fail)
     from bayesmoe.decisions.next_run import next_runs
-    from bayesmoe.documents.planning import next_runs_document
-    from bayesmoe.inference.store import FitInfo, load_fit
+    from bayesmoe.documents import NextRunDocument
+    from bayesmoe.errors import with_source
     from bayesmoe.planning.planner import plan
+    from bayesmoe.planning.scenario import SECTIONS
     from bayesmoe.report import advice_text, text
 
-    posterior = load_fit(fit)
-    gate = FitInfo.read(posterior).required_gate(fit)
-    gate.refuse_failure(allow_failed=despite_fail, file=fit)
+    posterior, gate = planning.fit, planning.gate
     with with_source(scenario, *SECTIONS):
-        planned = plan(posterior, asked, verdict=gate.verdict)
-    found = next_runs(posterior, planned, problem=problem, max_flop=max_flop, batch=batch)
+        planned = plan(posterior, planning.scenario, verdict=gate.verdict)
+    ranking = next_runs(posterior, planned, problem=problem, max_flop=max_flop, batch=batch)
     if json_:
-        echo(json.dumps(next_runs_document(found), indent=2, allow_nan=False))
+        echo(NextRunDocument.of(ranking).as_json())
         return
     echo(text.gate_lines(gate.verdict, gate.method, gate.checks))
-    echo(advice_text.next_runs(found))
+    echo(advice_text.next_runs(ranking))

@@ -19,35 +19,22 @@ def predict(
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
     """Print the loss of each model with its 90% band."""
-    import json
-
     from bayesmoe.cli.runtime import configure
 
     configure()
+    from bayesmoe.documents.predict import PredictDocument
     from bayesmoe.errors import printable
     from bayesmoe.inference.predict import predict as predict_models
     from bayesmoe.inference.store import FitInfo, load_fit
     from bayesmoe.report.text import band
     from bayesmoe.runs import read_models
-    from bayesmoe.units import BAND
+    from bayesmoe.units import QUANTILES
 
     posterior = load_fit(fit)
-    bands = predict_models(posterior, read_models(models), group=group, file=models)["loss"].quantile(
-        [BAND[0], 0.5, BAND[1]], "sample"
-    )
+    bands = predict_models(posterior, read_models(models), group=group, file=models)["loss"].quantile(QUANTILES, "sample")
     rows = {printable(str(run)): [float(value) for value in bands.sel(run=run).values] for run in bands["run"].values}
     if json_:
-        found = [
-            {"run_id": run, "loss_nats_per_token": {"q05": low, "q50": middle, "q95": high}}
-            for run, (low, middle, high) in rows.items()
-        ]
-        document = {
-            "schema": "bayesmoe.predict",
-            "schema_version": 1,
-            "law": FitInfo.read(posterior).law_name,
-            "models": found,
-        }
-        echo(json.dumps(document, indent=2))
+        echo(PredictDocument.of(FitInfo.read(posterior).law_name, rows).as_json())
         return
     width = max(map(len, rows))
     for run, (low, middle, high) in rows.items():

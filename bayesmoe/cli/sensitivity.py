@@ -20,22 +20,15 @@ def sensitivity(
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
     """Plan anew with each number of the scenario at either end of its band: a tornado of cost and of expert count."""
-    import json
+    from bayesmoe.cli.open_planning import open_planning
 
+    planning = open_planning(fit, scenario, group=group, despite_fail=despite_fail)
+    from bayesmoe.decisions.sensitivity import sensitivity as vary_inputs
+    from bayesmoe.documents import SensitivityDocument
     from bayesmoe.errors import with_source
-    from bayesmoe.planning.scenario import SECTIONS, in_group, read_scenario
-
-    asked = in_group(read_scenario(scenario), group)
-    from bayesmoe.cli.runtime import configure
-
-    configure()
-    from bayesmoe.decisions.sensitivity import sensitivity as turned
-    from bayesmoe.documents.planning import sensitivity_document
-    from bayesmoe.inference.store import FitInfo, load_fit
+    from bayesmoe.planning.scenario import SECTIONS
     from bayesmoe.report import advice_text
 
-    posterior = load_fit(fit)
-    FitInfo.read(posterior).required_gate(fit).refuse_failure(allow_failed=despite_fail, file=fit)
     with with_source(scenario, *SECTIONS):
-        found = turned(posterior, asked, on_progress=lambda name: echo(f"turning {name}", err=True))
-    echo(json.dumps(sensitivity_document(found), indent=2, allow_nan=False) if json_ else advice_text.tornado(found))
+        table = vary_inputs(planning.fit, planning.scenario, on_progress=lambda name: echo(f"varying {name}", err=True))
+    echo(SensitivityDocument.of(table).as_json() if json_ else advice_text.tornado(table))

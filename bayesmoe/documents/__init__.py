@@ -1,1 +1,18 @@
-"""The JSON documents: what `--json` prints."""
+"""The JSON documents: what ``--json`` prints, one file a document."""
+
+from bayesmoe.documents.backtest import BacktestDocument
+from bayesmoe.documents.base import Document
+from bayesmoe.documents.check import CheckDocument
+from bayesmoe.documents.compare import CompareDocument
+from bayesmoe.documents.next_run import NextRunDocument
+from bayesmoe.documents.predict import PredictDocument
+from bayesmoe.documents.sensitivity import SensitivityDocument
+
+all_documents: tuple[type[Document], ...] = (
+    NextRunDocument,
+    SensitivityDocument,
+    CheckDocument,
+    PredictDocument,
+    BacktestDocument,
+    CompareDocument,
+)

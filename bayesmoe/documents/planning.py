@@ -6,7 +6,6 @@ from typing import Any
 
 import xarray as xr
 
-import bayesmoe
 from bayesmoe.decisions.break_even import break_even
 from bayesmoe.decisions.hyperparameters import hyperparameters
 from bayesmoe.decisions.recommendation import MEASURES
@@ -75,70 +74,6 @@ def as_document(plan: xr.Dataset, summary: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def next_runs_document(found: xr.Dataset) -> dict[str, Any]:
-    """The document of :func:`bayesmoe.decisions.next_run.next_runs`."""
-    runs = [
-        {
-            **_model(found.isel(run=number)),
-            "loss_nats_per_token": _band(found["loss"].isel(run=number)),
-            **{
-                name: float(found[name][number])
-                for name in ("train_flop", "train_usd", "evsi_usd", "evsi_se_usd", "net_usd")
-            },
-        }
-        for number in range(found.sizes["run"])
-    ]
-    return {
-        "schema": "bayesmoe.next_run",
-        "schema_version": 1,
-        "bayesmoe_version": bayesmoe.__version__,
-        "problem": found.attrs["problem"],
-        "max_flop": found.attrs["max_flop"],
-        "draws": found.attrs["draws"],
-        "evpi_usd": float(found["evpi_usd"]),
-        "runs": runs,
-        "batch": [
-            {"run": int(run), "evsi_usd_so_far": float(worth), "train_usd_so_far": float(paid)}
-            for run, worth, paid in zip(
-                found["batch_run"].values, found["batch_evsi_usd"].values, found["batch_train_usd"].values, strict=True
-            )
-        ],
-    }
-
-
-def sensitivity_document(found: xr.Dataset) -> dict[str, Any]:
-    """The document of :func:`bayesmoe.decisions.sensitivity.sensitivity`."""
-    unit = "usd" if found.attrs["unit"] == "USD" else "usd_per_million_tokens"
-
-    def ends(values: xr.DataArray, kind: type) -> dict[str, Any]:
-        return {str(side): kind(values.sel(side=side)) or None for side in found["side"].values}
-
-    problems = {}
-    for name in found["problem"].values:
-        part = found.sel(problem=name)
-        problems[str(name)] = {
-            "baseline_num_experts": int(part["baseline_choice"]) or None,
-            f"base_cost_{unit}": finite_or_none(part["baseline_cost"]),
-            "inputs": [
-                {
-                    "input": str(key),
-                    "value": ends(part["value"].sel(input=key), float),
-                    "num_experts": ends(part["recommended"].sel(input=key), int),
-                    f"cost_{unit}": ends(part["cost"].sel(input=key), finite_or_none),  # type: ignore[arg-type]
-                    "loss_nats_per_token": ends(part["loss"].sel(input=key), finite_or_none),  # type: ignore[arg-type]
-                }
-                for key in part["input"].values
-            ],
-        }
-    return {
-        "schema": "bayesmoe.sensitivity",
-        "schema_version": 1,
-        "bayesmoe_version": bayesmoe.__version__,
-        "scenario_name": found.attrs["scenario_name"],
-        "problems": problems,
-    }
-
-
 def _advice(name: str, changes: xr.Dataset, worth: xr.Dataset, settings: xr.Dataset) -> dict[str, Any]:
     """Break-even demand and value of knowing each number, where money is known, and hyperparameters of the literature."""
     papers = settings.sel(problem=name)
@@ -169,12 +104,6 @@ def _advice(name: str, changes: xr.Dataset, worth: xr.Dataset, settings: xr.Data
         if int(one["to_num_experts"])
     ]
     return found
-
-
-def _model(run: xr.Dataset) -> dict[str, Any]:
-    whole = {name: int(run[name]) for name in ("num_experts", "top_k")}
-    sizes = {_KEYS[name]: float(run[name]) for name in ("n_dense", "n_active", "n_total")}
-    return {**whole, "granularity": float(run["granularity"]), **sizes, "tokens": float(run["tokens"])}
 
 
 def _problem(problem: Problem, part: xr.Dataset) -> dict[str, Any]:

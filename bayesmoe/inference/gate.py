@@ -5,10 +5,9 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from bayesmoe.errors import InputError, printable
-from bayesmoe.units import finite_or_none
 
 Verdict = Literal["PASS", "REVIEW", "FAIL"]
 VERDICTS: tuple[Verdict, ...] = ("PASS", "REVIEW", "FAIL")
@@ -46,17 +45,6 @@ class Gate:
     def approximate(self) -> bool:
         """Whether the draws are those of an approximation."""
         return self.method != "mcmc"
-
-    def as_document(self) -> dict[str, Any]:
-        """Return the gate as plain data for JSON."""
-        return {
-            "schema": "bayesmoe.check",
-            "schema_version": 1,
-            "verdict": self.verdict,
-            "method": self.method,
-            "approximate": self.approximate,
-            "checks": [{**vars(check), "value": finite_or_none(check.value)} for check in self.checks],
-        }
 
     def refuse_failure(self, *, allow_failed: bool, file: str | Path | None = None) -> None:
         """Refuse to go on with a failed fit.

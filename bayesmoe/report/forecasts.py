@@ -9,12 +9,12 @@ from typing import Any
 
 import xarray as xr
 
+from bayesmoe.documents.backtest import BacktestDocument
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import AVERAGE
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.report import text
 
-SCHEMA, VERSION = "bayesmoe.backtest", 1
 _LEVEL = "0.9"
 
 
@@ -40,9 +40,10 @@ def read_backtest(path: str | Path) -> list[dict[str, Any]]:
         raise InputError("no such file", file=path, hint=hint) from error
     except (OSError, ValueError) as error:
         raise InputError("is not JSON", file=path, hint=hint) from error
-    known = isinstance(found, dict) and (found.get("schema"), found.get("schema_version")) == (SCHEMA, VERSION)
-    if not known:
-        raise InputError(f"is not a {SCHEMA} document of version {VERSION}", file=path, hint=hint)
+    stamp = BacktestDocument.stamp()
+    if not (isinstance(found, dict) and stamp.items() <= found.items()):
+        rule = f"is not a {stamp['schema']} document of version {stamp['schema_version']}"
+        raise InputError(rule, file=path, hint=hint)
     return found["backtests"]
 
 

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 from bayesmoe.criticism.gate import check, computed_gate, with_gate
+from bayesmoe.documents import CheckDocument
 from bayesmoe.errors import InputError
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.sampling.retries import Attempt
@@ -223,7 +224,7 @@ def test_a_gate_is_read_in_a_terminal_and_in_a_notebook(small_fit):
 
 
 def test_the_document_is_json_even_where_a_value_is_unknown(changed):
-    document = computed_gate(changed("posterior", gain=one_nan)).as_document()
+    document = CheckDocument.of(computed_gate(changed("posterior", gain=one_nan))).as_dict()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     assert (document["schema"], document["schema_version"], document["verdict"]) == ("bayesmoe.check", 1, "FAIL")
     rows = {row["name"]: row for row in document["checks"]}

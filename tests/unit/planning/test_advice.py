@@ -12,7 +12,7 @@ from bayesmoe.decisions.hyperparameters import hyperparameters
 from bayesmoe.decisions.next_run import SHARE, next_runs
 from bayesmoe.decisions.risk import risk
 from bayesmoe.decisions.sensitivity import FACTOR, sensitivity
-from bayesmoe.documents.planning import next_runs_document, sensitivity_document
+from bayesmoe.documents import NextRunDocument, SensitivityDocument
 from bayesmoe.errors import InputError
 from bayesmoe.hyperparameters import hyperparameter_law_named
 from bayesmoe.planning.build_surface import inputs, surfaces
@@ -86,7 +86,7 @@ def test_the_next_run_in_words_and_in_json(found):
     assert "Runs of at most 5.15e+20 FLOP" in said
     assert "Together, one added after another:" in said
     assert said.endswith(advice_text.EVSI_NOTE)
-    document = next_runs_document(found)
+    document = NextRunDocument.of(found).as_dict()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     assert len(document["runs"]) == found.sizes["run"]
     assert document["batch"][0]["train_usd_so_far"] == pytest.approx(
@@ -132,7 +132,7 @@ def test_what_costs_more_costs_more(turned):
 def test_the_tornado_in_words_and_in_json(turned):
     said = advice_text.tornado(turned)
     assert said.count("serving.lifetime_tokens") == 2
-    document = sensitivity_document(turned)
+    document = SensitivityDocument.of(turned).as_dict()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     assert document["problems"]["lowest_loss"]["inputs"][0]["value"]["low"] > 0
 

@@ -47,7 +47,7 @@ def test_one_law_alone_has_no_forecasts(small_fit):
 
 DOCUMENT = {
     "schema": "bayesmoe.backtest",
-    "schema_version": 1,
+    "schema_version": 2,
     "backtests": [
         {
             "held_out": "n_dense > 1e9",
@@ -79,9 +79,9 @@ def test_a_backtest_is_read_as_it_was_printed(tmp_path):
     [
         (None, "no such file"),
         ("{", "is not JSON"),
-        ("[]", "is not a bayesmoe.backtest document of version 1"),
-        ('{"schema": "bayesmoe.plan", "schema_version": 1}', "is not a bayesmoe.backtest document of version 1"),
-        ('{"schema": "bayesmoe.backtest", "schema_version": 9}', "is not a bayesmoe.backtest document of version 1"),
+        ("[]", "is not a bayesmoe.backtest document of version 2"),
+        ('{"schema": "bayesmoe.plan", "schema_version": 1}', "is not a bayesmoe.backtest document of version 2"),
+        ('{"schema": "bayesmoe.backtest", "schema_version": 9}', "is not a bayesmoe.backtest document of version 2"),
     ],
 )
 def test_another_file_is_refused(tmp_path, written, said):

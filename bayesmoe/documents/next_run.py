@@ -1,0 +1,83 @@
+"""Candidate runs, ranked by what they are worth less what they cost."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import xarray as xr
+from pydantic import Field
+
+import bayesmoe
+from bayesmoe.documents.base import Count, Document, Experts, Quantiles, Section
+
+
+class CandidateRun(Section):
+    """One candidate."""
+
+    num_experts: Experts
+    top_k: Experts
+    granularity: float
+    n_dense_parameters: float
+    n_active_parameters: float
+    n_total_parameters: float
+    tokens: float
+    loss_nats_per_token: Quantiles = Field(description="predictive distribution of its loss")
+    train_flop: float
+    train_usd: float
+    evsi_usd: float = Field(description="expected value of its outcome to the plan")
+    evsi_se_usd: float = Field(description="standard error of the estimate")
+    net_usd: float = Field(description="EVSI less cost")
+
+    @classmethod
+    def of(cls, run: xr.Dataset) -> Self:
+        """From one row of the ranking."""
+        sizes = {f"{name}_parameters": float(run[name]) for name in ("n_dense", "n_active", "n_total")}
+        costs = ("granularity", "tokens", "train_flop", "train_usd", "evsi_usd", "evsi_se_usd", "net_usd")
+        return cls(
+            num_experts=int(run["num_experts"]),
+            top_k=int(run["top_k"]),
+            loss_nats_per_token=Quantiles.of(run["loss"].values),
+            **sizes,
+            **{name: float(run[name]) for name in costs},
+        )
+
+
+class BatchStep(Section):
+    """A run added to the batch."""
+
+    run: Count = Field(description="index in `runs`")
+    evsi_usd_so_far: float
+    train_usd_so_far: float
+
+
+class NextRunDocument(Document):
+    """Candidate runs, best first, and the batch to train together in the order of its greedy choice."""
+
+    kind: ClassVar[str] = "next_run"
+    version: ClassVar[int] = 1
+    command: ClassVar[str] = "bayesmoe next-run --json"
+
+    bayesmoe_version: str
+    problem: str
+    max_flop: float = Field(description="FLOP of the most expensive candidate")
+    draws: Experts
+    evpi_usd: float = Field(description="expected value of perfect information")
+    runs: tuple[CandidateRun, ...]
+    batch: tuple[BatchStep, ...]
+
+    @classmethod
+    def of(cls, ranking: xr.Dataset) -> NextRunDocument:
+        """The document of :func:`bayesmoe.decisions.next_run.next_runs`."""
+        steps = zip(*(ranking[f"batch_{name}"].values for name in ("run", "evsi_usd", "train_usd")), strict=True)
+        return cls(
+            bayesmoe_version=bayesmoe.__version__,
+            problem=ranking.attrs["problem"],
+            max_flop=ranking.attrs["max_flop"],
+            draws=ranking.attrs["draws"],
+            evpi_usd=float(ranking["evpi_usd"]),
+            runs=tuple(CandidateRun.of(ranking.isel(run=number)) for number in range(ranking.sizes["run"])),
+            batch=tuple(
+                BatchStep(run=int(run), evsi_usd_so_far=float(worth), train_usd_so_far=float(cost))
+                for run, worth, cost in steps
+            ),
+        )
