@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, dataclass_transform
 
 from pydantic import ConfigDict, Discriminator, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
+from pydantic_core import ArgsKwargs
 
 from bayesmoe.errors import InputError, nearest
 
@@ -20,6 +22,16 @@ CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False, arbitrary_types_allowed
 def spec[T](cls: type[T]) -> type[T]:
     """Class decorator: a frozen, keyword-only dataclass whose fields pydantic validates and whose unknown keys it refuses."""
     made: Any = pydantic_dataclass(frozen=True, kw_only=True, config=CONFIG)(cls)
+    validated = made.__init__
+
+    @functools.wraps(validated)
+    def initialize(self: Any, *args: Any, **values: Any) -> None:
+        try:
+            validated(self, *args, **values)
+        except ValidationError as error:
+            raise _as_input_error(error, made, None) from error
+
+    made.__init__ = initialize
     return made
 
 
@@ -124,7 +136,7 @@ def _as_input_error(error: ValidationError, kind: type, file: str | Path | None)
     if first["type"] == "union_tag_not_found":
         return InputError("is required", file=file, column=f"{key}.kind", hint=f"known: {', '.join(fields)}")
     # What breaks a rule over several keys is named by the rule; the whole mapping would only hide it.
-    value = None if isinstance(first["input"], dict) else _brief(first["input"])
+    value = None if isinstance(first["input"], dict | ArgsKwargs) else _brief(first["input"])
     return InputError(_rule(first["msg"]), file=file, column=key or None, value=value)
 
 

@@ -78,7 +78,7 @@ def test_specs_are_frozen_and_keyword_only():
     oven = Oven(degrees=220.0)
     with pytest.raises(dataclasses.FrozenInstanceError):
         oven.rack = 3
-    with pytest.raises(ValueError, match="positional"):
+    with pytest.raises(InputError, match="degrees"):
         Oven(220.0)
 
 
