@@ -51,17 +51,16 @@ def fit(
 ) -> xr.DataTree:
     """Fit a scaling law, or an average of several, to a table of runs and compute its gate.
 
-    ``loss_i ~ StudentT(nu, L_i, sigma L_i)`` with ``L_i`` the law's loss of run i, nats per token. In an average every law is
-    fitted by itself and weighted by how well it forecasts the larger runs from the smaller ones.
+    ``loss_i ~ StudentT(nu, L_i, sigma L_i)`` with ``L_i`` the law's loss of run i, nats per token. The laws of an average are
+    weighted by how well they forecast the larger runs from the smaller ones.
 
     Parameters
     ----------
     runs : DataFrame, RunTable, FitSpec or path
-        One row is one trained model. A path is a table (CSV, Parquet, JSON), a model spec (TOML) or the name of a registered
-        data set. With a FitSpec or a TOML file, the other arguments override what it says.
+        One row is one trained model. A path is a table, a model spec (TOML) or the name of a registered data set; the other
+        arguments override a spec.
     law : str, Law class, LawSpec, or several of them
-        A law's name, ``package.module:MyLaw``, its class, or a :class:`LawSpec` with options and priors of its own; several, or
-        ``"average"`` (the default), to average.
+        Name, ``package.module:MyLaw``, class, or :class:`LawSpec` with options and priors; several, or ``"average"`` (default).
     group : str or GroupSpec, optional
         Column that groups the runs (recipe, corpus, lab); a GroupSpec also names the shared dense runs and coordinates.
     columns : mapping, optional
@@ -78,23 +77,12 @@ def fit(
     Returns
     -------
     xarray.DataTree
-        Groups ``posterior``, ``sample_stats``, ``prior``, ``posterior_predictive``, ``log_likelihood``, ``observed_data`` and
-        ``constant_data``, in draws of 64-bit floats, for every ``az`` function. Of an average: ``laws/NAME``, the fit of each law,
-        and ``average``, their weights and discrepancies.
+        Groups of ArviZ in 64-bit floats. Of an average: ``laws/NAME``, the fit of each law, and ``average``, their weights.
 
     Raises
     ------
     InputError
-        A column that a law reads is missing, a row breaks a rule, the law is unknown, or the arguments contradict each other.
-
-    See Also
-    --------
-    check : The gate of a fit.
-    plan : Carry a fit through training and serving cost.
-
-    References
-    ----------
-    Clark et al. 2022, arXiv:2202.01169 (expert saturation); Yun et al. 2024, arXiv:2404.02852.
+        A column is missing, a row breaks a rule, the law is unknown, or the arguments contradict each other.
 
     Examples
     --------
@@ -105,15 +93,8 @@ def fit(
     """
     base, table = _spec_and_table(runs, group)
     spec = _overridden(base, law=law, group=group, columns=columns, select=select, noise=noise, sampler=sampler)
-    if table is None and isinstance(runs, pd.DataFrame):
-        response = "loss" if spec.average is not None else law_of(spec.law).response
-        table = as_run_table(
-            runs,
-            columns=dict(spec.data.columns),
-            select=spec.data.select,
-            group=spec.groups.column if spec.groups else None,
-            response=response,
-        )
+    if isinstance(runs, pd.DataFrame):
+        table = _table_of(runs, spec)
     with progress_of(progress) as on_progress:
         return fit_spec(spec, table=table, on_progress=on_progress)
 
@@ -150,6 +131,12 @@ def _spec_and_table(runs: Any, group: str | GroupSpec | None) -> tuple[FitSpec, 
         return FitSpec(name=str(runs), data=DataSpec(source=str(runs)), average=average), None
     require_file(runs, hint="give a table of runs, a model spec or the name of a data set (`bayesmoe datasets list`)")
     return FitSpec(name=Path(runs).stem, data=DataSpec(file=str(runs)), average=average), None
+
+
+def _table_of(runs: pd.DataFrame, spec: FitSpec) -> RunTable:
+    group = spec.groups.column if spec.groups else None
+    response = "loss" if spec.average is not None else law_of(spec.law).response
+    return as_run_table(runs, columns=dict(spec.data.columns), select=spec.data.select, group=group, response=response)
 
 
 def _overridden(spec: FitSpec, *, law: Any, group: Any, columns: Any, select: Any, noise: Any, sampler: Any) -> FitSpec:

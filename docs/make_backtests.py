@@ -136,7 +136,7 @@ def described(prior: tuple[float, float, float]) -> str:
 def designs(forecasts: Any, average: Any) -> dict[str, dict[str, float]]:
     """The average as shipped and as it might have been: what each forecasts inside the runs seen, and of the runs held out."""
     from bayesmoe.forecasting.backtest import asked_of, averaged_draws
-    from bayesmoe.forecasting.discrepancy import MISFIT_PRIOR, MisfitPrior, discrepancy
+    from bayesmoe.forecasting.discrepancy import DISCREPANCY_PRIOR, DiscrepancyPrior, discrepancy
     from bayesmoe.forecasting.scores import scores
     from bayesmoe.forecasting.weights import average_of
 
@@ -156,16 +156,16 @@ def designs(forecasts: Any, average: Any) -> dict[str, dict[str, float]]:
     even = dict.fromkeys(average.weights, 1.0 / len(average.weights))
     untaught = dict.fromkeys(average.weights, discrepancy([], forecasts.axes, seed=0))
     found = {
-        f"as shipped: {described(MISFIT_PRIOR)}": {
+        f"as shipped: {described(DISCREPANCY_PRIOR)}": {
             **learned(average),
             **scored(average.weights, average.discrepancies),
         },
         "even weights": scored(even, average.discrepancies),
-        "discrepancy not learned from cuts": scored(average.weights, untaught),
+        "discrepancy not learned from splits": scored(average.weights, untaught),
         "no discrepancy": scored(average.weights, {}),
     }
     for prior in OTHER_PRIORS:
-        other = average_of(forecasts.forward, forecasts.axes, seed=0, misfit_prior=MisfitPrior(*prior))
+        other = average_of(forecasts.forward, forecasts.axes, seed=0, discrepancy_prior=DiscrepancyPrior(*prior))
         found[described(prior)] = {**learned(other), **scored(other.weights, other.discrepancies)}
     return found
 
@@ -207,7 +207,7 @@ def written(rows: list[dict[str, Any]], folder: Path) -> str:
         f"{100 * pooled(lambda row: BASELINE):.0f}%.",
         f"- Its CRPS is below that of {BASELINE} in {crps_below(lambda row: BASELINE)}, and below that of the law that LOO picks in "
         f"{crps_below(lambda row: row['loo_pick'])} of {len(rows)}.",
-        f"- Alone, the laws miss runs beyond those seen by {100 * np.median(misses):.0f}% of their reach in the median ({len(misses)} laws and cuts;"
+        f"- Alone, the laws miss runs beyond those seen by {100 * np.median(misses):.0f}% of their reach in the median ({len(misses)} laws and splits;"
         f" 90% of them by less than {100 * np.quantile(misses, 0.9):.0f}%): reach is by how much a law says the log loss would move from the"
         f" nearest run seen. The prior of the discrepancy term says {100 * np.median(prior):.0f}% and {100 * np.quantile(prior, 0.9):.0f}%.",
         "",
@@ -227,10 +227,10 @@ def written(rows: list[dict[str, Any]], folder: Path) -> str:
         "",
         "## Designs tried",
         "",
-        "Inside the runs seen: the evidence, in nats, of the laws' misses at all cuts of all tables over that without discrepancy, the runs of a cut",
+        "Inside the runs seen: the evidence, in nats, of the laws' misses at all splits of all tables over that without discrepancy, the runs of a split",
         "missing together, for the prior of discrepancy (median and log-sd of its growth, correlation between axes). Each law counts by its weight in the",
         "average as shipped; beside it, each law counts as one. Shipped is the likeliest by weight, or within a nat of it with more left to learn from a",
-        "table: laws that carry no forecast should not set how far those that do are doubted. Then the mean log score of a single run, each cut with the weights that the other cuts give, for how sharp weights",
+        "table: laws that carry no forecast should not set how far those that do are doubted. Then the mean log score of a single run, each split with the weights that the other splits give, for how sharp weights",
         "are; alone it would choose narrower bands. The rest is of the runs held out. No rule reads it, but the rules were settled after it had been",
         "seen for several priors and both kinds of noise: other tables must confirm it.",
         "",

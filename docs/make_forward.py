@@ -1,4 +1,4 @@
-"""Write ``docs/forward.md``: coverage and bias against how far beyond the runs seen, at several cuts of public tables.
+"""Write ``docs/forward.md``: coverage and bias against how far beyond the runs seen, at several splits of public tables.
 
 ``python docs/make_forward.py FOLDER`` reads the tidy tables from FOLDER (see the data cards for what they are).
 """
@@ -25,11 +25,11 @@ TABLES = {
 }
 BINS = ((1.0, 3.0), (3.0, 10.0), (10.0, 30.0), (30.0, np.inf))
 LIMITS = (0.03, 0.1, 0.3)
-"""Cuts, as shares of the largest training compute of the table: runs above are held out."""
+"""Splits, as shares of the largest training compute of the table: runs above are held out."""
 
 
 def measured(folder: Path, name: str, limit: float) -> dict[str, Any] | None:
-    """Percentiles and distances of the runs above one cut; None where too few are left."""
+    """Percentiles and distances of the runs above one split; None where too few are left."""
     from bayesmoe.errors import InputError
     from bayesmoe.forecasting.backtest import AVERAGE, AVERAGE_ALONE, BASELINE, backtest, size_of
     from bayesmoe.forecasting.forward_validation import training_compute
@@ -63,7 +63,7 @@ def measured(folder: Path, name: str, limit: float) -> dict[str, Any] | None:
 
 
 def by_distance(rows: list[dict[str, Any]]) -> Any:
-    """Coverage and bias of every forecaster over all tables and cuts, by distance."""
+    """Coverage and bias of every forecaster over all tables and splits, by distance."""
     import xarray as xr
 
     beyond = np.concatenate([row["beyond"] for row in rows])
@@ -93,7 +93,7 @@ def written(rows: list[dict[str, Any]], folder: Path) -> str:
     lines = [
         "# Forward validation by distance",
         "",
-        f"Made by `python docs/make_forward.py {folder.name}` ({', '.join(dict.fromkeys(row['table'] for row in rows))}): each table is cut at {', '.join(f'{100 * limit:g}%' for limit in LIMITS)} of its largest",
+        f"Made by `python docs/make_forward.py {folder.name}` ({', '.join(dict.fromkeys(row['table'] for row in rows))}): each table is split at {', '.join(f'{100 * limit:g}%' for limit in LIMITS)} of its largest",
         "training compute; the runs above are forecast from those below. Cells: coverage of the 90% band, and bias (mean of ln",
         "observed over the median forecast), by a run's training compute over the largest seen.",
         "",
@@ -118,8 +118,8 @@ def written(rows: list[dict[str, Any]], folder: Path) -> str:
             lines.append(f"| {name} | {upto} | {inside.sum()} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        "Drift: the standardized miss (normal quantile of the percentile), averaged over the runs of each cut and distance, against ln",
-        "distance. Runs of one cut miss together, so a cut and distance counts once. A slope is told from none at an error rate of 5%.",
+        "Drift: the standardized miss (normal quantile of the percentile), averaged over the runs of each split and distance, against ln",
+        "distance. Runs of one split miss together, so a split and distance counts once. A slope is told from none at an error rate of 5%.",
         "",
         "| forecaster | slope per e-fold of compute | p |",
         "|---|---|---|",

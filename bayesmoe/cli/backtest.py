@@ -15,7 +15,9 @@ def backtest(
     hold_out: Annotated[str | None, typer.Option(help='Hold out the runs where this holds: "n_dense > 1e9".')] = None,
     forward: Annotated[
         int | None,
-        typer.Option(min=1, max=8, help="Instead: order runs by training compute, and hold out the larger at so many cuts."),
+        typer.Option(
+            min=1, max=8, help="Instead: order runs by training compute, and hold out the larger at so many splits."
+        ),
     ] = None,
     law: Annotated[list[str] | None, typer.Option(help="Laws of the average; repeatable. Default: by what varies.")] = None,
     size: Annotated[str | None, typer.Option(help="Size column the laws read: n_dense, n_active or n_total.")] = None,

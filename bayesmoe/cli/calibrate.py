@@ -93,7 +93,7 @@ def _of_law(ranks: Any, test: Any) -> list[str]:
     return [
         f"{int((ranks['divergences'] > 0).sum())} refits with divergences",
         "least uniform: " + ", ".join(f"{name} (p = {value:.3g})" for name, value in worst.items()),
-        f"ranks {verdict} uniform: p = {joint:.3g} for all parameters together (error rate {ERROR_RATE})",
+        f"ranks {verdict} uniform: p = {joint:.3g} for all parameters jointly (error rate {ERROR_RATE})",
     ]
 
 

@@ -34,9 +34,9 @@ def finished_blocks(
     work : callable
         A module's own function, which workers can import; returns plain data.
     blocks : sequence of list of int
-        What each task is told.
+        Argument of each task.
     common : tuple
-        What all tasks are told; picklable.
+        Arguments of all tasks; picklable.
     kept : path
         Lines of JSON.
     scheduler : str, optional
@@ -51,8 +51,8 @@ def finished_blocks(
     InputError
         dask.distributed is not installed, the scheduler does not answer, or ``kept`` belongs to other work.
     """
-    told = _told((work.__module__, work.__qualname__, list(map(list, blocks)), common))
-    stamp = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
+    described = _described((work.__module__, work.__qualname__, list(map(list, blocks)), common))
+    stamp = hashlib.sha256(described.encode("utf-8", "surrogatepass")).hexdigest()
     done = _read(kept, stamp)
     todo = [number for number in range(len(blocks)) if number not in done]
     if done:
@@ -71,13 +71,13 @@ def finished_blocks(
     return [done[number] for number in range(len(blocks))]
 
 
-def _told(part: Any) -> str:
+def _described(part: Any) -> str:
     """All that a value says, as text that is the same in every process."""
     if isinstance(part, pd.DataFrame):
         return f"{list(part.columns)} {part.to_csv()}"
     if dataclasses.is_dataclass(part):
-        return f"{type(part).__qualname__}({', '.join(_told(getattr(part, one.name)) for one in dataclasses.fields(part))})"
-    return f"({', '.join(map(_told, part))})" if isinstance(part, tuple | list) else repr(part)
+        return f"{type(part).__qualname__}({', '.join(_described(getattr(part, one.name)) for one in dataclasses.fields(part))})"
+    return f"({', '.join(map(_described, part))})" if isinstance(part, tuple | list) else repr(part)
 
 
 def _one(work: Callable[..., dict[str, Any]], block: list[int], common: tuple[Any, ...]) -> dict[str, Any]:

@@ -29,9 +29,9 @@ _OTHER_MODE = (
 )
 _ONE_TOO_MANY = "no table of runs could tell these coordinates apart: take one out of the law"
 _LEFT_OUT = "these laws say nothing here: give them other priors or runs, or name the laws that you want (--law)"
-_NOT_COVERED = "larger runs fell outside the band more often than it says: train something in between before you sign"
-_WEIGHTS_HANG = "which law is right hangs on a few runs: look at the plan without each law, and train larger runs"
-_TOO_FAR = "train something in between before you sign"
+_NOT_COVERED = "larger runs fell outside the band more often than it says: train a run in between first"
+_WEIGHTS_HANG = "the law weights depend on a few runs: look at the plan without each law, and train larger runs"
+_TOO_FAR = "train a run in between first"
 _LEAST_COVERAGE, _POOR_COVERAGE, _MOST_WEIGHT_SD = 0.8, 0.5, 0.25
 FAR = {"train_flop": 100.0}
 """Times the largest run from which a plan is a long extrapolation; of everything else, ten."""
@@ -73,8 +73,8 @@ def computed_gate(fit: xr.DataTree) -> Gate:
     chains in two places of like density. The shape of saturation is reported but not judged: e_max is rarely pinned, and what that
     means is a matter of the plan.
 
-    Of an average, each check is that of the law with the worst verdict, of equals the heaviest; laws that were left out are named, and
-    forward validation is judged: how often its 90% band held the larger runs, and how far the weights hang on the choice of cuts.
+    Of an average, each check is that of the law with the worst verdict (ties: the heaviest law). Laws that were left out are named, and
+    forward validation is judged: coverage of its 90% band, and how much the weights depend on the choice of splits.
 
     Parameters
     ----------
@@ -99,6 +99,12 @@ def computed_gate(fit: xr.DataTree) -> Gate:
     info = FitInfo.read(fit)
     if info.approximate:
         return Gate((*_importance(fit), _law_identified(fit), *_identified(fit)), info.method)
+    return Gate(
+        (*_convergence(fit), *_attempts(fit), _law_identified(fit), *_identified(fit), *_prior_sensitivity(fit)), info.method
+    )
+
+
+def _convergence(fit: xr.DataTree) -> list[Check]:
     posterior = _sampled(fit)
     stats = fit["sample_stats"].to_dataset()
     # A second of imports that an approximate fit does not pay for.
@@ -109,27 +115,14 @@ def computed_gate(fit: xr.DataTree) -> Gate:
     tail, tail_at = _worst(arviz_stats.ess(posterior, method="tail"), np.min)
     diverging = int(stats["diverging"].sum())
     bfmi = float(np.min(np.asarray(arviz_stats.bfmi(stats["energy"].values))))
-    return Gate(
-        (
-            _check("R-hat", rhat, rhat_at, "at most 1.01", rhat <= 1.01, rhat <= 1.05, _BETTER_START),
-            _check("bulk ESS", bulk, bulk_at, "at least 400", bulk >= 400, bulk >= 100, _MORE_DRAWS),
-            _check("tail ESS", tail, tail_at, "at least 400", tail >= 400, tail >= 100, _MORE_DRAWS),
-            _check(
-                "divergences",
-                float(diverging),
-                "all chains",
-                "none",
-                diverging == 0,
-                diverging <= 0.01 * stats["diverging"].size,
-                _GEOMETRY,
-            ),
-            _check("E-BFMI", bfmi, "worst chain", "at least 0.3", bfmi >= 0.3, bfmi >= 0.2, _GEOMETRY),
-            *_attempts(fit),
-            _law_identified(fit),
-            *_identified(fit),
-            *_prior_sensitivity(fit),
-        )
-    )
+    few = diverging <= 0.01 * stats["diverging"].size
+    return [
+        _check("R-hat", rhat, rhat_at, "at most 1.01", rhat <= 1.01, rhat <= 1.05, _BETTER_START),
+        _check("bulk ESS", bulk, bulk_at, "at least 400", bulk >= 400, bulk >= 100, _MORE_DRAWS),
+        _check("tail ESS", tail, tail_at, "at least 400", tail >= 400, tail >= 100, _MORE_DRAWS),
+        _check("divergences", float(diverging), "all chains", "none", diverging == 0, few, _GEOMETRY),
+        _check("E-BFMI", bfmi, "worst chain", "at least 0.3", bfmi >= 0.3, bfmi >= 0.2, _GEOMETRY),
+    ]
 
 
 def _of_average(fit: xr.DataTree) -> Gate:
@@ -160,7 +153,7 @@ def _of_average(fit: xr.DataTree) -> Gate:
             _check(
                 "forward coverage",
                 coverage,
-                f"90% band, {table.sizes['cut']} cuts",
+                f"90% band, {table.sizes['split']} splits",
                 f"at least {_LEAST_COVERAGE:g}",
                 coverage >= _LEAST_COVERAGE,
                 not coverage < _POOR_COVERAGE,
@@ -288,17 +281,8 @@ def _prior_sensitivity(fit: xr.DataTree) -> list[Check]:
     over = {name: float(prior[name]) for name in names if float(prior[name]) > float(likelihood[name])}
     where = max(over, key=lambda name: over[name]) if over else ""
     value = over.get(where, 0.0)
-    return [
-        _check(
-            "prior sensitivity",
-            value,
-            where or "the runs outweigh the prior everywhere",
-            "reported where the prior outweighs the runs, not judged",
-            True,
-            True,
-            "",
-        )
-    ]
+    rule = "reported where the prior outweighs the runs, not judged"
+    return [Check("prior sensitivity", "PASS", value, where or "the runs outweigh the prior everywhere", rule, "")]
 
 
 def _worst(values: Any, pick: Any) -> tuple[float, str]:

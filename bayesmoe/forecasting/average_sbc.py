@@ -33,7 +33,7 @@ def average_ranks_of(spec: FitSpec, table: RunTable, numbers: Sequence[int], *, 
     """Percentiles of simulated larger runs within the average's forecast from the smaller ones.
 
     Each simulation draws one of the average's laws, a truth from that law's prior and a table from the truth; holds out the fifth of the
-    runs with the most training compute; and puts the whole pipeline to the rest: fits, cuts, weights, discrepancy. A simulation depends on
+    runs with the most training compute; and puts the whole pipeline to the rest: fits, splits, weights, discrepancy. A simulation depends on
     the seed and its own number only.
 
     Parameters

@@ -15,7 +15,7 @@ from scipy import stats
 from bayesmoe.criticism.compare import HIGH_K
 from bayesmoe.errors import InputError
 from bayesmoe.forecasting.baselines import huber_bootstrap, with_residuals
-from bayesmoe.forecasting.discrepancy import miss_per_reach, predicted
+from bayesmoe.forecasting.discrepancy import error_per_distance, predicted
 from bayesmoe.forecasting.forward_validation import axes_of, forward_forecasts, has_tokens, training_compute
 from bayesmoe.forecasting.scores import scores
 from bayesmoe.forecasting.weights import Average, average_of, laws_of, mixed, size_of
@@ -40,7 +40,7 @@ class Loo(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Forecasts:
-    """Fits of several laws to the runs seen, and to the smaller part of these at several cuts.
+    """Fits of several laws to the runs seen, and to the smaller part of these at several splits.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Forecasts:
     full : dict of Dataset
         By law, the fit to all runs seen, and what it expects of every run.
     forward : dict of dict of Dataset
-        By law and cut, see :func:`bayesmoe.forecasting.forward_validation.forward_forecasts`.
+        By law and split, see :func:`bayesmoe.forecasting.forward_validation.forward_forecasts`.
     axes : tuple of str
         Covariates along which the table varies.
     size : str
@@ -81,7 +81,7 @@ class Backtest:
     discrepancies : dict of Dataset
         Each law's :func:`bayesmoe.forecasting.discrepancy.discrepancy`.
     misses : dict of list of float
-        By law, its miss as a share of reach: of the runs held out, then at each cut inside the runs seen.
+        By law, its relative error per unit of extrapolation distance: of the runs held out, then at each split inside the runs seen.
     loo : dict of Loo
         By law, its PSIS-LOO on the runs seen.
     observed : array, shape (run,)
@@ -121,7 +121,7 @@ def backtest(
 ) -> Backtest:
     """Forecast the runs held out from the others.
 
-    Each law is fitted to the runs seen, and to the smaller part of them at several cuts (:mod:`bayesmoe.forecasting.forward_validation`). Its
+    Each law is fitted to the runs seen, and to the smaller part of them at several splits (:mod:`bayesmoe.forecasting.forward_validation`). Its
     misses there give its discrepancy, and the laws' scores there their weights. Nothing of the runs held out is used.
 
     Parameters
@@ -169,7 +169,7 @@ def with_baseline(found: Backtest, draws: np.ndarray) -> Backtest:
 def forecasts_of(
     spec: FitSpec, table: RunTable, held: np.ndarray, *, on_progress: Callable[[str], None] = lambda line: None
 ) -> Forecasts:
-    """Fit the laws of a spec's average to the runs that are not held out, and at every cut inside these.
+    """Fit the laws of a spec's average to the runs that are not held out, and at every split inside these.
 
     Raises
     ------
@@ -227,7 +227,9 @@ def judged(forecasts: Forecasts, average: Average, *, seed: int) -> Backtest:
         draws=draws,
         weights=average.weights,
         discrepancies=average.discrepancies,
-        misses={name: [miss_per_reach(each) for each in (asked[name], *forecasts.forward[name].values())] for name in names},
+        misses={
+            name: [error_per_distance(each) for each in (asked[name], *forecasts.forward[name].values())] for name in names
+        },
         loo={name: _loo(forecasts.full[name].isel(run=~forecasts.asked[name])) for name in names},
         observed=observed,
         runs=asked[first]["run"].values,
@@ -280,9 +282,9 @@ def held_out(table: RunTable, expression: str) -> np.ndarray:
 
 
 def forward_masks(spec: FitSpec, frame: pd.DataFrame, count: int) -> dict[str, np.ndarray]:
-    """``count`` cuts of a table by training compute: all runs above a cut are held out.
+    """``count`` splits of a table by training compute: all runs above a split are held out.
 
-    The cuts lie evenly between the 40th and the 90th percentile of the runs.
+    The splits lie evenly between the 40th and the 90th percentile of the runs.
     """
     compute = training_compute(frame, size_of(spec, frame))
     unit = "FLOP" if has_tokens(frame) else "FLOP a token"

@@ -69,8 +69,26 @@ def huber_bootstrap(law: Law, frame: pd.DataFrame, seen: np.ndarray, *, seed: in
     Hoffmann et al. 2022, arXiv:2203.15556, section 3.3; Besiroglu et al. 2024, arXiv:2404.10102 (bootstrap, and a fit whose optimizer
     had stopped early).
     """
+    ln_loss, ln_expected, fit = _point_fit(law, frame, seen)
+    size, groups = len(law.coordinates), frame["group"].nunique() if "group" in frame else 1
+    rng = np.random.default_rng(seed)
+    starts = np.concatenate([rng.uniform(-2.0, 2.0, (_STARTS, size)), np.zeros((_STARTS, groups))], axis=1)
+    best = min((fit(start, seen.astype(float)) for start in starts), key=lambda found: found.fun).x
+    rows, predict = np.flatnonzero(seen), jax.jit(ln_expected)
+    expected, moved = [], []
+    for _ in range(resamples):
+        weight = np.bincount(rng.choice(rows, len(rows)), minlength=len(seen)).astype(float)
+        theta = fit(best, weight).x
+        expected.append(np.exp(np.asarray(predict(theta))))
+        moved.append(np.abs(theta - best).max() > 1e-6)
+    residual = np.asarray(ln_loss - predict(best))[seen]
+    return Bootstrap(np.stack(expected), float(residual.std()), float(np.mean(moved)))
+
+
+def _point_fit(law: Law, frame: pd.DataFrame, seen: np.ndarray) -> tuple[Any, Any, Any]:
+    """ln losses of all runs, their expectation given parameters, and the optimizer ``fit(start, weight)``."""
     coordinates, reference = law.coordinates, jax.tree.map(jnp.asarray, reference_run(frame[seen], law))
-    codes, names = pd.factorize(frame["group"]) if "group" in frame else (np.zeros(len(frame), dtype=int), ["all"])
+    codes = pd.factorize(frame["group"])[0] if "group" in frame else np.zeros(len(frame), dtype=int)
     runs = {name: jnp.asarray(frame[name].to_numpy(float)) for name in law.covariates}
     ln_loss, group = jnp.log(jnp.asarray(frame[law.response].to_numpy(float))), jnp.asarray(codes)
     size = len(coordinates)
@@ -83,7 +101,7 @@ def huber_bootstrap(law: Law, frame: pd.DataFrame, seen: np.ndarray, *, seed: in
     def objective(theta: Any, weight: Any) -> Any:
         away = jnp.abs(ln_loss - ln_expected(theta))
         huber = jnp.where(away < HUBER_DELTA, 0.5 * away**2, HUBER_DELTA * (away - 0.5 * HUBER_DELTA))
-        # The levels of groups are told apart from the law's own by their sum.
+        # The levels of groups are identified against the law's own by their sum.
         return (weight * huber).sum() / HUBER_DELTA**2 + theta[size:].mean() ** 2
 
     value_and_gradient = jax.jit(jax.value_and_grad(objective))
@@ -96,18 +114,7 @@ def huber_bootstrap(law: Law, frame: pd.DataFrame, seen: np.ndarray, *, seed: in
 
         return minimize(finite, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000})
 
-    rng = np.random.default_rng(seed)
-    starts = np.concatenate([rng.uniform(-2.0, 2.0, (_STARTS, size)), np.zeros((_STARTS, len(names)))], axis=1)
-    best = min((fit(start, seen.astype(float)) for start in starts), key=lambda found: found.fun).x
-    rows, predict = np.flatnonzero(seen), jax.jit(ln_expected)
-    expected, moved = [], []
-    for _ in range(resamples):
-        weight = np.bincount(rng.choice(rows, len(rows)), minlength=len(seen)).astype(float)
-        theta = fit(best, weight).x
-        expected.append(np.exp(np.asarray(predict(theta))))
-        moved.append(np.abs(theta - best).max() > 1e-6)
-    residual = np.asarray(ln_loss - predict(best))[seen]
-    return Bootstrap(np.stack(expected), float(residual.std()), float(np.mean(moved)))
+    return ln_loss, ln_expected, fit
 
 
 def with_residuals(bootstrap: Bootstrap, *, draws: int, seed: int) -> np.ndarray:

@@ -34,7 +34,7 @@ def coverage_by_level(
     -------
     Dataset
         ``coverage`` by ``forecaster`` and ``level``; ``by_chance`` by ``level`` and ``quantile``, the coverage that a perfect forecaster of so many
-        independent runs would show: of runs that miss together the band would be wider. The number of ``runs`` as attribute.
+        independent runs would show: correlated errors would widen the band. The number of ``runs`` as attribute.
     """
     names = list(found.draws) if forecasters is None else list(forecasters)
     coverage = [[inside(found.draws[name], found.observed, level).mean() for level in levels] for name in names]

@@ -1,4 +1,4 @@
-"""How far a law misses beyond the runs it was fitted to: a discrepancy that grows with reach, learned from forward validation."""
+"""Discrepancy of a law beyond the runs it was fitted to: it grows with extrapolation distance, learned from forward validation."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from bayesmoe.inference.ensemble import correlation_factor, discrepancy_draws
 from bayesmoe.inference.model import noisy
 
 
-class MisfitPrior(NamedTuple):
-    """Prior of a law's discrepancy: median and log-sd of its growth, and its correlation between any two axes."""
+class DiscrepancyPrior(NamedTuple):
+    """Prior of a law's discrepancy: median and log-sd of its scale, and its correlation between any two axes."""
 
     median: float
     log_sd: float
     correlation: float
 
 
-MISFIT_PRIOR = MisfitPrior(0.07, 0.4, 0.3)
-"""The prior in force: of those tried, among those under which the misses of laws at the cuts inside public tables are likeliest, to
+DISCREPANCY_PRIOR = DiscrepancyPrior(0.07, 0.4, 0.3)
+"""The prior in force: of those tried, among those under which the errors of laws at the splits inside public tables are likeliest, to
 within a nat, each law counted by its weight in its table's average: a law that forecasts badly has little say there, and so here
 (``docs/backtests.md``)."""
 
@@ -31,59 +31,41 @@ _DRAWS = 1000
 
 
 def discrepancy(
-    forecasts: Sequence[xr.Dataset], axes: Sequence[str], *, seed: int, prior: MisfitPrior = MISFIT_PRIOR
+    forecasts: Sequence[xr.Dataset], axes: Sequence[str], *, seed: int, prior: DiscrepancyPrior = DISCREPANCY_PRIOR
 ) -> xr.Dataset:
-    """Posterior of a law's discrepancy per unit of reach.
+    """Infer a law's discrepancy per unit of extrapolation distance.
 
-    ``ln y_i = ln L_i + sum_j m_j r_ij + noise,   m_j ~ Normal(shift_j, growth_j),   shift_j ~ Normal(0, growth_j)``
+    ``ln y_i = ln L_i + sum_j m_j r_ij + noise,   m_j ~ Normal(bias_j, scale_j),   bias_j ~ Normal(0, scale_j)``
 
-    r_ij is the reach of run i along axis j: by how much the law itself says the log loss would move from the nearest run seen. So m
-    is dimensionless: 0.2 means that a fifth of what the law promises along an axis is not to be believed. Each cut of the table has
-    its own m; its runs share it, which is what makes the discrepancy of larger runs a drift and not a scatter. A law that errs the same
-    way at every cut has a shift; one that errs either way has growth. ``growth_j ~ LogNormal(prior)``. Axes miss together: a law whose
-    loss falls too slowly with size mostly falls too slowly with tokens, so that m and shift have one correlation between any two axes.
+    r_ij is the distance of run i along axis j: by how much the law says the log loss moves from the nearest run seen. So m is
+    dimensionless: 0.2 means that the law is wrong by a fifth of the change that it predicts along an axis. The runs of a split share
+    its m. ``scale_j ~ LogNormal(prior)``; m and bias have one correlation between any two axes.
 
     Parameters
     ----------
     forecasts : sequence of Dataset
-        One per cut, the runs asked only: ``expected`` (draw, run), ``noise_scale`` (draw, run), ``noise_df`` (draw), ``reach``
+        One per split, the runs asked only: ``expected`` (draw, run), ``noise_scale`` (draw, run), ``noise_df`` (draw), ``distance``
         (axis, run), ``observed`` (run). None at all leaves the prior.
     axes : sequence of str
-        Axes of reach.
+        Axes of extrapolation.
     seed : int
         Seed.
-    prior : MisfitPrior
-        Prior of growth and of the correlation.
+    prior : DiscrepancyPrior
+        Prior of the scale and of the correlation.
 
     Returns
     -------
     Dataset
-        ``shift`` and ``growth``, shape (draw, axis), dimensionless; the prior where no cut says anything; ``together``. In its attributes
-        ``log_evidence``, how much likelier the cuts' misses are under this prior of growth than without any discrepancy, in nats.
+        ``bias`` and ``scale``, shape (draw, axis), dimensionless, and ``correlation``; the prior without splits. In its attributes
+        ``log_evidence``, nats, of the errors against no discrepancy.
 
     Notes
     -----
-    Exact for normal discrepancy, parameters and noise, by conjugacy given growth and importance from growth's prior. Cuts share runs, so
-    each counts half.
+    Conjugate given the scale, with importance weights from its prior. Splits share runs, so each is tempered by a half.
     """
     rng = np.random.default_rng(seed)
     scale = prior.median * np.exp(prior.log_sd * rng.standard_normal((_DRAWS, len(axes))))
-    factor = scale[:, :, None] * correlation_factor(prior.correlation, len(axes))
-    across = np.swapaxes(factor, 1, 2)
-    precision = np.linalg.inv(factor @ across)
-    prior_precision = np.linalg.slogdet(precision)[1]
-    pull, log_weight = np.zeros((_DRAWS, len(axes))), np.zeros(_DRAWS)
-    for forecast in forecasts:
-        information, slope = _evidence(forecast)
-        inner = np.eye(len(axes)) + across @ information @ factor
-        shrink = factor @ np.linalg.inv(inner) @ across
-        known = information - information @ shrink @ information
-        precision = precision + _TEMPER * known
-        pull = pull + _TEMPER * (slope - (information @ shrink) @ slope)
-        log_weight += _TEMPER * 0.5 * ((shrink @ slope) @ slope - np.linalg.slogdet(inner)[1])
-    covariance = np.linalg.inv(precision)
-    center = (covariance @ pull[:, :, None])[:, :, 0]
-    log_weight += 0.5 * ((center * pull).sum(axis=1) - np.linalg.slogdet(precision)[1] + prior_precision)
+    center, covariance, log_weight = _conjugate(forecasts, scale, prior.correlation)
     weight = np.exp(log_weight - log_weight.max())
     kept = rng.choice(_DRAWS, _DRAWS, p=weight / weight.sum())
     evidence = float(log_weight.max() + np.log(weight.mean()))
@@ -99,8 +81,32 @@ def discrepancy(
     )
 
 
+def _conjugate(
+    forecasts: Sequence[xr.Dataset], scale: np.ndarray, correlation: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean (draw, axis) and covariance (draw, axis, axis) of the bias given each draw of the scale, and its log weight (draw,)."""
+    axes = scale.shape[1]
+    factor = scale[:, :, None] * correlation_factor(correlation, axes)
+    across = np.swapaxes(factor, 1, 2)
+    precision = np.linalg.inv(factor @ across)
+    prior_precision = np.linalg.slogdet(precision)[1]
+    pull, log_weight = np.zeros(scale.shape), np.zeros(len(scale))
+    for forecast in forecasts:
+        information, slope = _evidence(forecast)
+        inner = np.eye(axes) + across @ information @ factor
+        shrink = factor @ np.linalg.inv(inner) @ across
+        known = information - information @ shrink @ information
+        precision = precision + _TEMPER * known
+        pull = pull + _TEMPER * (slope - (information @ shrink) @ slope)
+        log_weight += _TEMPER * 0.5 * ((shrink @ slope) @ slope - np.linalg.slogdet(inner)[1])
+    covariance = np.linalg.inv(precision)
+    center = (covariance @ pull[:, :, None])[:, :, 0]
+    log_weight += 0.5 * ((center * pull).sum(axis=1) - np.linalg.slogdet(precision)[1] + prior_precision)
+    return center, covariance, log_weight
+
+
 def _evidence(forecast: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Information of a cut about its own m, ``r C^-1 r'``, and ``r C^-1 e``: C of the law's draws and the noise."""
+    """Information of a split about its own m, ``r C^-1 r'``, and ``r C^-1 e``: C of the law's draws and the noise."""
     ln = np.log(forecast["expected"].values)
     error = np.log(forecast["observed"].values) - ln.mean(axis=0)
     df = np.maximum(np.median(forecast["noise_df"].values), 3.0)
@@ -111,10 +117,10 @@ def _evidence(forecast: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     return distance @ solved[:, :-1], distance @ solved[:, -1]
 
 
-def miss_per_reach(forecast: xr.Dataset) -> float:
-    """A law's miss of some runs as a share of their reach, by least squares; NaN where no run reaches anywhere.
+def error_per_distance(forecast: xr.Dataset) -> float:
+    """Relative error of a law per unit of distance, by least squares; NaN where all distances are zero.
 
-    ``m = sum_i e_i r_i / sum_i r_i^2``, e the error of the mean log response, r the reach over all axes.
+    ``m = sum_i e_i r_i / sum_i r_i^2``, e the error of the mean log response, r the distance over all axes.
     """
     error = np.log(forecast["observed"].values) - np.log(forecast["expected"].values).mean(axis=0)
     distance = forecast["distance"].values.sum(axis=0)
@@ -127,7 +133,7 @@ def predicted(forecast: xr.Dataset, own: xr.Dataset | None, *, draws: int, seed:
     Parameters
     ----------
     forecast : Dataset
-        ``expected``, ``noise_scale``, ``noise_df``, ``reach``.
+        ``expected``, ``noise_scale``, ``noise_df``, ``distance``.
     own : Dataset, optional
         The law's :func:`discrepancy`.
     draws : int

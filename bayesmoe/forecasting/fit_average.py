@@ -47,8 +47,8 @@ def fit_average(
     xarray.DataTree
         ``laws/NAME``, the fit of each law as :func:`bayesmoe.inference.fit_law.fit_law` gives it; ``average``, with each law's ``weight``,
         ``weight_sd``, ``loo_weight`` (stacking on PSIS-LOO, to set beside it, with ``doubtful``, its runs of high k), discrepancy (``shift``,
-        ``growth``, ``together``), the runs it reaches from (``ln_covariate``, ``slope``, ``group_of_run``) and ``log_score`` by
-        ``cut``; at the top the runs and the average's posterior predictive.
+        ``scale``, ``correlation``), the runs it extrapolates from (``ln_covariate``, ``slope``, ``group_of_run``) and ``log_score`` by
+        ``split``; at the top the runs and the average's posterior predictive.
 
     Raises
     ------
@@ -86,42 +86,12 @@ def _assembled(
 ) -> xr.DataTree:
     names = list(trees)
     first = trees[names[0]]
-    table = xr.Dataset(
-        {
-            "weight": ("law", [average.weights[name] for name in names]),
-            "weight_sd": ("law", [average.weight_sd[name] for name in names]),
-            **_interpolation(trees),
-            "log_score": (
-                ("cut", "law"),
-                average.scores[names].to_numpy(float).reshape(-1, len(names)),
-                {"units": "nats/run"},
-            ),
-            **{
-                name: (
-                    ("law", "discrepancy_draw", "axis"),
-                    np.stack([average.discrepancies[law][name].values for law in names]),
-                )
-                for name in ("bias", "scale")
-            },
-            "correlation": ("law", [float(average.discrepancies[law]["correlation"]) for law in names]),
-            **{
-                name: (("law", "axis", "seen"), np.stack([whole[law][name].values for law in names]))
-                for name in ("ln_covariate", "slope")
-            },
-        },
-        coords={
-            "law": names,
-            "axis": whole[names[0]]["axis"].values,
-            "cut": average.scores.index.to_numpy(str),
-            "group_of_run": ("seen", whole[names[0]]["group_of_run"].values),
-        },
-    )
     shared = {name: value for name, value in first["constant_data"].data_vars.items() if _is_of_runs(str(name))}
     root = {
         "observed_data": first["observed_data"].to_dataset(),
         "constant_data": xr.Dataset(shared),
         "posterior_predictive": _mixture(trees, average.weights),
-        AVERAGE: table,
+        AVERAGE: _weights_and_discrepancies(trees, average, whole),
     }
     tree = xr.DataTree.from_dict(
         {**root, **{f"{LAWS}/{name}/{path.strip('/')}": node for name in names for path, node in _nodes(trees[name])}}
@@ -142,6 +112,40 @@ def _assembled(
         left_out=left_out,
     ).write(tree)
     return with_gate(tree) if all(info.gate for info in infos) else tree
+
+
+def _weights_and_discrepancies(trees: dict[str, xr.DataTree], average: Average, whole: dict[str, xr.Dataset]) -> xr.Dataset:
+    names = list(trees)
+    return xr.Dataset(
+        {
+            "weight": ("law", [average.weights[name] for name in names]),
+            "weight_sd": ("law", [average.weight_sd[name] for name in names]),
+            **_interpolation(trees),
+            "log_score": (
+                ("split", "law"),
+                average.scores[names].to_numpy(float).reshape(-1, len(names)),
+                {"units": "nats/run"},
+            ),
+            **{
+                name: (
+                    ("law", "discrepancy_draw", "axis"),
+                    np.stack([average.discrepancies[law][name].values for law in names]),
+                )
+                for name in ("bias", "scale")
+            },
+            "correlation": ("law", [float(average.discrepancies[law]["correlation"]) for law in names]),
+            **{
+                name: (("law", "axis", "seen"), np.stack([whole[law][name].values for law in names]))
+                for name in ("ln_covariate", "slope")
+            },
+        },
+        coords={
+            "law": names,
+            "axis": whole[names[0]]["axis"].values,
+            "split": average.scores.index.to_numpy(str),
+            "group_of_run": ("seen", whole[names[0]]["group_of_run"].values),
+        },
+    )
 
 
 def _interpolation(trees: dict[str, xr.DataTree]) -> dict[str, Any]:

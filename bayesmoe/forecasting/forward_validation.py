@@ -1,4 +1,4 @@
-"""Forward validation: which parts of a table to fit, which larger runs to ask them for, and what came of it."""
+"""Forward validation: which parts of a table to fit, which larger runs to forecast."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LEAST_SEEN, _LEAST_ASKED, _LEAST_LEVELS = 8, 2, 2
 
 
 @dataclass(frozen=True)
-class Cut:
+class Split:
     """A part of a table to fit, and the runs beyond it.
 
     Attributes
@@ -44,7 +44,7 @@ def levels(values: np.ndarray) -> np.ndarray:
 
 
 def axes_of(frame: pd.DataFrame, size: str) -> tuple[str, ...]:
-    """Covariates along which a table can be cut: those of size, tokens and experts with at least three levels."""
+    """Covariates along which a table can be split: those of size, tokens and experts with at least three levels."""
     known = [name for name in (size, "tokens", "num_experts") if name in frame and frame[name].notna().all()]
     return tuple(name for name in known if len(np.unique(levels(frame[name].to_numpy(float)))) >= 3)
 
@@ -60,8 +60,8 @@ def has_tokens(frame: pd.DataFrame) -> bool:
     return "tokens" in frame and bool(frame["tokens"].notna().all())
 
 
-def cuts(frame: pd.DataFrame, seen: np.ndarray, axes: tuple[str, ...], size: str) -> tuple[Cut, ...]:
-    """Cuts inside the runs seen: along each axis, and along training compute.
+def splits(frame: pd.DataFrame, seen: np.ndarray, axes: tuple[str, ...], size: str) -> tuple[Split, ...]:
+    """Splits inside the runs seen: along each axis, and along training compute.
 
     An axis of few levels loses its largest, then its two largest; one of many loses the largest 15% and 35% of its runs. Training
     compute ``size * tokens`` loses 15%, 35% and 60% where both vary.
@@ -79,7 +79,7 @@ def cuts(frame: pd.DataFrame, seen: np.ndarray, axes: tuple[str, ...], size: str
 
     Returns
     -------
-    tuple of Cut
+    tuple of Split
         Each with at least eight runs to fit and two to predict.
     """
     found = []
@@ -95,8 +95,8 @@ def cuts(frame: pd.DataFrame, seen: np.ndarray, axes: tuple[str, ...], size: str
     if size in axes and "tokens" in axes:
         budget = np.log(training_compute(frame, size))
         found += [(f"budget: largest {share:.0%}", _below(budget, seen, share)) for share in _LARGEST_BUDGETS]
-    made = (Cut(name, seen & smaller, seen & ~smaller) for name, smaller in found)
-    return tuple(cut for cut in made if cut.seen.sum() >= _LEAST_SEEN and cut.asked.sum() >= _LEAST_ASKED)
+    made = (Split(name, seen & smaller, seen & ~smaller) for name, smaller in found)
+    return tuple(split for split in made if split.seen.sum() >= _LEAST_SEEN and split.asked.sum() >= _LEAST_ASKED)
 
 
 def _below(value: np.ndarray, seen: np.ndarray, share: float) -> Any:
@@ -106,9 +106,9 @@ def _below(value: np.ndarray, seen: np.ndarray, share: float) -> Any:
 def forward_forecasts(
     refits: Refits, seen: np.ndarray, axes: tuple[str, ...], size: str, *, on_progress: Callable[[str], None]
 ) -> dict[str, xr.Dataset]:
-    """Forecasts of a law at every cut inside the runs seen: by cut, what :meth:`Subsets.fit` says of the runs asked."""
+    """Forecasts of a law at every split inside the runs seen: by split, what :meth:`bayesmoe.inference.refits.Refits.fit` predicts."""
     found = {}
-    for cut in cuts(refits.frame, seen, axes, size):
-        on_progress(f"{refits.law.name}: {cut.name}")
-        found[cut.name] = refits.fit(cut.seen, axes=axes).isel(run=cut.asked)
+    for split in splits(refits.frame, seen, axes, size):
+        on_progress(f"{refits.law.name}: {split.name}")
+        found[split.name] = refits.fit(split.seen, axes=axes).isel(run=split.asked)
     return found

@@ -12,7 +12,7 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from bayesmoe.errors import InputError
-from bayesmoe.forecasting.discrepancy import MISFIT_PRIOR, MisfitPrior, discrepancy, log_densities, predicted
+from bayesmoe.forecasting.discrepancy import DISCREPANCY_PRIOR, DiscrepancyPrior, discrepancy, log_densities, predicted
 from bayesmoe.forecasting.forward_validation import axes_of
 from bayesmoe.forecasting.scores import inside, log_score
 from bayesmoe.inference.spec import FitSpec
@@ -46,16 +46,16 @@ class Average:
     weights : dict of float
         Weight of each law, with sum 1.
     weight_sd : dict of float
-        How far a weight would move with another choice of cuts: its jackknife standard error over cuts. NaN below two cuts.
+        How far a weight would move with another choice of splits: its jackknife standard error over splits. NaN below two splits.
     discrepancies : dict of Dataset
         Each law's :func:`bayesmoe.forecasting.discrepancy.discrepancy`.
     scores : DataFrame
-        Mean log score in nats a run, by cut and law.
+        Mean log score in nats a run, by split and law.
     coverage : float
-        Share of the runs asked that lay in the average's 90% band, each cut forecast with the weights that the other cuts give and the
-        prior of the discrepancy. NaN without cuts.
+        Share of the runs asked that lay in the average's 90% band, each split forecast with the weights that the other splits give and the
+        prior of the discrepancy. NaN without splits.
     forward_score : float
-        Mean log score of those forecasts in nats a run, each cut counting alike. NaN without cuts.
+        Mean log score of those forecasts in nats a run, each split counting alike. NaN without splits.
     """
 
     weights: dict[str, float]
@@ -67,40 +67,45 @@ class Average:
 
 
 def average_of(
-    forward: dict[str, dict[str, xr.Dataset]], axes: Sequence[str], *, seed: int, misfit_prior: MisfitPrior = MISFIT_PRIOR
+    forward: dict[str, dict[str, xr.Dataset]],
+    axes: Sequence[str],
+    *,
+    seed: int,
+    discrepancy_prior: DiscrepancyPrior = DISCREPANCY_PRIOR,
 ) -> Average:
-    """Weights and discrepancies of laws from their forecasts at cuts of a table.
+    """Weights and discrepancies of laws from their forecasts at splits of a table.
 
-    For its weight, a law forecasts with the prior of its discrepancy: with what these same cuts taught, it would be judged by what it has
-    seen. A cut at which some law's refit did not converge says nothing.
+    For its weight, a law forecasts with the prior of its discrepancy: with what these same splits taught, it would be judged by what it has
+    seen. A split at which some law's refit did not converge says nothing.
 
     Parameters
     ----------
     forward : dict of dict of Dataset
-        By law and cut; see :func:`bayesmoe.forecasting.forward_validation.forward_forecasts`.
+        By law and split; see :func:`bayesmoe.forecasting.forward_validation.forward_forecasts`.
     axes : sequence of str
-        Axes of reach.
+        Axes of extrapolation.
     seed : int
         Seed.
-    misfit_prior : MisfitPrior
+    discrepancy_prior : DiscrepancyPrior
         Prior of every law's discrepancy.
     """
     names = list(forward)
     # A refit whose chains disagree forecasts nothing.
     forward = {
-        name: {cut: each for cut, each in cuts.items() if each["rhat"] <= _MOST_RHAT} for name, cuts in forward.items()
+        name: {split: each for split, each in splits.items() if each["rhat"] <= _MOST_RHAT}
+        for name, splits in forward.items()
     }
-    common = [cut for cut in forward[names[0]] if all(cut in forward[name] for name in names)]
-    own = discrepancy([], axes, seed=seed, prior=misfit_prior)
+    common = [split for split in forward[names[0]] if all(split in forward[name] for name in names)]
+    own = discrepancy([], axes, seed=seed, prior=discrepancy_prior)
     found = []
-    for cut in common:
-        densities = [log_densities(forward[name][cut], own, draws=_SCORE_DRAWS, seed=seed) for name in names]
+    for split in common:
+        densities = [log_densities(forward[name][split], own, draws=_SCORE_DRAWS, seed=seed) for name in names]
         found.append(np.stack([log_score(density) for density in densities]))
     weights = stacking_weights(found, laws=len(names))
     without = [stacking_weights(found[:i] + found[i + 1 :], laws=len(names)) for i in range(len(found))]
     covered: list[np.ndarray] = []
-    for cut, others in zip(common, without, strict=True):
-        here = [forward[name][cut] for name in names]
+    for split, others in zip(common, without, strict=True):
+        here = [forward[name][split] for name in names]
         draws = mixed(
             [predicted(each, own, draws=_SCORE_DRAWS, seed=seed) for each in here], others, count=_DRAWS, seed=seed
         )
@@ -109,8 +114,8 @@ def average_of(
     return Average(
         dict(zip(names, weights.tolist(), strict=True)),
         dict(zip(names, _jackknife_sd(without, len(names)).tolist(), strict=True)),
-        {name: discrepancy(list(forward[name].values()), axes, seed=seed, prior=misfit_prior) for name in names},
-        pd.DataFrame([each.mean(axis=1) for each in found], index=pd.Index(common, name="cut"), columns=names),
+        {name: discrepancy(list(forward[name].values()), axes, seed=seed, prior=discrepancy_prior) for name in names},
+        pd.DataFrame([each.mean(axis=1) for each in found], index=pd.Index(common, name="split"), columns=names),
         float(np.concatenate(covered).mean()) if covered else float("nan"),
         float(np.mean(mixtures)) if mixtures else float("nan"),
     )
@@ -171,20 +176,20 @@ def stacking_weights(log_scores: Sequence[np.ndarray], *, laws: int) -> np.ndarr
 
     ``sum_c 3 mean_(i in c) ln sum_k w_k p_k(y_i) + 0.1 sum_k ln w_k``
 
-    Runs of one cut miss together, so that a cut of any length counts as three runs; the last term, a Dirichlet prior of 1.1, keeps
+    Errors within a split are correlated: each split has an effective sample size of three runs; the last term, a Dirichlet prior of 1.1, keeps
     every law in the average.
 
     Parameters
     ----------
     log_scores : sequence of array, shape (law, run)
-        Log predictive densities of the runs that each cut asked for, in nats.
+        Log predictive densities of the runs that each split asked for, in nats.
     laws : int
         How many.
 
     Returns
     -------
     array, shape (law,)
-        Positive, with sum 1. Even where there is no cut.
+        Positive, with sum 1. Even where there is no split.
 
     References
     ----------

@@ -35,8 +35,8 @@ def weights_by_scale(
     Returns
     -------
     Dataset
-        ``weight`` by ``law``, ``limit`` and ``quantile``: the weight, and a normal 90% band of its jackknife standard error over cuts, kept between 0
-        and 1; NaN below two cuts. ``runs`` by ``limit``, how many are seen.
+        ``weight`` by ``law``, ``limit`` and ``quantile``: the weight, and a normal 90% band of its jackknife standard error over splits, kept between 0
+        and 1; NaN below two splits. ``runs`` by ``limit``, how many are seen.
     """
     size, names = size_of(spec, table.frame), laws_of(spec, table.frame)
     axes = axes_of(table.frame, size)

@@ -35,7 +35,7 @@ class Component:
 def discrepancy_draws(own: xr.Dataset, count: int, rng: np.random.Generator) -> np.ndarray:
     """``m_j ~ Normal(shift_j, growth_j)`` under draws of shift and growth, first dimension draws; shape (count, axis).
 
-    Any two axes have the correlation ``together``.
+    Any two axes have the correlation ``correlation``.
     """
     bias, scale = own["bias"].values, own["scale"].values
     which = rng.integers(len(bias), size=count)

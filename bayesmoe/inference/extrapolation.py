@@ -9,7 +9,7 @@ SHARED = ""
 
 
 def runs_in_group(groups: np.ndarray, group: str | None) -> np.ndarray:
-    """Runs that a run of a group may reach from, shape (n,): the group's own, with those that all share; all where it has none."""
+    """Runs from which a run of a group is extrapolated, shape (n,): the group's own, with those that all share; all where it has none."""
     own = groups == group
     return own | (groups == SHARED) if own.any() else np.ones(len(groups), dtype=bool)
 

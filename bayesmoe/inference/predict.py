@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +11,17 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmoe.inference.ensemble import apportion, components, discrepancy_draws
+from bayesmoe.inference.ensemble import Component, apportion, components, discrepancy_draws
 from bayesmoe.inference.extrapolation import extrapolation_distance, runs_in_group
 from bayesmoe.inference.groups import parameters_of_group
 from bayesmoe.inference.model import noisy
 from bayesmoe.inference.noise import SLOPES, ln_ratio, ratio_size, relative_scale
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.laws import require_columns, require_covariates
+from bayesmoe.precision import in_float64
 
 
+@in_float64
 def predict(
     fit: xr.DataTree,
     frame: pd.DataFrame,
@@ -62,20 +65,7 @@ def predict(
     counts = apportion(np.array([member.weight for member in laws.values()]), draws)
     expected, loss = [], []
     for member, count in zip(laws.values(), counts, strict=True):
-        law = FitInfo.read(member.fit).law
-        require_covariates(frame, law, file=file)
-        parameters = parameters_of_group(member.fit, group, draws=int(count), rng=rng, column="--group")
-        run = {name: jnp.asarray(frame[name].to_numpy(float)) for name in law.covariates}
-        over_runs = jax.vmap(law.loss, in_axes=(None, 0))
-        found = np.asarray(jax.vmap(over_runs, in_axes=(0, None))(parameters, run))
-        if member.discrepancy is not None:
-            axes = list(map(str, member.discrepancy["axis"].values))
-            asked = np.log(frame[axes].to_numpy(float).T)
-            here = runs_in_group(member.discrepancy["group_of_run"].values, group)
-            away = extrapolation_distance(
-                asked, member.discrepancy["ln_covariate"].values[:, here], member.discrepancy["slope"].values[:, here]
-            )
-            found = found * np.exp(discrepancy_draws(member.discrepancy, int(count), rng) @ away)
+        found = _expected(member, frame, group, draws=int(count), rng=rng, file=file)
         expected.append(found)
         loss.append(noisy(found, *noise_of(member.fit, frame, found), rng))
     dims = ("sample", "run")
@@ -86,6 +76,25 @@ def predict(
         },
         coords={"run": frame["run_id"].to_numpy(str), "law": ("sample", np.repeat(list(laws), counts))},
     )
+
+
+def _expected(
+    component: Component, frame: pd.DataFrame, group: str | None, *, draws: int, rng: np.random.Generator, file: Any
+) -> np.ndarray:
+    """Draws of a law's losses with its discrepancy, without noise, shape (draws, run)."""
+    law = FitInfo.read(component.fit).law
+    require_covariates(frame, law, file=file)
+    parameters = parameters_of_group(component.fit, group, draws=draws, rng=rng, column="--group")
+    run = {name: jnp.asarray(frame[name].to_numpy(float)) for name in law.covariates}
+    over_runs = jax.vmap(law.loss, in_axes=(None, 0))
+    expected = np.asarray(jax.vmap(over_runs, in_axes=(0, None))(parameters, run))
+    known = component.discrepancy
+    if known is None:
+        return expected
+    asked = np.log(frame[list(map(str, known["axis"].values))].to_numpy(float).T)
+    seen = runs_in_group(known["group_of_run"].values, group)
+    distance = extrapolation_distance(asked, known["ln_covariate"].values[:, seen], known["slope"].values[:, seen])
+    return expected * np.exp(discrepancy_draws(known, draws, rng) @ distance)
 
 
 def noise_of(fit: xr.DataTree, frame: pd.DataFrame, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -63,7 +63,7 @@ class Refits:
             ``expected`` (draw, run), the response without noise in nats per token, and ``observed`` (run), of those held out too;
             ``noise_scale`` (draw, run) and ``noise_df`` (draw);
             ``ln_covariate`` and ``slope`` (axis, run), the logarithm of each run's covariates and how steeply the law falls there;
-            ``reach`` (axis, run) from the runs seen that are :func:`~bayesmoe.inference.extrapolation.near`; ``rhat``, the largest.
+            ``distance`` (axis, run) from the runs seen in the group; ``rhat``, the largest.
         """
         frame, density, arguments = self._model(kept)
         seed = self._spec.sampler.seed
@@ -91,7 +91,7 @@ class Refits:
         ).merge(places)
 
     def places(self, fit: xr.DataTree, axes: tuple[str, ...]) -> xr.Dataset:
-        """Where all runs lie for what reaches from them: ``ln_covariate``, ``slope`` and ``group_of_run`` as in :meth:`fit`.
+        """Where all runs lie for what is extrapolated from them: ``ln_covariate``, ``slope`` and ``group_of_run`` as in :meth:`fit`.
 
         Parameters
         ----------

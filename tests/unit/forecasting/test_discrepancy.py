@@ -1,4 +1,4 @@
-"""Discrepancy beyond the runs: recovered where cuts show it, its prior where they do not, and wider the further away."""
+"""Discrepancy beyond the runs: recovered where splits show it, its prior where they do not, and wider the further away."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 import xarray as xr
 from scipy import special, stats
 
-from bayesmoe.forecasting.discrepancy import MISFIT_PRIOR, discrepancy, log_densities, miss_per_reach, predicted
+from bayesmoe.forecasting.discrepancy import DISCREPANCY_PRIOR, discrepancy, error_per_distance, log_densities, predicted
 from bayesmoe.inference.ensemble import discrepancy_draws
 
 AXES = ["n_dense", "tokens"]
-STUCK_RHAT = MISFIT_PRIOR._replace(correlation=0.0)
+STUCK_RHAT = DISCREPANCY_PRIOR._replace(correlation=0.0)
 """A prior under which one axis says nothing of another."""
 
 
@@ -43,14 +43,14 @@ def test_a_steady_miss_is_a_shift_along_its_axis_alone() -> None:
     ]
     assert float(found["scale"].sel(axis="n_dense").median()) < 0.8 * float(either_way.sel(axis="n_dense").median())
     steady = discrepancy([forecast(0.0, seed) for seed in range(8)], AXES, seed=0, prior=STUCK_RHAT)
-    assert float(steady["scale"].sel(axis="n_dense").median()) < MISFIT_PRIOR.median
+    assert float(steady["scale"].sel(axis="n_dense").median()) < DISCREPANCY_PRIOR.median
     assert abs(float(steady["bias"].sel(axis="n_dense").mean())) < 0.05
 
 
 def test_misses_of_either_sign_are_growth() -> None:
     found = discrepancy([forecast(0.5 * (-1) ** seed, seed) for seed in range(8)], AXES, seed=0)
     assert abs(float(found["bias"].sel(axis="n_dense").mean())) < 0.15
-    assert float(found["scale"].sel(axis="n_dense").median()) > 1.5 * MISFIT_PRIOR.median
+    assert float(found["scale"].sel(axis="n_dense").median()) > 1.5 * DISCREPANCY_PRIOR.median
 
 
 def test_a_miss_that_the_parameters_explain_says_little() -> None:
@@ -94,7 +94,7 @@ def test_log_densities_are_those_of_the_draws() -> None:
 def test_the_prior_misses_by_shift_and_growth_together() -> None:
     """Given growth, a miss is normal with sd sqrt(2) growth; the distribution function of its size is the mean over growth's prior."""
     misses = np.abs(discrepancy_draws(discrepancy([], ["n_dense"], seed=0), 200_000, np.random.default_rng(1)))
-    scale = MISFIT_PRIOR.median * np.exp(MISFIT_PRIOR.log_sd * stats.norm.ppf((np.arange(2000) + 0.5) / 2000))
+    scale = DISCREPANCY_PRIOR.median * np.exp(DISCREPANCY_PRIOR.log_sd * stats.norm.ppf((np.arange(2000) + 0.5) / 2000))
     for share in (0.5, 0.9):
         assert special.erf(np.quantile(misses, share) / (2.0 * scale)).mean() == pytest.approx(share, abs=0.03)
         shift_left_out = special.erf(np.quantile(misses, share) / (np.sqrt(2.0) * scale)).mean()
@@ -102,16 +102,16 @@ def test_the_prior_misses_by_shift_and_growth_together() -> None:
 
 
 def test_a_miss_is_a_share_of_reach() -> None:
-    assert miss_per_reach(forecast(0.3, 0)) == pytest.approx(0.3, abs=0.02)
+    assert error_per_distance(forecast(0.3, 0)) == pytest.approx(0.3, abs=0.02)
     nowhere = forecast(0.3, 0)
-    assert np.isnan(miss_per_reach(nowhere.assign(distance=0.0 * nowhere["distance"])))
+    assert np.isnan(error_per_distance(nowhere.assign(distance=0.0 * nowhere["distance"])))
 
 
 def test_axes_miss_together() -> None:
-    """What cuts along size teach is believed along tokens too, as far as the correlation goes, and not at all without one."""
-    cuts = [forecast(0.3, seed) for seed in range(8)]
-    bias = discrepancy(cuts, AXES, seed=0)["bias"]
-    apart = discrepancy(cuts, AXES, seed=0, prior=STUCK_RHAT)["bias"]
+    """What splits along size teach is believed along tokens too, as far as the correlation goes, and not at all without one."""
+    splits = [forecast(0.3, seed) for seed in range(8)]
+    bias = discrepancy(splits, AXES, seed=0)["bias"]
+    apart = discrepancy(splits, AXES, seed=0, prior=STUCK_RHAT)["bias"]
     assert float(bias.sel(axis="tokens").mean()) > 0.05
     assert abs(float(apart.sel(axis="tokens").mean())) < 0.02
     assert float(bias.sel(axis="n_dense").mean()) == pytest.approx(float(apart.sel(axis="n_dense").mean()), abs=0.03)
@@ -121,7 +121,7 @@ def test_a_law_that_misses_all_axes_alike_has_more_evidence_under_a_correlation(
     alike = [forecast(m, seed) for seed, m in enumerate((0.2, -0.2, 0.25, -0.15))]
     alike = [one.assign(distance=one["distance"].isel(axis=[0, 0]).assign_coords(axis=AXES) / 2.0) for one in alike]
     evidence = [
-        discrepancy(alike, AXES, seed=0, prior=MISFIT_PRIOR._replace(correlation=correlation)).attrs["log_evidence"]
+        discrepancy(alike, AXES, seed=0, prior=DISCREPANCY_PRIOR._replace(correlation=correlation)).attrs["log_evidence"]
         for correlation in (0.7, 0.0)
     ]
     assert evidence[0] > evidence[1]

@@ -1,4 +1,4 @@
-"""Cuts of a table: the largest go first, and what is too small is not cut."""
+"""Splits of a table: the largest go first, and what is too small is not split."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bayesmoe.forecasting.backtest import forward_masks
-from bayesmoe.forecasting.forward_validation import axes_of, cuts, levels, training_compute
+from bayesmoe.forecasting.forward_validation import axes_of, levels, splits, training_compute
 from bayesmoe.inference.spec import DataSpec, FitSpec
 
 
@@ -28,12 +28,14 @@ def test_axes_are_what_varies() -> None:
 
 def test_cuts_hold_out_the_largest_and_nothing_else() -> None:
     frame = table()
-    found = {cut.name: cut for cut in cuts(frame, np.ones(len(frame), dtype=bool), axes_of(frame, "n_active"), "n_active")}
+    found = {
+        split.name: split for split in splits(frame, np.ones(len(frame), dtype=bool), axes_of(frame, "n_active"), "n_active")
+    }
     two = found["n_active: largest 2"]
     np.testing.assert_array_equal(two.asked, frame["n_active"] >= 4e8)
-    for cut in found.values():
-        assert not (cut.seen & cut.asked).any()
-        np.testing.assert_array_equal(cut.seen | cut.asked, True)
+    for split in found.values():
+        assert not (split.seen & split.asked).any()
+        np.testing.assert_array_equal(split.seen | split.asked, True)
     budget = found["budget: largest 35%"]
     product = frame["n_active"] * frame["tokens"]
     assert product[budget.asked].min() >= product[budget.seen].max()
@@ -42,22 +44,22 @@ def test_cuts_hold_out_the_largest_and_nothing_else() -> None:
 def test_cuts_stay_inside_the_runs_seen() -> None:
     frame = table()
     seen = (frame["num_experts"] < 32).to_numpy()
-    for cut in cuts(frame, seen, axes_of(frame, "n_active"), "n_active"):
-        assert not (cut.seen | cut.asked)[~seen].any()
+    for split in splits(frame, seen, axes_of(frame, "n_active"), "n_active"):
+        assert not (split.seen | split.asked)[~seen].any()
 
 
 @pytest.mark.parametrize("sizes", [(1e8, 2e8)])
 def test_two_sizes_are_not_cut_by_size(sizes) -> None:
     frame = table(sizes=sizes)
     assert not any(
-        cut.name.startswith("n_active")
-        for cut in cuts(frame, np.ones(len(frame), dtype=bool), axes_of(frame, "n_active"), "n_active")
+        split.name.startswith("n_active")
+        for split in splits(frame, np.ones(len(frame), dtype=bool), axes_of(frame, "n_active"), "n_active")
     )
 
 
 def test_a_small_table_is_not_cut_at_all() -> None:
     frame = table(tokens=(1e10,), experts=(4,), sizes=(1e8, 2e8, 4e8))
-    assert cuts(frame, np.ones(len(frame), dtype=bool), axes_of(frame, "n_active"), "n_active") == ()
+    assert splits(frame, np.ones(len(frame), dtype=bool), axes_of(frame, "n_active"), "n_active") == ()
 
 
 @pytest.mark.parametrize("blank", [True, False], ids=["a token count is blank", "no column of tokens"])

@@ -9,11 +9,11 @@ from scipy import stats
 from bayesmoe.forecasting.weights import mixed, stacking_weights
 
 
-def log_scores(seed: int, cuts: int = 4, runs: int = 20) -> list[np.ndarray]:
+def log_scores(seed: int, splits: int = 4, runs: int = 20) -> list[np.ndarray]:
     """Three laws: right, biased, and much too wide."""
     rng = np.random.default_rng(seed)
     made = []
-    for _ in range(cuts):
+    for _ in range(splits):
         y = rng.normal(size=runs)
         made.append(np.stack([stats.norm.logpdf(y), stats.norm.logpdf(y, 1.5), stats.norm.logpdf(y, 0, 10)]))
     return made
@@ -33,13 +33,13 @@ def test_weights_maximize_the_objective() -> None:
 
 
 def test_the_better_law_weighs_more_and_no_law_weighs_nothing() -> None:
-    weights = stacking_weights(log_scores(2, cuts=8), laws=3)
+    weights = stacking_weights(log_scores(2, splits=8), laws=3)
     assert weights.argmax() == 0
     assert weights.min() > 0.001
 
 
 def test_more_runs_in_a_cut_do_not_make_it_count_for_more() -> None:
-    few, many = log_scores(3, cuts=1, runs=10), log_scores(3, cuts=1, runs=10)
+    few, many = log_scores(3, splits=1, runs=10), log_scores(3, splits=1, runs=10)
     many = [np.tile(many[0], 50)]
     np.testing.assert_allclose(stacking_weights(few, laws=3), stacking_weights(many, laws=3), atol=1e-6)
 
