@@ -17,7 +17,7 @@ from bayesmoe.costs.serving.roofline import TERMS, Coefficients, Roofline, Traff
 from bayesmoe.costs.serving.served_model import ServedModel, served_shapes
 from bayesmoe.costs.serving.table import read_latency_table
 from bayesmoe.costs.training import affordable_flop, usd_per_train_flop
-from bayesmoe.costs.uncertain import drawn
+from bayesmoe.costs.uncertain import sample
 from bayesmoe.costs.workload import ServingSpec, TrainingSpec, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.units import BAND, TOKENS_PER_MILLION, finite_or_none
@@ -93,7 +93,7 @@ def serving_draws(spec: ServingSpec, draws: int, models: int, rng: np.random.Gen
     """
     size = (draws, 1)
     traffic = Traffic(
-        *(drawn(number, size, rng) for number in (spec.prompt_tokens, spec.output_tokens, spec.bytes_per_kv_element))
+        *(sample(number, size, rng) for number in (spec.prompt_tokens, spec.output_tokens, spec.bytes_per_kv_element))
     )
     if spec.latency_table is not None:
         off = without_residual(draws)
@@ -104,8 +104,8 @@ def serving_draws(spec: ServingSpec, draws: int, models: int, rng: np.random.Gen
     return ServingDraws(
         traffic,
         off,
-        drawn(spec.utilization, size, rng, most=1.0),
-        drawn(price_of(spec), size, rng),
+        sample(spec.utilization, size, rng, most=1.0),
+        sample(price_of(spec), size, rng),
         *(None if target is None else np.full(size, target) for target in (spec.max_tpot_s, spec.max_ttft_s)),
     )
 
@@ -113,8 +113,8 @@ def serving_draws(spec: ServingSpec, draws: int, models: int, rng: np.random.Gen
 def training_draws(spec: TrainingSpec, draws: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Draws of ``mfu`` and ``price_usd_per_gpu_hour``, shape (S, 1)."""
     return {
-        "mfu": drawn(spec.mfu, (draws, 1), rng, most=1.0),
-        "price_usd_per_gpu_hour": drawn(price_of(spec), (draws, 1), rng),
+        "mfu": sample(spec.mfu, (draws, 1), rng, most=1.0),
+        "price_usd_per_gpu_hour": sample(price_of(spec), (draws, 1), rng),
     }
 
 
@@ -167,10 +167,10 @@ def cost(
     values = {name: np.asarray(value) for name, value in found._asdict().items()}
     gpus, batch = values["n_gpus"], values["batch"]
     tpot = batch / values["tokens_per_s"]
-    ttft, by_term = np.full_like(tpot, np.nan), np.full((len(shapes), len(TERMS)), np.nan)
-    if isinstance(latency, Roofline):
-        by_term = _shares(latency.seconds_by_term(model, batch, gpus, uncertain.traffic, uncertain.coefficients))
-        ttft = np.asarray(latency.first_token_s(model, batch, gpus, uncertain.traffic, uncertain.coefficients))
+    replica = (model, batch, gpus, uncertain.traffic, uncertain.coefficients)
+    first_s, seconds = latency.first_token_s(*replica), latency.seconds_by_term(*replica)
+    ttft = np.full_like(tpot, np.nan) if first_s is None else np.asarray(first_s)
+    by_term = np.full((len(shapes), len(TERMS)), np.nan) if seconds is None else _shares(seconds)
     usd = values["usd_per_million_tokens"]
     per_request = cache_bytes(model, uncertain.traffic, uncertain.traffic.context_tokens) * replication(model, gpus)
     variables = {
@@ -185,7 +185,7 @@ def cost(
         **_training(shapes, model, training, draws, rng),
     }
     if serving.lifetime_tokens is not None:
-        lifetime = drawn(serving.lifetime_tokens, (draws, 1), rng)
+        lifetime = sample(serving.lifetime_tokens, (draws, 1), rng)
         variables["lifetime_usd"] = variables["train_usd"] + usd * lifetime / TOKENS_PER_MILLION
     dims = ("draw", "architecture")
     return xr.Dataset(

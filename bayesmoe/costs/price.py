@@ -13,7 +13,7 @@ from bayesmoe.costs.serving.calibration import drawn_calibration, read_calibrati
 from bayesmoe.costs.serving.replica import memory_batch
 from bayesmoe.costs.serving.roofline import Roofline, Traffic, step_terms
 from bayesmoe.costs.serving.served_model import ServedModel
-from bayesmoe.costs.uncertain import drawn
+from bayesmoe.costs.uncertain import sample
 from bayesmoe.costs.workload import ServingSpec, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.units import SECONDS_PER_HOUR, TOKENS_PER_MILLION
@@ -58,7 +58,7 @@ def serving_prices(model: ServedModel, spec: ServingSpec, *, draws: int, seed: i
     known = drawn_calibration(
         read_calibration(spec.calibration), draws, rng, accelerator=spec.accelerator, engine=spec.engine
     )
-    scale = known.common * drawn(price_of(spec), draws, rng) / drawn(spec.utilization, draws, rng, most=1.0)
+    scale = known.common * sample(price_of(spec), draws, rng) / sample(spec.utilization, draws, rng, most=1.0)
     scale = scale * TOKENS_PER_MILLION / SECONDS_PER_HOUR
     features = _seconds_per_token(model, spec, latency, Traffic(*lengths))
     alike, own = _alike(model, rng), known.own_sd[:, None] * rng.standard_normal((draws, 2 * _FREQUENCIES))

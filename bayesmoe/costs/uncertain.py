@@ -38,14 +38,14 @@ QuantityShare = Annotated[Annotated[Share, Tag(NUMBER)] | Annotated[UncertainSha
 """A share such as 0.4, or ``{ median = 0.4, log_sd = 0.2 }``."""
 
 
-def drawn(quantity: Any, size: int | tuple[int, ...], rng: np.random.Generator, *, most: float = np.inf) -> np.ndarray:
+def sample(quantity: Any, size: int | tuple[int, ...], rng: np.random.Generator, *, most: float = np.inf) -> np.ndarray:
     """Draws of a quantity, shape ``size``; at most ``most`` (1 for a share)."""
     if isinstance(quantity, Uncertain | UncertainShare):
         return np.minimum(quantity.median * np.exp(quantity.log_sd * rng.standard_normal(size)), most)
     return np.full(size, min(float(quantity), most))
 
 
-def middle(quantity: Any) -> float:
+def median(quantity: Any) -> float:
     """Median of a quantity."""
     return float(quantity.median if isinstance(quantity, Uncertain | UncertainShare) else quantity)
 
@@ -53,16 +53,16 @@ def middle(quantity: Any) -> float:
 def quantile(quantity: Any, level: float) -> float:
     """Quantile of a quantity."""
     spread = quantity.log_sd if isinstance(quantity, Uncertain | UncertainShare) else 0.0
-    return middle(quantity) * math.exp(spread * NormalDist().inv_cdf(level))
+    return median(quantity) * math.exp(spread * NormalDist().inv_cdf(level))
 
 
-def moved(quantity: Any, value: float) -> Any:
+def with_median(quantity: Any, value: float) -> Any:
     """A quantity with another median and the spread that it has."""
     return (
         type(quantity)(median=value, log_sd=quantity.log_sd) if isinstance(quantity, Uncertain | UncertainShare) else value
     )
 
 
-def certain(quantity: Any, value: float) -> Any:
+def fixed_at(quantity: Any, value: float) -> Any:
     """A quantity at a value, without a spread; draws of others stay as they were."""
     return type(quantity)(median=value, log_sd=0.0) if isinstance(quantity, Uncertain | UncertainShare) else value

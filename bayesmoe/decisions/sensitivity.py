@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from bayesmoe.costs.uncertain import Quantity, certain, middle, quantile
+from bayesmoe.costs.uncertain import Quantity, fixed_at, median, quantile
 from bayesmoe.costs.workload import price_of
 from bayesmoe.decisions.recommendation import best_designs, recommendations
 from bayesmoe.decisions.total_cost import SERVING
@@ -147,7 +147,7 @@ def _ends(scenario: Scenario, one: Input) -> tuple[float, float]:
     quantity = _quantity(scenario, one)
     low, high = (quantile(quantity, level) for level in BAND)
     if low == high:
-        low, high = middle(quantity) / FACTOR, middle(quantity) * FACTOR
+        low, high = median(quantity) / FACTOR, median(quantity) * FACTOR
     return min(low, one.most), min(high, one.most)
 
 
@@ -157,5 +157,5 @@ def _quantity(scenario: Scenario, one: Input) -> Quantity:
 
 
 def _turned(scenario: Scenario, one: Input, value: float) -> Scenario:
-    part = dataclasses.replace(getattr(scenario, one.section), **{one.key: certain(_quantity(scenario, one), value)})
+    part = dataclasses.replace(getattr(scenario, one.section), **{one.key: fixed_at(_quantity(scenario, one), value)})
     return dataclasses.replace(scenario, **{one.section: part})

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from bayesmoe.costs.uncertain import middle, moved
+from bayesmoe.costs.uncertain import median, with_median
 from bayesmoe.costs.workload import price_of
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.units import short
@@ -63,8 +63,8 @@ def sliders(scenario: Scenario) -> list[Slider]:
     training, serving = scenario.training, scenario.serving
     spent, budget = ("budget_flop", "FLOP") if training.budget_flop is not None else ("budget_usd", "USD")
     money = getattr(training, spent)
-    price, demand = middle(price_of(serving)), serving.lifetime_tokens
-    served = None if demand is None else middle(demand)
+    price, demand = median(price_of(serving)), serving.lifetime_tokens
+    served = None if demand is None else median(demand)
     chance = scenario.tolerance.probability
     latency = (None, *_around(0.05, 1.0, serving.max_tpot_s, low=_FASTEST_S, high=_SLOWEST_S)[::-1])
     return [
@@ -83,8 +83,8 @@ def sliders(scenario: Scenario) -> list[Slider]:
             "tokens",
             "serving",
             "prompt_tokens",
-            _around(middle(serving.prompt_tokens), 2.0),
-            middle(serving.prompt_tokens),
+            _around(median(serving.prompt_tokens), 2.0),
+            median(serving.prompt_tokens),
         ),
         Slider("Seconds between tokens, at most", "s", "serving", "max_tpot_s", latency, serving.max_tpot_s),
         Slider(
@@ -104,7 +104,7 @@ def turned(scenario: Scenario, slider: Slider, value: float | None) -> Scenario:
         return scenario
     part: Any = getattr(scenario, slider.section)
     now = price_of(part) if slider.key.startswith("price") else getattr(part, slider.key)
-    there = None if value is None else value if now is None else moved(now, value)
+    there = None if value is None else value if now is None else with_median(now, value)
     return dataclasses.replace(scenario, **{slider.section: dataclasses.replace(part, **{slider.key: there})})
 
 

@@ -13,7 +13,7 @@ import xarray as xr
 
 from bayesmoe.costs.cost import latency_of, serving_draws, training_draws
 from bayesmoe.costs.training import affordable_flop, usd_per_train_flop
-from bayesmoe.costs.uncertain import drawn
+from bayesmoe.costs.uncertain import sample
 from bayesmoe.errors import InputError
 from bayesmoe.inference.ensemble import Component, apportion, components, discrepancy_draws
 from bayesmoe.inference.extrapolation import extrapolation_distance, runs_in_group
@@ -240,9 +240,9 @@ def _cost_draws(scenario: Scenario, draws: int) -> dict[str, Any]:
     found = {
         "serving": serving_draws(scenario.serving, draws, len(scenario.candidates), rng),
         "training": training_draws(scenario.training, draws, rng),
-        "width_times_layers": drawn(scenario.architecture.width_times_layers, (draws, 1), rng),
+        "width_times_layers": sample(scenario.architecture.width_times_layers, (draws, 1), rng),
     }
     lifetime = scenario.serving.lifetime_tokens
     if lifetime is not None:
-        found["lifetime_tokens"] = drawn(lifetime, (draws, 1), rng)
+        found["lifetime_tokens"] = sample(lifetime, (draws, 1), rng)
     return jax.tree.map(jnp.asarray, found)

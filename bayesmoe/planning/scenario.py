@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field, model_validator
 
 from bayesmoe.architecture import Family, Shape, shape_of_size
-from bayesmoe.costs.uncertain import Positive, Quantity, Share, Uncertain, middle
+from bayesmoe.costs.uncertain import Positive, Quantity, Share, Uncertain, median
 from bayesmoe.costs.workload import ServingSpec, TrainingSpec, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.specs import read_toml, spec
@@ -79,7 +79,7 @@ class ArchitectureSpec:
             top_k=top_k or self.top_k,
             granularity=granularity or self.granularity,
             shared_experts=round(self.shared_experts),
-            mu=middle(self.width_times_layers),
+            mu=median(self.width_times_layers),
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from bayesmoe.architecture import Family
 from bayesmoe.costs.cost import ServingDraws, fleet_of
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT
-from bayesmoe.costs.serving import Latency, ServingCost, TableLatency, cheapest_replica, served_family
+from bayesmoe.costs.serving import Latency, ServingCost, cheapest_replica, served_family
 from bayesmoe.costs.training import usd_per_train_flop
 from bayesmoe.laws import Law
 from bayesmoe.planning.scenario import Candidate, Scenario
@@ -165,15 +165,6 @@ class DesignSurface:
             affordable = jnp.log(self.budget_flop / self.fixed_tokens / self.flop_per_token(jnp.zeros(self.shape)))
             high = jnp.minimum(jnp.broadcast_to(affordable, self.shape), high)
         return low, high
-
-    def smallest_servable(self) -> Any:
-        """Smallest ln size whose serving latency is known."""
-        low, high = self.brackets()
-        if isinstance(self.latency, TableLatency):
-            # A hair inside: the exponential of a logarithm may round to the wrong side of the smallest measured size.
-            measured = [np.log(self.latency.smallest_size(one.num_experts)) + 1e-9 for one in self.candidates]
-            return jnp.minimum(jnp.maximum(low, jnp.asarray(measured)), high)
-        return low
 
     def loss_optimal(self) -> Any:
         """ln size of the lowest loss on the budget, shape (S, K)."""

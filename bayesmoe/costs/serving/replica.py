@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 
-from bayesmoe.costs.serving.roofline import Coefficients, Roofline, Traffic, cache_bytes, replication
+from bayesmoe.costs.serving.roofline import Coefficients, Traffic, cache_bytes, replication
 from bayesmoe.costs.serving.served_model import ServedModel
 from bayesmoe.units import SECONDS_PER_HOUR, TOKENS_PER_MILLION
 
 
+@runtime_checkable
 class Latency(Protocol):
     """Seconds of one iteration that decodes a batch and prefills its share of new requests."""
 
@@ -24,6 +25,18 @@ class Latency(Protocol):
         self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
     ) -> tuple[Any, Any]:
         """``(prefill_s, decode_s)`` of an iteration."""
+        ...
+
+    def first_token_s(
+        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+    ) -> Any | None:
+        """Seconds to the first token of a request that meets a server at work; None where the model cannot say."""
+        ...
+
+    def seconds_by_term(
+        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+    ) -> tuple[Any, ...] | None:
+        """Seconds of each of :data:`bayesmoe.costs.serving.roofline.TERMS`; None where the model has no such terms."""
         ...
 
 
@@ -159,7 +172,7 @@ def cheapest_replica(
         return sum(latency(model, batch, gpus, traffic, coefficients))
 
     bounds.append(within(fleet.max_tpot_s, tpot))
-    if fleet.max_ttft_s is not None and isinstance(latency, Roofline):
+    if fleet.max_ttft_s is not None and latency.first_token_s(model, batch, gpus, traffic, coefficients) is not None:
         bounds.append(
             within(fleet.max_ttft_s, lambda batch: latency.first_token_s(model, batch, gpus, traffic, coefficients))
         )
@@ -195,7 +208,7 @@ def cheapest_replica(
 def _largest_within(target: float, seconds: Any, most: Any, *, halvings: int) -> Any:
     """Largest whole batch, at most ``most``, whose seconds meet a target; 0 where not even one request does. Seconds rise with it."""
 
-    def halved(_: int, bounds: tuple[Any, Any]) -> tuple[Any, Any]:
+    def halved(_: Any, bounds: tuple[Any, Any]) -> tuple[Any, Any]:
         low, high = bounds
         middle = jnp.ceil(0.5 * (low + high))
         # A batch below those that were measured counts as fast enough: whether its latency is known is asked of the batch found.

@@ -36,12 +36,6 @@ class TableLatency:
             found = jnp.where((experts == count) & (gpus == on), batches[-1], found)
         return found
 
-    def smallest_size(self, num_experts: int) -> float:
-        """Smallest measured backbone with that expert count; infinite when there is none."""
-        return min(
-            (float(sizes[0]) for (count, _), (sizes, *_) in self.grids.items() if count == num_experts), default=np.inf
-        )
-
     def __call__(
         self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
     ) -> tuple[Any, Any]:
@@ -58,6 +52,16 @@ class TableLatency:
         known = jnp.any(match, axis=-1) & known_size & known_batch
         total = jnp.where(known[..., None], total, jnp.nan)
         return total[..., 0], total[..., 1]
+
+    def first_token_s(
+        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+    ) -> None:
+        """A table has iterations only: no time to first token."""
+
+    def seconds_by_term(
+        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+    ) -> None:
+        """A table has no terms."""
 
     def _stacked(self) -> tuple[Any, Any, Any, Any]:
         """All grids as one array each, short ones filled up with infinities, so that one lookup serves every pair."""

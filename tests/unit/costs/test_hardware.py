@@ -8,7 +8,7 @@ import typing
 import pytest
 
 from bayesmoe.costs.hardware import ACCELERATORS, BYTES_PER_WEIGHT, Precision, accelerator_named
-from bayesmoe.costs.uncertain import middle
+from bayesmoe.costs.uncertain import median
 from bayesmoe.errors import InputError
 
 DATASHEETS = {
@@ -67,7 +67,7 @@ def test_narrow_kinds_are_no_slower_and_figures_hang_together(name):
     assert 0.02 < found.memory_bytes / found.bandwidth_bytes_per_s < 0.06
     assert found.link_bytes_per_s < found.bandwidth_bytes_per_s
     assert 100 < found.peak_flop_per_s / found.bandwidth_bytes_per_s < 500
-    assert 0.5 < middle(found.price_usd_per_hour) < 10
+    assert 0.5 < median(found.price_usd_per_hour) < 10
 
 
 @pytest.mark.parametrize("figure", [*FIGURES, "link_bytes_per_s"])
@@ -78,7 +78,7 @@ def test_a_newer_accelerator_has_no_less(figure):
 
 
 def test_a_newer_accelerator_costs_no_less():
-    prices = [middle(ACCELERATORS[name].price_usd_per_hour) for name in GENERATIONS]
+    prices = [median(ACCELERATORS[name].price_usd_per_hour) for name in GENERATIONS]
     assert prices == sorted(prices)
 
 

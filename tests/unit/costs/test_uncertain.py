@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayesmoe.costs.uncertain import Quantity, QuantityShare, Uncertain, UncertainShare, drawn, middle
+from bayesmoe.costs.uncertain import Quantity, QuantityShare, Uncertain, UncertainShare, median, sample
 from bayesmoe.errors import InputError
 from bayesmoe.specs import read_toml, spec
 
@@ -33,13 +33,13 @@ def read(tmp_path):
 @pytest.mark.parametrize("size", [3, (2, 5)])
 @pytest.mark.parametrize("quantity", [2, 2.5, Uncertain(median=2.0, log_sd=0.0)])
 def test_a_known_number_is_drawn_as_it_is(quantity, size):
-    found = drawn(quantity, size, np.random.default_rng(0))
+    found = sample(quantity, size, np.random.default_rng(0))
     assert found.shape == np.empty(size).shape
-    assert (found == middle(quantity)).all()
+    assert (found == median(quantity)).all()
 
 
 def test_draws_are_log_normal():
-    logs = np.log(drawn(Uncertain(median=3.0, log_sd=0.4), 200_000, np.random.default_rng(1)))
+    logs = np.log(sample(Uncertain(median=3.0, log_sd=0.4), 200_000, np.random.default_rng(1)))
     assert logs.mean() == pytest.approx(np.log(3.0), abs=5 * 0.4 / 200_000**0.5)
     assert logs.std() == pytest.approx(0.4, rel=0.01)
     # A fifth of a normal lies beyond 0.8416 standard deviations.
@@ -47,27 +47,27 @@ def test_draws_are_log_normal():
 
 
 def test_draws_are_those_of_their_generator():
-    first, again, other = (drawn(Uncertain(median=1.0, log_sd=1.0), 4, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, again, other = (sample(Uncertain(median=1.0, log_sd=1.0), 4, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert (first == again).all()
     assert (first != other).all()
 
 
 def test_a_share_is_at_most_one():
-    found = drawn(UncertainShare(median=0.9, log_sd=1.0), 10_000, np.random.default_rng(0), most=1.0)
+    found = sample(UncertainShare(median=0.9, log_sd=1.0), 10_000, np.random.default_rng(0), most=1.0)
     assert found.max() == 1.0
     assert found.min() > 0
     # What lies above is heaped at one and not drawn anew: the median stays.
     assert np.median(found) == pytest.approx(0.9, rel=0.05)
-    assert (drawn(1.0, 3, np.random.default_rng(0), most=1.0) == 1.0).all()
+    assert (sample(1.0, 3, np.random.default_rng(0), most=1.0) == 1.0).all()
 
 
 @pytest.mark.parametrize(
-    ("quantity", "median"),
+    ("quantity", "known"),
     [(4, 4.0), (0.4, 0.4), (Uncertain(median=7.0, log_sd=2.0), 7.0), (UncertainShare(median=0.3, log_sd=0.1), 0.3)],
 )
-def test_the_middle_is_the_median(quantity, median):
-    assert middle(quantity) == median
-    assert isinstance(middle(quantity), float)
+def test_the_middle_is_the_median(quantity, known):
+    assert median(quantity) == known
+    assert isinstance(median(quantity), float)
 
 
 def test_a_file_says_a_number_or_a_spread(read):

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from bayesmoe.architecture import Family
-from bayesmoe.costs.uncertain import Uncertain, UncertainShare, drawn
+from bayesmoe.costs.uncertain import Uncertain, UncertainShare, sample
 from bayesmoe.errors import InputError
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.problems import all_problems, asked_problems
@@ -374,7 +374,7 @@ def follows(draws: np.ndarray, median: float, log_sd: float) -> bool:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_draws_have_the_median_and_the_spread(seed):
-    draws = drawn(Uncertain(median=MEDIAN, log_sd=LOG_SD), DRAWS, np.random.default_rng(seed))
+    draws = sample(Uncertain(median=MEDIAN, log_sd=LOG_SD), DRAWS, np.random.default_rng(seed))
     assert follows(draws, MEDIAN, LOG_SD)
 
 
@@ -396,24 +396,24 @@ def test_the_check_of_draws_catches_broken_ones(twin):
 @pytest.mark.parametrize("size", [5, (4, 1), (2, 3)])
 @pytest.mark.parametrize("quantity", [1.5, Uncertain(median=1.5, log_sd=0.0)])
 def test_a_certain_number_is_itself_in_every_shape(quantity, size):
-    found = drawn(quantity, size, np.random.default_rng(0))
+    found = sample(quantity, size, np.random.default_rng(0))
     np.testing.assert_array_equal(found, np.full(size, 1.5))
 
 
 def test_the_same_seed_gives_the_same_draws():
     quantity = Uncertain(median=2.0, log_sd=0.3)
-    first, second, third = (drawn(quantity, 9, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, second, third = (sample(quantity, 9, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert (first == second).all()
     assert (first != third).all()
 
 
 def test_a_share_is_drawn_up_to_one():
     quantity = Uncertain(median=0.9, log_sd=0.5)
-    free = drawn(quantity, 1000, np.random.default_rng(3))
-    capped = drawn(quantity, 1000, np.random.default_rng(3), most=1.0)
+    free = sample(quantity, 1000, np.random.default_rng(3))
+    capped = sample(quantity, 1000, np.random.default_rng(3), most=1.0)
     assert (free > 1).any()
     np.testing.assert_array_equal(capped, np.minimum(free, 1.0))
 
 
 def test_a_certain_share_is_capped_like_an_uncertain_one():
-    assert drawn(1.5, 2, np.random.default_rng(0), most=1.0).tolist() == [1.0, 1.0]
+    assert sample(1.5, 2, np.random.default_rng(0), most=1.0).tolist() == [1.0, 1.0]

@@ -65,6 +65,7 @@ def flat(seconds):
         return 0.0 * decode_s, decode_s
 
     latency.largest_batch = lambda num_experts, n_gpus: np.inf
+    latency.first_token_s = latency.seconds_by_term = lambda *replica: None
     return latency
 
 
@@ -213,6 +214,7 @@ def test_the_prefill_is_told_the_batch_it_decodes():
         return 0.0 * batch, 1.0 + 0.0 * batch
 
     latency.largest_batch = lambda num_experts, n_gpus: np.inf
+    latency.first_token_s = latency.seconds_by_term = lambda *replica: None
     found = cheapest(models([1e9]), latency=latency)
     assert asked[0].shape == (8, 1)
     # One second an iteration whatever the batch: the full batch is the throughput, and one GPU per token is the cost.
