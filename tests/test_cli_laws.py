@@ -26,7 +26,7 @@ def test_list_has_a_line_for_each(laws):
     assert (code, err) == (0, "")
     names = [law.name for law in all_laws] + [f"hyper/{law.name}" for law in all_hyperparameter_laws]
     assert [line.split()[0] for line in out.splitlines()] == names
-    assert "kaplan                    L = [(N_c/N)^(alpha_N/alpha_D) + D_c/D]^alpha_D        Kaplan et al. 2020, " in out
+    assert "kaplan                      L = [(N_c/N)^(alpha_N/alpha_D) + D_c/D]^alpha_D        Kaplan et al. 2020, " in out
 
 
 @pytest.mark.parametrize("name", ["kaplan", "yun", "tian-leverage", "nested"])

@@ -25,7 +25,7 @@ from bayesmoe.files import write_text, written_whole
 from bayesmoe.inference.fit_law import fit_law
 from bayesmoe.inference.spec import AverageSpec, DataSpec, FitSpec, LawSpec, load_table
 from bayesmoe.inference.store import FitInfo
-from bayesmoe.laws import all_laws, law_named
+from bayesmoe.laws import Law, all_laws, default_average, law_named
 from bayesmoe.curves.by_budget import plans_by_budget, trade_offs
 from bayesmoe.curves.by_cost import by_cost
 from bayesmoe.curves.by_size import loss_by_tokens, serving_by_size
@@ -41,8 +41,8 @@ from bayesmoe.runs import as_run_table
 
 _DPI = 130
 
-AVERAGED = ("yun", "effective-size", "ludziejewski", "wang")
-"""Laws of the gallery's average: those of size, tokens and experts that differ most."""
+AVERAGED = tuple(law.name for law in default_average(("num_experts", "tokens")) if Law in law.__bases__)
+"""Laws of the gallery's average: those of size, tokens and experts, without variants of another law."""
 
 _SCALES = (0.3, 0.5, 0.75, 1.0)
 """Shares of the runs, from the smallest training compute up, after which laws are weighed."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from bayesmoe.forecasting.weights import default_laws
-from bayesmoe.laws import law_named, require_covariates
+from bayesmoe.laws import law_named, require_covariates, starter_law
 
 _SIZES = ("n_dense", "n_active", "n_total")
 _LEAST_OF_A_GROUP = 3
@@ -63,10 +63,7 @@ def starter(frame: pd.DataFrame, *, file: str | Path, columns: dict[str, str], b
 def _law(frame: pd.DataFrame, size: str, *, origin: str) -> tuple[str, bool]:
     """The simplest law of what varies in the table, and whether its size is another column than its own."""
     varies = {name for name in ("num_experts", "tokens") if name in frame and frame[name].nunique() > 1}
-    if "num_experts" in varies:
-        name = "yun" if "tokens" in varies else "clark"
-    else:
-        name = "chinchilla" if "tokens" in varies else "kaplan"
+    name = starter_law(varies).name
     law = law_named(name)
     own_size = getattr(law, "size", size) != size
     require_covariates(frame, law_named(name, size=size) if own_size else law, file=origin)

@@ -16,7 +16,7 @@ from bayesmoe.forecasting.discrepancy import DISCREPANCY_PRIOR, DiscrepancyPrior
 from bayesmoe.forecasting.forward_validation import axes_of
 from bayesmoe.forecasting.scores import inside, log_score
 from bayesmoe.inference.spec import FitSpec
-from bayesmoe.laws import law_named
+from bayesmoe.laws import default_average, law_named
 
 _PER_CUT = 3.0
 _PRIOR = 0.1
@@ -24,17 +24,6 @@ _ITERATIONS = 2000
 _SCORE_DRAWS = 800
 _DRAWS = 2000
 _MOST_RHAT = 1.2
-_EXPERT_LAWS = (
-    "clark",
-    "clark-unsaturated",
-    "clark-bilinear",
-    "yun",
-    "effective-size",
-    "effective-size-unsaturated",
-    "ludziejewski",
-    "wang",
-)
-_DENSE_LAWS = ("kaplan", "chinchilla", "nested", "gadre")
 
 
 @dataclass(frozen=True)
@@ -148,7 +137,7 @@ def laws_of(spec: FitSpec, frame: pd.DataFrame) -> tuple[str, ...]:
 def default_laws(frame: pd.DataFrame, size: str) -> tuple[str, ...]:
     """Laws that a table can tell something about, by what varies in it.
 
-    Laws with experts where their number varies, else laws of size and tokens. Laws without tokens only where tokens do not vary.
+    See :func:`bayesmoe.laws.default_average`.
 
     Parameters
     ----------
@@ -157,11 +146,7 @@ def default_laws(frame: pd.DataFrame, size: str) -> tuple[str, ...]:
     size : str
         Column of size.
     """
-    axes = axes_of(frame, size)
-    names = _EXPERT_LAWS if "num_experts" in axes else _DENSE_LAWS
-    if "tokens" in axes:
-        return tuple(name for name in names if "tokens" in law_named(name).covariates)
-    return tuple(name for name in names if name not in ("effective-size-unsaturated", "ludziejewski", "wang"))
+    return tuple(law.name for law in default_average(axes_of(frame, size)))
 
 
 def size_of(spec: FitSpec, frame: pd.DataFrame) -> Any:

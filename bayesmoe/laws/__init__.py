@@ -6,6 +6,7 @@ A law of your own needs no line: name it ``package.module:MyLaw`` wherever a law
 from __future__ import annotations
 
 import importlib
+from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
 
@@ -37,17 +38,17 @@ from bayesmoe.specs import from_mapping
 all_laws: tuple[type[Law], ...] = (
     Kaplan,
     Chinchilla,
+    Nested,
     Gadre,
     Bian,
-    Nested,
-    EffectiveSize,
-    EffectiveSizeUnsaturated,
     Clark,
     ClarkUnsaturated,
     ClarkBilinear,
     ClarkSeparable,
     Yun,
     YunUnsaturated,
+    EffectiveSize,
+    EffectiveSizeUnsaturated,
     Ludziejewski,
     LudziejewskiUnsaturated,
     Wang,
@@ -91,12 +92,34 @@ __all__ = [
     "YunUnsaturated",
     "Zhao",
     "all_laws",
+    "default_average",
     "effective_experts",
     "law_named",
     "reference_run",
     "require_columns",
     "require_covariates",
+    "starter_law",
 ]
+
+
+def default_average(varying: Collection[str]) -> tuple[type[Law], ...]:
+    """Laws about which a table can say something, by which of ``num_experts`` and ``tokens`` vary in it.
+
+    Laws with experts where their number varies, else laws of size and tokens; laws without tokens only where tokens do not vary.
+    """
+    kept = "tokens" in varying
+    return tuple(
+        law
+        for law in all_laws
+        if law().has_experts == ("num_experts" in varying)
+        and (law.default_average == "yes" or (kept and law.default_average == "where tokens vary"))
+        and (not kept or "tokens" in law().covariates)
+    )
+
+
+def starter_law(varying: Collection[str]) -> type[Law]:
+    """The simplest law for a table in which those of ``num_experts`` and ``tokens`` vary."""
+    return next(law for law in all_laws if law.starter_for is not None and set(law.starter_for) == set(varying))
 
 
 def law_named(name: str, **options: Any) -> Law:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from bayesmoe.arrays import Elementwise
+
 Size = Literal["n_dense", "n_active", "n_total"]
 Support = Literal["real", "positive", "above_one", "unit"]
 
-Values = dict[str, Any]
-"""Values by name: of coordinates, of a paper's parameters, or of one run's covariates."""
+Coordinates = dict[str, Elementwise]
+"""What is sampled: the value of each of a law's coordinates, by name."""
+
+PaperParameters = dict[str, Elementwise]
+"""A paper's parameters by symbol, in the units of :attr:`Law.symbols`."""
+
+Run = dict[str, Elementwise]
+"""Covariates of one run by column of the run table."""
 
 _TO_SUPPORT = {
     "real": lambda z: z,
@@ -58,11 +66,11 @@ class Coordinate:
     unit: str
     meaning: str
 
-    def to_support(self, real: Any) -> Any:
+    def to_support(self, real: Elementwise) -> Elementwise:
         """Map from the real line to the support."""
         return _TO_SUPPORT[self.support](real)
 
-    def to_real(self, value: Any) -> Any:
+    def to_real(self, value: Elementwise) -> Elementwise:
         """Map from the support to the real line."""
         return _TO_REAL[self.support](value)
 
@@ -79,8 +87,8 @@ class Reference(NamedTuple):
         Expert count up to which the gain over a dense model is counted.
     """
 
-    run: Values
-    gain_experts: Any
+    run: Run
+    gain_experts: Elementwise
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,7 @@ class Law:
     """A scaling law.
 
     A subclass writes :meth:`loss`, the paper's equation for one run, and lists its ``coordinates``. When these are not
-    the paper's own parameters it also writes :meth:`paper` and its inverse :meth:`center`. Batching over draws, runs and
+    the paper's own parameters it also writes :meth:`to_paper` and its inverse :meth:`from_paper`. Batching over draws, runs and
     configurations is ``jax.vmap`` outside.
 
     Parameters
@@ -129,6 +137,10 @@ class Law:
     noise_median : float
         Prior median of the noise scale on the logarithm of the response. The default suits losses: Yun et al. report an RMSLE
         of 0.0039, seeds differ by 0.0003 to 0.007.
+    default_average : {"no", "where tokens vary", "yes"}
+        Whether an average of no named laws holds it. At one token count the second kind adds nothing to the others.
+    starter_for : tuple of str, optional
+        Which of ``num_experts`` and ``tokens`` vary in the tables for which a starter spec proposes this law.
     """
 
     size: Size = "n_dense"
@@ -144,6 +156,8 @@ class Law:
     embeddings: ClassVar[Literal["in", "out", "not stated"]] = "not stated"
     response: ClassVar[Literal["loss", "leverage"]] = "loss"
     noise_median: ClassVar[float] = 0.005
+    default_average: ClassVar[Literal["no", "where tokens vary", "yes"]] = "no"
+    starter_for: ClassVar[tuple[str, ...] | None] = None
 
     @property
     def covariates(self) -> tuple[str, ...]:
@@ -155,16 +169,16 @@ class Law:
         """Whether some coordinate says what experts do; a law of dense models cannot choose an expert count."""
         return any(coordinate.of != "dense" for coordinate in self.coordinates)
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         """Loss of one run in nats per token (or its leverage), from the paper's parameters and the run's covariates."""
         raise TypeError(f"{type(self).__name__} must define loss(parameters, run)")
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         """Paper's own parameters from the coordinates."""
         return coordinates
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
-        """Coordinates from the paper's own parameters; the inverse of :meth:`paper`."""
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
+        """Coordinates from the paper's own parameters; the inverse of :meth:`to_paper`."""
         return parameters
 
     def coefficients(self, name: str) -> dict[str, float]:

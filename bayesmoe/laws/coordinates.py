@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from bayesmoe.laws.base import Coordinate, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates
 
 E_START = Coordinate("e_start", "above_one", 0.3, 0.6, 0.4, "shape", "experts", "effective experts of a dense model")
 E_ABOVE = Coordinate(
@@ -72,14 +73,14 @@ ADDITIVE = (LOSS_REFERENCE, SLOPE_SIZE, SLOPE_TOKENS, REDUCIBLE, SIZE_PART)
 class Terms(NamedTuple):
     """An additive law at its reference run: its three terms in nats per token, and the exponents of the first two."""
 
-    size: Any
-    tokens: Any
-    constant: Any
-    alpha: Any
-    beta: Any
+    size: Elementwise
+    tokens: Elementwise
+    constant: Elementwise
+    alpha: Elementwise
+    beta: Elementwise
 
 
-def terms_of(q: Values) -> Terms:
+def terms_of(q: Coordinates) -> Terms:
     """Terms from the coordinates: ``size = loss_reference reducible size_part``, ``alpha = slope_size loss_reference / size``."""
     loss = q["loss_reference"]
     size = loss * q["reducible"] * q["size_part"]
@@ -89,7 +90,7 @@ def terms_of(q: Values) -> Terms:
     )
 
 
-def coordinates_of_terms(terms: Terms) -> Values:
+def coordinates_of_terms(terms: Terms) -> Coordinates:
     """The inverse of :func:`terms_of`."""
     scaled = terms.size + terms.tokens
     loss = scaled + terms.constant

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 
+from bayesmoe.arrays import Elementwise
 
-def power(base: Any, exponent: Any) -> Any:
+
+def power(base: Elementwise, exponent: Elementwise) -> Elementwise:
     """``base^exponent = exp(exponent ln base)``, elementwise.
 
     A compiled ``base ** exponent`` and its gradient take several times as long, as they also serve bases that are not positive;

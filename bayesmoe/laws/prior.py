@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from bayesmoe.architecture import Family
-from bayesmoe.laws.base import Law, Reference, Values
+from bayesmoe.laws.base import Coordinates, Law, PaperParameters, Reference
 
 TYPICAL = {"n_dense": 3e8, "tokens": 1e10, "num_experts": 16.0, "top_k": 2.0}
 """Run around which priors are looked at; a fit takes the reference of its own runs."""
@@ -26,7 +24,7 @@ def typical_reference(law: Law) -> Reference | None:
     return Reference({name: float(run[name]) for name in law.covariates} | dense, TYPICAL["num_experts"])
 
 
-def prior_draws(law: Law, reference: Reference, draws: int, seed: int = 0) -> Values:
+def prior_draws(law: Law, reference: Reference, draws: int, seed: int = 0) -> PaperParameters:
     """The paper's own parameters under draws of the prior.
 
     Parameters
@@ -48,7 +46,7 @@ def prior_draws(law: Law, reference: Reference, draws: int, seed: int = 0) -> Va
     if not coordinates:
         return {}
 
-    def one(values: Values) -> dict[str, Any]:
-        return law.to_paper(values, reference)
+    def one(coordinates: Coordinates) -> PaperParameters:
+        return law.to_paper(coordinates, reference)
 
     return jax.jit(jax.vmap(one))(coordinates)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Published, Reference, Run, Size
 from bayesmoe.laws.coordinates import LOSS_REFERENCE, REDUCIBLE, SLOPE_SIZE, SLOPE_TOKENS
 from bayesmoe.laws.power import power
 
@@ -84,10 +85,10 @@ class Abnar(Law):
         ),
     )
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         return sum(self._terms(parameters, run)) + parameters["e"]
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         q, run = coordinates, reference.run
         size, active = run[self.size], run["activation_ratio"]
         scaled = q["loss_reference"] * q["reducible"]
@@ -109,7 +110,7 @@ class Abnar(Law):
             "e": q["loss_reference"] * (1.0 - q["reducible"]),
         }
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         p = parameters
         plain, tokens, sparsity, cross = self._terms(p, reference.run)
         scaled = plain + tokens + sparsity + cross
@@ -127,7 +128,7 @@ class Abnar(Law):
             "delta": p["delta"],
         }
 
-    def _terms(self, p: Values, run: Values) -> tuple[Any, Any, Any, Any]:
+    def _terms(self, p: PaperParameters, run: Run) -> tuple[Elementwise, Elementwise, Elementwise, Elementwise]:
         size, active = run[self.size], run["activation_ratio"]
         return (
             p["a"] * power(size, -p["alpha"]),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from bayesmoe.laws.base import Coordinate, Law, Reference, Size, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Reference, Run, Size
 from bayesmoe.laws.coordinates import ADDITIVE, Terms, coordinates_of_terms, terms_of
 from bayesmoe.laws.power import power
 
@@ -51,12 +52,12 @@ class Bian(Law):
     }
     fitted_range: ClassVar[dict[str, tuple[float, float]]] = {"n_total": (8e7, 1e9), "tokens": (1.6e9, 3e10)}
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         p = parameters
         plain = p["E"] + p["A"] * power(run[self.size], -p["alpha"]) + p["B"] * power(run["tokens"], -p["beta"])
         return plain * (1.0 + p["eps"] * power(_aspect(run), p["gamma"]))
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         q, run = coordinates, reference.run
         t = terms_of({**q, "loss_reference": q["loss_reference"] / (1.0 + q["shape_penalty"])})
         return {
@@ -69,7 +70,7 @@ class Bian(Law):
             "gamma": q["shape_exponent"],
         }
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         p, run = parameters, reference.run
         size, tokens = p["A"] * power(run[self.size], -p["alpha"]), p["B"] * power(run["tokens"], -p["beta"])
         penalty = p["eps"] * power(_aspect(run), p["gamma"])
@@ -82,5 +83,5 @@ class Bian(Law):
         }
 
 
-def _aspect(run: Values) -> Any:
+def _aspect(run: Run) -> Elementwise:
     return run["d_model"] / run["num_layers"]

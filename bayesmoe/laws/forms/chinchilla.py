@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Published, Reference, Run, Size
 from bayesmoe.laws.coordinates import ADDITIVE, Terms, coordinates_of_terms, terms_of
 from bayesmoe.laws.power import power
 
@@ -34,6 +35,8 @@ class Chinchilla(Law):
     size: Size = "n_total"
 
     name: ClassVar[str] = "chinchilla"
+    default_average: ClassVar[Literal["no", "where tokens vary", "yes"]] = "yes"
+    starter_for: ClassVar[tuple[str, ...] | None] = ("tokens",)
     source: ClassVar[str] = "Hoffmann et al. 2022, arXiv:2203.15556, Eq. 10"
     equation: ClassVar[str] = "L = E + A/N^alpha + B/D^beta"
     other_covariates: ClassVar[tuple[str, ...]] = ("tokens",)
@@ -62,11 +65,11 @@ class Chinchilla(Law):
         ),
     )
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         p = parameters
         return p["E"] + p["A"] * power(run[self.size], -p["alpha"]) + p["B"] * power(run["tokens"], -p["beta"])
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         t = terms_of(coordinates)
         return {
             "E": t.constant,
@@ -76,7 +79,7 @@ class Chinchilla(Law):
             "beta": t.beta,
         }
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         p = parameters
         size = p["A"] * power(reference.run[self.size], -p["alpha"])
         tokens = p["B"] * power(reference.run["tokens"], -p["beta"])

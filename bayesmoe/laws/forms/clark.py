@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 
-from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Published, Reference, Run
 from bayesmoe.laws.coordinates import E_ABOVE, E_START, GAIN, INTERACTION, LOSS_REFERENCE, SLOPE_SIZE
 from bayesmoe.laws.power import power
 from bayesmoe.laws.saturation import ln_effective, ln_gain, shape_coordinates, shape_of
@@ -41,6 +42,8 @@ class Clark(Law):
     """
 
     name: ClassVar[str] = "clark"
+    default_average: ClassVar[Literal["no", "where tokens vary", "yes"]] = "yes"
+    starter_for: ClassVar[tuple[str, ...] | None] = ("num_experts",)
     source: ClassVar[str] = "Clark et al. 2022, arXiv:2202.01169"
     equation: ClassVar[str] = "log10 L = a log10 N + b log10 Ehat + c log10 N log10 Ehat + d"
     other_covariates: ClassVar[tuple[str, ...]] = ("num_experts",)
@@ -87,12 +90,12 @@ class Clark(Law):
         ),
     )
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         p = parameters
         size, experts = jnp.log10(run[self.size]), ln_effective(run["num_experts"], _expert_shape(p)) / LN10
         return power(10.0, p["a"] * size + p["b"] * experts + p.get("c", 0.0) * size * experts + p["d"])
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         q = {**coordinates, **_expert_shape(shape_of({"e_start": 1.0, **coordinates}))}
         ln_size, ln_experts, span = self._reference_logs(q, reference)
         c = q.get("interaction", 0.0) * q["slope_size"] / span
@@ -105,7 +108,7 @@ class Clark(Law):
             if name in self.symbols
         }
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         p = {**parameters, **_expert_shape(parameters)}
         ln_size, ln_experts, span = self._reference_logs(p, reference)
         c = p.get("c", 0.0) / LN10
@@ -119,7 +122,7 @@ class Clark(Law):
         }
         return {coordinate.name: found[coordinate.name] for coordinate in self.coordinates}
 
-    def effective_parameters(self, parameters: Values, run: Values) -> Any:
+    def effective_parameters(self, parameters: PaperParameters, run: Run) -> Elementwise:
         """Effective parameter count, ``L(EPC, 1) = L(N, E)``: the dense model that is worth as much as this run.
 
         ``EPC = N^( s(Ehat)/s(e_start) ) ( Ehat/e_start )^( b/s(e_start) ),   s(x) = a + c log10 x``
@@ -133,14 +136,14 @@ class Clark(Law):
         slope, dense_slope = p["a"] + p.get("c", 0.0) * experts, p["a"] + p.get("c", 0.0) * start
         return 10.0 ** ((slope * jnp.log10(run[self.size]) + p["b"] * (experts - start)) / dense_slope)
 
-    def _reference_logs(self, p: Values, reference: Reference) -> tuple[Any, Any, Any]:
+    def _reference_logs(self, p: PaperParameters, reference: Reference) -> tuple[Elementwise, Elementwise, Elementwise]:
         run = reference.run
         return jnp.log(run[self.size]), ln_effective(run["num_experts"], p), ln_gain(reference.gain_experts, p)
 
 
-def _expert_shape(values: Values) -> Values:
+def _expert_shape(parameters: PaperParameters) -> PaperParameters:
     """e_start and e_max; the laws in the plain expert count have neither: they start at 1 and never saturate."""
-    return {"e_start": values.get("e_start", 1.0), "e_max": values.get("e_max", jnp.inf)}
+    return {"e_start": parameters.get("e_start", 1.0), "e_max": parameters.get("e_max", jnp.inf)}
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,7 @@ class ClarkSeparable(Clark):
     """
 
     name: ClassVar[str] = "clark-separable"
+    default_average: ClassVar[Literal["no", "where tokens vary", "yes"]] = "no"
     equation: ClassVar[str] = "log10 L = a log10 N + b log10 E + d"
     coordinates: ClassVar[tuple[Coordinate, ...]] = (LOSS_REFERENCE, SLOPE_SIZE, GAIN)
     symbols: ClassVar[dict[str, str]] = {name: unit for name, unit in Clark.symbols.items() if name in ("a", "b", "d")}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 
-from bayesmoe.laws.base import Coordinate, Law, Reference, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Reference, Run
 from bayesmoe.laws.coordinates import E_ABOVE, E_START
 from bayesmoe.laws.forms.nested import Nested, nested_coordinates, nested_loss, nested_paper
 from bayesmoe.laws.saturation import ln_effective, ln_gain, shape_coordinates, shape_of
@@ -34,6 +35,7 @@ class EffectiveSize(Law):
     """
 
     name: ClassVar[str] = "effective-size"
+    default_average: ClassVar[Literal["no", "where tokens vary", "yes"]] = "yes"
     source: ClassVar[str] = "this project, on arXiv:2608.07222 and arXiv:2202.01169"
     equation: ClassVar[str] = "L = F + A (N_e^-a + R D^-b)^k, ln N_e = ln N + (g + h ln(N/N_0)) ln(Ehat/e_start)"
     coordinates: ClassVar[tuple[Coordinate, ...]] = (
@@ -61,14 +63,14 @@ class EffectiveSize(Law):
         "e_max": "experts",
     }
 
-    def effective_size(self, parameters: Values, run: Values) -> Any:
+    def effective_size(self, parameters: PaperParameters, run: Run) -> Elementwise:
         """``N_e``: parameters of the dense model of equal loss."""
         return jnp.exp(self._ln_effective_size(parameters, run))
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         return nested_loss(parameters, self._ln_effective_size(parameters, run), jnp.log(run["tokens"]))
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         q, run, shape = coordinates, reference.run, shape_of(coordinates)
         span = ln_gain(reference.gain_experts, shape)
         p = {
@@ -80,7 +82,7 @@ class EffectiveSize(Law):
         slope = q["slope_size"] / self._growth(p, run)
         return {**nested_paper(q, self._ln_effective_size(p, run), jnp.log(run["tokens"]), slope), **p}
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         p, run = parameters, reference.run
         span = ln_gain(reference.gain_experts, p)
         q = nested_coordinates(p, self._ln_effective_size(p, run), jnp.log(run["tokens"]))
@@ -92,15 +94,15 @@ class EffectiveSize(Law):
             **shape_coordinates(p),
         }
 
-    def _ln_effective_size(self, p: Values, run: Values) -> Any:
+    def _ln_effective_size(self, p: PaperParameters, run: Run) -> Elementwise:
         ln_size = jnp.log(run[self.size])
         return ln_size + (p["g"] + p["h"] * (ln_size - jnp.log(p["N_0"]))) * self._ln_worth(p, run)
 
-    def _growth(self, p: Values, run: Values) -> Any:
+    def _growth(self, p: PaperParameters, run: Run) -> Elementwise:
         """Rise of ln N_e per e-fold of N."""
         return 1.0 + p["h"] * self._ln_worth(p, run)
 
-    def _ln_worth(self, p: Values, run: Values) -> Any:
+    def _ln_worth(self, p: PaperParameters, run: Run) -> Elementwise:
         return ln_effective(run["num_experts"], p) - jnp.log(p["e_start"])
 
 
@@ -114,6 +116,7 @@ class EffectiveSizeUnsaturated(EffectiveSize):
     """
 
     name: ClassVar[str] = "effective-size-unsaturated"
+    default_average: ClassVar[Literal["no", "where tokens vary", "yes"]] = "where tokens vary"
     equation: ClassVar[str] = (
         "L = F + A (N_e^-a + R D^-b)^k, ln N_e = ln N + (g + h ln(N/N_0)) ln((E - 1 + e_start)/e_start)"
     )

@@ -34,6 +34,7 @@ class Flame(Chinchilla):
     size: Size = "n_active"
 
     name: ClassVar[str] = "flame"
+    default_average: ClassVar[Literal["no", "where tokens vary", "yes"]] = "no"
     source: ClassVar[str] = "Kang et al. 2025, arXiv:2505.20225"
     equation: ClassVar[str] = "L = E + A/N_a^alpha + B/D^beta"
     embeddings: ClassVar[Literal["in", "out", "not stated"]] = "not stated"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 
-from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Published, Reference, Run, Size
 from bayesmoe.laws.coordinates import ADDITIVE, Terms, coordinates_of_terms, terms_of
 from bayesmoe.laws.power import power
 
@@ -72,10 +73,10 @@ class Frantar(Law):
         ),
     )
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         return sum(self._terms(parameters, run)) + parameters["c"]
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         q, run, t = coordinates, reference.run, terms_of(coordinates)
         active = run[self.size] / run["n_total"]
         amplitude = t.size * run[self.size] ** t.alpha / (active ** q["sparse_exponent"] + q["sparse_ratio"])
@@ -89,7 +90,7 @@ class Frantar(Law):
             "c": t.constant,
         }
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         p = parameters
         size, tokens = self._terms(p, reference.run)
         return {
@@ -98,12 +99,12 @@ class Frantar(Law):
             "sparse_exponent": p["b_S"],
         }
 
-    def dense_multiplier(self, parameters: Values, active_share: Any) -> Any:
+    def dense_multiplier(self, parameters: PaperParameters, active_share: Elementwise) -> Elementwise:
         """Size of the dense model of equal loss over the non-zero size, ``((a_S + c_S)/(a_S (1-S)^b_S + c_S))^(1/b_N)``."""
         p = parameters
         return ((p["a_S"] + p["c_S"]) / (p["a_S"] * active_share ** p["b_S"] + p["c_S"])) ** (1.0 / p["b_N"])
 
-    def optimal_sparsity(self, parameters: Values, size: Any, train_flop: Any) -> Any:
+    def optimal_sparsity(self, parameters: PaperParameters, size: Elementwise, train_flop: Elementwise) -> Elementwise:
         """Sparsity of lowest loss at N non-zero parameters and ``D = C (1-S)/(6 N)`` tokens, at least 0.
 
         ``1 - S* = exp{ [ ln( b_D a_D^b_D/(a_S b_S) ) + b_N ln N ]/(b_D + b_S) } (C/(6N))^( -b_D/(b_D + b_S) )``
@@ -114,7 +115,7 @@ class Frantar(Law):
         ln_active = (ln_front - p["b_D"] * jnp.log(train_flop / (6.0 * size))) / both
         return jnp.maximum(0.0, 1.0 - jnp.exp(ln_active))
 
-    def _terms(self, p: Values, run: Values) -> tuple[Any, Any]:
+    def _terms(self, p: PaperParameters, run: Run) -> tuple[Elementwise, Elementwise]:
         amplitude = p["a_S"] * power(run[self.size] / run["n_total"], p["b_S"]) + p["c_S"]
         tokens = jnp.exp(p["b_D"] * (jnp.log(p["a_D"]) - jnp.log(run["tokens"])))
         return amplitude * power(run[self.size], -p["b_N"]), tokens

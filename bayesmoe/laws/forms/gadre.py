@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 
-from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Published, Reference, Run, Size
 from bayesmoe.laws.coordinates import LOSS_REFERENCE, REDUCIBLE, SIZE_PART, SLOPE_SIZE
 
 _SOURCE = "Gadre et al. 2024, arXiv:2403.08540, authors' code re-run, C4 validation"
@@ -37,6 +38,7 @@ class Gadre(Law):
     size: Size = "n_total"
 
     name: ClassVar[str] = "gadre"
+    default_average: ClassVar[Literal["no", "where tokens vary", "yes"]] = "yes"
     source: ClassVar[str] = "Gadre et al. 2024, arXiv:2403.08540, Eq. 4"
     equation: ClassVar[str] = "L = E + (a M^eta + b M^-eta) C^-eta, M = D/N, C = 6 N D"
     other_covariates: ClassVar[tuple[str, ...]] = ("tokens",)
@@ -54,12 +56,12 @@ class Gadre(Law):
         Published("refinedweb", {"E": 1.734, "a": 157.1, "b": 246.2, "eta": 0.1272}, _SOURCE, "P"),
     )
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         p = parameters
         size, tokens = _terms(p, jnp.log(run[self.size]), jnp.log(run["tokens"]))
         return p["E"] + size + tokens
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         q = coordinates
         size = q["loss_reference"] * q["reducible"] * q["size_part"]
         tokens = q["loss_reference"] * q["reducible"] * (1.0 - q["size_part"])
@@ -71,7 +73,7 @@ class Gadre(Law):
             "eta": eta,
         }
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         p = parameters
         size, tokens = _terms(p, jnp.log(reference.run[self.size]), jnp.log(reference.run["tokens"]))
         total = p["E"] + size + tokens
@@ -83,7 +85,7 @@ class Gadre(Law):
         }
 
 
-def _terms(p: Values, ln_size: Any, ln_tokens: Any) -> tuple[Any, Any]:
+def _terms(p: PaperParameters, ln_size: Elementwise, ln_tokens: Elementwise) -> tuple[Elementwise, Elementwise]:
     """Size and tokens term; in logarithms because M^eta C^-eta leaves float32 before either term does."""
     ln_flop, ln_ratio = jnp.log(6.0) + ln_size + ln_tokens, ln_tokens - ln_size
     return p["a"] * jnp.exp(p["eta"] * (ln_ratio - ln_flop)), p["b"] * jnp.exp(-p["eta"] * (ln_ratio + ln_flop))

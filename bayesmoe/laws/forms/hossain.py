@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Published, Reference, Run, Size
 from bayesmoe.laws.coordinates import ADDITIVE, Terms, coordinates_of_terms, terms_of
 from bayesmoe.laws.power import power
 
@@ -75,10 +76,10 @@ class Hossain(Law):
         ),
     )
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         return sum(self._terms(parameters, run))
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         q, run, t = coordinates, reference.run, terms_of(coordinates)
         active = run[self.size] / run["n_total"]
         a = t.size * run[self.size] ** t.alpha / (active**t.alpha + q["sparse_ratio"] * (1.0 - active))
@@ -92,7 +93,7 @@ class Hossain(Law):
             "gamma": q["constant_exponent"],
         }
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         p = parameters
         constant, size, tokens = self._terms(p, reference.run)
         return {
@@ -101,7 +102,7 @@ class Hossain(Law):
             "constant_exponent": p["gamma"],
         }
 
-    def _terms(self, p: Values, run: Values) -> tuple[Any, Any, Any]:
+    def _terms(self, p: PaperParameters, run: Run) -> tuple[Elementwise, Elementwise, Elementwise]:
         active = run[self.size] / run["n_total"]
         amplitude = p["a"] * power(active, p["alpha"]) + p["c"] * (1.0 - active)
         return (

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 
-from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Published, Reference, Run, Size
 from bayesmoe.laws.coordinates import LOSS_REFERENCE, SIZE_PART, SLOPE_SIZE, SLOPE_TOKENS
 
 
@@ -35,6 +36,8 @@ class Kaplan(Law):
     size: Size = "n_total"
 
     name: ClassVar[str] = "kaplan"
+    default_average: ClassVar[Literal["no", "where tokens vary", "yes"]] = "yes"
+    starter_for: ClassVar[tuple[str, ...] | None] = ()
     source: ClassVar[str] = "Kaplan et al. 2020, arXiv:2001.08361, Eq. 1.5"
     equation: ClassVar[str] = "L = [(N_c/N)^(alpha_N/alpha_D) + D_c/D]^alpha_D"
     other_covariates: ClassVar[tuple[str, ...]] = ("tokens",)
@@ -51,12 +54,12 @@ class Kaplan(Law):
         ),
     )
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         p = parameters
         size = p["alpha_N"] / p["alpha_D"] * jnp.log(p["N_c"] / run[self.size])
         return jnp.exp(p["alpha_D"] * jnp.logaddexp(size, jnp.log(p["D_c"] / run["tokens"])))
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         q = coordinates
         alpha_n, alpha_d = q["slope_size"] / q["size_part"], q["slope_tokens"] / (1.0 - q["size_part"])
         ln_bracket = jnp.log(q["loss_reference"]) / alpha_d
@@ -67,7 +70,7 @@ class Kaplan(Law):
             "alpha_D": alpha_d,
         }
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         p = parameters
         ln_size = p["alpha_N"] / p["alpha_D"] * jnp.log(p["N_c"] / reference.run[self.size])
         share = 1.0 / (1.0 + jnp.exp(jnp.log(p["D_c"] / reference.run["tokens"]) - ln_size))

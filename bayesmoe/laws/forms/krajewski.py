@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Published, Reference, Run, Size
 from bayesmoe.laws.coordinates import ADDITIVE, Terms, coordinates_of_terms, terms_of
 from bayesmoe.laws.power import power
 
@@ -84,12 +85,12 @@ class Krajewski(Law):
         ),
     )
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         p = parameters
         amplitude = p["g"] * power(run["granularity"], -p["gamma"]) + p["a"]
         return p["c"] + amplitude * power(run[self.size], -p["alpha"]) + p["b"] * power(run["tokens"], -p["beta"])
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         q, run, t = coordinates, reference.run, terms_of(coordinates)
         amplitude = t.size * run[self.size] ** t.alpha
         return {
@@ -102,7 +103,7 @@ class Krajewski(Law):
             "c": t.constant,
         }
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         p, run = parameters, reference.run
         fine = p["g"] * power(run["granularity"], -p["gamma"])
         size, tokens = (fine + p["a"]) * power(run[self.size], -p["alpha"]), p["b"] * power(run["tokens"], -p["beta"])
@@ -114,8 +115,15 @@ class Krajewski(Law):
 
 
 def train_flop(
-    d_model: Any, num_layers: Any, tokens: Any, granularity: Any, *, expansion: float, c_f: float = 6.0, c_r: float = 14.0
-) -> Any:
+    d_model: Elementwise,
+    num_layers: Elementwise,
+    tokens: Elementwise,
+    granularity: Elementwise,
+    *,
+    expansion: float,
+    c_f: float = 6.0,
+    c_r: float = 14.0,
+) -> Elementwise:
     """Training FLOP of a fine-grained MoE with its routing.
 
     ``F = ( 12 d^2 c_f + d E G c_r ) D n_blocks``

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 
-from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Published, Reference, Run, Size
 from bayesmoe.laws.coordinates import ADDITIVE, E_ABOVE, E_START, Terms, coordinates_of_terms, terms_of
 from bayesmoe.laws.saturation import ln_effective, ln_gain, shape_coordinates, shape_of
 
@@ -33,6 +34,7 @@ class Ludziejewski(Law):
     size: Size = "n_active"
 
     name: ClassVar[str] = "ludziejewski"
+    default_average: ClassVar[Literal["no", "where tokens vary", "yes"]] = "where tokens vary"
     source: ClassVar[str] = "Ludziejewski et al. 2025, arXiv:2502.05172"
     equation: ClassVar[str] = "L = a Ehat^delta N^(alpha + gamma ln Ehat) + b Ehat^omega D^(beta + zeta ln Ehat) + c"
     coordinates: ClassVar[tuple[Coordinate, ...]] = (
@@ -95,7 +97,7 @@ class Ludziejewski(Law):
         ),
     )
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         p = parameters
         ln_experts = ln_effective(run["num_experts"], p)
         ln_size, ln_tokens = jnp.log(run[self.size]), jnp.log(run["tokens"])
@@ -103,7 +105,7 @@ class Ludziejewski(Law):
         tokens_term = p["b"] * jnp.exp(p["omega"] * ln_experts + (p["beta"] + p["zeta"] * ln_experts) * ln_tokens)
         return size_term + tokens_term + p["c"]
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         q, run, shape = coordinates, reference.run, shape_of(coordinates)
         ln_experts, span = ln_effective(run["num_experts"], shape), ln_gain(reference.gain_experts, shape)
         ln_size, ln_tokens = jnp.log(run[self.size]), jnp.log(run["tokens"])
@@ -124,7 +126,7 @@ class Ludziejewski(Law):
             **shape,
         }
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         p, run = parameters, reference.run
         ln_experts, span = ln_effective(run["num_experts"], p), ln_gain(reference.gain_experts, p)
         ln_size, ln_tokens = jnp.log(run[self.size]), jnp.log(run["tokens"])
@@ -151,6 +153,7 @@ class LudziejewskiUnsaturated(Ludziejewski):
     """
 
     name: ClassVar[str] = "ludziejewski-unsaturated"
+    default_average: ClassVar[Literal["no", "where tokens vary", "yes"]] = "no"
     equation: ClassVar[str] = Ludziejewski.equation + ", Ehat = E - 1 + e_start"
     coordinates: ClassVar[tuple[Coordinate, ...]] = tuple(c for c in Ludziejewski.coordinates if c is not E_ABOVE)
     symbols: ClassVar[dict[str, str]] = {name: unit for name, unit in Ludziejewski.symbols.items() if name != "e_max"}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 
-from bayesmoe.laws.base import Coordinate, Law, Reference, Size, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Reference, Run, Size
 from bayesmoe.laws.coordinates import ADDITIVE
 
 NESTING = Coordinate(
@@ -36,6 +37,7 @@ class Nested(Law):
     size: Size = "n_total"
 
     name: ClassVar[str] = "nested"
+    default_average: ClassVar[Literal["no", "where tokens vary", "yes"]] = "yes"
     source: ClassVar[str] = "arXiv:2608.07222"
     equation: ClassVar[str] = "L = F + A (N^-a + R D^-b)^k"
     other_covariates: ClassVar[tuple[str, ...]] = ("tokens",)
@@ -49,24 +51,24 @@ class Nested(Law):
         "k": "1",
     }
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         return nested_loss(parameters, jnp.log(run[self.size]), jnp.log(run["tokens"]))
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         run = reference.run
         return nested_paper(coordinates, jnp.log(run[self.size]), jnp.log(run["tokens"]), coordinates["slope_size"])
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         run = reference.run
         return nested_coordinates(parameters, jnp.log(run[self.size]), jnp.log(run["tokens"]))
 
 
-def nested_loss(p: Values, ln_size: Any, ln_tokens: Any) -> Any:
+def nested_loss(p: PaperParameters, ln_size: Elementwise, ln_tokens: Elementwise) -> Elementwise:
     """``F + A ( N^-a + R D^-b )^k`` from logarithms of size and tokens."""
     return p["F"] + jnp.exp(jnp.log(p["A"]) + p["k"] * _ln_bracket(p, ln_size, ln_tokens))
 
 
-def nested_paper(q: Values, ln_size: Any, ln_tokens: Any, slope_size: Any) -> Values:
+def nested_paper(q: Coordinates, ln_size: Elementwise, ln_tokens: Elementwise, slope_size: Elementwise) -> PaperParameters:
     """Parameters of the nested form around a reference size and tokens where the slope with ln size is ``slope_size``."""
     k, share = q["nesting"], q["size_part"]
     a, b = slope_size / (q["reducible"] * k * share), q["slope_tokens"] / (q["reducible"] * k * (1.0 - share))
@@ -82,7 +84,7 @@ def nested_paper(q: Values, ln_size: Any, ln_tokens: Any, slope_size: Any) -> Va
     }
 
 
-def nested_coordinates(p: Values, ln_size: Any, ln_tokens: Any) -> Values:
+def nested_coordinates(p: PaperParameters, ln_size: Elementwise, ln_tokens: Elementwise) -> Coordinates:
     """The inverse of :func:`nested_paper`."""
     loss = nested_loss(p, ln_size, ln_tokens)
     share = jnp.exp(-p["a"] * ln_size - _ln_bracket(p, ln_size, ln_tokens))
@@ -97,5 +99,5 @@ def nested_coordinates(p: Values, ln_size: Any, ln_tokens: Any) -> Values:
     }
 
 
-def _ln_bracket(p: Values, ln_size: Any, ln_tokens: Any) -> Any:
+def _ln_bracket(p: PaperParameters, ln_size: Elementwise, ln_tokens: Elementwise) -> Elementwise:
     return jnp.logaddexp(-p["a"] * ln_size, jnp.log(p["R"]) - p["b"] * ln_tokens)

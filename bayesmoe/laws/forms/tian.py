@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 
-from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Published, Reference, Run
 from bayesmoe.laws.coordinates import LOSS_REFERENCE, REDUCIBLE
 from bayesmoe.laws.saturation import saturated
 
@@ -80,15 +81,15 @@ class TianLeverage(Law):
         """Columns read: no size, no tokens."""
         return ("train_flop", "activation_ratio", "granularity")
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         p = parameters
         ln_ratio = jnp.log(saturated(run["activation_ratio"], p["A_start"], p.get("A_max", jnp.inf)))
         return jnp.exp(_exponent(p, run) * ln_ratio)
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         return _leverage_paper(coordinates, reference)
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         return _leverage_center(parameters, reference)
 
 
@@ -137,18 +138,18 @@ class Tian(Law):
         """Columns read: no size, no tokens."""
         return ("train_flop", "activation_ratio", "granularity")
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         p = parameters
         return p["E"] + p["B"] * jnp.exp(-p["b"] * _ln_leveraged(p, run))
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         q = coordinates
         p = _leverage_paper(q, reference)
         b = q["slope_flop"] / q["reducible"]
         amplitude = q["loss_reference"] * q["reducible"] * jnp.exp(b * _ln_leveraged(p, reference.run))
         return {"E": q["loss_reference"] * (1.0 - q["reducible"]), "B": amplitude, "b": b, **p}
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         p = parameters
         loss = self.loss(p, reference.run)
         reducible = 1.0 - p["E"] / loss
@@ -160,30 +161,30 @@ class Tian(Law):
         }
 
 
-def _log2_granularity(run: Values) -> Any:
+def _log2_granularity(run: Run) -> Elementwise:
     """log2 of Tian's G, which is half of the run table's."""
     return jnp.log2(run["granularity"]) - 1.0
 
 
-def _exponent(p: Values, run: Values) -> Any:
+def _exponent(p: PaperParameters, run: Run) -> Elementwise:
     g = _log2_granularity(run)
     return p["a"] + p["d"] * jnp.log10(run["train_flop"]) + p["gamma"] * g**2 + p["beta"] * g
 
 
-def _ln_leveraged(p: Values, run: Values) -> Any:
+def _ln_leveraged(p: PaperParameters, run: Run) -> Elementwise:
     """ln(EL C) with leverage relative to a dense model."""
     ratio = (run["activation_ratio"] + p["A_start"]) / (1.0 + p["A_start"])
     return jnp.log(run["train_flop"]) + _exponent(p, run) * jnp.log(ratio)
 
 
-def _leverage_paper(q: Values, reference: Reference) -> Values:
+def _leverage_paper(q: Coordinates, reference: Reference) -> PaperParameters:
     gamma, d = q["granularity_curvature"], -q["leverage_growth"]
     beta = -2.0 * gamma * jnp.log2(q["best_granularity"])
     rest = _exponent({"a": 0.0, "d": d, "gamma": gamma, "beta": beta}, reference.run)
     return {"a": -q["leverage_exponent"] - rest, "d": d, "gamma": gamma, "beta": beta, "A_start": q["a_start"]}
 
 
-def _leverage_center(p: Values, reference: Reference) -> Values:
+def _leverage_center(p: PaperParameters, reference: Reference) -> Coordinates:
     return {
         "leverage_exponent": -_exponent(p, reference.run),
         "leverage_growth": -p["d"],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 
-from bayesmoe.laws.base import Coordinate, Law, Reference, Size, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Reference, Run, Size
 from bayesmoe.laws.coordinates import ADDITIVE, Terms, coordinates_of_terms, terms_of
 from bayesmoe.laws.power import power
 
@@ -33,6 +34,7 @@ class Wang(Law):
     size: Size = "n_active"
 
     name: ClassVar[str] = "wang"
+    default_average: ClassVar[Literal["no", "where tokens vary", "yes"]] = "where tokens vary"
     source: ClassVar[str] = "Wang et al. 2024, arXiv:2410.05661"
     equation: ClassVar[str] = "L = A/(N^alpha E^gamma) + B/D^beta + sigma"
     coordinates: ClassVar[tuple[Coordinate, ...]] = (
@@ -57,12 +59,12 @@ class Wang(Law):
         "gamma": "1",
     }
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         p = parameters
         size = p["A"] * power(run[self.size], -p["alpha"]) * power(run["num_experts"], -p["gamma"])
         return size + p["B"] * power(run["tokens"], -p["beta"]) + p["sigma"]
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         run, t = reference.run, terms_of(coordinates)
         gamma = coordinates["size_gain"] / jnp.log(reference.gain_experts)
         return {
@@ -74,7 +76,7 @@ class Wang(Law):
             "gamma": gamma,
         }
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         p, run = parameters, reference.run
         size = p["A"] * power(run[self.size], -p["alpha"]) * power(run["num_experts"], -p["gamma"])
         tokens = p["B"] * power(run["tokens"], -p["beta"])

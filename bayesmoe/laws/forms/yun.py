@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import jax.numpy as jnp
 
-from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Published, Reference, Run
 from bayesmoe.laws.coordinates import (
     E_ABOVE,
     E_START,
@@ -60,6 +61,8 @@ class Yun(Law):
     interaction: Literal["centered", "paper"] = "centered"
 
     name: ClassVar[str] = "yun"
+    default_average: ClassVar[Literal["no", "where tokens vary", "yes"]] = "yes"
+    starter_for: ClassVar[tuple[str, ...] | None] = ("num_experts", "tokens")
     source: ClassVar[str] = "Yun et al. 2024, arXiv:2404.02852"
     equation: ClassVar[str] = "ln L = ln(A/N^alpha + B/Ehat^beta + C/D^gamma + F) + d ln(N/N_c) ln(Ehat/e_c)"
     coordinates: ClassVar[tuple[Coordinate, ...]] = (
@@ -116,7 +119,7 @@ class Yun(Law):
         ),
     )
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         p = parameters
         ln_experts = ln_effective(run["num_experts"], p)
         bracket = (
@@ -127,7 +130,7 @@ class Yun(Law):
         )
         return bracket * jnp.exp(p["d"] * jnp.log(run[self.size] / p["N_c"]) * (ln_experts - jnp.log(p["e_c"])))
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         q, run, shape = coordinates, reference.run, shape_of(coordinates)
         centered = self.interaction == "centered"
         centers = {"N_c": run[self.size] if centered else 1.0, "e_c": q["e_start"] if centered else 1.0}
@@ -157,7 +160,7 @@ class Yun(Law):
             **centers,
         }
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         p, run = parameters, reference.run
         at = _at_reference(p, p, run[self.size], reference)
         size_term = p["A"] * power(run[self.size], -p["alpha"])
@@ -191,6 +194,7 @@ class YunUnsaturated(Yun):
     """
 
     name: ClassVar[str] = "yun-unsaturated"
+    default_average: ClassVar[Literal["no", "where tokens vary", "yes"]] = "no"
     equation: ClassVar[str] = Yun.equation + ", Ehat = E - 1 + e_start"
     coordinates: ClassVar[tuple[Coordinate, ...]] = tuple(c for c in Yun.coordinates if c is not E_ABOVE)
     symbols: ClassVar[dict[str, str]] = {name: unit for name, unit in Yun.symbols.items() if name != "e_max"}
@@ -198,13 +202,13 @@ class YunUnsaturated(Yun):
 
 
 class _AtReference(NamedTuple):
-    ln_gain: Any
-    span: Any
-    tilt_size: Any
-    tilt_experts: Any
+    ln_gain: Elementwise
+    span: Elementwise
+    tilt_size: Elementwise
+    tilt_experts: Elementwise
 
 
-def _at_reference(p: Values, centers: Values, size: Any, reference: Reference) -> _AtReference:
+def _at_reference(p: PaperParameters, centers: PaperParameters, size: Elementwise, reference: Reference) -> _AtReference:
     span = ln_gain(reference.gain_experts, p)
     return _AtReference(
         span + jnp.log(p["e_start"]),
@@ -214,9 +218,9 @@ def _at_reference(p: Values, centers: Values, size: Any, reference: Reference) -
     )
 
 
-def _softplus(x: Any) -> Any:
+def _softplus(x: Elementwise) -> Elementwise:
     return _WIDTH * jnp.logaddexp(x / _WIDTH, 0.0)
 
 
-def _softplus_inverse(y: Any) -> Any:
+def _softplus_inverse(y: Elementwise) -> Elementwise:
     return y + _WIDTH * jnp.log(-jnp.expm1(-y / _WIDTH))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
 
-from bayesmoe.laws.base import Coordinate, Law, Published, Reference, Size, Values
+from bayesmoe.arrays import Elementwise
+from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Published, Reference, Run, Size
 from bayesmoe.laws.coordinates import LOSS_REFERENCE, REDUCIBLE, SIZE_PART, SLOPE_TOKENS
 from bayesmoe.laws.power import power
 
@@ -100,11 +101,11 @@ class Zhao(Law):
         ),
     )
 
-    def loss(self, parameters: Values, run: Values) -> Any:
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
         t = self._terms(parameters, run)
         return t.factor * t.bracket + t.total + t.active + t.tokens + parameters["eps"]
 
-    def to_paper(self, coordinates: Values, reference: Reference) -> Values:
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         q, run = coordinates, reference.run
         alpha, total, active = q["size_exponent"], run[self.size], run["n_active"]
         scaled = q["loss_reference"] * q["reducible"]
@@ -133,7 +134,7 @@ class Zhao(Law):
             "eps": q["loss_reference"] * (1.0 - q["reducible"]),
         }
 
-    def from_paper(self, parameters: Values, reference: Reference) -> Values:
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
         p, run = parameters, reference.run
         t = self._terms(p, run)
         design, plain = t.factor * t.bracket, t.total + t.active
@@ -154,20 +155,20 @@ class Zhao(Law):
             "shared_gain": p["m"] * best.shared_ratio**2 / (2.0 * jnp.sqrt(p["e"] * p["f"])),
         }
 
-    def optimal_design(self, parameters: Values) -> Design:
+    def optimal_design(self, parameters: PaperParameters) -> Design:
         """Active experts ``sqrt(f/e)``, shared ratio ``-n/(2m)`` and the factor ``2 sqrt(e f) - n^2/(4m)`` there."""
         p = parameters
         factor = 2.0 * jnp.sqrt(p["e"] * p["f"]) - p["n"] ** 2 / (4.0 * p["m"])
         return Design(jnp.sqrt(p["f"] / p["e"]), -p["n"] / (2.0 * p["m"]), factor)
 
-    def optimal_active_share(self, parameters: Values, n_total: Any) -> Any:
+    def optimal_active_share(self, parameters: PaperParameters, n_total: Elementwise) -> Elementwise:
         """``N_a*/N`` at the best design, ``N_a* = ( alpha (Phi k + c) N/(Phi h) )^(1/(1 + alpha))``."""
         p = parameters
         factor = self.optimal_design(p).factor
         ratio = p["alpha"] * (factor * p["k"] + p["c"]) * n_total / (factor * p["h"])
         return ratio ** (1.0 / (1.0 + p["alpha"])) / n_total
 
-    def _terms(self, p: Values, run: Values) -> _Terms:
+    def _terms(self, p: PaperParameters, run: Run) -> _Terms:
         total, active = run[self.size], run["n_active"]
         experts, shared = _design(run)
         return _Terms(
@@ -182,20 +183,20 @@ class Zhao(Law):
 class Design(NamedTuple):
     """Active experts, their shared share, and the design factor."""
 
-    active_experts: Any
-    shared_ratio: Any
-    factor: Any
+    active_experts: Elementwise
+    shared_ratio: Elementwise
+    factor: Elementwise
 
 
 class _Terms(NamedTuple):
-    factor: Any
-    bracket: Any
-    total: Any
-    active: Any
-    tokens: Any
+    factor: Elementwise
+    bracket: Elementwise
+    total: Elementwise
+    active: Elementwise
+    tokens: Elementwise
 
 
-def _design(run: Values) -> tuple[Any, Any]:
+def _design(run: Run) -> tuple[Elementwise, Elementwise]:
     """Active experts, and the shared share of them."""
     experts = run["top_k"] + run["shared_experts"]
     return experts, run["shared_experts"] / experts

@@ -12,7 +12,17 @@ import pytest
 
 from bayesmoe.architecture import Family
 from bayesmoe.errors import InputError
-from bayesmoe.laws import Law, Reference, all_laws, effective_experts, law_named, reference_run, require_covariates
+from bayesmoe.laws import (
+    Law,
+    Reference,
+    all_laws,
+    default_average,
+    effective_experts,
+    law_named,
+    reference_run,
+    require_covariates,
+    starter_law,
+)
 
 FAMILY = Family(moe_share=0.6, top_k=4.0, granularity=4.0, shared_experts=1.0)
 LAWS = [pytest.param(kind(), id=kind.name) for kind in all_laws]
@@ -385,3 +395,17 @@ def test_a_law_of_ones_own_is_found_by_name() -> None:
     law = law_named(f"{__name__}:OwnLaw", size="n_total")
     assert law.covariates == ("n_total",)
     assert law.loss({"a": 8.0, "b": 0.5}, {"n_total": 4.0}) == 4.0
+
+
+@pytest.mark.parametrize(
+    ("varying", "names", "starter"),
+    [
+        (("num_experts", "tokens"), "yun effective-size effective-size-unsaturated ludziejewski wang", "yun"),
+        (("num_experts",), "clark clark-unsaturated clark-bilinear yun effective-size", "clark"),
+        (("tokens",), "kaplan chinchilla nested gadre", "chinchilla"),
+        ((), "kaplan chinchilla nested gadre", "kaplan"),
+    ],
+)
+def test_what_varies_decides_the_default_average_and_the_starter(varying, names, starter):
+    assert [law.name for law in default_average(varying)] == names.split()
+    assert starter_law(varying).name == starter
