@@ -26,7 +26,9 @@ def surface(fit, scenario):
 
 
 DRAWS, FEW = range(0, 1000, 20), range(0, 1000, 100)
-CASES = ("shipped", "fine-grained", "paper", "long requests", "measured", "fixed tokens", "krajewski", "abnar")
+CASES = ("shipped", "fine-grained", "long requests", "measured", "fixed tokens", "abnar")
+REPEATS = tuple(pytest.param(name, marks=pytest.mark.slow) for name in ("paper", "krajewski"))
+"""Accounting that other default tests ask about as well."""
 
 
 def told(found):
@@ -133,7 +135,7 @@ def case_named(small_fit, small_plan, scenario, tmp_path_factory):
     return find
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=(*CASES, *REPEATS))
 def case(request, case_named):
     """Each of them."""
     return case_named(request.param)

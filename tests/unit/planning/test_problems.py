@@ -80,11 +80,11 @@ def test_every_problem_equals_brute_force(small_fit, scenario, problem, draws):
         ("memory_limited", {"memory_bytes": 63e9}),
         ("equal_resources", {"n_total_parameters": 2.1e10}),
         ("fixed_hardware", {"output_tokens_per_s": 12_000.0}),
-        ("lifetime_cost", {"loss_nats": 2.2}),
+        pytest.param("lifetime_cost", {"loss_nats": 2.2}, marks=pytest.mark.slow),
         ("lifetime_flop", {"loss_nats": 2.2}),
         ("cheapest_serving", {"loss_nats": 2.2}),
         ("lowest_loss", {"serving_usd_per_million_tokens": 0.2}),
-        ("loss_optimal", {"unique_tokens": 1e11}),
+        pytest.param("loss_optimal", {"unique_tokens": 1e11}, marks=pytest.mark.slow),
     ],
 )
 def test_brute_force_of_other_limits_is_told_apart(small_fit, scenario, problem, twin):
@@ -119,11 +119,11 @@ class PaysMore(Brute):
 @pytest.mark.parametrize(
     ("problem", "twin"),
     [
-        ("lifetime_cost", ServesTwice),
+        pytest.param("lifetime_cost", ServesTwice, marks=pytest.mark.slow),
         ("lifetime_flop", ServesTwice),
         ("lifetime_flop", CountsNoPrompt),
         ("efficiency_leverage", PaysMore),
-        ("cheapest_serving", PaysMore),
+        pytest.param("cheapest_serving", PaysMore, marks=pytest.mark.slow),
     ],
 )
 def test_brute_force_of_other_rules_is_told_apart(small_fit, scenario, problem, twin):
@@ -136,12 +136,12 @@ def test_brute_force_of_other_rules_is_told_apart(small_fit, scenario, problem, 
 @pytest.mark.parametrize(
     ("problem", "limits"),
     [
-        ("lifetime_cost", {"loss_nats": 2.2}),
+        pytest.param("lifetime_cost", {"loss_nats": 2.2}, marks=pytest.mark.slow),
         ("cheapest_serving", {"loss_nats": 2.2}),
         ("lowest_loss", {"serving_usd_per_million_tokens": 0.2}),
         ("lowest_loss", {"unique_tokens": 1e11, "max_epochs": 2.0}),
-        ("loss_optimal", {"unique_tokens": 1e11}),
-        ("lifetime_flop", {"unique_tokens": 4e12}),
+        pytest.param("loss_optimal", {"unique_tokens": 1e11}, marks=pytest.mark.slow),
+        pytest.param("lifetime_flop", {"unique_tokens": 4e12}, marks=pytest.mark.slow),
     ],
 )
 def test_limits_that_are_given_equal_brute_force(small_fit, scenario, problem, limits):
@@ -176,7 +176,14 @@ def test_a_data_limit_binds_and_more_epochs_loosen_it(small_fit, scenario):
         require_same(found, here, Brute(twin, yun_loss, "loss_optimal"), range(0, 1600, 160))
 
 
-@pytest.mark.parametrize("problem", ["loss_optimal", "cheapest_serving", "lowest_loss", "lifetime_flop", "equal_resources"])
+@pytest.mark.parametrize(
+    "problem",
+    [
+        "loss_optimal",
+        "equal_resources",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("cheapest_serving", "lowest_loss", "lifetime_flop")),
+    ],
+)
 def test_a_budget_in_usd_equals_brute_force(small_fit, scenario, problem):
     wanted = changed(asked(scenario, problem), training={"budget_flop": None, "budget_usd": 8000.0})
     found, here = solved(small_fit, wanted)
@@ -200,20 +207,23 @@ def over_training(brute, p, count, tokens, spent_flop):
     return tokens * oracle.flop_per_token(np.exp(found.x), count) / spent_flop
 
 
-@pytest.mark.parametrize("problem", ["lifetime_cost", "lifetime_flop"])
-def test_over_training_at_a_target_is_told_against_the_best_use_of_what_is_spent(small_fit, scenario, problem):
+@pytest.mark.parametrize("problem", [pytest.param("lifetime_cost", marks=pytest.mark.slow), "lifetime_flop"])
+def test_over_training_at_a_target_is_relative_to_the_best_use_of_what_is_spent(small_fit, scenario, problem):
     wanted = asked(scenario, problem)
     found, here = solved(small_fit, wanted)
     part, brute = found.sel(problem=problem), Brute(wanted, yun_loss, problem)
+    ratios, known, twins = [], [], []
     for draw in range(0, 1600, 160):
         p = {name: float(np.asarray(values)[draw]) for name, values in here.parameters.items()}
         for count in (1, 4, 16):
             one = part.sel(num_experts=count).isel(sample=draw)
-            spent, told = float(one["train_flop"]), float(one["over_training_ratio"])
-            assert told == pytest.approx(over_training(brute, p, count, float(one["tokens"]), spent), rel=1e-3)
-            # Told against the budget, which is not what is spent, it would be another number.
-            budget = wanted.training.budget_flop
-            assert told != pytest.approx(over_training(brute, p, count, float(one["tokens"]), budget), rel=1e-3)
+            tokens, spent = float(one["tokens"]), float(one["train_flop"])
+            ratios.append(float(one["over_training_ratio"]))
+            known.append(over_training(brute, p, count, tokens, spent))
+            twins.append(over_training(brute, p, count, tokens, wanted.training.budget_flop))
+    np.testing.assert_allclose(ratios, known, rtol=1e-3)
+    # Relative to the budget it would be another number, except in draws that happen to spend about the budget.
+    assert np.median(np.abs(np.log(np.divide(twins, known)))) > 0.02
 
 
 def test_choices_of_a_law_that_reads_granularity_equal_brute_force(scenario):
@@ -273,11 +283,11 @@ def test_leverage_is_the_dense_compute_of_equal_loss(small_fit, scenario):
     [
         ("loss_optimal", {"training": {"budget_flop": 6e21}}),
         ("lowest_loss", {"limits": {"serving_usd_per_million_tokens": 0.25}}),
-        ("cheapest_serving", {"limits": {"loss_nats": 2.25}}),
-        ("lifetime_cost", {"limits": {"loss_nats": 2.25}}),
-        ("memory_limited", {"limits": {"memory_bytes": 80e9, "cached_tokens": 1e5}}),
-        ("fixed_hardware", {"limits": {"output_tokens_per_s": 8000.0}}),
-        ("loss_optimal", {"limits": {"unique_tokens": 2e11}}),
+        pytest.param("cheapest_serving", {"limits": {"loss_nats": 2.25}}, marks=pytest.mark.slow),
+        pytest.param("lifetime_cost", {"limits": {"loss_nats": 2.25}}, marks=pytest.mark.slow),
+        pytest.param("memory_limited", {"limits": {"memory_bytes": 80e9, "cached_tokens": 1e5}}, marks=pytest.mark.slow),
+        pytest.param("fixed_hardware", {"limits": {"output_tokens_per_s": 8000.0}}, marks=pytest.mark.slow),
+        pytest.param("loss_optimal", {"limits": {"unique_tokens": 2e11}}, marks=pytest.mark.slow),
     ],
 )
 def test_a_looser_limit_never_hurts(small_fit, scenario, problem, loose):
