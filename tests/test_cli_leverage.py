@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bayesmoe.inference.store import load_fit
+from bayesmoe.inference.store import FitInfo, load_fit
 from bayesmoe.laws import law_named
 from bayesmoe.resources import resource_folder
 
@@ -19,8 +19,8 @@ file = "leverages.csv"
 name = "tian-leverage"
 [sampler]
 warmup = 300
-draws = 100
-chains = 2
+draws = 1000
+chains = 4
 """
 
 SCENARIO = resource_folder("models") / "scenarios" / "yun-2024.toml"
@@ -47,7 +47,7 @@ def test_a_table_of_leverages_is_fitted_checked_reported_and_not_planned_on(baye
     assert ended.code == 0
     assert f"{fit}: law tian-leverage, 36 runs, gate " in ended.out
     found = load_fit(fit)
-    assert found.attrs["response"] == "leverage"
+    assert FitInfo.read(found).response == "leverage"
     assert found["observed_data"]["leverage"].attrs["units"] == "1"
     # Drawn at 0.03 on the logarithm; the paper's best G in its own unit is 2^(0.117/(2 x 0.0167)) = 11.3.
     assert float(found["posterior"]["noise_scale"].median()) == pytest.approx(0.03, rel=0.5)

@@ -18,7 +18,7 @@ from bayesmoe.costs.serving.roofline import TERMS, Roofline
 from bayesmoe.costs.serving_measurements import Points, read_points
 from bayesmoe.errors import InputError
 
-FEW = {"warmup": 200, "draws": 200, "chains": 2}
+FEW = {"warmup": 400, "draws": 400, "chains": 2}
 HELD_BACK = "dbrx"
 
 
