@@ -26,7 +26,7 @@ class InputError(Exception):
         Column, TOML key or flag.
     value : object, optional
         What was found.
-    cure : str, optional
+    hint : str, optional
         What to do about it.
     """
 

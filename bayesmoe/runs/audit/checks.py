@@ -123,7 +123,7 @@ def perplexity(sheet: Sheet) -> list[Finding]:
         return []
     said: dict[str, Any] = {
         "kind": "perplexity",
-        "cure": f"give its logarithm: ln({loss[known].iloc[0]:.4g}) = {_ln(loss[known].iloc[0])}",
+        "hint": f"give its logarithm: ln({loss[known].iloc[0]:.4g}) = {_ln(loss[known].iloc[0])}",
     }
     if any(word in plain(own).split("_") for word in PERPLEXITY):
         return about(sheet, "loss", known, severity="wrong", rule="is a perplexity by its name, not nats per token", **said)
@@ -136,7 +136,7 @@ def perplexity(sheet: Sheet) -> list[Finding]:
         if loss[known].nunique() >= 3 and near.all():
             rule = f"is a perplexity, the exponential of {sheet.own(other)}"
             return about(
-                sheet, "loss", known, severity="wrong", rule=rule, **said | {"cure": f"map loss={sheet.own(other)}"}
+                sheet, "loss", known, severity="wrong", rule=rule, **said | {"hint": f"map loss={sheet.own(other)}"}
             )
     high = (loss > _HIGH_LOSS) & (loss <= 20.0)
     rule = f"is above {_HIGH_LOSS:g}: a perplexity, or a run that learned nothing"
@@ -153,7 +153,7 @@ _PER_BYTE = "nats per token = bits per byte * ln 2 * bytes per token of your tok
 def bits_per_byte(sheet: Sheet) -> list[Finding]:
     """Losses in bits per byte: by name, or because they are too low for nats per token."""
     loss, own = sheet.numbers("loss"), plain(sheet.own("loss"))
-    said: dict[str, Any] = {"kind": "bits per byte", "cure": f"convert: {_PER_BYTE}"}
+    said: dict[str, Any] = {"kind": "bits per byte", "hint": f"convert: {_PER_BYTE}"}
     if any(word in own for word in BITS_PER_BYTE):
         return about(
             sheet, "loss", loss.notna(), severity="wrong", rule="is in bits per byte by its name, not nats per token", **said

@@ -32,7 +32,7 @@ class Finding:
         The file's own name of the column.
     value : object, optional
         What was found in the first of the rows.
-    cure : str
+    hint : str
         What to do about it.
     """
 
