@@ -99,14 +99,14 @@ def _published(known: dict[str, Any]) -> str:
     names = list(known["coefficients"])
     rows = table(tuple(f"`{name}`" for name in names), [tuple(value(known["coefficients"][name]) for name in names)])
     caveat = f"\n\nTrap: {known['trap']}" if known["trap"] else ""
-    return f"**{known['name']}** (grade {known['grade']}): {known['source']}{caveat}\n\n{rows}"
+    return f"**{known['name']}** ({known['grade']}): {known['source']}{caveat}\n\n{rows}"
 
 
 def hyperparameter_page(law: HyperparameterLaw) -> str:
     """Quantities, columns, notes and range."""
     d = hyperparameter_document(law)
     rows = [(f"`{q['formula']}`", q["unit"], q["spread"]) for q in d["quantities"]]
-    said = [f"# {HYPER}{law.name}", f"**Source**: {law.source} (grade {law.provenance})", "## Quantities"]
+    said = [f"# {HYPER}{law.name}", f"**Source**: {law.source} ({law.provenance})", "## Quantities"]
     said += [table(("formula", "unit", "spread"), rows), "## Columns", _columns(d)]
     if law.notes:
         said += ["## Notes", "\n".join(f"- {note}" for note in law.notes)]

@@ -75,12 +75,12 @@ def _parameters(d: dict[str, Any]) -> list[str]:
 
 def _published(known: dict[str, Any]) -> str:
     coefficients = ", ".join(f"{symbol} {_value(value)}" for symbol, value in known["coefficients"].items())
-    lines = [_wrapped(f"{known['name']} (grade {known['grade']}): {known['source']}"), _wrapped(coefficients, indent=4)]
+    lines = [_wrapped(f"{known['name']} ({known['grade']}): {known['source']}"), _wrapped(coefficients, indent=4)]
     return "\n".join([*lines, *([_wrapped(f"trap: {known['trap']}", indent=4)] if known["trap"] else [])])
 
 
 def _hyperparameter_parts(d: dict[str, Any]) -> list[str]:
-    parts = [f"hyper/{d['name']}", _wrapped(f"{d['source']} (grade {d['grade']})"), *_columns(d)]
+    parts = [f"hyper/{d['name']}", _wrapped(f"{d['source']} ({d['grade']})"), *_columns(d)]
     rows = [(q["formula"], q["unit"], f"spread {q['spread']}") for q in d["quantities"]]
     parts += ["", "quantities", _table(rows), *_fitted_range(d)]
     if d["notes"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -201,8 +201,8 @@ class HyperparameterLaw:
         Name by which :func:`bayesmoe.hyperparameters.hyperparameter_law_named` finds it.
     source : str
         Paper and equation.
-    grade : str
-        P from the paper or its code, S or SS from one or two secondary sources, D made by this project.
+    provenance : {"primary", "secondary", "derived"}
+        From the paper or its code, from others that quote it, or made by this project.
     laws : tuple of PowerLaw
         One a quantity.
     fitted_range : dict
@@ -214,7 +214,7 @@ class HyperparameterLaw:
 
     name: str
     source: str
-    provenance: str
+    provenance: Literal["primary", "secondary", "derived"]
     laws: tuple[PowerLaw, ...]
     fitted_range: dict[str, tuple[float, float]]
     notes: tuple[str, ...]

@@ -13,7 +13,7 @@ _FLOP_PER_TOKEN = 2.3e8
 HUNYUAN = HyperparameterLaw(
     name="hunyuan",
     source="Hunyuan-Large 2024, arXiv:2411.02265, from two secondary sources that agree",
-    provenance="SS",
+    provenance="secondary",
     laws=(
         PowerLaw("n_active", math.log(5.9e-3), {"train_flop": 0.5305}),
         PowerLaw("tokens", math.log(3.2), {"train_flop": 0.50}),

@@ -9,7 +9,7 @@ from bayesmoe.hyperparameters.base import HyperparameterLaw, PowerLaw
 KAPLAN = HyperparameterLaw(
     name="kaplan",
     source="Kaplan et al. 2020, arXiv:2001.08361, from two secondary sources that agree",
-    provenance="SS",
+    provenance="secondary",
     laws=(PowerLaw("batch_tokens", math.log(2e8), {"loss": -1.0 / 0.21}),),
     fitted_range={},
     notes=(

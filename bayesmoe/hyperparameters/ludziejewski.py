@@ -7,7 +7,7 @@ from bayesmoe.hyperparameters.base import HyperparameterLaw, PowerLaw
 LUDZIEJEWSKI = HyperparameterLaw(
     name="ludziejewski",
     source="Ludziejewski et al. 2025, arXiv:2502.05172, Eq. 8",
-    provenance="P",
+    provenance="primary",
     laws=(PowerLaw("learning_rate", 8.39, {"n_active": -0.81, "num_experts": -0.25}),),
     fitted_range={"n_active": (0.0, 2.7e9), "num_experts": (1.0, 32.0)},
     notes=(

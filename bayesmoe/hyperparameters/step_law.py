@@ -18,7 +18,7 @@ _NOTES = (
 STEP_LAW = HyperparameterLaw(
     name="step-law",
     source=f"{_SOURCE}, as printed",
-    provenance="P",
+    provenance="primary",
     laws=(
         PowerLaw("learning_rate", math.log(1.79), {"n_total": -0.713, "tokens": 0.307}),
         PowerLaw("batch_tokens", math.log(0.58), {"tokens": 0.571}),
@@ -40,7 +40,7 @@ _BATCH_COVARIANCE = covariance_of((0.4372, 0.0187), ((1.0, -0.999), (-0.999, 1.0
 STEP_LAW_BOOTSTRAP = HyperparameterLaw(
     name="step-law-bootstrap",
     source=f"{_SOURCE}: mean, standard deviations and correlations of the 1000 released bootstrap fits",
-    provenance="D",
+    provenance="derived",
     laws=(
         PowerLaw("learning_rate", 0.5863, {"n_total": -0.7129, "tokens": 0.3075}, covariance=_LR_COVARIANCE).around(
             **_MIDDLE

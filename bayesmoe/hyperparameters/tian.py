@@ -21,7 +21,7 @@ def _allocation(flop_per_token: float, to_power: float, tokens: float, tokens_to
 TIAN = HyperparameterLaw(
     name="tian",
     source=f"{_PAPER}, Eq. 3",
-    provenance="P",
+    provenance="primary",
     laws=(
         PowerLaw("learning_rate", math.log(1.1576), {"train_flop": -0.1529}),
         PowerLaw("batch_tokens", math.log(0.0694), {"train_flop": 0.3644}),
@@ -38,7 +38,7 @@ TIAN = HyperparameterLaw(
 TIAN_DENSE = HyperparameterLaw(
     name="tian-dense",
     source=f"{_PAPER}, Table 1, dense row",
-    provenance="P",
+    provenance="primary",
     laws=_allocation(0.0655, 0.5422, 15.2582, 0.4578),
     fitted_range=_ALLOCATION_RUNS,
     notes=(_MEANING,),
@@ -48,7 +48,7 @@ TIAN_DENSE = HyperparameterLaw(
 TIAN_MOE = HyperparameterLaw(
     name="tian-moe",
     source=f"{_PAPER}, Table 1, MoE row",
-    provenance="P",
+    provenance="primary",
     laws=_allocation(0.1915, 0.5095, 5.2232, 0.4905),
     fitted_range=_ALLOCATION_RUNS,
     notes=(

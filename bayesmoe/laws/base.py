@@ -93,13 +93,13 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True)
 class Published:
-    """A published coefficient set: name, values in the paper's symbols, source and grade: P from the paper or its
-    code, S or SS from one or two secondary sources, D made by this project. ``trap`` says why not to use it as it stands."""
+    """A published coefficient set: name, values in the paper's symbols, source and provenance: from the
+    paper or its code, from others that quote it, or made by this project. ``caveat`` says why not to use it as printed."""
 
     name: str
     coefficients: dict[str, float]
     source: str
-    provenance: str
+    provenance: Literal["primary", "secondary", "derived"]
     caveat: str = ""
 
 

@@ -80,8 +80,8 @@ class Abnar(Law):
                 "gamma": 0.1595,
                 "e": 0.94,
             },
-            "Abnar et al. 2025, arXiv:2501.12370, Table 3",
-            "SS",
+            "Abnar et al. 2025, arXiv:2501.12370, Table 3, from two secondary sources that agree",
+            "secondary",
         ),
     )
 

@@ -55,13 +55,13 @@ class Chinchilla(Law):
             "hoffmann",
             {"E": 1.6933737, "A": 406.40102, "B": 410.72283, "alpha": 0.33917084, "beta": 0.2849083},
             "Hoffmann et al. 2022, arXiv:2203.15556, approach 3, unrounded",
-            "P",
+            "primary",
         ),
         Published(
             "besiroglu",
             {"E": 1.81686, "A": 482.006, "B": 2085.434, "alpha": 0.34781, "beta": 0.36585},
             "Besiroglu et al. 2024, arXiv:2404.10102",
-            "P",
+            "primary",
         ),
     )
 

@@ -14,7 +14,7 @@ from bayesmoe.laws.power import power
 from bayesmoe.laws.saturation import ln_effective, ln_gain, shape_coordinates, shape_of
 from bayesmoe.units import LN10
 
-_SOURCE = "Clark et al. 2022, arXiv:2202.01169, Table 3"
+_SOURCE = "Clark et al. 2022, arXiv:2202.01169, Table 3, from two secondary sources that agree"
 
 
 @dataclass(frozen=True)
@@ -74,19 +74,19 @@ class Clark(Law):
             "s-base",
             {"a": -0.082, "b": -0.108, "c": 0.009, "d": 1.104, "e_start": 1.847, "e_max": 314.478},
             _SOURCE,
-            "SS",
+            "secondary",
         ),
         Published(
             "rl-r",
             {"a": -0.083, "b": -0.126, "c": 0.012, "d": 1.111, "e_start": 1.880, "e_max": 469.982},
             _SOURCE,
-            "SS",
+            "secondary",
         ),
         Published(
             "hash",
             {"a": -0.087, "b": -0.136, "c": 0.012, "d": 1.157, "e_start": 4.175, "e_max": 477.741},
             _SOURCE,
-            "SS",
+            "secondary",
         ),
     )
 

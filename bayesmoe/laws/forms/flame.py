@@ -44,14 +44,14 @@ class Flame(Chinchilla):
             "huber",
             {"E": 2.241716, "A": 148.413257, "B": 3269017.372472, "alpha": 0.279702, "beta": 0.7155},
             "arXiv:2505.20225, notebook, Huber loss",
-            "P",
+            "primary",
             _STALLED,
         ),
         Published(
             "mse",
             {"E": 2.133594, "A": 65.254366, "B": 485165195.40979, "alpha": 0.226854, "beta": 0.949495},
             "arXiv:2505.20225, notebook, squared error",
-            "P",
+            "primary",
             _STALLED,
         ),
     )

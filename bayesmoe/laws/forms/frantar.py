@@ -60,15 +60,15 @@ class Frantar(Law):
         Published(
             "t5-c4",
             {"a_S": 16.8, "b_S": 0.722, "c_S": 45.0, "b_N": 0.245, "a_D": 6.90e8, "b_D": 0.203, "c": 0.651},
-            _SOURCE + ", T5 on C4",
-            "SS",
+            _SOURCE + ", T5 on C4, from two secondary sources that agree",
+            "secondary",
             "weight sparsity, not experts",
         ),
         Published(
             "vit-jft",
             {"a_S": 294.0, "b_S": 0.821, "c_S": 468.0, "b_N": 0.392, "a_D": 2.37e8, "b_D": 0.890, "c": 4.517},
-            _SOURCE + ", ViT on JFT-4B; D counts images",
-            "SS",
+            _SOURCE + ", ViT on JFT-4B; D counts images, from two secondary sources that agree",
+            "secondary",
             "weight sparsity of vision models, not experts",
         ),
     )

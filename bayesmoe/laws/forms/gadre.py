@@ -51,9 +51,9 @@ class Gadre(Law):
     }
     fitted_range: ClassVar[dict[str, tuple[float, float]]] = {"n_total": (1.1e7, 6.9e9), "tokens_per_parameter": (5, 640)}
     published: ClassVar[tuple[Published, ...]] = (
-        Published("c4", {"E": 1.508, "a": 141.3, "b": 189.5, "eta": 0.1212}, _SOURCE, "P"),
-        Published("redpajama", {"E": 1.837, "a": 212.2, "b": 366.7, "eta": 0.1364}, _SOURCE, "P"),
-        Published("refinedweb", {"E": 1.734, "a": 157.1, "b": 246.2, "eta": 0.1272}, _SOURCE, "P"),
+        Published("c4", {"E": 1.508, "a": 141.3, "b": 189.5, "eta": 0.1212}, _SOURCE, "primary"),
+        Published("redpajama", {"E": 1.837, "a": 212.2, "b": 366.7, "eta": 0.1364}, _SOURCE, "primary"),
+        Published("refinedweb", {"E": 1.734, "a": 157.1, "b": 246.2, "eta": 0.1272}, _SOURCE, "primary"),
     )
 
     def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:

@@ -11,7 +11,7 @@ from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Pu
 from bayesmoe.laws.coordinates import ADDITIVE, Terms, coordinates_of_terms, terms_of
 from bayesmoe.laws.power import power
 
-_SOURCE = "Hossain et al. 2025, arXiv:2508.06617, Tables VII-IX"
+_SOURCE = "Hossain et al. 2025, arXiv:2508.06617, Tables VII-IX, from two secondary sources that agree"
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,19 @@ class Hossain(Law):
             "moe",
             {"e": 0.57, "a": 8.26, "b": 6324.82, "c": 3.57, "alpha": 0.08, "beta": 0.40, "gamma": 1.19},
             _SOURCE,
-            "SS",
+            "secondary",
         ),
         Published(
             "pruned",
             {"e": 0.15, "a": 86.03, "b": 7.90, "c": 29.26, "alpha": 0.28, "beta": 0.08, "gamma": 2.00},
             _SOURCE,
-            "SS",
+            "secondary",
         ),
         Published(
             "dense",
             {"e": 1.69, "a": 406.4, "b": 410.7, "c": 93.45, "alpha": 0.34, "beta": 0.28, "gamma": 0.01},
             _SOURCE,
-            "SS",
+            "secondary",
             "one of two sources prints c = 0 and gamma = 0.001; neither matters at S = 0, where it is Hoffmann's rounded set",
         ),
     )

@@ -49,8 +49,8 @@ class Kaplan(Law):
         Published(
             "joint",
             {"N_c": 6.4e13, "D_c": 1.8e13, "alpha_N": 0.076, "alpha_D": 0.103},
-            "Kaplan et al. 2020, arXiv:2001.08361, Table 2",
-            "SS",
+            "Kaplan et al. 2020, arXiv:2001.08361, Table 2, from two secondary sources that agree",
+            "secondary",
         ),
     )
 

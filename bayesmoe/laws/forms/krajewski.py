@@ -69,19 +69,19 @@ class Krajewski(Law):
             "moe-e64",
             {"a": 18.1, "alpha": 0.115, "b": 30.8, "beta": 0.147, "g": 2.1, "gamma": 0.58, "c": 0.47},
             _PAPER + ", Table 1, 64 x expansion",
-            "P",
+            "primary",
         ),
         Published(
             "moe-e64-held-out",
             {"a": 17.6, "alpha": 0.114, "b": 26.7, "beta": 0.140, "g": 2.07, "gamma": 0.570, "c": 0.472},
             _PAPER + ", Table 5, without the best fifth of the runs",
-            "P",
+            "primary",
         ),
         Published(
             "moe-e16",
             {"a": 19.64, "alpha": 0.124, "b": 57.07, "beta": 0.169, "g": 1.18, "gamma": 0.986, "c": 0.472},
             _PAPER + ", Table 8, 16 x expansion, fewer and shorter runs",
-            "P",
+            "primary",
         ),
     )
 

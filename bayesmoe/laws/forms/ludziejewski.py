@@ -93,7 +93,7 @@ class Ludziejewski(Law):
                 "e_max": 290.4521,
             },
             "Ludziejewski et al. 2025, arXiv:2502.05172, Table 3",
-            "P",
+            "primary",
         ),
     )
 

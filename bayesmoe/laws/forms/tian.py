@@ -72,7 +72,7 @@ class TianLeverage(Law):
             "table-2",
             {"a": 1.23, "d": -7.61e-2, "gamma": 1.67e-2, "beta": -1.17e-1, "A_start": 1.63e-2},
             "Tian et al. 2025, arXiv:2507.17702, Table 2",
-            "P",
+            "primary",
         ),
     )
 

@@ -115,7 +115,7 @@ class Yun(Law):
                 "e_max": 342.0,
             },
             "not published: matched to the headline numbers of arXiv:2404.02852 by this project; synthetic truth only",
-            "D",
+            "derived",
         ),
     )
 

@@ -96,8 +96,8 @@ class Zhao(Law):
                 "c": 31.096,
                 "eps": 1.8182,
             },
-            "Zhao et al. 2025, arXiv:2509.23678, 446 runs",
-            "SS",
+            "Zhao et al. 2025, arXiv:2509.23678, 446 runs, from two secondary sources that agree",
+            "secondary",
         ),
     )
 

@@ -92,7 +92,7 @@ def test_names_and_units() -> None:
     for law in all_hyperparameter_laws:
         assert hyperparameter_law_named(law.name) is law
         assert "arXiv" in law.source
-        assert law.provenance in {"P", "S", "SS", "D"}
+        assert law.provenance in {"primary", "secondary", "derived"}
         assert set(law.fitted_range) <= set(law.inputs)
         for power_law in law.laws:
             assert law.law_for(power_law.quantity) is power_law

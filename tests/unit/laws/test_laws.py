@@ -63,7 +63,7 @@ def test_a_law_says_what_it_is(law) -> None:
     assert all(symbol in shape or symbol in law.equation for symbol in law.symbols)
     assert all(c.unit and c.meaning for c in law.coordinates)
     assert all(low <= high for low, high in law.fitted_range.values())
-    assert all(known.provenance in ("P", "S", "SS", "D") and known.source for known in law.published)
+    assert all(known.provenance in ("primary", "secondary", "derived") and known.source for known in law.published)
 
 
 @pytest.mark.parametrize("experts", REFERENCE_EXPERTS)
