@@ -7,6 +7,7 @@ from bayesmoe.architecture.family import (
     gated_ffn_parameters,
     num_layers,
     parameters_from_shape,
+    train_flop,
     width_times_layers,
 )
 from bayesmoe.architecture.public import public_models, public_shape, read_shape
@@ -32,6 +33,7 @@ __all__ = [
     "public_shape",
     "read_shape",
     "shape_of_size",
+    "train_flop",
     "width_times_layers",
     "with_latent_experts",
 ]

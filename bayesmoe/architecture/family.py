@@ -73,7 +73,12 @@ class Family:
 
     def train_flop_per_token(self, n_dense: Any, num_experts: Any, rule: str = FLOP_RULES[0]) -> Any:
         """Training FLOP per token: ``6 n_active`` or ``6 n_dense`` as ``rule`` says."""
-        return 6.0 * n_dense * (self.active_ratio(num_experts) if rule == FLOP_RULES[0] else 1.0)
+        return train_flop(n_dense) * (self.active_ratio(num_experts) if rule == FLOP_RULES[0] else 1.0)
+
+
+def train_flop(parameters: Any, tokens: Any = 1.0) -> Any:
+    """Training FLOP of a forward and a backward pass over tokens: ``6 N tokens``, N the parameters that a token uses."""
+    return 6.0 * parameters * tokens
 
 
 def width_times_layers(n_dense: Any, mu: Any = 0.045) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bayesmoe.architecture import train_flop
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.hyperparameters import HyperparameterLaw, PowerLaw, all_hyperparameter_laws, hyperparameter_law_named
 from bayesmoe.laws import all_laws, law_named
@@ -281,7 +282,7 @@ def _implied(law: Law, run: dict[str, float]) -> dict[str, float]:
     if "tokens" in run and law.size in run:
         found[_RATIO] = run["tokens"] / run[law.size]
     if "tokens" in run and "n_active" in run:
-        found["train_flop"] = 6.0 * run["n_active"] * run["tokens"]
+        found["train_flop"] = train_flop(run["n_active"], run["tokens"])
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 import bayesmoe
-from bayesmoe.architecture import Shape
+from bayesmoe.architecture import Shape, train_flop
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, accelerator_named
 from bayesmoe.costs.serving.calibration import coefficients, drawn_calibration, read_calibration, without_residual
 from bayesmoe.costs.serving.replica import LIMITS, Fleet, Latency, cheapest_replica
@@ -216,8 +216,8 @@ def _training(
     shapes: Sequence[Shape], model: ServedModel, spec: TrainingSpec, draws: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     rules = {
-        "6 n_active tokens": 6.0 * model.n_active,
-        "6 n_dense tokens": 6.0 * model.n_dense,
+        "6 n_active tokens": train_flop(model.n_active),
+        "6 n_dense tokens": train_flop(model.n_dense),
         "exact": np.array([shape.train_flop_per_token(spec.sequence_tokens) for shape in shapes]),
     }
     usd_per_flop = usd_per_train_flop(spec, **training_draws(spec, draws, rng))

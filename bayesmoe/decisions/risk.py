@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from bayesmoe.architecture import train_flop
 from bayesmoe.decisions.recommendation import bands, recommendations
 from bayesmoe.decisions.total_cost import total_cost
 from bayesmoe.planning.planner import LEVERAGE, UNITS, scenario_of
@@ -80,7 +81,7 @@ def extrapolation_factors(fit: xr.DataTree, summary: xr.Dataset) -> dict[str, fl
     # Sources count compute by rules of their own, so both sides are counted anew by one.
     trained.pop("train_flop", None)
     if {"n_active", "tokens"} <= set(trained):
-        trained["train_flop"] = 6.0 * float((runs["n_active"] * runs["tokens"]).max())
+        trained["train_flop"] = train_flop(float((runs["n_active"] * runs["tokens"]).max()))
     worst: dict[str, float] = {}
     for problem in summary["problem"].values:
         part = summary.sel(problem=problem, quantile=0.5)
@@ -88,7 +89,7 @@ def extrapolation_factors(fit: xr.DataTree, summary: xr.Dataset) -> dict[str, fl
             continue
         row = part.sel(num_experts=choice)
         target = {name: float(row[name]) for name in ("n_dense", "n_active", "tokens")}
-        target |= {"num_experts": float(choice), "train_flop": 6.0 * target["n_active"] * target["tokens"]}
+        target |= {"num_experts": float(choice), "train_flop": train_flop(target["n_active"], target["tokens"])}
         for name, value in target.items():
             if name in trained:
                 worst[name] = max(value / trained[name], worst.get(name, 0.0))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmoe.architecture import train_flop
 from bayesmoe.inference.refits import Refits
 
 _SAME_LEVEL = 0.08
@@ -52,7 +53,7 @@ def axes_of(frame: pd.DataFrame, size: str) -> tuple[str, ...]:
 def training_compute(frame: pd.DataFrame, size: str) -> np.ndarray:
     """``6 N tokens`` of each run in FLOP, shape (n,); of one token each where tokens are not known, so that size alone orders runs."""
     tokens = frame["tokens"].to_numpy(float) if has_tokens(frame) else 1.0
-    return 6.0 * frame[size].to_numpy(float) * tokens
+    return train_flop(frame[size].to_numpy(float), tokens)
 
 
 def has_tokens(frame: pd.DataFrame) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayesmoe.architecture import parameters_from_shape
+from bayesmoe.architecture import parameters_from_shape, train_flop
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.runs.expressions import evaluated
 from bayesmoe.runs.read import read_frame
@@ -262,7 +262,7 @@ def derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
             if known[column].isna().all():
                 known = known.drop(columns=column)
     if "n_active" in known and "tokens" in known:
-        give("train_flop", 6.0 * known["n_active"] * known["tokens"], "6 n_active tokens")
+        give("train_flop", train_flop(known["n_active"], known["tokens"]), "6 n_active tokens")
     if "d_model" in known and "d_expert" in known:
         width = known["d_expert"].where(experts > 1)
         give("granularity", (4.0 * known["d_model"] / width).where(~dense, 1.0), "4 d_model / d_expert, 1 for dense runs")
