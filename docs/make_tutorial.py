@@ -157,7 +157,7 @@ def draw(place: Path) -> None:
     from bayesmoe.criticism.predictive import predictive_check
     from bayesmoe.decisions.risk import risk
     from bayesmoe.inference.store import load_fit
-    from bayesmoe.planning.planner import load_plan
+    from bayesmoe.planning.store import load_plan
     from bayesmoe.plots import fit_to_runs, loss_by_experts
 
     made = {

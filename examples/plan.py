@@ -15,8 +15,9 @@ from fit_a_posterior import fitted
 from bayesmoe.criticism.gate import check
 from bayesmoe.decisions.risk import risk
 from bayesmoe.documents.planning import as_document
-from bayesmoe.planning.planner import plan, save_plan
+from bayesmoe.planning.planner import plan
 from bayesmoe.planning.scenario import read_scenario
+from bayesmoe.planning.store import save_plan
 from bayesmoe.report.build import report_of, save_report
 from bayesmoe.resources import resource_folder
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bayesmoe.inference.store import save_fit
-from bayesmoe.planning.planner import load_plan
+from bayesmoe.planning.store import load_plan
 from bayesmoe.resources import resource_folder
 
 YUN = (resource_folder("models") / "scenarios" / "yun-2024.toml").read_text()

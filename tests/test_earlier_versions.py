@@ -11,8 +11,8 @@ from bayesmoe.costs.serving.calibration import SHIPPED, read_calibration
 from bayesmoe.errors import InputError
 from bayesmoe.inference.store import FORMAT as FIT_FORMAT
 from bayesmoe.inference.store import load_fit, save_fit
-from bayesmoe.planning.planner import FORMAT as PLAN_FORMAT
-from bayesmoe.planning.planner import load_plan, save_plan
+from bayesmoe.planning.store import FORMAT as PLAN_FORMAT
+from bayesmoe.planning.store import load_plan, save_plan
 
 KINDS = {
     "fit": (load_fit, FIT_FORMAT, "refit"),

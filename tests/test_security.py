@@ -25,7 +25,7 @@ from bayesmoe.decisions.risk import risk
 from bayesmoe.errors import InputError, printable
 from bayesmoe.files import write_text
 from bayesmoe.inference.store import load_fit, save_fit
-from bayesmoe.planning.planner import load_plan, scenario_of
+from bayesmoe.planning.store import PlanInfo, load_plan
 from bayesmoe.report.build import build_report, figures
 from bayesmoe.resources import resource_folder
 from bayesmoe.runs import registered, registry
@@ -245,7 +245,7 @@ def attacked(fit, plan, attack: str):
         bayesmoe_version=attack,
         spec=json.dumps(spec),
     )
-    scenario = scenario_of(plan)
+    scenario = PlanInfo.read(plan).scenario
     changed = dataclasses.replace(
         scenario,
         name=attack,

@@ -50,7 +50,7 @@ def plan(
     from bayesmoe.documents.planning import as_document
     from bayesmoe.inference.store import FitInfo, load_fit
     from bayesmoe.planning.planner import plan as plan_fit
-    from bayesmoe.planning.planner import save_plan
+    from bayesmoe.planning.store import save_plan
     from bayesmoe.report import advice_text, plan_text, text
 
     posterior = load_fit(fit)

@@ -23,7 +23,7 @@ def report(
     require_writable(out, ".html", reads=(fit, plan, backtest))
     configure()
     from bayesmoe.inference.store import load_fit
-    from bayesmoe.planning.planner import load_plan
+    from bayesmoe.planning.store import load_plan
     from bayesmoe.report.build import report_of, save_report
     from bayesmoe.report.forecasts import read_backtest
 

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.decisions.total_cost import SERVING, money
-from bayesmoe.planning.planner import scenario_of
+from bayesmoe.planning.store import PlanInfo
 from bayesmoe.units import QUANTILES, TOKENS_PER_MILLION
 
 LEAST, MOST = 1e8, 1e18
@@ -55,7 +55,7 @@ def break_even(plan: xr.Dataset) -> xr.Dataset:
 
 def _changes(part: xr.Dataset, usd_per_nat: float) -> tuple[list[tuple[int, int, float, np.ndarray]], int]:
     """Changes of one problem as (from, to, tokens, band), and the best count at the least demand, 0 where no option is sure."""
-    sure = part["option_feasible"].mean("sample").values >= scenario_of(part).tolerance.probability
+    sure = part["option_feasible"].mean("sample").values >= PlanInfo.read(part).scenario.tolerance.probability
     if not sure.any():
         return [], 0
     part = part.isel(option=sure)

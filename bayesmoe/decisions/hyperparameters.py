@@ -10,7 +10,7 @@ import xarray as xr
 
 from bayesmoe.decisions.recommendation import best_designs
 from bayesmoe.hyperparameters import HyperparameterLaw, PowerLaw, all_hyperparameter_laws
-from bayesmoe.planning.planner import scenario_of
+from bayesmoe.planning.store import PlanInfo
 from bayesmoe.units import QUANTILES
 
 NAMES = ("learning_rate", "batch_tokens")
@@ -60,7 +60,7 @@ def hyperparameters(plan: xr.Dataset, summary: xr.Dataset) -> xr.Dataset:
 def _model(part: xr.Dataset, num_experts: int, option: int) -> dict[str, np.ndarray]:
     """What laws read of an option, arrays of one number, or of one for each draw where draws differ."""
     own = part.isel(option=option)
-    family = scenario_of(part).architecture.family(float(own["option_top_k"]), float(own["option_granularity"]))
+    family = PlanInfo.read(part).scenario.architecture.family(float(own["option_top_k"]), float(own["option_granularity"]))
     run = family.run(float(own["option_n_dense"]), float(own["option_tokens"]), float(num_experts))
     loss = own["option_loss"].values.astype(float)
     return {

@@ -16,8 +16,8 @@ from bayesmoe.inference.ensemble import components
 from bayesmoe.inference.model import noisy
 from bayesmoe.inference.predict import noise_of
 from bayesmoe.planning.build_surface import surfaces
-from bayesmoe.planning.planner import scenario_of
 from bayesmoe.planning.problems import problem_named
+from bayesmoe.planning.store import PlanInfo
 from bayesmoe.planning.surface import DesignSurface
 
 SHARE = 0.1
@@ -72,13 +72,13 @@ def next_runs(
         raise InputError("is not a problem of this plan", column="problem", value=asked, hint=f"one of {', '.join(planned)}")
     if batch < 1:
         raise InputError("must be at least 1", column="batch", value=batch)
-    laws = surfaces(fit, scenario_of(plan), elsewhere=True)
+    laws = surfaces(fit, PlanInfo.read(plan).scenario, elsewhere=True)
     budget = float(np.median(np.concatenate([np.ravel(here.budget_flop) for here in laws.values()])))
     most = SHARE * budget if max_flop is None else max_flop
     if not 0.0 < most < np.inf:
         raise InputError("must be a positive number", column="max_flop", value=most)
     frame = _candidates(laws, most)
-    losses = _foretold(fit, laws, frame, scenario_of(plan).choices.group)
+    losses = _foretold(fit, laws, frame, PlanInfo.read(plan).scenario.choices.group)
     of = stakes(known.total.sel(problem=asked))
     usd_per_flop = float(np.median(np.concatenate([np.ravel(np.asarray(here.usd_per_flop)) for here in laws.values()])))
     frame["train_usd"] = frame["train_flop"] * usd_per_flop

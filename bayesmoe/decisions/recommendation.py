@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayesmoe.planning.planner import UNITS, scenario_of
+from bayesmoe.planning.planner import UNITS
+from bayesmoe.planning.store import PlanInfo
 from bayesmoe.units import QUANTILES
 
 TAIL = 0.95
@@ -27,7 +28,12 @@ def best_designs(plan: xr.Dataset) -> xr.DataArray:
     rows = []
     for p in range(plan.sizes["problem"]):
         of_counts = (np.flatnonzero(of_option == count) for count in counts)
-        rows.append([_best(options, objective[p], met[p], scenario_of(plan).tolerance.probability) for options in of_counts])
+        rows.append(
+            [
+                _best(options, objective[p], met[p], PlanInfo.read(plan).scenario.tolerance.probability)
+                for options in of_counts
+            ]
+        )
     return xr.DataArray(
         np.array(rows), dims=("problem", "num_experts"), coords={"problem": plan["problem"], "num_experts": counts}
     )
@@ -58,7 +64,7 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
     }
     found |= {
         "design_p_feasible": met,
-        "design_meets_probability": met >= scenario_of(plan).tolerance.probability,
+        "design_meets_probability": met >= PlanInfo.read(plan).scenario.tolerance.probability,
         "design_objective": measures(taken(plan["option_objective"], option)),
     }
     told = ("loss", "serving_usd_per_million_tokens", "train_usd")

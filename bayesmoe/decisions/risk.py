@@ -8,8 +8,9 @@ import xarray as xr
 from bayesmoe.architecture import train_flop
 from bayesmoe.decisions.recommendation import bands, recommendations
 from bayesmoe.decisions.total_cost import total_cost
-from bayesmoe.planning.planner import LEVERAGE, UNITS, scenario_of
+from bayesmoe.planning.planner import LEVERAGE, UNITS
 from bayesmoe.planning.problems import problem_named
+from bayesmoe.planning.store import PlanInfo
 
 
 def risk(plan: xr.Dataset) -> xr.Dataset:
@@ -33,7 +34,7 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
         expected regret among those feasible with the scenario's probability, 0 when there is none; ``p_any_feasible``. By ``num_experts``:
         ``p_optimum_inside``, how often the lowest loss on the budget lies inside all sizes considered.
     """
-    tolerance = scenario_of(plan).tolerance
+    tolerance = PlanInfo.read(plan).scenario.tolerance
     feasible = plan["feasible"]
     problems = [problem_named(str(name)) for name in plan["problem"].values]
     objective = xr.concat([plan[p.objective].sel(problem=p.name) for p in problems], "problem")

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.decisions.recommendation import best_designs, measures, recommendations, taken
-from bayesmoe.planning.planner import scenario_of
 from bayesmoe.planning.problems import problem_named
+from bayesmoe.planning.store import PlanInfo
 from bayesmoe.units import TOKENS_PER_MILLION
 
 SERVING = "serving_usd_per_million_tokens"
@@ -41,7 +41,7 @@ def money(plan: xr.Dataset) -> Money | None:
     """
     if "lifetime_tokens" not in plan:
         return None
-    served, given = plan["lifetime_tokens"] / TOKENS_PER_MILLION, scenario_of(plan).value.usd_per_nat
+    served, given = plan["lifetime_tokens"] / TOKENS_PER_MILLION, PlanInfo.read(plan).scenario.value.usd_per_nat
     nat = _marginal(plan["usd_per_nat"].values) if given is None else given
     best = best_designs(plan)
     totals, worth = [], []
@@ -117,7 +117,7 @@ def option_regret(plan: xr.Dataset) -> xr.Dataset:
         {
             "regret_usd": (known.total - known.total.min("option")).mean("sample").assign_attrs(units="USD"),
             "n_dense": plan["option_n_dense"],
-            "sure": plan["option_feasible"].mean("sample") >= scenario_of(plan).tolerance.probability,
+            "sure": plan["option_feasible"].mean("sample") >= PlanInfo.read(plan).scenario.tolerance.probability,
             "chosen": (("problem", "option"), chosen),
             "num_experts": plan["option_num_experts"],
         },
@@ -140,7 +140,7 @@ def _marginal(bought: np.ndarray) -> float:
 
 def _implied(gain: xr.DataArray, above: xr.DataArray, part: xr.Dataset, best: xr.DataArray) -> float:
     """Least price of a violation at which the chosen option costs no more than any of more violation; 0 where none is sure enough."""
-    probability = scenario_of(part).tolerance.probability
+    probability = PlanInfo.read(part).scenario.tolerance.probability
     expected = part["option_objective"].where(np.isfinite(part["option_objective"])).mean("sample").values[best.values]
     sure = part["option_feasible"].mean("sample").values[best.values] >= probability
     if not (sure & np.isfinite(expected)).any():

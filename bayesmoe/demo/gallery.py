@@ -31,7 +31,7 @@ from bayesmoe.curves.by_cost import by_cost
 from bayesmoe.curves.by_size import loss_by_tokens, serving_by_size
 from bayesmoe.curves.leverage_surface import leverage_surface
 from bayesmoe.decisions.next_run import next_runs
-from bayesmoe.planning.planner import scenario_of
+from bayesmoe.planning.store import PlanInfo
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.decisions.sensitivity import sensitivity
 from bayesmoe.report.build import BY_CHAIN, figures
@@ -73,7 +73,7 @@ def gallery(
     on_progress : callable
         Told what is being made.
     """
-    scenario = scenario_of(plan)
+    scenario = PlanInfo.read(plan).scenario
     # All are open at once, and are meant to be.
     with plt.rc_context({"figure.max_open_warning": 0}):
         on_progress("the plan")

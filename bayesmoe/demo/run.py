@@ -18,7 +18,8 @@ from bayesmoe.inference.store import save_fit
 from bayesmoe.resources import resource_folder
 from bayesmoe.documents.planning import as_document
 from bayesmoe.decisions.next_run import next_runs
-from bayesmoe.planning.planner import plan, save_plan
+from bayesmoe.planning.planner import plan
+from bayesmoe.planning.store import save_plan
 from bayesmoe.decisions.risk import risk
 from bayesmoe.planning.scenario import read_scenario
 from bayesmoe.report import plan_text

@@ -11,8 +11,9 @@ from bayesmoe.decisions.hyperparameters import hyperparameters
 from bayesmoe.decisions.recommendation import MEASURES
 from bayesmoe.decisions.risk import without_each_law
 from bayesmoe.decisions.value_of_information import evppi
-from bayesmoe.planning.planner import LEVERAGE, UNITS, scenario_of
+from bayesmoe.planning.planner import LEVERAGE, UNITS
 from bayesmoe.planning.problems import Problem, problem_named
+from bayesmoe.planning.store import PlanInfo
 from bayesmoe.units import BAND, QUANTILES, finite_or_none
 
 VERSION = 2
@@ -42,7 +43,7 @@ def as_document(plan: xr.Dataset, summary: xr.Dataset) -> dict[str, Any]:
     plan, summary : Dataset
         A plan and its :func:`bayesmoe.decisions.risk.risk`.
     """
-    scenario = scenario_of(plan)
+    scenario = PlanInfo.read(plan).scenario
     changes, worth, settings = break_even(plan), evppi(plan), hyperparameters(plan, summary)
     return {
         "schema": "bayesmoe.plan",

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-import bayesmoe
-from bayesmoe.errors import InputError
-from bayesmoe.files import UNREADABLE, require_file, require_format, write_netcdf
-from bayesmoe.inference.ensemble import components
 from bayesmoe.planning.build_surface import inputs, surfaces
 from bayesmoe.planning.problems import Problem, asked_problems
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.solve import ConstraintLevels, DesignOutcomes, FixedDesigns, PerDrawOptima, Solver, grid
+from bayesmoe.planning.store import PlanInfo, fingerprint
 from bayesmoe.planning.surface import QUANTITIES, DesignSurface
-from bayesmoe.specs import from_json, to_json
 
-FORMAT = 3
 UNITS = {
     **QUANTITIES,
     "over_training_ratio": "tokens / loss-optimal tokens",
@@ -92,26 +85,23 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str, sketch: int | No
             ),
         }
     )
-    return found.assign_coords(
+    found = found.assign_coords(
         problem=[problem.name for problem in problems],
         num_experts=list(scenario.choices.num_experts),
         input=list(known),
         law=("sample", np.repeat(list(laws), samples)),
-    ).assign_attrs(
-        {
-            "format": FORMAT,
-            "bayesmoe_version": bayesmoe.__version__,
-            "scenario": to_json(scenario),
-            "law": fit.attrs["law"],
-            "gate": verdict,
-            "method": fit.attrs["method"],
-            "fixed_tokens": max(here.fixed_tokens or 0.0 for here in laws.values()),
-            "data_origin": fit.attrs["data_origin"],
-            "fit_sha256": fingerprint(fit),
-            "data_sha256": fit.attrs["data_sha256"],
-            "data_simulated": fit.attrs["data_simulated"],
-        }
     )
+    return PlanInfo(
+        scenario=scenario,
+        law=str(fit.attrs["law"]),
+        gate=verdict,
+        method=str(fit.attrs["method"]),
+        fixed_tokens=max(here.fixed_tokens or 0.0 for here in laws.values()),
+        data_origin=str(fit.attrs["data_origin"]),
+        data_sha256=str(fit.attrs["data_sha256"]),
+        data_simulated=bool(fit.attrs["data_simulated"]),
+        fit_sha256=fingerprint(fit),
+    ).write(found)
 
 
 def _solved(found: PerDrawOptima, problems: tuple[Problem, ...], scenario: Scenario) -> dict[str, Any]:
@@ -210,48 +200,3 @@ def _option_sizes(
         ]
         rows.append(np.log(shaped))
     return np.stack(rows)
-
-
-def save_plan(found: xr.Dataset, path: str | Path) -> None:
-    """Write a plan as netCDF (HDF5), whole or not at all."""
-    write_netcdf(path, found)
-
-
-def load_plan(path: str | Path, *, of: xr.DataTree | None = None) -> xr.Dataset:
-    """Read a plan into memory.
-
-    Raises
-    ------
-    InputError
-        The file is missing, damaged, not a plan, of another version's format, or was not made from the fit ``of``.
-    """
-    require_file(path, hint="make a plan with `bayesmoe plan`")
-    try:
-        found = xr.load_dataset(path, engine="h5netcdf")
-    except UNREADABLE as error:
-        raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path, hint="make a plan again") from error
-    if "spec" in found.attrs:
-        raise InputError("is a fit, not a plan", file=path, hint="make a plan of it with `bayesmoe plan`")
-    if "scenario" not in found.attrs:
-        raise InputError("is not a plan of bayesmoe", file=path, hint="make one with `bayesmoe plan`")
-    require_format(found.attrs, FORMAT, path, again="plan again")
-    try:
-        scenario_of(found)
-    except ValueError as error:
-        raise InputError("holds no scenario that can be read", file=path, hint="plan again") from error
-    if of is not None and found.attrs.get("fit_sha256") != fingerprint(of):
-        raise InputError("was made from another fit", file=path, hint="give the fit it was planned on, or plan again")
-    return found
-
-
-def fingerprint(fit: xr.DataTree) -> str:
-    """Checksum of a fit's draws and spec, which ties a plan to its fit."""
-    digest = hashlib.sha256(fit.attrs["spec"].encode())
-    for member in components(fit).values():
-        digest.update(np.ascontiguousarray(member.fit["posterior"]["noise_scale"].values).tobytes())
-    return digest.hexdigest()
-
-
-def scenario_of(found: xr.Dataset) -> Scenario:
-    """The scenario a plan was made for."""
-    return from_json(found.attrs["scenario"], Scenario)

@@ -24,7 +24,7 @@ from bayesmoe.decisions.total_cost import option_regret
 from bayesmoe.files import write_text
 from bayesmoe.inference.ensemble import components
 from bayesmoe.inference.spec import AVERAGE
-from bayesmoe.planning.planner import scenario_of
+from bayesmoe.planning.store import PlanInfo
 from bayesmoe.report import advice_text, plan_text, text
 from bayesmoe.report.captions import FIGURES
 from bayesmoe.report.decision import decisions, next_run_rows
@@ -158,7 +158,7 @@ def build_report(
         decisions=decisions(plan, risk) if plan is not None and risk is not None else [],
         next_runs=next_run_rows(next_run) if next_run is not None else {},
         scenario=_scenario_rows(plan) if plan is not None else [],
-        scenario_name=scenario_of(plan).name if plan is not None else "",
+        scenario_name=PlanInfo.read(plan).scenario.name if plan is not None else "",
         law=text.laws({name: member.weight for name, member in components(fit).items()}),
         shown=heaviest(fit).attrs["law"],
         laws=_law_rows(fit, plan),
@@ -221,7 +221,7 @@ def _law_rows(fit: xr.DataTree, plan: xr.Dataset | None) -> list[dict[str, Any]]
 
 
 def _scenario_rows(plan: xr.Dataset) -> list[tuple[str, str]]:
-    scenario = scenario_of(plan)
+    scenario = PlanInfo.read(plan).scenario
     training, serving = scenario.training, scenario.serving
     latency = serving.latency_table or (
         f"roofline calibrated on {'public measurements' if serving.calibration is None else serving.calibration}, "

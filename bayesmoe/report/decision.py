@@ -10,9 +10,9 @@ from bayesmoe.decisions.break_even import break_even
 from bayesmoe.decisions.hyperparameters import hyperparameters
 from bayesmoe.decisions.risk import without_each_law
 from bayesmoe.decisions.value_of_information import evppi
-from bayesmoe.planning.planner import scenario_of
 from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.store import PlanInfo
 from bayesmoe.report import advice_text, plan_text, text
 from bayesmoe.units import short
 
@@ -21,7 +21,7 @@ _RUNS = 5
 
 def decisions(plan: xr.Dataset, risk: xr.Dataset) -> list[dict[str, Any]]:
     """What the page says of each problem, in the plan's order."""
-    scenario = scenario_of(plan)
+    scenario = PlanInfo.read(plan).scenario
     worth, changes, settings = evppi(plan), break_even(plan), hyperparameters(plan, risk)
     without = without_each_law(plan)
     found = []

@@ -8,13 +8,13 @@ from typing import Any
 import xarray as xr
 
 from bayesmoe.inference.store import FitInfo
-from bayesmoe.planning.planner import scenario_of
+from bayesmoe.planning.store import PlanInfo
 from bayesmoe.specs import to_toml
 
 
 def provenance(fit: xr.DataTree, plan: xr.Dataset | None) -> dict[str, Any]:
     """Rows of the table, texts of the specs as TOML, and the commands that make the report again."""
-    spec, scenario = FitInfo.read(fit).spec, None if plan is None else scenario_of(plan)
+    spec, scenario = FitInfo.read(fit).spec, None if plan is None else PlanInfo.read(plan).scenario
     seeds = f"fit {spec.sampler.seed}" + ("" if scenario is None else f", plan {scenario.seed}")
     return {
         "rows": {

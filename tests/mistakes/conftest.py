@@ -10,7 +10,7 @@ import pytest
 from mistakes.inputs import RUNS, YUN
 
 from bayesmoe.inference.store import save_fit
-from bayesmoe.planning.planner import save_plan
+from bayesmoe.planning.store import save_plan
 
 
 @pytest.fixture(scope="session")

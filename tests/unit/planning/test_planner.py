@@ -14,9 +14,9 @@ from made_up import made_up_fit
 from oracle import Oracle, abnar_loss, clark_loss, krajewski_loss, require_same_plan, yun_loss
 
 from bayesmoe.decisions.risk import risk
-from bayesmoe.errors import InputError
 from bayesmoe.planning.build_surface import surfaces
-from bayesmoe.planning.planner import UNITS, fingerprint, load_plan, plan, save_plan, scenario_of
+from bayesmoe.planning.planner import UNITS, plan
+from bayesmoe.planning.store import PlanInfo, fingerprint
 
 
 def surface(fit, scenario):
@@ -228,7 +228,7 @@ def test_solutions_are_never_larger_than_the_loss_optimum(case):
     ratio, size = case.plan["over_training_ratio"], case.plan["size_ratio"]
     assert float(ratio.min()) >= 1 - 1e-6
     assert float(size.max()) <= 1 + 1e-6
-    told = ratio if case.plan.attrs["fixed_tokens"] else ratio * size
+    told = ratio if PlanInfo.read(case.plan).fixed_tokens else ratio * size
     np.testing.assert_allclose(told, 1.0 + 0.0 * ratio, rtol=1e-9)
 
 
@@ -260,7 +260,7 @@ def test_the_base_is_its_own_loss_optimum(case):
 def test_the_budget_is_spent(case):
     spent = case.plan["train_flop"].values / case.scenario.training.budget_flop
     spent = spent[np.isfinite(spent)]
-    if case.plan.attrs["fixed_tokens"]:
+    if PlanInfo.read(case.plan).fixed_tokens:
         assert spent.max() == pytest.approx(1.0, rel=1e-9)
         np.testing.assert_allclose(case.plan["tokens"].fillna(FIXED_TOKENS), FIXED_TOKENS, rtol=1e-12)
     else:
@@ -291,48 +291,12 @@ def test_a_base_that_cannot_be_served_leaves_no_lowest_loss(small_fit, scenario)
 
 
 def test_the_plan_says_what_it_was_made_from(small_fit, small_plan, scenario):
-    assert scenario_of(small_plan) == scenario
-    assert small_plan.attrs["gate"] == "PASS"
-    assert small_plan.attrs["law"] == "yun"
-    assert small_plan.attrs["data_simulated"] == 1
-    assert small_plan.attrs["fit_sha256"] == fingerprint(small_fit)
+    info = PlanInfo.read(small_plan)
+    assert (info.scenario, info.gate, info.law) == (scenario, "PASS", "yun")
+    assert info.data_simulated is True
+    assert info.fit_sha256 == fingerprint(small_fit)
+    assert tuple(info.problems) == scenario.problems
     assert {name: small_plan[name].attrs["units"] for name in told(small_plan)} == {
         name: UNITS[name] for name in told(small_plan)
     }
     assert set(UNITS) - set(told(small_plan)) == {"epochs"}
-
-
-@pytest.fixture
-def file(small_plan, tmp_path):
-    """The plan as a file."""
-    path = tmp_path / "plan.nc"
-    save_plan(small_plan, path)
-    return path
-
-
-def test_a_plan_survives_its_file(small_fit, small_plan, file):
-    xr.testing.assert_identical(load_plan(file, of=small_fit), small_plan)
-
-
-def test_the_plan_of_another_fit_is_refused(small_fit, file):
-    other = small_fit.copy(deep=True)
-    other["posterior"]["noise_scale"][0, 0] *= 1.0 + 1e-12
-    with pytest.raises(InputError, match="another fit"):
-        load_plan(file, of=other)
-
-
-def test_a_missing_plan_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"gone\.nc: no such file"):
-        load_plan(tmp_path / "gone.nc")
-
-
-def test_a_cut_off_plan_is_refused(file):
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(InputError, match="is not readable netCDF"):
-        load_plan(file)
-
-
-def test_other_netcdf_is_not_a_plan(tmp_path):
-    xr.Dataset({"x": 1.0}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
-    with pytest.raises(InputError, match="is not a plan"):
-        load_plan(tmp_path / "other.nc")

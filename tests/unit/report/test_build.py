@@ -19,7 +19,7 @@ from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.decisions.risk import extrapolation_factors, risk
 from bayesmoe.demo.gallery import save_figures
 from bayesmoe.errors import InputError
-from bayesmoe.planning.planner import scenario_of
+from bayesmoe.planning.store import PlanInfo
 from bayesmoe.report import advice_text, plan_text, text
 from bayesmoe.report.build import build_report, figures, notes, save_report
 from bayesmoe.report.captions import FIGURES
@@ -98,7 +98,7 @@ def hostile(small_fit, small_plan, summary):
     for group in ("observed_data", "posterior_predictive", "constant_data"):
         dataset = fit[group].to_dataset()
         fit[group] = xr.DataTree(dataset.assign_coords(run=[f"{HOSTILE}{run}" for run in dataset["run"].values]))
-    scenario = scenario_of(small_plan)
+    scenario = PlanInfo.read(small_plan).scenario
     choices = dataclasses.replace(scenario.choices, group=f"group{HOSTILE}")
     serving = dataclasses.replace(scenario.serving, latency_table=f"table{HOSTILE}.csv")
     changed = to_json(dataclasses.replace(scenario, name=f"name{HOSTILE}", choices=choices, serving=serving))

@@ -9,8 +9,8 @@ import pytest
 
 from bayesmoe.decisions.risk import risk
 from bayesmoe.documents.planning import as_document
-from bayesmoe.planning.planner import scenario_of
 from bayesmoe.planning.problems import all_problems
+from bayesmoe.planning.store import PlanInfo
 from bayesmoe.report import plan_text
 
 
@@ -104,7 +104,7 @@ def test_the_demo_ends_in_ten_lines_without_a_choice(small_plan, summary):
 def test_every_problem_has_its_words(small_plan):
     assert set(plan_text.TITLES) == {problem.name for problem in all_problems}
     assert {problem.objective for problem in all_problems} <= set(plan_text.UNITS)
-    assert all(plan_text.goal(problem.name, scenario_of(small_plan)) for problem in all_problems)
+    assert all(plan_text.goal(problem.name, PlanInfo.read(small_plan).scenario) for problem in all_problems)
 
 
 def test_a_shape_is_said_in_whole_numbers():

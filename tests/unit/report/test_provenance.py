@@ -9,8 +9,8 @@ import pytest
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.inference.store import FitInfo
-from bayesmoe.planning.planner import scenario_of
 from bayesmoe.planning.scenario import read_scenario
+from bayesmoe.planning.store import PlanInfo
 from bayesmoe.report.forecasts import forecast_rows, own_coverage, read_backtest
 from bayesmoe.report.provenance import provenance
 
@@ -20,7 +20,7 @@ def test_the_printed_specs_are_those_that_were_used(small_fit, small_plan, tmp_p
     (tmp_path / "model.toml").write_text(found["spec"], encoding="utf-8")
     (tmp_path / "scenario.toml").write_text(found["scenario"], encoding="utf-8")
     assert read_fit_spec(tmp_path / "model.toml") == FitInfo.read(small_fit).spec
-    assert read_scenario(tmp_path / "scenario.toml") == scenario_of(small_plan)
+    assert read_scenario(tmp_path / "scenario.toml") == PlanInfo.read(small_plan).scenario
 
 
 def test_the_commands_name_both_files_and_what_was_overridden(small_fit, small_plan):
