@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from pathlib import Path
 
 from fit_a_posterior import fitted
 
 from bayesmoe.criticism.gate import check
-from bayesmoe.decisions.risk import risk
-from bayesmoe.documents.planning import as_document
+from bayesmoe.decisions.decide import decide
+from bayesmoe.documents import PlanDocument
 from bayesmoe.planning.planner import plan
 from bayesmoe.planning.scenario import read_scenario
 from bayesmoe.planning.store import save_plan
@@ -34,13 +33,13 @@ def main(out: Path) -> None:
     )
 
     found = plan(posterior, scenario, verdict=gate.verdict)
-    summary = risk(found)
+    decisions = decide(found, posterior)
     save_plan(found, out / "plan.nc")
-    (out / "plan.json").write_text(json.dumps(as_document(found, summary), indent=2), encoding="utf-8")
+    (out / "plan.json").write_text(PlanDocument.of(found, decisions).as_json(), encoding="utf-8")
 
     # A plan is a Dataset by draw; a choice and its regret are by expert count.
-    print(summary[["p_best", "expected_regret"]].sel(problem="cheapest_serving").to_dataframe().round(4))
-    print("to sign:", summary["recommended"].to_series().to_dict())
+    print(decisions.risk[["p_best", "expected_regret"]].sel(problem="cheapest_serving").to_dataframe().round(4))
+    print(decisions)
 
     save_report(report_of(posterior, found, gate=gate), out / "report.html")
 

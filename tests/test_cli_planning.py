@@ -55,7 +55,7 @@ def test_several_scenarios_in_json(bayesmoe, folder, tmp_path):
     assert priced["evpi_usd"] > 0
     assert "evpi_usd" not in unpriced
     assert "lifetime_usd" not in unpriced["num_experts"][0]
-    assert priced["fixed_choice_num_experts"] in (4, 16)
+    assert priced["recommended_num_experts"] in (4, 16)
 
 
 def test_several_plans_need_a_folder(refused, folder):

@@ -23,8 +23,6 @@ def plan(
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
     """Choose the expert count, size and tokens under every posterior draw."""
-    import json
-
     from bayesmoe.errors import InputError, with_source
     from bayesmoe.files import require_writable
     from bayesmoe.planning.scenario import SECTIONS, in_group, read_scenario
@@ -44,10 +42,10 @@ def plan(
     configure()
     from bayesmoe.criticism.gate import with_extrapolation
     from bayesmoe.decisions.break_even import break_even
+    from bayesmoe.decisions.decide import decide
     from bayesmoe.decisions.hyperparameters import hyperparameters
-    from bayesmoe.decisions.risk import extrapolation_factors, risk
     from bayesmoe.decisions.value_of_information import evppi
-    from bayesmoe.documents.planning import as_document
+    from bayesmoe.documents import PlanDocument, PlansDocument
     from bayesmoe.inference.store import FitInfo, load_fit
     from bayesmoe.planning.planner import plan as plan_fit
     from bayesmoe.planning.store import save_plan
@@ -60,16 +58,16 @@ def plan(
     for (name, one), file in zip(asked.items(), scenarios, strict=True):
         with with_source(file, *SECTIONS):
             plans[name] = plan_fit(posterior, one, verdict=gate.verdict)
-    summaries = {name: risk(found) for name, found in plans.items()}
+    decided = {name: decide(found, posterior) for name, found in plans.items()}
+    summaries = {name: decisions.risk for name, decisions in decided.items()}
     for name, found in plans.items():
         save_plan(found, places[name])
     if json_:
-        documents = [as_document(found, summaries[name]) for name, found in plans.items()]
-        several = {"schema": "bayesmoe.plans", "schema_version": 1, "plans": documents}
-        echo(json.dumps(documents[0] if len(documents) == 1 else several, indent=2, allow_nan=False))
+        documents = [PlanDocument.of(found, decided[name]) for name, found in plans.items()]
+        echo((documents[0] if len(documents) == 1 else PlansDocument.of(documents)).as_json())
         return
     for name, summary in summaries.items():
-        own = with_extrapolation(gate, extrapolation_factors(posterior, summary))
+        own = with_extrapolation(gate, decided[name].extrapolation)
         echo(text.gate_lines(own.verdict, own.method, own.checks))
         worth, changes, settings = evppi(plans[name]), break_even(plans[name]), hyperparameters(plans[name], summary)
         for problem in map(str, summary["problem"].values):

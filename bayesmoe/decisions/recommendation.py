@@ -9,7 +9,7 @@ import xarray as xr
 
 from bayesmoe.planning.planner import UNITS
 from bayesmoe.planning.store import PlanInfo
-from bayesmoe.units import QUANTILES
+from bayesmoe.units import QUANTILES, TOKENS_PER_MILLION
 
 TAIL = 0.95
 MEASURES = ("mean", "q95", "cvar95", "worst")
@@ -53,8 +53,9 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
     -------
     Dataset
         By ``problem`` and ``num_experts``: ``design_n_dense``, ``design_tokens``, ``design_top_k``, ``design_granularity``, ``design_p_feasible``,
-        ``design_meets_probability``; ``design_objective`` by ``measure``; ``design_loss``, ``design_serving_usd_per_million_tokens`` and
-        ``design_train_usd`` by ``quantile``. By ``problem``: ``recommended_by_measure`` by ``measure``, the expert count of least measure among those
+        ``design_meets_probability``; ``design_objective`` by ``measure``; ``design_loss``, ``design_serving_usd_per_million_tokens``,
+        ``design_train_usd`` and, with a demand, ``design_lifetime_usd`` by ``quantile``; ``design_mean_loss`` and ``design_mean_cost``, the
+        expected lifetime cost in USD or, without a demand, serving cost. By ``problem``: ``recommended_by_measure`` by ``measure``, the expert count of least measure among those
         that are sure, 0 where none is; ``recommended``, that by the mean.
     """
     option = best_designs(plan)
@@ -67,9 +68,13 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
         "design_meets_probability": met >= PlanInfo.read(plan).scenario.tolerance.probability,
         "design_objective": measures(taken(plan["option_objective"], option)),
     }
-    told = ("loss", "serving_usd_per_million_tokens", "train_usd")
-    banded = bands(xr.Dataset({name: taken(plan[f"option_{name}"], option).astype(float) for name in told}))
-    found |= {f"design_{name}": banded[name].assign_attrs(units=UNITS[name]) for name in told}
+    names = ("loss", "serving_usd_per_million_tokens", "train_usd")
+    outcomes = xr.Dataset({name: taken(plan[f"option_{name}"], option).astype(float) for name in names})
+    cost = outcomes["serving_usd_per_million_tokens"]
+    if "lifetime_tokens" in plan:
+        cost = outcomes["lifetime_usd"] = outcomes["train_usd"] + cost * plan["lifetime_tokens"] / TOKENS_PER_MILLION
+    found |= {f"design_{name}": band.assign_attrs(units=UNITS[str(name)]) for name, band in bands(outcomes).items()}
+    found |= {"design_mean_loss": outcomes["loss"].mean("sample"), "design_mean_cost": cost.mean("sample")}
     ranked = found["design_objective"].where(found["design_meets_probability"]).fillna(np.inf)
     sure = np.isfinite(ranked).any("num_experts")
     found["recommended_by_measure"] = ranked.idxmin("num_experts").where(sure, 0).astype(int)

@@ -11,11 +11,10 @@ import xarray as xr
 
 from bayesmoe.costs.uncertain import Quantity, fixed_at, median, quantile
 from bayesmoe.costs.workload import price_of
-from bayesmoe.decisions.recommendation import best_designs, recommendations
-from bayesmoe.decisions.total_cost import SERVING
+from bayesmoe.decisions.decide import decide
 from bayesmoe.planning.planner import plan as plan_fit
 from bayesmoe.planning.scenario import Scenario
-from bayesmoe.units import BAND, TOKENS_PER_MILLION
+from bayesmoe.units import BAND
 
 FACTOR = 1.5
 """By how much a number without a spread is divided and multiplied."""
@@ -126,21 +125,15 @@ class _Answer(NamedTuple):
 
 
 def _answer(fit: xr.DataTree, scenario: Scenario) -> _Answer:
-    found = plan_fit(fit, scenario, verdict="")
-    choice = recommendations(found)["recommended"].values
-    option, own = best_designs(found), []
-    for place, (problem, count) in enumerate(zip(found["problem"].values, choice, strict=True)):
-        if not count:
-            own.append((np.nan, np.nan))
-            continue
-        part = found.isel(problem=place, option=int(option.sel(problem=problem, num_experts=count)))
-        serving = part[f"option_{SERVING}"].astype(float)
-        cost = serving
-        if "lifetime_tokens" in found:
-            cost = part["option_train_usd"].astype(float) + serving * found["lifetime_tokens"] / TOKENS_PER_MILLION
-        own.append((float(cost.mean()), float(part["option_loss"].astype(float).mean())))
-    cost, loss = np.array(own).T
-    return _Answer(tuple(map(str, found["problem"].values)), choice, cost, loss)
+    decisions = decide(plan_fit(fit, scenario, verdict=""), advice=False)
+    rows = [
+        (one.outcome.design.num_experts, one.outcome.mean_cost, one.outcome.mean_loss)
+        if one.outcome
+        else (0, np.nan, np.nan)
+        for one in decisions
+    ]
+    count, cost, loss = np.array(rows).T
+    return _Answer(tuple(one.problem.name for one in decisions), count.astype(int), cost, loss)
 
 
 def _ends(scenario: Scenario, one: Input) -> tuple[float, float]:

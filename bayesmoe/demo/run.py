@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.inference.store import save_fit
 from bayesmoe.resources import resource_folder
-from bayesmoe.documents.planning import as_document
+from bayesmoe.decisions.decide import decide
+from bayesmoe.documents import PlanDocument
 from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.planning.planner import plan
 from bayesmoe.planning.store import save_plan
@@ -49,13 +49,13 @@ def demo_results(*, on_progress: Callable[[Any], None]) -> DemoResults:
 def run_demo(folder: Path, *, on_progress: Callable[[Any], None]) -> list[str]:
     """Run the demo into a folder and return the ten lines to print."""
     results = demo_results(on_progress=on_progress)
-    document = as_document(results.plan, results.risk)
+    document = PlanDocument.of(results.plan, decide(results.plan))
     save_fit(results.fit, folder / "fit.nc")
     save_plan(results.plan, folder / "plan.nc")
-    write_text(folder / "plan.json", json.dumps(document, indent=2) + "\n")
+    write_text(folder / "plan.json", document.as_json() + "\n")
     runs = next_runs(results.fit, results.plan)
     made = figures(results.fit, results.risk, plan=results.plan, next_run=runs)
     save_figures(made, folder / "figures")
     page = folder / "report.html"
     save_report(build_report(results.fit, results.gate, made, plan=results.plan, risk=results.risk, next_run=runs), page)
-    return plan_text.ten_lines(results.risk, document, notes(results.fit, results.risk)[0], str(page))
+    return plan_text.ten_lines(results.risk, document.as_dict(), notes(results.fit, results.risk)[0], str(page))

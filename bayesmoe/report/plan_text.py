@@ -252,7 +252,7 @@ def ten_lines(summary: xr.Dataset, document: dict[str, Any], note: str, report: 
     ]
     for name, problem in document["problems"].items():
         part = summary.sel(problem=name)
-        choice = problem["fixed_choice_num_experts"]
+        choice = problem["recommended_num_experts"]
         if choice is None:
             lines += [
                 f"{TITLES[name]}: no expert count meets the constraint",

@@ -9,14 +9,22 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.risk import risk
-from bayesmoe.documents.planning import as_document
+from bayesmoe.documents import PlanDocument
 from bayesmoe.planning.planner import UNITS
 from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.scenario import ToleranceSpec
-from bayesmoe.specs import to_json
+from bayesmoe.planning.store import PlanInfo
 
 NAN = float("nan")
+
+
+def by_hand(scenario) -> PlanInfo:
+    """What a plan made by hand says of itself."""
+    return PlanInfo(scenario, "yun", "REVIEW", "mcmc", 0.0, "runs.csv", "0" * 64, False, "0" * 64)
+
+
 COUNTS = (1, 4, 8)
 
 
@@ -52,21 +60,11 @@ def made(scenario):
         variables["feasible"] = (dims, feasible)
         choices = dataclasses.replace(scenario.choices, num_experts=COUNTS, baseline_num_experts=4)
         asked = dataclasses.replace(scenario, choices=choices, tolerance=tolerance or scenario.tolerance, name="by hand")
-        attrs = {
-            "method": "mcmc",
-            "scenario": to_json(asked),
-            "bayesmoe_version": "0",
-            "law": "yun",
-            "gate": "REVIEW",
-            "data_origin": "runs.csv",
-            "data_sha256": "0" * 64,
-            "data_simulated": 0,
-        }
-        return xr.Dataset(
+        plan = xr.Dataset(
             variables,
             coords={"problem": list(objectives), "num_experts": list(COUNTS), "law": ("sample", ["yun"] * len(loss.T))},
-            attrs=attrs,
         )
+        return by_hand(asked).write(plan)
 
     return make
 
@@ -187,7 +185,7 @@ def test_units_stand_on_the_plans_quantities_alone(made):
 def document(made):
     """The JSON document of a plan with one count feasible always, one half the time and one never."""
     plan = made([[2.0, 2.1], [NAN, 2.05], [NAN, NAN]], [[3.0, 1.0], [NAN, 2.0], [NAN, NAN]])
-    return as_document(plan, risk(plan))
+    return PlanDocument.of(plan, decide(plan)).as_dict()
 
 
 def test_the_document_is_json(document):
@@ -197,7 +195,7 @@ def test_the_document_is_json(document):
 def test_the_document_says_what_it_is(document):
     expected = {
         "schema": "bayesmoe.plan",
-        "schema_version": 2,
+        "schema_version": 3,
         "scenario_name": "by hand",
         "budget_flop": 5.15e21,
         "baseline_num_experts": 4,
@@ -238,13 +236,13 @@ def test_the_document_has_the_plans_numbers_and_null_for_the_unknown(document):
     assert (always["p_feasible"], half["p_feasible"], never["p_feasible"]) == (1.0, 0.5, 0.0)
     assert never["loss_nats_per_token"] == {"q05": None, "q50": None, "q95": None}
     assert never["expected_regret_nats"] is None
-    assert (problem["choice_num_experts"], problem["near_optimal_num_experts"]) == (1, [1])
+    assert (problem["per_draw_choice_num_experts"], problem["near_optimal_num_experts"]) == (1, [1])
     assert always["near_optimal"] is True
     assert half["near_optimal"] is False
 
 
 def test_the_document_of_no_choice_says_null(made):
     plan = made(np.full((3, 4), NAN))
-    problem = as_document(plan, risk(plan))["problems"]["lowest_loss"]
-    assert problem["choice_num_experts"] is None
+    problem = PlanDocument.of(plan, decide(plan)).as_dict()["problems"]["lowest_loss"]
+    assert problem["per_draw_choice_num_experts"] is None
     assert problem["near_optimal_num_experts"] == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,10 @@ import pytest
 import xarray as xr
 from oracle import yun_loss
 
+from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.decisions.risk import risk
-from bayesmoe.documents.planning import as_document
+from bayesmoe.documents import PlanDocument
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.planner import plan
 from bayesmoe.planning.problems import problem_named
@@ -33,7 +33,7 @@ def told(fit, scenario):
     """Plan, risk, and what is said of the only problem; the document is JSON."""
     found = plan(fit, scenario, verdict="PASS")
     summary = risk(found)
-    json.dumps(as_document(found, summary), allow_nan=False)
+    PlanDocument.of(found, decide(found)).as_json()
     problem = scenario.problems[0]
     part = summary.sel(problem=problem)
     return found, part, plan_text.headline(problem, part, scenario), plan_text.decision(problem, part, scenario)

@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.risk import risk
-from bayesmoe.documents.planning import as_document
+from bayesmoe.documents import PlanDocument
 from bayesmoe.planning.problems import all_problems
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.report import plan_text
@@ -81,7 +82,7 @@ def test_a_lone_decision_says_that_nothing_else_is_within_the_tolerance(summary,
 
 
 def test_the_demo_ends_in_ten_lines(small_plan, summary):
-    lines = plan_text.ten_lines(summary, as_document(small_plan, summary), "A note.", "report.html")
+    lines = plan_text.ten_lines(summary, PlanDocument.of(small_plan, decide(small_plan)).as_dict(), "A note.", "report.html")
     assert len(lines) == 10
     assert "(SIMULATED)" in lines[0]
     assert "gate PASS" in lines[0]
@@ -92,8 +93,8 @@ def test_the_demo_ends_in_ten_lines(small_plan, summary):
 
 
 def test_the_demo_ends_in_ten_lines_without_a_choice(small_plan, summary):
-    document = as_document(small_plan, summary)
-    document["problems"]["cheapest_serving"]["fixed_choice_num_experts"] = None
+    document = PlanDocument.of(small_plan, decide(small_plan)).as_dict()
+    document["problems"]["cheapest_serving"]["recommended_num_experts"] = None
     lines = plan_text.ten_lines(summary, {**document, "data_simulated": False}, "", "report.html")
     assert len(lines) == 10
     assert "no expert count meets the constraint" in lines[1]

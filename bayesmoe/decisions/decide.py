@@ -1,0 +1,168 @@
+"""Decide: one decision for each problem of a plan, made once and rendered by the terminal, the JSON, the report and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import xarray as xr
+
+from bayesmoe.decisions.break_even import break_even
+from bayesmoe.decisions.decision import (
+    Advice,
+    Band,
+    BreakEven,
+    Decision,
+    Decisions,
+    Design,
+    DesignOutcome,
+    PerDrawOptimum,
+    PublishedSetting,
+)
+from bayesmoe.decisions.hyperparameters import hyperparameters
+from bayesmoe.decisions.recommendation import MEASURES
+from bayesmoe.decisions.risk import extrapolation_factors, risk, without_each_law
+from bayesmoe.decisions.value_of_information import evppi
+from bayesmoe.planning.planner import LEVERAGE, UNITS
+from bayesmoe.planning.problems import problem_named
+from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.store import PlanInfo
+
+
+def decide(plan: xr.Dataset, fit: xr.DataTree | None = None, *, advice: bool = True) -> Decisions:
+    """Decide each problem of a plan.
+
+    Parameters
+    ----------
+    plan : Dataset
+        From :func:`bayesmoe.planning.planner.plan`.
+    fit : DataTree, optional
+        The fit that was planned on: decisions then know how far they extrapolate.
+    advice : bool
+        Whether to compute what would change each decision, which takes most of the time.
+
+    Returns
+    -------
+    Decisions
+        One a problem, in the plan's order.
+    """
+    summary, scenario = risk(plan), PlanInfo.read(plan).scenario
+    names = [str(name) for name in plan["problem"].values]
+    advised = _advice(plan, summary, names) if advice else dict.fromkeys(names, Advice())
+    made = []
+    for name in names:
+        times = {} if fit is None else extrapolation_factors(fit, summary.sel(problem=[name]))
+        made.append(_decision(name, summary.sel(problem=name), scenario, times, advised[name]))
+    return Decisions(made, summary)
+
+
+def _decision(name: str, part: xr.Dataset, scenario: Scenario, times: Mapping[str, float], advice: Advice) -> Decision:
+    rows = [part.sel(num_experts=count) for count in part["num_experts"].values]
+    by_measure = {measure: int(part["recommended_by_measure"].sel(measure=measure)) or None for measure in MEASURES}
+    return Decision(
+        problem=problem_named(name),
+        scenario=scenario,
+        recommended_num_experts=int(part["recommended"]) or None,
+        recommended_by_measure=by_measure,
+        per_draw_num_experts=int(part["per_draw_choice"]) or None,
+        designs=tuple(_outcome(row, scenario) for row in rows),
+        optima=tuple(_optimum(row) for row in rows),
+        p_any_feasible=float(part["p_any_feasible"]),
+        p_optimum_inside=float(part["p_optimum_inside"].max()),
+        usd_per_nat=float(part["usd_per_nat"]) if "usd_per_nat" in part else None,
+        evpi_usd=float(part["evpi_usd"]) if "evpi_usd" in part else None,
+        extrapolation=times,
+        advice=advice,
+    )
+
+
+def _outcome(row: xr.Dataset, scenario: Scenario) -> DesignOutcome:
+    has_demand = "design_total_usd" in row
+    return DesignOutcome(
+        design=_design(row, scenario),
+        p_feasible=float(row["design_p_feasible"]),
+        meets_probability=bool(row["design_meets_probability"]),
+        objective=_by_measure(row["design_objective"]),
+        loss=Band.of(row["design_loss"].values),
+        serving_usd_per_million_tokens=Band.of(row["design_serving_usd_per_million_tokens"].values),
+        train_usd=Band.of(row["design_train_usd"].values),
+        lifetime_usd=Band.of(row["design_lifetime_usd"].values) if "design_lifetime_usd" in row else None,
+        mean_loss=float(row["design_mean_loss"]),
+        mean_cost=float(row["design_mean_cost"]),
+        total_usd=_by_measure(row["design_total_usd"]) if has_demand else None,
+        regret_usd=float(row["design_regret_usd"]) if has_demand else None,
+    )
+
+
+def _design(row: xr.Dataset, scenario: Scenario) -> Design:
+    count, top_k = int(row["num_experts"]), round(float(row["design_top_k"]))
+    n_dense, tokens, granularity = (float(row[f"design_{name}"]) for name in ("n_dense", "tokens", "granularity"))
+    run = scenario.architecture.family(top_k, granularity).run(n_dense, tokens, float(count))
+    return Design(
+        num_experts=count,
+        top_k=top_k,
+        granularity=granularity,
+        n_dense=n_dense,
+        n_active=float(run["n_active"]),
+        n_total=float(run["n_total"]),
+        tokens=tokens,
+    )
+
+
+def _optimum(row: xr.Dataset) -> PerDrawOptimum:
+    return PerDrawOptimum(
+        num_experts=int(row["num_experts"]),
+        p_feasible=float(row["p_feasible"]),
+        p_best=float(row["p_best"]),
+        expected_regret=float(row["expected_regret"]),
+        near_optimal=bool(row["near_optimal"]),
+        bands={name: Band.of(row[name].values) for name in (*UNITS, LEVERAGE) if name in row},
+    )
+
+
+def _by_measure(values: xr.DataArray) -> dict[str, float]:
+    return {measure: float(values.sel(measure=measure)) for measure in MEASURES}
+
+
+def _advice(plan: xr.Dataset, summary: xr.Dataset, names: list[str]) -> dict[str, Advice]:
+    worth, changes, settings = evppi(plan), break_even(plan), hyperparameters(plan, summary)
+    scenario, without = PlanInfo.read(plan).scenario, without_each_law(plan)
+    advised = {}
+    for name in names:
+        papers = settings.sel(problem=name)
+        advised[name] = Advice(
+            evppi_usd={str(key): float(worth["evppi_usd"].sel(problem=name, input=key)) for key in worth["input"].values}
+            if worth
+            else {},
+            num_experts_at_min_demand=(int(changes["num_experts_at_min_demand"].sel(problem=name)) or None)
+            if changes
+            else None,
+            break_even=_changes(changes.sel(problem=name)) if changes else (),
+            settings={
+                str(paper): PublishedSetting(
+                    Band.of(papers["learning_rate"].sel(paper=paper).values),
+                    Band.of(papers["batch_tokens"].sel(paper=paper).values),
+                    str(papers["beyond"].sel(paper=paper).item()),
+                )
+                for paper in papers["paper"].values
+            },
+            learning_rate_log_sd=float(papers["learning_rate_log_sd"]),
+            batch_tokens_log_sd=float(papers["batch_tokens_log_sd"]),
+            without_law={
+                law: _decision(name, other.sel(problem=name), scenario, {}, Advice()) for law, other in without.items()
+            },
+        )
+    return advised
+
+
+def _changes(part: xr.Dataset) -> tuple[BreakEven, ...]:
+    steps = (part.isel(change=number) for number in range(part.sizes["change"]))
+    return tuple(
+        BreakEven(
+            int(step["from_num_experts"]),
+            int(step["to_num_experts"]),
+            float(step["break_even_tokens"]),
+            Band.of(step["break_even_tokens_band"].values),
+        )
+        for step in steps
+        if int(step["to_num_experts"])
+    )
