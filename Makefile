@@ -15,7 +15,7 @@ test: $(BIN)/.installed browser
 # Debian's Chromium, where it may be installed; without one the tests that need it are skipped.
 browser:
 	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || \
-	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && timeout 120 apt-get update -qq && \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && echo "installing Chromium ..." && timeout 120 apt-get update -qq && \
 	  timeout 600 apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
 	echo "no Chromium, and it could not be installed: the tests that need a browser are skipped" >&2
 

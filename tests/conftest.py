@@ -12,6 +12,7 @@ import jax
 import matplotlib as mpl
 import pooch
 import pytest
+from seeds import seeded
 
 from bayesmoe.cli import main
 from bayesmoe.resources import resource_folder
@@ -59,7 +60,9 @@ def small_spec():
     from bayesmoe.inference.spec import read_fit_spec
 
     spec = read_fit_spec(resource_folder("models") / "simulated-yun-grid.toml")
-    return dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, warmup=800, draws=400, retries=0, seed=1))
+    return dataclasses.replace(
+        spec, sampler=dataclasses.replace(spec.sampler, warmup=800, draws=400, retries=0, seed=seeded(1))
+    )
 
 
 @pytest.fixture(scope="session")

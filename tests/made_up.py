@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from seeds import seeded
 
 from bayesmoe.inference.gate import Check, Gate
 from bayesmoe.inference.spec import DataSpec, FitSpec, LawSpec
@@ -13,7 +14,7 @@ from bayesmoe.laws import Reference, law_named
 
 def made_up_fit(name, run):
     """A made-up fit of a law: draws around its first published coefficients, by a tenth of each prior's width."""
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(seeded(5))
     law = law_named(name)
     reference = Reference({column: run[column] for column in law.covariates}, 16.0)
     center = law.from_paper(law.published[0].coefficients, reference)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from seeds import seeded
 
 from bayesmoe.architecture import Shape, public_shape
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, accelerator_named
@@ -60,7 +61,7 @@ def counted(shape: Shape, point: dict) -> dict[str, float]:
 
 def simulated_points(*, architectures: tuple[str, ...] = ARCHITECTURES, each: int = 20, seed: int = 0) -> pd.DataFrame:
     """So many points of each architecture, with all columns."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(seeded(seed))
     rows = []
     for name in architectures:
         shape, of_model = public_shape(name), BETWEEN * rng.standard_normal()

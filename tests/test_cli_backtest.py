@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from seeds import seeded
 
 from bayesmoe.architecture import Family
 from bayesmoe.laws import law_named
@@ -18,7 +19,7 @@ def table(tmp_path):
     law = law_named("chinchilla")
     truth = law.coefficients("besiroglu")
     design = grid_of_runs(np.geomspace(5e7, 2e9, 6), np.geomspace(2e9, 1e11, 5), [1], family=Family())
-    runs = simulate_losses(design, lambda run: law.loss(truth, run), noise_scale=0.004, seed=1)
+    runs = simulate_losses(design, lambda run: law.loss(truth, run), noise_scale=0.004, seed=seeded(1))
     runs.to_csv(tmp_path / "runs.csv", index=False)
     return tmp_path / "runs.csv"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from seeds import seeded
 
 from bayesmoe.criticism.sbc import calibration, ranks_of, simulation_ranks
 from bayesmoe.inference.fit_law import arrange
@@ -24,7 +25,7 @@ ERROR_RATE = 0.001
 
 @pytest.mark.parametrize("kind", all_laws, ids=lambda kind: kind.name)
 def test_ranks_are_uniform(kind) -> None:
-    ranks = simulation_ranks(kind(), catalog_design(), simulations=SIMULATIONS, seed=1)
+    ranks = simulation_ranks(kind(), catalog_design(), simulations=SIMULATIONS, seed=seeded(1))
     found = calibration(ranks)
     assert float(found["joint_p_value"]) >= ERROR_RATE, found["p_value"].to_series().nsmallest(3).to_dict()
     assert int((ranks["divergences"] > 4).sum()) <= SIMULATIONS // 20
@@ -32,7 +33,7 @@ def test_ranks_are_uniform(kind) -> None:
 
 @pytest.mark.parametrize("kind", all_laws, ids=lambda kind: kind.name)
 def test_a_noisier_twin_is_rejected(kind) -> None:
-    ranks = simulation_ranks(kind(), catalog_design(), simulations=TWIN_SIMULATIONS, seed=2, noise_factor=1.5)
+    ranks = simulation_ranks(kind(), catalog_design(), simulations=TWIN_SIMULATIONS, seed=seeded(2), noise_factor=1.5)
     assert float(calibration(ranks)["joint_p_value"]) < ERROR_RATE
 
 
@@ -66,7 +67,7 @@ def with_prior(structure: Structure, **changes: dict[str, float]) -> Structure:
 
 
 def test_ranks_of_groups_are_uniform(grouped) -> None:
-    ranks = ranks_of(*grouped, range(SIMULATIONS), seed=3)
+    ranks = ranks_of(*grouped, range(SIMULATIONS), seed=seeded(3))
     assert float(calibration(ranks)["joint_p_value"]) >= ERROR_RATE
 
 
@@ -79,6 +80,6 @@ def test_ranks_of_groups_are_uniform(grouped) -> None:
 )
 def test_a_twin_with_other_priors_is_rejected(grouped, wrong) -> None:
     structure, data = grouped
-    ranks = ranks_of(structure, data, range(TWIN_SIMULATIONS), seed=4, truth=with_prior(structure, **wrong))
+    ranks = ranks_of(structure, data, range(TWIN_SIMULATIONS), seed=seeded(4), truth=with_prior(structure, **wrong))
     found = calibration(ranks)
     assert float(found["joint_p_value"]) < ERROR_RATE

@@ -6,6 +6,7 @@ import dataclasses
 
 import jax.numpy as jnp
 import pytest
+from seeds import seeded
 
 from bayesmoe.criticism.gate import check
 from bayesmoe.fitting import fit_spec
@@ -42,7 +43,7 @@ class OneTooMany(Chinchilla):
 def gate_of(small_spec, law: str, seed: int, **sampler):
     """Gate of a fit of that law to the embedded runs."""
     own = dataclasses.replace(small_spec.law, name=f"{__name__}:{law}", options={}, priors={}, size=None)
-    how = dataclasses.replace(small_spec.sampler, seed=seed, retries=2, **sampler)
+    how = dataclasses.replace(small_spec.sampler, seed=seeded(seed), retries=2, **sampler)
     return check(fit_spec(dataclasses.replace(small_spec, law=own, sampler=how)))
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from seeds import seeded
 
 from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.spec import FitSpec
@@ -50,7 +51,7 @@ def misses(posterior, truth: dict[str, float]) -> list[str]:
 
 @pytest.mark.parametrize("kind", all_laws, ids=lambda kind: kind.name)
 def test_truth_is_inside_its_interval_and_a_wrong_truth_is_not(kind) -> None:
-    table, truth = simulated(kind, seed=1)
+    table, truth = simulated(kind, seed=seeded(1))
     spec = from_mapping({"data": {"file": "simulated"}, "law": {"name": kind.name}}, FitSpec)
     spec = dataclasses.replace(spec, sampler=SamplerSpec(warmup=700, draws=500))
     posterior = fit_spec(spec, table=table)["posterior"]

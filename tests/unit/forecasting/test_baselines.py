@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from seeds import seeded
 
 from bayesmoe.architecture import Family
 from bayesmoe.forecasting.baselines import huber_bootstrap, variable_projection, with_residuals
@@ -18,7 +19,7 @@ TRUTH = LAW.coefficients("besiroglu")
 def runs():
     """Thirty runs of Chinchilla's law with little noise."""
     design = grid_of_runs(np.geomspace(5e7, 2e9, 6), np.geomspace(2e9, 1e11, 5), [1], family=Family())
-    return simulate_losses(design, lambda run: LAW.loss(TRUTH, run), noise_scale=0.002, seed=0)
+    return simulate_losses(design, lambda run: LAW.loss(TRUTH, run), noise_scale=0.002, seed=seeded(0))
 
 
 def test_variable_projection_finds_the_law(runs) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy import special, stats
+from seeds import seeded
 
 from bayesmoe.forecasting.discrepancy import DISCREPANCY_PRIOR, discrepancy, error_per_distance, log_densities, predicted
 from bayesmoe.inference.ensemble import discrepancy_draws
@@ -17,7 +18,7 @@ STUCK_RHAT = DISCREPANCY_PRIOR._replace(correlation=0.0)
 
 def forecast(m: float, seed: int, *, distance: float = 0.1, runs: int = 20, parameter_sd: float = 1e-4) -> xr.Dataset:
     """A forecast whose runs miss by ``m`` of their reach along the first of two axes."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(seeded(seed))
     away = np.stack([rng.uniform(0.5, 1.5, runs) * distance, np.zeros(runs)])
     expected = 2.5 * np.exp(parameter_sd * rng.standard_normal((400, 1)) * away[0] / distance)
     observed = 2.5 * np.exp(m * away[0] + 0.001 * rng.standard_normal(runs))

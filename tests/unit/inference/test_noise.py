@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from seeds import seeded
 
 from bayesmoe.architecture import Family
 from bayesmoe.errors import InputError
@@ -24,7 +25,9 @@ LAW = law_named("chinchilla")
 TRUTH = LAW.coefficients("besiroglu")
 DESIGN = grid_of_runs(np.geomspace(5e7, 2e9, 6), np.geomspace(2e9, 1e11, 6), [1], family=Family())
 RATIO = ln_ratio(DESIGN, "n_active")
-SPEC = FitSpec(data=DataSpec(file="runs.csv"), law=LawSpec(name="chinchilla"), sampler=SamplerSpec(draws=500, seed=3))
+SPEC = FitSpec(
+    data=DataSpec(file="runs.csv"), law=LawSpec(name="chinchilla"), sampler=SamplerSpec(draws=500, seed=seeded(3))
+)
 
 
 def fitted(frame: pd.DataFrame, *parts: str):
@@ -35,7 +38,7 @@ def fitted(frame: pd.DataFrame, *parts: str):
 def runs(noise: np.ndarray | float, seed: int) -> pd.DataFrame:
     """Runs of the design, of Chinchilla's law, with noise of each run's own scale."""
     exact = simulate_losses(DESIGN, lambda run: LAW.loss(TRUTH, run), noise_scale=0.0, seed=0)
-    return exact.assign(loss=exact["loss"] * np.exp(noise * np.random.default_rng(seed).standard_normal(len(exact))))
+    return exact.assign(loss=exact["loss"] * np.exp(noise * np.random.default_rng(seeded(seed)).standard_normal(len(exact))))
 
 
 def test_replicates_one_by_one_have_their_joint_density() -> None:
@@ -132,7 +135,7 @@ def test_runs_far_from_the_frontier_pull_less(scattered) -> None:
 
 
 def test_seed_noise_is_told_from_misfit_of_the_configuration() -> None:
-    rng = np.random.default_rng(6)
+    rng = np.random.default_rng(seeded(6))
     seeds = pd.concat([DESIGN.assign(seed=seed) for seed in range(3)], ignore_index=True)
     seeds = seeds.assign(run_id=[f"run {i}" for i in range(len(seeds))])
     exact = simulate_losses(seeds, lambda run: LAW.loss(TRUTH, run), noise_scale=0.0, seed=0)

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from seeds import seeded
 
 from bayesmoe.architecture import Family
 from bayesmoe.inference.refits import Refits, with_law
@@ -36,7 +37,7 @@ def test_predictions_of_larger_runs_hold_the_truth(small_spec) -> None:
     law = law_named("chinchilla")
     truth = law.coefficients("besiroglu")
     design = grid_of_runs(np.geomspace(5e7, 2e9, 6), np.geomspace(2e9, 1e11, 5), [1], family=Family())
-    runs = as_run_table(simulate_losses(design, lambda run: law.loss(truth, run), noise_scale=0.004, seed=3))
+    runs = as_run_table(simulate_losses(design, lambda run: law.loss(truth, run), noise_scale=0.004, seed=seeded(3)))
     refits = Refits(with_law(small_spec, "chinchilla"), runs)
     held = (refits.frame["n_dense"] == refits.frame["n_dense"].max()).to_numpy()
     found = refits.fit(~held)

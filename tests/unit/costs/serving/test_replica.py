@@ -126,7 +126,7 @@ def test_a_cache_that_cannot_be_split_is_kept_on_each_gpu():
     assert latent.usd_per_million_tokens > split.usd_per_million_tokens
 
 
-@pytest.mark.parametrize("max_gpus", [1, 3, 8])
+@pytest.mark.parametrize("max_gpus", [pytest.param(1, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow), 8])
 def test_the_cheapest_replica_is_the_least_of_a_loop_over_gpus(max_gpus):
     slopes = SLOPES._replace(slowdown=1.3)
     sizes, counts = np.meshgrid(np.geomspace(1e8, 4e11, 14), [1, 4, 32])
