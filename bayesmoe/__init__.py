@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from bayesmoe.inference.store import save_fit as save_fit
     from bayesmoe.laws import Coordinate as Coordinate
     from bayesmoe.laws import Law as Law
-    from bayesmoe.planning.planner import load_plan as load_plan
     from bayesmoe.planning.planner import plan as plan
-    from bayesmoe.planning.planner import save_plan as save_plan
     from bayesmoe.planning.scenario import Scenario as Scenario
     from bayesmoe.planning.scenario import read_scenario as read_scenario
+    from bayesmoe.planning.store import load_plan as load_plan
+    from bayesmoe.planning.store import save_plan as save_plan
     from bayesmoe.runs import read_runs as read_runs
     from bayesmoe.sampling.settings import SamplerSpec as SamplerSpec
 
@@ -68,7 +68,7 @@ _HOME = {
     "fit": "fitting",
     "laws": "",
     "load_fit": "inference.store",
-    "load_plan": "planning.planner",
+    "load_plan": "planning.store",
     "next_runs": "decisions.next_run",
     "plan": "planning.planner",
     "plots": "",
@@ -78,7 +78,7 @@ _HOME = {
     "read_scenario": "planning.scenario",
     "risk": "decisions.risk",
     "save_fit": "inference.store",
-    "save_plan": "planning.planner",
+    "save_plan": "planning.store",
     "sensitivity": "decisions.sensitivity",
 }
 """Module of each public name; loaded when the name is first used, so that ``import bayesmoe`` costs nothing."""

@@ -61,7 +61,7 @@ def thinned(posterior: xr.DataTree, draws: int) -> xr.DataTree:
 def answered(posterior: xr.DataTree, counts: int) -> Callable[[], Any]:
     """Everything that ``bayesmoe plan`` computes for the default problems."""
     scenario = scenario_of(counts)
-    return lambda: risk(plan(posterior, scenario, verdict="PASS"))
+    return lambda: risk(plan(posterior, scenario))
 
 
 Loss = Callable[[float, float], float]
@@ -227,9 +227,7 @@ def main() -> None:
         f"peak memory {own['peak_gb']:.2f} GB, of which {own['before_gb']:.2f} GB before planning"
     )
     (here,) = surfaces(posterior, scenario_of(counts)).values()
-    ours = (
-        plan(posterior, scenario_of(counts), verdict="PASS")["n_dense"].transpose("sample", "num_experts", "problem").values
-    )
+    ours = plan(posterior, scenario_of(counts))["n_dense"].transpose("sample", "num_experts", "problem").values
     for peer, how in (
         (constrained, "constrained minimiser (SLSQP)"),
         (bracketed, "minimize_scalar and brentq, brackets by hand"),

@@ -51,7 +51,7 @@ class Planned:
         from bayesmoe.planning.planner import plan
 
         if (base, budget) not in self.made:
-            self.made[base, budget] = plan(self.fit, self.scenario(base, budget), verdict="PASS")
+            self.made[base, budget] = plan(self.fit, self.scenario(base, budget))
         return self.made[base, budget]
 
     def solved(self, problem: str, name: str, count: int, *, base: int, budget: float) -> np.ndarray:

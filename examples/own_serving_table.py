@@ -13,7 +13,6 @@ from pathlib import Path
 import pandas as pd
 from fit_a_posterior import fitted
 
-from bayesmoe.criticism.gate import check
 from bayesmoe.decisions.risk import risk
 from bayesmoe.planning.planner import plan
 from bayesmoe.planning.scenario import read_scenario
@@ -51,7 +50,7 @@ def main(out: Path) -> None:
     (out / "scenario.toml").write_text(SCENARIO, encoding="utf-8")
 
     posterior = fitted()
-    found = plan(posterior, read_scenario(out / "scenario.toml"), verdict=check(posterior).verdict)
+    found = plan(posterior, read_scenario(out / "scenario.toml"))
     save_plan(found, out / "plan.nc")
     # A size outside the table has no known latency, and no plan is made on one.
     print(risk(found)[["p_feasible", "p_best"]].sel(problem="cheapest_serving").to_dataframe().round(3))

@@ -32,7 +32,7 @@ def main(out: Path) -> None:
         training=dataclasses.replace(shipped.training, budget_flop=1e21),
     )
 
-    found = plan(posterior, scenario, verdict=gate.verdict)
+    found = plan(posterior, scenario)
     decisions = decide(found, posterior)
     save_plan(found, out / "plan.nc")
     (out / "plan.json").write_text(PlanDocument.of(found, decisions).as_json(), encoding="utf-8")

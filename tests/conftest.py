@@ -86,7 +86,7 @@ def small_plan(small_fit, scenario):
     """A plan on the small fit."""
     from bayesmoe.planning.planner import plan
 
-    return plan(small_fit, scenario, verdict="PASS")
+    return plan(small_fit, scenario)
 
 
 class Ended(NamedTuple):

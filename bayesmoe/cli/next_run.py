@@ -39,7 +39,7 @@ def next_run(
 
     posterior, gate = planning.fit, planning.gate
     with with_source(scenario, *SECTIONS):
-        planned = plan(posterior, planning.scenario, verdict=gate.verdict)
+        planned = plan(posterior, planning.scenario, allow_failed=despite_fail)
     ranking = next_runs(posterior, planned, problem=problem, max_flop=max_flop, batch=batch)
     if json_:
         echo(NextRunDocument.of(ranking).as_json())

@@ -57,7 +57,7 @@ def plan(
     plans = {}
     for (name, one), file in zip(asked.items(), scenarios, strict=True):
         with with_source(file, *SECTIONS):
-            plans[name] = plan_fit(posterior, one, verdict=gate.verdict)
+            plans[name] = plan_fit(posterior, one, allow_failed=despite_fail)
     decided = {name: decide(found, posterior) for name, found in plans.items()}
     summaries = {name: decisions.risk for name, decisions in decided.items()}
     for name, found in plans.items():

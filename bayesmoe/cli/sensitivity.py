@@ -30,5 +30,10 @@ def sensitivity(
     from bayesmoe.report import advice_text
 
     with with_source(scenario, *SECTIONS):
-        table = vary_inputs(planning.fit, planning.scenario, on_progress=lambda name: echo(f"varying {name}", err=True))
+        table = vary_inputs(
+            planning.fit,
+            planning.scenario,
+            allow_failed=despite_fail,
+            on_progress=lambda name: echo(f"varying {name}", err=True),
+        )
     echo(SensitivityDocument.of(table).as_json() if json_ else advice_text.tornado(table))

@@ -87,7 +87,12 @@ def trade_offs(
 
 
 def plans_by_budget(
-    fit: xr.DataTree, scenario: Scenario, *, budgets_flop: Sequence[float], verdict: str, draws: int | None = DRAWS
+    fit: xr.DataTree,
+    scenario: Scenario,
+    *,
+    budgets_flop: Sequence[float],
+    allow_failed: bool = False,
+    draws: int | None = DRAWS,
 ) -> xr.Dataset:
     """The scenario's problems at several training budgets, the bar of each set by the base's loss optimum on the same budget.
 
@@ -99,8 +104,8 @@ def plans_by_budget(
         The scenario; only its budget changes.
     budgets_flop : sequence of float
         Training FLOP.
-    verdict : str
-        Verdict of the gate on the fit.
+    allow_failed : bool
+        Whether to plan on a fit that failed its gate.
     draws : int, optional
         Most draws to use, as ``sketch`` of :func:`bayesmoe.planning.planner.plan`; all of them for None.
 
@@ -113,7 +118,7 @@ def plans_by_budget(
     found: list[xr.Dataset] = []
     for flop in budgets_flop:
         training = dataclasses.replace(scenario.training, budget_flop=float(flop), budget_usd=None)
-        own = plan(fit, dataclasses.replace(scenario, training=training), verdict=verdict, sketch=draws)
+        own = plan(fit, dataclasses.replace(scenario, training=training), allow_failed=allow_failed, sketch=draws)
         found.append(risk(own)[list(_TOLD)].drop_attrs(deep=False))
         found[-1]["sure"] = found[-1]["p_feasible"] >= scenario.tolerance.probability
     joined = xr.concat(found, xr.DataArray(np.asarray(budgets_flop, float), dims="train_flop", name="train_flop"))

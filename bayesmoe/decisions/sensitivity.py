@@ -60,7 +60,13 @@ INPUTS = (
 """Numbers that are turned, those of them that the scenario has."""
 
 
-def sensitivity(fit: xr.DataTree, scenario: Scenario, *, on_progress: Callable[[str], Any] = lambda _: None) -> xr.Dataset:
+def sensitivity(
+    fit: xr.DataTree,
+    scenario: Scenario,
+    *,
+    allow_failed: bool = False,
+    on_progress: Callable[[str], Any] = lambda _: None,
+) -> xr.Dataset:
     """Plan anew with each number of a scenario at its low and at its high end, all others as they are.
 
     An uncertain number goes to the ends of its 90% band and is certain there; a certain one is divided and multiplied by
@@ -72,6 +78,8 @@ def sensitivity(fit: xr.DataTree, scenario: Scenario, *, on_progress: Callable[[
         A fit.
     scenario : Scenario
         The scenario.
+    allow_failed : bool
+        Whether to plan on a fit that failed its gate.
     on_progress : callable
         Told each number before it is turned.
 
@@ -83,7 +91,7 @@ def sensitivity(fit: xr.DataTree, scenario: Scenario, *, on_progress: Callable[[
         (attribute ``unit``); ``loss``, its expected loss. ``baseline_choice``, ``baseline_cost`` and ``base_loss`` by ``problem``; inputs stand in falling order of
         the swing of the first problem's cost.
     """
-    own = _answer(fit, scenario)
+    own = _answer(fit, scenario, allow_failed)
     known = [
         one for one in INPUTS if getattr(getattr(scenario, one.section), one.key) is not None or one.key.startswith("price")
     ]
@@ -94,7 +102,7 @@ def sensitivity(fit: xr.DataTree, scenario: Scenario, *, on_progress: Callable[[
         on_progress(one.name)
         for side, value in enumerate(_ends(scenario, one)):
             values[row, side] = value
-            found = _answer(fit, _turned(scenario, one, value))
+            found = _answer(fit, _turned(scenario, one, value), allow_failed)
             choices[:, row, side], costs[:, row, side], losses[:, row, side] = found.choice, found.cost, found.loss
     swing = np.abs(np.diff(np.nan_to_num(costs[0]), axis=1))[:, 0]
     order = np.argsort(-swing, kind="stable")
@@ -124,8 +132,8 @@ class _Answer(NamedTuple):
     loss: np.ndarray
 
 
-def _answer(fit: xr.DataTree, scenario: Scenario) -> _Answer:
-    decisions = decide(plan_fit(fit, scenario, verdict=""), advice=False)
+def _answer(fit: xr.DataTree, scenario: Scenario, allow_failed: bool) -> _Answer:
+    decisions = decide(plan_fit(fit, scenario, allow_failed=allow_failed), advice=False)
     rows = [
         (one.outcome.design.num_experts, one.outcome.mean_cost, one.outcome.mean_loss)
         if one.outcome

@@ -80,7 +80,7 @@ def gallery(
         made = figures(fit, risk, plan=plan, next_run=next_runs(fit, plan))
         made |= sensitivity_figures(sensitivity(fit, scenario))
         on_progress("sizes, costs and budgets")
-        made |= budget_figures(fit, scenario, verdict=plan.attrs["gate"])
+        made |= budget_figures(fit, scenario)
         on_progress("leverage")
         made |= leverage_figures()
         made |= forecast_figures(FitInfo.read(fit).spec, on_progress=on_progress)
@@ -88,7 +88,7 @@ def gallery(
         return made | law_figures()
 
 
-def budget_figures(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> dict[str, Figure]:
+def budget_figures(fit: xr.DataTree, scenario: Scenario) -> dict[str, Figure]:
     """Figures of sizes, serving costs and training budgets under a fit, by name; the caller closes them."""
     runs = fit["constant_data"].dataset
     sizes, tokens = (np.unique(runs[name].values) for name in ("n_dense", "tokens"))
@@ -98,7 +98,7 @@ def budget_figures(fit: xr.DataTree, scenario: Scenario, *, verdict: str) -> dic
     costs = by_cost(fit, scenario)
     served = serving_by_size(fit, scenario, n_dense=np.geomspace(1e8, 3e11, 80).tolist())
     traded = trade_offs(fit, scenario, budgets_flop=_EVERY_BUDGET, losses=np.linspace(2.0, 2.8, 81).tolist())
-    planned = plans_by_budget(fit, scenario, budgets_flop=_BUDGETS, verdict=verdict)
+    planned = plans_by_budget(fit, scenario, budgets_flop=_BUDGETS)
     return {
         "loss_by_tokens": plots.loss_by_tokens(grown),
         "serving_by_size": plots.serving_by_size(served, costs),

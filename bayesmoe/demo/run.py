@@ -42,7 +42,7 @@ def demo_results(*, on_progress: Callable[[Any], None]) -> DemoResults:
     models = resource_folder("models")
     posterior = fit_spec(read_fit_spec(models / "simulated-yun-grid.toml"), on_progress=on_progress)
     gate = check(posterior)
-    found = plan(posterior, read_scenario(models / "scenarios" / "yun-2024.toml"), verdict=gate.verdict)
+    found = plan(posterior, read_scenario(models / "scenarios" / "yun-2024.toml"))
     return DemoResults(posterior, gate, found, risk(found))
 
 

@@ -78,11 +78,11 @@ class Previewer:
 
     def report(self, scenario: Scenario) -> str:
         """HTML report of a scenario, planned on every draw."""
-        return report_of(self.fit, plan(self.fit, scenario, verdict=self.gate.verdict), gate=self.gate)
+        return report_of(self.fit, plan(self.fit, scenario, allow_failed=True), gate=self.gate)
 
     def _answer(self, scenario: Scenario, draws: int) -> Answer:
         begun = time.perf_counter()
-        found = plan(self.fit, scenario, verdict=self.gate.verdict, sketch=draws)
+        found = plan(self.fit, scenario, allow_failed=True, sketch=draws)
         summary = risk(found)
         gate = with_extrapolation(self.gate, extrapolation_factors(self.fit, summary))
         own = summary.sel(problem=scenario.problems[0])

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.build_surface import inputs, surfaces
 from bayesmoe.planning.problems import Problem, asked_problems
 from bayesmoe.planning.scenario import Scenario
@@ -34,7 +35,7 @@ _AROUND, _AMONG = 2, 9
 """Options of each architecture: sizes to either side of the best fixed one on the grid, and quantiles of what draws find best."""
 
 
-def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str, sketch: int | None = None) -> xr.Dataset:
+def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sketch: int | None = None) -> xr.Dataset:
     """Solve the scenario's planning problems under every draw.
 
     Parameters
@@ -43,8 +44,8 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str, sketch: int | No
         A fit of a law with an expert term, or of several averaged.
     scenario : Scenario
         Budget, choices, fleet, problems.
-    verdict : {"PASS", "REVIEW", "FAIL"}
-        Verdict of the gate on the fit; it travels with the plan.
+    allow_failed : bool
+        Whether to plan on a fit that failed its gate; the verdict is stored with the plan either way.
     sketch : int, optional
         Answer from this many draws at most, evenly spaced over the posterior, and where a cost has many valleys take the first one
         found: for a page that answers at once.
@@ -66,8 +67,11 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str, sketch: int | No
     Raises
     ------
     InputError
-        See :func:`bayesmoe.planning.build_surface.surfaces` and :func:`bayesmoe.planning.problems.asked_problems`.
+        The fit failed its gate, or has none. See also :func:`bayesmoe.planning.build_surface.surfaces` and :func:`bayesmoe.planning.problems.asked_problems`.
     """
+    fit_info = FitInfo.read(fit)
+    gate = fit_info.required_gate()
+    gate.refuse_failure(allow_failed=allow_failed)
     problems = asked_problems(scenario)
     laws = surfaces(fit, scenario, draws=sketch)
     solver = Solver(tuple(laws.values()), problems, scenario.tolerance.probability, all_minima=sketch is None)
@@ -93,13 +97,13 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, verdict: str, sketch: int | No
     )
     return PlanInfo(
         scenario=scenario,
-        law=str(fit.attrs["law"]),
-        gate=verdict,
-        method=str(fit.attrs["method"]),
+        law=fit_info.law_name,
+        gate=gate.verdict,
+        method=fit_info.method,
         fixed_tokens=max(here.fixed_tokens or 0.0 for here in laws.values()),
-        data_origin=str(fit.attrs["data_origin"]),
-        data_sha256=str(fit.attrs["data_sha256"]),
-        data_simulated=bool(fit.attrs["data_simulated"]),
+        data_origin=fit_info.data_origin,
+        data_sha256=fit_info.data_sha256,
+        data_simulated=fit_info.data_simulated,
         fit_sha256=fingerprint(fit),
     ).write(found)
 

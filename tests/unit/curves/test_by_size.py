@@ -95,7 +95,7 @@ def test_what_nothing_serves_has_no_loss(small_fit, scenario) -> None:
 
 def test_the_frontier_is_the_plans_lowest_loss_at_that_cost(small_fit, scenario) -> None:
     limits = dataclasses.replace(scenario.limits, serving_usd_per_million_tokens=0.1)
-    bound = risk(plan(small_fit, dataclasses.replace(scenario, limits=limits, problems=("lowest_loss",)), verdict="PASS"))
+    bound = risk(plan(small_fit, dataclasses.replace(scenario, limits=limits, problems=("lowest_loss",))))
     found = by_cost(small_fit, scenario, costs=[0.1], draws=None)
     expected = bound["loss"].sel(problem="lowest_loss").transpose("quantile", "num_experts")
     # The frontier keeps to the grid, on which a step is 4% of a size.
@@ -136,7 +136,7 @@ def test_the_cost_of_a_loss_lies_between_those_of_its_neighbors(traded) -> None:
 
 def test_a_budgets_plan_is_the_plan(small_fit, small_plan, scenario) -> None:
     budget = scenario.training.budget_flop
-    found = plans_by_budget(small_fit, scenario, budgets_flop=[1e21, budget], verdict="PASS", draws=None)
+    found = plans_by_budget(small_fit, scenario, budgets_flop=[1e21, budget], draws=None)
     own, expected = found.sel(train_flop=budget), risk(small_plan)
     for name in ("over_training_ratio", "size_ratio", "loss", COST, "p_feasible"):
         np.testing.assert_allclose(own[name].transpose(*expected[name].dims), expected[name], rtol=0.02)

@@ -31,7 +31,7 @@ def changed(scenario, **sections):
 
 def told(fit, scenario):
     """Plan, risk, and what is said of the only problem; the document is JSON."""
-    found = plan(fit, scenario, verdict="PASS")
+    found = plan(fit, scenario)
     summary = risk(found)
     PlanDocument.of(found, decide(found)).as_json()
     problem = scenario.problems[0]
@@ -174,7 +174,7 @@ def test_many_draws_take_bounded_memory(small_fit, scenario):
     many["posterior"] = xr.DataTree(xr.concat([few["posterior"].to_dataset()] * 250, "draw"))
     forget_peak()
     before = peak_bytes()
-    found = plan(many, scenario, verdict="PASS")
+    found = plan(many, scenario)
     risk(found)
     assert found.sizes["sample"] == 100_000
     assert peak_bytes() - before < 3e9
@@ -214,7 +214,7 @@ def test_loosening_what_binds_never_hurts_in_any_scenario(small_fit, scenario, p
     value = float(drawn[name])
     tight = changed(tight, **{section: {name: value}})
     loose = changed(tight, **{section: {name: value * (1.01 if name == "loss_nats" else 1.5)}})
-    before, after = (plan(small_fit, one, verdict="PASS").sel(problem=problem) for one in (tight, loose))
+    before, after = (plan(small_fit, one).sel(problem=problem) for one in (tight, loose))
     assert (after["feasible"] | ~before["feasible"]).all()
     objective = problem_named(problem).objective
     rise = (after[objective] / before[objective]).where(before["feasible"], 1.0)
@@ -233,7 +233,7 @@ def test_invariants_hold_for_any_scenario(small_fit, scenario, seed):
         choices={"num_experts": (1, 4, 16), "baseline_num_experts": int(rng.choice([1, 4, 16]))},
         seed=seed,
     )
-    found = plan(small_fit, asked, verdict="PASS")
+    found = plan(small_fit, asked)
     summary = risk(found)
     np.testing.assert_allclose(summary["p_best"].sum("num_experts"), summary["p_any_feasible"], atol=1e-12)
     assert not (summary["expected_regret"] < 0).any()

@@ -14,6 +14,9 @@ from made_up import made_up_fit
 from oracle import Oracle, abnar_loss, clark_loss, krajewski_loss, require_same_plan, yun_loss
 
 from bayesmoe.decisions.risk import risk
+from bayesmoe.errors import InputError
+from bayesmoe.inference.gate import Check, Gate
+from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.planner import UNITS, plan
 from bayesmoe.planning.store import PlanInfo, fingerprint
@@ -129,7 +132,7 @@ def case_named(small_fit, small_plan, scenario, tmp_path_factory):
         else:
             asked = {"fine-grained": fine_grained, "paper": paper, "long requests": long_requests}[name](scenario)
         here = surface(fit, asked)
-        found = small_plan if name == "shipped" else plan(fit, asked, verdict="PASS")
+        found = small_plan if name == "shipped" else plan(fit, asked)
         return SimpleNamespace(plan=found, scenario=asked, inputs=(here.parameters, here.cost_draws), oracle=oracle(asked))
 
     return find
@@ -274,7 +277,7 @@ def test_regret_is_never_negative_and_the_chances_add_up(case):
 
 
 def test_a_larger_budget_never_raises_the_lowest_loss(small_fit, small_plan, scenario):
-    larger = plan(small_fit, changed(scenario, training={"budget_flop": 2 * scenario.training.budget_flop}), verdict="PASS")
+    larger = plan(small_fit, changed(scenario, training={"budget_flop": 2 * scenario.training.budget_flop}))
     assert (larger["loss_optimal_loss"] < small_plan["loss_optimal_loss"]).all()
     both = (larger["feasible"] & small_plan["feasible"]).sel(problem="lowest_loss")
     fall = (small_plan["loss"] - larger["loss"]).sel(problem="lowest_loss").where(both)
@@ -283,7 +286,7 @@ def test_a_larger_budget_never_raises_the_lowest_loss(small_fit, small_plan, sce
 
 def test_a_base_that_cannot_be_served_leaves_no_lowest_loss(small_fit, scenario):
     asked = changed(scenario, serving={"max_gpus": 1}, choices={"num_experts": (1, 32), "baseline_num_experts": 32})
-    found = plan(small_fit, asked, verdict="PASS")
+    found = plan(small_fit, asked)
     unserved = found["bound"].sel(problem="lowest_loss").isnull()
     assert 0.5 < float(unserved.mean()) < 1
     assert not found["feasible"].sel(problem="lowest_loss").where(unserved, False).any()
@@ -300,3 +303,19 @@ def test_the_plan_says_what_it_was_made_from(small_fit, small_plan, scenario):
         name: UNITS[name] for name in told(small_plan)
     }
     assert set(UNITS) - set(told(small_plan)) == {"epochs"}
+
+
+def test_a_failed_fit_is_refused_unless_it_is_allowed_by_name(small_fit, scenario):
+    failed = small_fit.copy()
+    checks = (Check("R-hat", "FAIL", 1.2, "E", "at most 1.01", "sample longer"),)
+    dataclasses.replace(FitInfo.read(failed), gate=Gate(checks)).write(failed)
+    with pytest.raises(InputError, match=r"failed its gate.*allow_failed=True"):
+        plan(failed, scenario)
+    assert PlanInfo.read(plan(failed, scenario, allow_failed=True, sketch=20)).gate == "FAIL"
+
+
+def test_a_fit_without_a_gate_is_refused(small_fit, scenario):
+    unchecked = small_fit.copy()
+    dataclasses.replace(FitInfo.read(unchecked), gate=None).write(unchecked)
+    with pytest.raises(InputError, match="has no gate"):
+        plan(unchecked, scenario)

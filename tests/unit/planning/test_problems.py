@@ -45,7 +45,7 @@ def asked(scenario, problem, **limits):
 def solved(fit, scenario):
     """A plan and the surface of its only law."""
     (here,) = surfaces(fit, scenario).values()
-    return plan(fit, scenario, verdict="PASS"), here
+    return plan(fit, scenario), here
 
 
 def require_same(found, here, brute, draws):
@@ -294,7 +294,7 @@ def test_a_looser_limit_never_hurts(small_fit, scenario, problem, loose):
     limits = {"lowest_loss": {"serving_usd_per_million_tokens": 0.2}, "cheapest_serving": {"loss_nats": 2.2}}
     limits |= {"lifetime_cost": {"loss_nats": 2.2}, "loss_optimal": {"unique_tokens": 1.5e11}}
     tight = asked(scenario, problem, **limits.get(problem, {}))
-    before, after = (plan(small_fit, one, verdict="PASS").sel(problem=problem) for one in (tight, changed(tight, **loose)))
+    before, after = (plan(small_fit, one).sel(problem=problem) for one in (tight, changed(tight, **loose)))
     objective = problem_named(problem).objective
     assert (after["feasible"] | ~before["feasible"]).all()
     rise = (after[objective] / before[objective]).where(before["feasible"])
@@ -305,7 +305,7 @@ def test_a_looser_limit_never_hurts(small_fit, scenario, problem, loose):
 def test_problems_are_solved_in_the_order_asked_and_once_each(small_fit, scenario):
     names = tuple(one.name for one in all_problems if one.name not in LIMITS)
     few = changed(scenario, choices={"num_experts": (1, 4)})
-    found = plan(small_fit, changed(few, problems=names[::-1]), verdict="PASS")
+    found = plan(small_fit, changed(few, problems=names[::-1]))
     assert found["problem"].values.tolist() == list(names[::-1])
     assert [one.name for one in asked_problems(changed(scenario, problems=names))] == list(names)
     for one in all_problems:
@@ -317,5 +317,5 @@ def test_an_average_of_variants_is_no_other_problem(small_fit, scenario):
     """The same architecture twice in another order of counts gives the same plan."""
     plain = asked(scenario, "loss_optimal")
     turned = changed(plain, choices={"num_experts": (16, 4, 1)})
-    first, second = (plan(small_fit, one, verdict="PASS") for one in (plain, turned))
+    first, second = (plan(small_fit, one) for one in (plain, turned))
     np.testing.assert_allclose(first["loss"], second["loss"].sel(num_experts=[1, 4, 16]), rtol=1e-12)

@@ -96,7 +96,7 @@ def scenario_for(budget_flop, problem="loss_optimal", *, counts=(1,), top_k=None
 
 def planned(law, coefficients, scenario):
     """A plan of the one problem and the one draw."""
-    return plan(certain(law, coefficients), scenario, verdict="PASS").isel(problem=0, sample=0)
+    return plan(certain(law, coefficients), scenario).isel(problem=0, sample=0)
 
 
 def near(found, anchor, rtol=None):
@@ -314,7 +314,7 @@ def memory_plan(train_flop, memory_bytes, *, a=JOINT["a"]):
         architecture=EMBEDDED,
         limits=LimitsSpec(memory_bytes=memory_bytes, cached_tokens=16384.0),
     )
-    return plan(certain("ludziejewski", JOINT | {"a": a}), asked, verdict="PASS")
+    return plan(certain("ludziejewski", JOINT | {"a": a}), asked)
 
 
 def test_embeddings_do_not_move_table_1():
