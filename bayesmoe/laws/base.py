@@ -19,7 +19,7 @@ Coordinates = dict[str, Elementwise]
 PaperParameters = dict[str, Elementwise]
 """A paper's parameters by symbol, in the units of :attr:`Law.symbols`."""
 
-Run = dict[str, Elementwise]
+Run = dict[str, Any]
 """Covariates of one run by column of the run table."""
 
 _TO_SUPPORT = {
