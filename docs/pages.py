@@ -53,7 +53,7 @@ API = {
     "Risk": ("bayesmoe.decisions.risk", ["risk"]),
     "Next run": ("bayesmoe.decisions.next_run", ["next_runs"]),
     "Sensitivity": ("bayesmoe.decisions.sensitivity", ["sensitivity"]),
-    "Report": ("bayesmoe.report.build", ["build_report", "figures", "save_report"]),
+    "Report": ("bayesmoe.reporting.build", ["build_report", "figures", "save_report"]),
     "Gallery": ("bayesmoe.demo.gallery", ["gallery", "save_figures"]),
     "Plots": ("bayesmoe.plots", ["best_experts", "cost_against_loss", "fit_to_runs", "loss_by_experts", "over_training"]),
 }

@@ -11,20 +11,18 @@ from pathlib import Path
 
 from fit_a_posterior import fitted
 
-from bayesmoe.criticism.gate import check
 from bayesmoe.decisions.decide import decide
 from bayesmoe.documents import PlanDocument
 from bayesmoe.planning.planner import plan
 from bayesmoe.planning.scenario import read_scenario
 from bayesmoe.planning.store import save_plan
-from bayesmoe.report.build import report_of, save_report
+from bayesmoe.reporting.build import report, save_report
 from bayesmoe.resources import resource_folder
 
 
 def main(out: Path) -> None:
     """Plan for a smaller budget than the scenario's."""
     posterior = fitted()
-    gate = check(posterior)
     shipped = read_scenario(resource_folder("models") / "scenarios" / "yun-2024.toml")
     scenario = dataclasses.replace(
         shipped,
@@ -41,7 +39,7 @@ def main(out: Path) -> None:
     print(decisions.risk[["p_best", "expected_regret"]].sel(problem="cheapest_serving").to_dataframe().round(4))
     print(decisions)
 
-    save_report(report_of(posterior, found, gate=gate), out / "report.html")
+    save_report(report(posterior, found), out / "report.html")
 
 
 if __name__ == "__main__":

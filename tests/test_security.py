@@ -26,7 +26,7 @@ from bayesmoe.errors import InputError, printable
 from bayesmoe.files import write_text
 from bayesmoe.inference.store import load_fit, save_fit
 from bayesmoe.planning.store import PlanInfo, load_plan
-from bayesmoe.report.build import build_report, figures
+from bayesmoe.reporting.build import build_report, figures
 from bayesmoe.resources import resource_folder
 from bayesmoe.runs import registered, registry
 from bayesmoe.runs.table import read_runs

@@ -29,7 +29,7 @@ def calibrate_serving(
     from bayesmoe.costs.serving.calibration import save_calibration
     from bayesmoe.costs.serving.fit_calibration import calibrate_serving as calibrate
     from bayesmoe.costs.serving.fit_calibration import settled
-    from bayesmoe.report.cost_text import calibration
+    from bayesmoe.reporting.cost_text import calibration
 
     found = calibrate(measured, draws=draws, warmup=draws, seed=seed, progress=sys.stderr.isatty())
     if not settled(found):

@@ -33,7 +33,7 @@ def cost(
     configure()
     from bayesmoe.costs.cost import bands, document
     from bayesmoe.costs.cost import cost as cost_of
-    from bayesmoe.report.cost_text import costs
+    from bayesmoe.reporting.cost_text import costs
 
     found = bands(cost_of(shapes, asked.training, asked.serving, draws=draws, seed=asked.seed))
     echo(json.dumps(document(found), indent=2, allow_nan=False) if json_ else costs(found))

@@ -35,7 +35,7 @@ def next_run(
     from bayesmoe.errors import with_source
     from bayesmoe.planning.planner import plan
     from bayesmoe.planning.scenario import SECTIONS
-    from bayesmoe.report import advice_text, text
+    from bayesmoe.reporting import advice_text, text
 
     posterior, gate = planning.fit, planning.gate
     with with_source(scenario, *SECTIONS):

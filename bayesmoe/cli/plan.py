@@ -49,7 +49,7 @@ def plan(
     from bayesmoe.inference.store import FitInfo, load_fit
     from bayesmoe.planning.planner import plan as plan_fit
     from bayesmoe.planning.store import save_plan
-    from bayesmoe.report import advice_text, plan_text, text
+    from bayesmoe.reporting import advice_text, plan_text, text
 
     posterior = load_fit(fit)
     gate = FitInfo.read(posterior).required_gate(fit)

@@ -26,7 +26,7 @@ def predict(
     from bayesmoe.errors import printable
     from bayesmoe.inference.predict import predict as predict_models
     from bayesmoe.inference.store import FitInfo, load_fit
-    from bayesmoe.report.text import band
+    from bayesmoe.reporting.text import band
     from bayesmoe.runs import read_models
     from bayesmoe.units import QUANTILES
 

@@ -24,11 +24,11 @@ def report(
     configure()
     from bayesmoe.inference.store import load_fit
     from bayesmoe.planning.store import load_plan
-    from bayesmoe.report.build import report_of, save_report
-    from bayesmoe.report.forecasts import read_backtest
+    from bayesmoe.reporting.build import report, save_report
+    from bayesmoe.reporting.forecasts import read_backtest
 
     backtests = read_backtest(backtest) if backtest is not None else []
     posterior = load_fit(fit)
     found = load_plan(plan, of=posterior) if plan is not None else None
-    save_report(report_of(posterior, found, backtests=backtests), out)
+    save_report(report(posterior, found, backtests=backtests), out)
     typer.echo(str(out))

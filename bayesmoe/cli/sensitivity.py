@@ -27,7 +27,7 @@ def sensitivity(
     from bayesmoe.documents import SensitivityDocument
     from bayesmoe.errors import with_source
     from bayesmoe.planning.scenario import SECTIONS
-    from bayesmoe.report import advice_text
+    from bayesmoe.reporting import advice_text
 
     with with_source(scenario, *SECTIONS):
         table = vary_inputs(

@@ -34,9 +34,9 @@ from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.decisions.sensitivity import sensitivity
-from bayesmoe.report.build import BY_CHAIN, figures
-from bayesmoe.report.captions import FIGURES, gallery_page
-from bayesmoe.report.svg import svg
+from bayesmoe.reporting.build import BY_CHAIN, figures
+from bayesmoe.reporting.captions import FIGURES, gallery_page
+from bayesmoe.reporting.svg import svg
 from bayesmoe.runs import as_run_table
 
 _DPI = 130

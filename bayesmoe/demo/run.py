@@ -22,8 +22,8 @@ from bayesmoe.planning.planner import plan
 from bayesmoe.planning.store import save_plan
 from bayesmoe.decisions.risk import risk
 from bayesmoe.planning.scenario import read_scenario
-from bayesmoe.report import plan_text
-from bayesmoe.report.build import build_report, figures, notes, save_report
+from bayesmoe.reporting import plan_text
+from bayesmoe.reporting.build import build_report, figures, notes, save_report
 from bayesmoe.demo.gallery import save_figures
 
 

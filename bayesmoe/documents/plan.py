@@ -298,8 +298,8 @@ class PlanDocument(Document):
             budget_usd=scenario.training.budget_usd,
             baseline_num_experts=scenario.choices.baseline_num_experts,
             law=info.law,
-            gate=info.gate,
-            method=info.method,
+            gate=info.gate,  # type: ignore[arg-type]
+            method=info.method,  # type: ignore[arg-type]
             approximate=info.method != "mcmc",
             data_origin=info.data_origin,
             data_sha256=info.data_sha256,

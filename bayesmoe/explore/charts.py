@@ -9,7 +9,7 @@ from bokeh.models import ColumnDataSource, FactorRange, HoverTool, NumeralTickFo
 from bokeh.plotting import figure
 
 from bayesmoe.plots.style import OKABE_ITO
-from bayesmoe.report.text import band_of, experts, percent
+from bayesmoe.reporting.text import band_of, experts, percent
 from bayesmoe.units import QUANTILES
 
 _BLUE, _GREY = OKABE_ITO[0], "#6b6b6b"

@@ -13,10 +13,11 @@ from markupsafe import escape
 from bayesmoe.explore.charts import charts, columns
 from bayesmoe.explore.preview import Answer, Previewer
 from bayesmoe.explore.sliders import Slider, sliders, turned
+from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.scenario import Scenario
-from bayesmoe.report import plan_text, text
-from bayesmoe.report.decision import card
-from bayesmoe.report.render import STYLE, rendered_card
+from bayesmoe.reporting import plan_text, text
+from bayesmoe.reporting.decision import card
+from bayesmoe.reporting.render import STYLE, rendered_card
 from bayesmoe.specs import to_toml
 
 _LOOK = Path(__file__).with_name("page.css")
@@ -109,7 +110,7 @@ class _Page:
         asked, problem, gate = self.asked, self.problem.value, answer.gate
         told = f'<div class="banner {gate.verdict}"><p><span class="verdict">Gate: {gate.verdict}.</span> {text.gate(gate.verdict, gate.method)}</p>'
         told += f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in text.findings(gate.checks))}</ul></div>"
-        if self.asker.fit.attrs["data_simulated"]:
+        if FitInfo.read(self.asker.fit).data_simulated:
             told += f'<p class="banner REVIEW">{text.SIMULATED}</p>'
         told += rendered_card(card(problem, answer.risk, asked))
         if asked != self.scenario:

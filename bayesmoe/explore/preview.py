@@ -13,7 +13,7 @@ from bayesmoe.criticism.gate import Gate, with_extrapolation
 from bayesmoe.decisions.risk import extrapolation_factors, risk
 from bayesmoe.planning.planner import plan
 from bayesmoe.planning.scenario import Scenario
-from bayesmoe.report.build import report_of
+from bayesmoe.reporting.build import report
 
 MOST_DRAWS, FEWEST_DRAWS = 400, 50
 ALLOWED_S = 0.2
@@ -78,7 +78,7 @@ class Previewer:
 
     def report(self, scenario: Scenario) -> str:
         """HTML report of a scenario, planned on every draw."""
-        return report_of(self.fit, plan(self.fit, scenario, allow_failed=True), gate=self.gate)
+        return report(self.fit, plan(self.fit, scenario, allow_failed=True))
 
     def _answer(self, scenario: Scenario, draws: int) -> Answer:
         begun = time.perf_counter()

@@ -6,7 +6,7 @@ import html5lib
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from bayesmoe.report.build import report_of, save_report
+from bayesmoe.reporting import build
 
 LOOKS = {
     "light": {},
@@ -21,7 +21,7 @@ FIGURES = 9
 def report(small_fit, small_plan, tmp_path_factory):
     """The small fit's report as a file."""
     path = tmp_path_factory.mktemp("report") / "report.html"
-    save_report(report_of(small_fit, small_plan), path)
+    build.save_report(build.report(small_fit, small_plan), path)
     return path
 
 

@@ -112,7 +112,7 @@ def test_another_seed_gives_the_same_posterior_within_its_error(fitted, mirror) 
 def test_a_grouped_fit_has_its_report(fitted, mirror) -> None:
     import matplotlib.pyplot as plt
 
-    from bayesmoe.report.build import build_report, figures
+    from bayesmoe.reporting.build import build_report, figures
 
     found = fitted("clark2022-routers")
     html = build_report(found, check(found), figures(found, None))

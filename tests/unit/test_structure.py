@@ -29,7 +29,7 @@ FLOORS = (
     ("curves",),
     ("documents",),
     ("plots",),
-    ("report",),
+    ("reporting",),
     ("explore", "demo"),
     ("cli",),
     ("__main__",),

@@ -162,7 +162,7 @@ def cheapest_replica(
     bounds = [memory_batch(model, gpus, traffic, fleet), cap]
     batch = jnp.minimum(*bounds)
 
-    def within(target: float | None, seconds: Any) -> Any:
+    def within(target: Any, seconds: Any) -> Any:
         if target is None:
             return jnp.inf
         most = min(fleet.max_batch, _MOST_BATCH)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bayesmoe.architecture import Heads, Latent, Linear
+from bayesmoe.errors import InputError
 
 MULTI_HEAD = Heads(num_heads=4, head_dim=3)
 GROUPED = Heads(num_heads=4, num_kv_heads=2, head_dim=3)
@@ -99,11 +100,11 @@ def test_deepseek_v3_has_187_million_parameters_of_attention_a_layer():
 
 @pytest.mark.parametrize("num_kv_heads", [3, 8])
 def test_key_heads_must_divide_query_heads(num_kv_heads):
-    with pytest.raises(ValueError, match=r"num_kv_heads must divide num_heads \(4\)"):
+    with pytest.raises(InputError, match=r"num_kv_heads must divide num_heads \(4\)"):
         Heads(num_heads=4, num_kv_heads=num_kv_heads, head_dim=3)
 
 
 @pytest.mark.parametrize("name", ["num_heads", "num_kv_heads", "head_dim"])
 def test_heads_are_counted_from_one(name):
-    with pytest.raises(ValueError, match=rf"(?s){name}.*greater than or equal to 1"):
+    with pytest.raises(InputError, match=rf"(?s){name}.*greater than or equal to 1"):
         Heads(**{"num_heads": 4, "num_kv_heads": 2, "head_dim": 3, name: 0})

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from bayesmoe.architecture import Experts, Heads, Latent, Linear, Shape, public_models
+from bayesmoe.errors import InputError
 
 DENSE_FIRST = Shape(
     num_layers=3,
@@ -354,17 +355,17 @@ def test_a_window_longer_than_the_context_is_none():
     ],
 )
 def test_what_does_not_fit_together_is_refused(change, rule):
-    with pytest.raises(ValueError, match=rule):
+    with pytest.raises(InputError, match=rule):
         dataclasses.replace(DENSE_FIRST, **change)
 
 
 def test_a_token_cannot_use_more_experts_than_there_are():
-    with pytest.raises(ValueError, match=r"top_k must be at most num_experts \(4\)"):
+    with pytest.raises(InputError, match=r"top_k must be at most num_experts \(4\)"):
         Experts(num_experts=4, top_k=5, d_expert=6)
 
 
 def test_one_expert_is_a_dense_model():
-    with pytest.raises(ValueError, match="greater than or equal to 2"):
+    with pytest.raises(InputError, match="greater than or equal to 2"):
         Experts(num_experts=1, top_k=1, d_expert=6)
 
 
@@ -374,5 +375,5 @@ def test_an_empty_prompt_is_allowed():
 
 @pytest.mark.parametrize("members", [1, 2])
 def test_experts_without_any_moe_layer_are_refused(members):
-    with pytest.raises(ValueError, match="needs an MoE layer"):
+    with pytest.raises(InputError, match="needs an MoE layer"):
         dataclasses.replace(DENSE_FIRST, moe_every=8, num_dense_layers=0, members=members)

@@ -16,7 +16,7 @@ from bayesmoe.costs.serving.replica import LIMITS
 from bayesmoe.costs.uncertain import Uncertain
 from bayesmoe.costs.workload import ServingSpec, TrainingSpec
 from bayesmoe.errors import InputError
-from bayesmoe.report.cost_text import costs
+from bayesmoe.reporting.cost_text import costs
 
 OWN = Shape(
     name="own",

@@ -19,8 +19,8 @@ from bayesmoe.inference.store import LAWS, FitInfo, load_fit, save_fit
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.planner import plan
 from bayesmoe.planning.search import minimize_unimodal
-from bayesmoe.report import text
-from bayesmoe.report.build import build_report, figures
+from bayesmoe.reporting import text
+from bayesmoe.reporting.build import build_report, figures
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from bayesmoe.errors import InputError
 from bayesmoe.hyperparameters import hyperparameter_law_named
 from bayesmoe.planning.build_surface import inputs, surfaces
 from bayesmoe.planning.planner import plan
-from bayesmoe.report import advice_text
+from bayesmoe.reporting import advice_text
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from bayesmoe.documents import PlanDocument
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.planner import plan
 from bayesmoe.planning.problems import problem_named
-from bayesmoe.report import plan_text
+from bayesmoe.reporting import plan_text
 
 
 def changed(scenario, **sections):

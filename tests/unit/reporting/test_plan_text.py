@@ -12,7 +12,7 @@ from bayesmoe.decisions.risk import risk
 from bayesmoe.documents import PlanDocument
 from bayesmoe.planning.problems import all_problems
 from bayesmoe.planning.store import PlanInfo
-from bayesmoe.report import plan_text
+from bayesmoe.reporting import plan_text
 
 
 @pytest.fixture(scope="module")

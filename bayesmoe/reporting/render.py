@@ -13,12 +13,12 @@ STYLE = Path(__file__).with_name("style.css")
 
 
 def rendered(template: str, **values: Any) -> str:
-    """HTML of a template in ``report/templates``."""
+    """HTML of a template in ``reporting/templates``."""
     return _environment().get_template(template).render(**values)
 
 
 def rendered_card(decision: dict[str, Any]) -> str:
-    """HTML of one problem's card, from :func:`bayesmoe.report.decision.card`."""
+    """HTML of one problem's card, from :func:`bayesmoe.reporting.decision.card`."""
     made: Any = _environment().get_template("card.html.jinja").module
     return str(made.card(decision))
 
@@ -26,7 +26,7 @@ def rendered_card(decision: dict[str, Any]) -> str:
 @cache
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("bayesmoe.report"),
+        loader=PackageLoader("bayesmoe.reporting"),
         autoescape=select_autoescape(["html", "jinja"]),
         trim_blocks=True,
         lstrip_blocks=True,

@@ -6,8 +6,8 @@ import math
 
 import xarray as xr
 
-from bayesmoe.report.plan_text import TITLES
-from bayesmoe.report.text import band_of, experts, percent
+from bayesmoe.reporting.plan_text import TITLES
+from bayesmoe.reporting.text import band_of, experts, percent
 from bayesmoe.units import short
 
 EVSI_NOTE = (

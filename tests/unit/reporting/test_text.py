@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from bayesmoe.criticism.gate import far
-from bayesmoe.report import text
+from bayesmoe.reporting import text
 
 NAN = float("nan")
 

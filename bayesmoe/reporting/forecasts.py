@@ -13,7 +13,7 @@ from bayesmoe.documents.backtest import BacktestDocument
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import AVERAGE
 from bayesmoe.inference.store import FitInfo
-from bayesmoe.report import text
+from bayesmoe.reporting import text
 
 _LEVEL = "0.9"
 
@@ -22,7 +22,7 @@ def own_coverage(fit: xr.DataTree) -> str:
     """What the fit's own forward validation says, or that there was none."""
     if AVERAGE not in fit.children:
         return text.NO_FORECASTS
-    return text.own_coverage(FitInfo.read(fit).forward_coverage)
+    return text.own_coverage(float("nan") if (share := FitInfo.read(fit).forward_coverage) is None else share)
 
 
 def read_backtest(path: str | Path) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import xarray as xr
 from bayesmoe.architecture import Shape
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.surface import LARGEST, SMALLEST
-from bayesmoe.report.text import band_of, experts, listed, percent
+from bayesmoe.reporting.text import band_of, experts, listed, percent
 from bayesmoe.units import short
 
 TITLES = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bayesmoe.plots.style import hover
-from bayesmoe.report.svg import svg
+from bayesmoe.reporting.svg import svg
 
 HOSTILE = '<script>"&'
 

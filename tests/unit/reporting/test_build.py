@@ -20,9 +20,9 @@ from bayesmoe.decisions.risk import extrapolation_factors, risk
 from bayesmoe.demo.gallery import save_figures
 from bayesmoe.errors import InputError
 from bayesmoe.planning.store import PlanInfo
-from bayesmoe.report import advice_text, plan_text, text
-from bayesmoe.report.build import build_report, figures, notes, save_report
-from bayesmoe.report.captions import FIGURES
+from bayesmoe.reporting import advice_text, plan_text, text
+from bayesmoe.reporting.build import build_report, figures, notes, save_report
+from bayesmoe.reporting.captions import FIGURES
 from bayesmoe.specs import to_json
 
 HOSTILE = "<script>alert(1)</script>"

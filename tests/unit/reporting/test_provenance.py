@@ -11,8 +11,8 @@ from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.scenario import read_scenario
 from bayesmoe.planning.store import PlanInfo
-from bayesmoe.report.forecasts import forecast_rows, own_coverage, read_backtest
-from bayesmoe.report.provenance import provenance
+from bayesmoe.reporting.forecasts import forecast_rows, own_coverage, read_backtest
+from bayesmoe.reporting.provenance import provenance
 
 
 def test_the_printed_specs_are_those_that_were_used(small_fit, small_plan, tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,16 @@ from bayesmoe.decisions.total_cost import option_regret
 from bayesmoe.files import write_text
 from bayesmoe.inference.ensemble import components
 from bayesmoe.inference.spec import AVERAGE
+from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.store import PlanInfo
-from bayesmoe.report import advice_text, plan_text, text
-from bayesmoe.report.captions import FIGURES
-from bayesmoe.report.decision import decisions, next_run_rows
-from bayesmoe.report.forecasts import forecast_rows, own_coverage
-from bayesmoe.report.provenance import provenance
-from bayesmoe.report.render import STYLE, rendered
-from bayesmoe.report.svg import svg
+from bayesmoe.precision import in_float64
+from bayesmoe.reporting import advice_text, plan_text, text
+from bayesmoe.reporting.captions import FIGURES
+from bayesmoe.reporting.decision import decisions, next_run_rows
+from bayesmoe.reporting.forecasts import forecast_rows, own_coverage
+from bayesmoe.reporting.provenance import provenance
+from bayesmoe.reporting.render import STYLE, rendered
+from bayesmoe.reporting.svg import svg
 
 _DPI = 130
 
@@ -66,14 +67,9 @@ def heaviest(fit: xr.DataTree) -> xr.DataTree:
     return next(iter(components(fit).values())).fit
 
 
-def report_of(
-    fit: xr.DataTree,
-    plan: xr.Dataset | None = None,
-    *,
-    gate: Gate | None = None,
-    backtests: Sequence[dict[str, Any]] = (),
-) -> str:
-    """The whole report of a fit, and of a plan on it where there is one: everything it shows is computed here.
+@in_float64
+def report(fit: xr.DataTree, plan: xr.Dataset | None = None, *, backtests: Sequence[dict[str, Any]] = ()) -> str:
+    """Render the report of a fit, and of a plan on it, as one HTML page.
 
     Parameters
     ----------
@@ -81,16 +77,14 @@ def report_of(
         The posterior.
     plan : Dataset, optional
         A plan on it.
-    gate : Gate, optional
-        Its checks, where they are known.
     backtests : sequence of dict
-        From :func:`bayesmoe.report.forecasts.read_backtest`.
+        From :func:`bayesmoe.reporting.forecasts.read_backtest`.
     """
     summary = risk_of(plan) if plan is not None else None
     runs = next_runs(fit, plan) if plan is not None and "lifetime_tokens" in plan else None
     made = figures(fit, summary, plan=plan, next_run=runs)
     try:
-        found = gate or check(fit)
+        found = check(fit)
         return build_report(fit, found, made, plan=plan, risk=summary, next_run=runs, backtests=backtests)
     finally:
         for figure in made.values():
@@ -137,13 +131,14 @@ def build_report(
     next_run : Dataset, optional
         Candidate runs, from :func:`bayesmoe.decisions.next_run.next_runs`.
     backtests : sequence of dict
-        From :func:`bayesmoe.report.forecasts.read_backtest`.
+        From :func:`bayesmoe.reporting.forecasts.read_backtest`.
 
     Returns
     -------
     str
         HTML with inline styles and images; needs no network.
     """
+    info = FitInfo.read(fit)
     images = {name: _embedded(name, figure, FIGURES[name]) for name, figure in made.items()}
     return rendered(
         "report.html.jinja",
@@ -160,12 +155,12 @@ def build_report(
         scenario=_scenario_rows(plan) if plan is not None else [],
         scenario_name=PlanInfo.read(plan).scenario.name if plan is not None else "",
         law=text.laws({name: member.weight for name, member in components(fit).items()}),
-        shown=heaviest(fit).attrs["law"],
+        shown=FitInfo.read(heaviest(fit)).law_name,
         laws=_law_rows(fit, plan),
         problems=[plan_text.TITLES[str(name)] for name in plan["problem"].values] if plan is not None else [],
-        simulated=bool(fit.attrs["data_simulated"]),
+        simulated=info.data_simulated,
         parameters=_parameter_rows(heaviest(fit)),
-        data_notes=json.loads(fit.attrs["data_notes"]),
+        data_notes=info.data_notes,
         coverage=own_coverage(fit),
         forecasts=forecast_rows(backtests),
         provenance=provenance(fit, plan),
@@ -221,17 +216,14 @@ def _law_rows(fit: xr.DataTree, plan: xr.Dataset | None) -> list[dict[str, Any]]
 
 
 def _scenario_rows(plan: xr.Dataset) -> list[tuple[str, str]]:
-    scenario = PlanInfo.read(plan).scenario
+    info = PlanInfo.read(plan)
+    scenario = info.scenario
     training, serving = scenario.training, scenario.serving
     latency = serving.latency_table or (
         f"roofline calibrated on {'public measurements' if serving.calibration is None else serving.calibration}, "
         f"engine {serving.engine or 'unknown'}; its error on models it never saw is in the bands"
     )
-    tokens = (
-        f"{plan.attrs['fixed_tokens']:.3g} for every candidate: this law has no tokens term"
-        if plan.attrs["fixed_tokens"]
-        else "free"
-    )
+    tokens = f"{info.fixed_tokens:.3g} for every candidate: this law has no tokens term" if info.fixed_tokens else "free"
     return [
         ("Training budget", f"{plan_text.budget(scenario)}, counted as {training.flop_rule}"),
         (

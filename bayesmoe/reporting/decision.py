@@ -13,7 +13,7 @@ from bayesmoe.decisions.value_of_information import evppi
 from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.store import PlanInfo
-from bayesmoe.report import advice_text, plan_text, text
+from bayesmoe.reporting import advice_text, plan_text, text
 from bayesmoe.units import short
 
 _RUNS = 5
