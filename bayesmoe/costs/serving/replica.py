@@ -205,7 +205,7 @@ def cheapest_replica(
     )
 
 
-def _largest_within(target: float, seconds: Any, most: Any, *, halvings: int) -> Any:
+def _largest_within(target: Any, seconds: Any, most: Any, *, halvings: int) -> Any:
     """Largest whole batch, at most ``most``, whose seconds meet a target; 0 where not even one request does. Seconds rise with it."""
 
     def halved(_: Any, bounds: tuple[Any, Any]) -> tuple[Any, Any]:

@@ -120,7 +120,7 @@ def train_flop(
     tokens: Elementwise,
     granularity: Elementwise,
     *,
-    expansion: float,
+    expansion: float | int,
     c_f: float = 6.0,
     c_r: float = 14.0,
 ) -> Elementwise:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from made_up import write_info
 from oracle import flat
 
 from bayesmoe.architecture import Family
@@ -18,11 +18,11 @@ from bayesmoe.costs.serving.calibration import read_calibration
 from bayesmoe.costs.uncertain import UncertainShare
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import DataSpec, FitSpec, GroupSpec, LawSpec
+from bayesmoe.inference.store import FitInfo
 from bayesmoe.laws import Clark, Reference, Yun, all_laws, law_named
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.scenario import Candidate, in_group
 from bayesmoe.planning.surface import DesignSurface
-from bayesmoe.specs import to_json
 
 
 def surface(fit, scenario):
@@ -206,7 +206,7 @@ def grouped(*, tokens=(6.5e10, 2.6e11)):
     runs = reference if tokens is None else reference.assign(tokens=("run", np.array(tokens)))
     tree = xr.DataTree.from_dict({"posterior": posterior, "constant_data": runs})
     spec = FitSpec(data=DataSpec(file="runs.csv"), law=LawSpec(name="clark"), groups=GroupSpec(dense="Dense"))
-    tree.attrs = {"law": spec.law.name, "spec": to_json(spec), "pooled": json.dumps(["gain", "interaction"])}
+    write_info(tree, spec, pooled=("gain", "interaction"))
     return tree
 
 
@@ -271,8 +271,8 @@ def test_a_fit_without_groups_takes_none(small_fit, scenario, group):
 def refusal(small_fit, scenario, law):
     """What is said about planning on a fit of that law."""
     fit = small_fit.copy()
-    spec = json.loads(fit.attrs["spec"])
-    fit.attrs["spec"] = json.dumps({**spec, "law": {"name": law}})
+    info = FitInfo.read(fit)
+    dataclasses.replace(info, spec=dataclasses.replace(info.spec, law=LawSpec(name=law))).write(fit)
     with pytest.raises(InputError) as caught:
         surface(fit, scenario)
     return str(caught.value)
