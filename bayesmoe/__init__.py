@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bayesmoe.costs.workload import TrainingSpec as Training  # noqa: F401
     from bayesmoe.criticism.compare import compare as compare
     from bayesmoe.criticism.gate import check as check
+    from bayesmoe.decisions.decide import decide as decide
     from bayesmoe.decisions.next_run import next_runs as next_runs
     from bayesmoe.decisions.risk import risk as risk
     from bayesmoe.decisions.sensitivity import sensitivity as sensitivity
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from bayesmoe.planning.scenario import read_scenario as read_scenario
     from bayesmoe.planning.store import load_plan as load_plan
     from bayesmoe.planning.store import save_plan as save_plan
+    from bayesmoe.reporting.build import report as report
     from bayesmoe.runs import read_runs as read_runs
     from bayesmoe.sampling.settings import SamplerSpec as SamplerSpec
 
@@ -65,6 +67,7 @@ _HOME = {
     "check": "criticism.gate",
     "compare": "criticism.compare",
     "cost": "costs.cost",
+    "decide": "decisions.decide",
     "fit": "fitting",
     "laws": "",
     "load_fit": "inference.store",
@@ -76,6 +79,7 @@ _HOME = {
     "read_fit_spec": "inference.spec",
     "read_runs": "runs",
     "read_scenario": "planning.scenario",
+    "report": "reporting.build",
     "risk": "decisions.risk",
     "save_fit": "inference.store",
     "save_plan": "planning.store",

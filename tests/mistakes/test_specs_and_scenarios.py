@@ -25,7 +25,10 @@ from bayesmoe.runs import registry
             "[data]\nsource = 'clark22'\n",
             "model.toml, source: is not a registered data set, found 'clark22'; did you mean 'clark2022'?",
         ),
-        ("[law]\nname = 'yun'\n", "model.toml, data: is required; add it."),
+        (
+            "[law]\nname = 'yun'\n",
+            "model.toml, data: is required; give either source (a registered data set) or file (a table of your own).",
+        ),
         (
             SPEC + "[law]\nname = 'yn'\n",
             "model.toml, law: is not a known law, found 'yn'; did you mean 'yun'? (your own: package.module:MyLaw).",
