@@ -42,4 +42,4 @@ class CheckDocument(Document):
     def of(cls, gate: Gate) -> CheckDocument:
         """The document of a gate."""
         checks = tuple(CheckSection(**vars(check)) for check in gate.checks)
-        return cls(verdict=gate.verdict, method=gate.method, approximate=gate.method != "mcmc", checks=checks)
+        return cls(verdict=gate.verdict, method=gate.method, approximate=gate.method != "mcmc", checks=checks)  # type: ignore[arg-type]

@@ -136,7 +136,7 @@ class CountSection(Section):
             near_optimal=optimum.near_optimal,
             design=DesignSection.of(outcome, unit),
             **{f"expected_regret_{unit}": optimum.expected_regret},
-            **{_KEYS.get(name, name): Quantiles.of(band) for name, band in optimum.bands.items()},
+            **{_KEYS.get(name, name): Quantiles.of(band) for name, band in optimum.bands.items()},  # type: ignore[arg-type]
         )
 
 
