@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import xarray as xr
 from pydantic import Field
@@ -129,6 +129,7 @@ class CountSection(Section):
     @classmethod
     def of(cls, optimum: PerDrawOptimum, outcome: DesignOutcome, unit: str) -> Self:
         """From both, and the unit of the objective."""
+        bands: dict[str, Any] = {_KEYS.get(name, name): Quantiles.of(band) for name, band in optimum.bands.items()}
         return cls(
             num_experts=optimum.num_experts,
             p_feasible=optimum.p_feasible,
@@ -136,7 +137,7 @@ class CountSection(Section):
             near_optimal=optimum.near_optimal,
             design=DesignSection.of(outcome, unit),
             **{f"expected_regret_{unit}": optimum.expected_regret},
-            **{_KEYS.get(name, name): Quantiles.of(band) for name, band in optimum.bands.items()},  # type: ignore[arg-type]
+            **bands,
         )
 
 
