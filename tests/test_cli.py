@@ -183,7 +183,7 @@ FULL = "could not be written (No space left on device); free disk space or name 
 def instant_fit(monkeypatch):
     """Make sampling instant."""
     tree = xr.DataTree.from_dict({"/posterior": xr.Dataset({"gain": (("chain", "draw"), np.ones((2, 3)))})})
-    monkeypatch.setattr("bayesmoe.fitting.fit_law", lambda spec, *, table, on_progress: tree)
+    monkeypatch.setattr("bayesmoe.fitting.fit_spec", lambda spec, *, on_progress: tree)
 
 
 def test_a_fit_that_cannot_be_written(refused, runs, tmp_path, monkeypatch, instant_fit):
