@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from made_up import write_info
 
 from bayesmoe.architecture import Family
 from bayesmoe.costs.cost import latency_of
@@ -24,7 +25,6 @@ from bayesmoe.planning.planner import plan
 from bayesmoe.planning.problems import leverage
 from bayesmoe.planning.scenario import ArchitectureSpec, Candidate, ChoicesSpec, LimitsSpec, Scenario
 from bayesmoe.planning.surface import DesignSurface
-from bayesmoe.specs import to_json
 
 ANCHORS = json.loads((Path(__file__).parents[2] / "anchors.json").read_text())
 RUN = {
@@ -79,8 +79,7 @@ def certain(law, coefficients, *, draws=1):
     constant = {f"reference_{name}": value for name, value in reference.run.items()} | {"reference_gain_experts": 16.0}
     tree = xr.DataTree.from_dict({"posterior": xr.Dataset(posterior), "constant_data": xr.Dataset(constant)})
     spec = FitSpec(data=DataSpec(file="runs.csv"), law=LawSpec(name=law))
-    tree.attrs = {"law": law, "spec": to_json(spec), "data_origin": "a paper", "data_sha256": "0" * 64}
-    tree.attrs |= {"data_simulated": 1, "method": "mcmc"}
+    write_info(tree, spec, data_origin="a paper", data_simulated=True)
     return tree
 
 
