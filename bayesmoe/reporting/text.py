@@ -125,14 +125,14 @@ def loo_weight(share: float, doubtful: float) -> str:
     return percent(share) if not doubtful else f"{percent(share)} ({doubtful:.0f} of high k)"
 
 
-def score(by_cut: Any) -> str:
-    """Mean log score over cuts; a dash without any."""
-    return f"{by_cut.mean():.2f}" if len(by_cut) else "–"
+def score(by_split: Any) -> str:
+    """Mean log score over splits; a dash without any."""
+    return f"{by_split.mean():.2f}" if len(by_split) else "–"
 
 
 def discrepancy(axis: str, own: xr.Dataset) -> str:
-    """Along an axis, the share of what a law promises beyond the runs that is not to be believed, one sd."""
-    return f"{axis} {100 * float(own['shift'].mean()):+.0f}% ± {100 * float(own['growth'].median()):.0f}%"
+    """Along an axis, relative error of the change that a law predicts beyond the runs, mean and one sd."""
+    return f"{axis} {100 * float(own['bias'].mean()):+.0f}% ± {100 * float(own['scale'].median()):.0f}%"
 
 
 def _times(ratio: float) -> str:
