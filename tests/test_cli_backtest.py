@@ -51,7 +51,7 @@ def test_a_hold_out_is_forecast_scored_and_printed(bayesmoe, table) -> None:
     ended = bayesmoe("backtest", table, "--hold-out", "n_dense > 1e9", "--law", "chinchilla", "--law", "kaplan", "--json")
     assert ended.code == 0, ended.err
     found = json.loads(ended.out)
-    assert (found["schema"], found["schema_version"]) == ("bayesmoe.backtest", 1)
+    assert (found["schema"], found["schema_version"]) == ("bayesmoe.backtest", 2)
     (one,) = found["backtests"]
     assert len(one["runs"]) == len(one["observed_nats_per_token"]) == 5
     assert sum(one["weights"].values()) == pytest.approx(1.0)
