@@ -20,6 +20,7 @@ from bayesmoe.costs.training import affordable_flop, usd_per_train_flop
 from bayesmoe.costs.uncertain import sample
 from bayesmoe.costs.workload import ServingSpec, TrainingSpec, price_of
 from bayesmoe.errors import InputError
+from bayesmoe.precision import in_float64
 from bayesmoe.units import BAND, TOKENS_PER_MILLION, finite_or_none
 
 FORMAT = 1
@@ -118,6 +119,7 @@ def training_draws(spec: TrainingSpec, draws: int, rng: np.random.Generator) -> 
     }
 
 
+@in_float64
 def cost(
     shapes: Sequence[Shape], training: TrainingSpec, serving: ServingSpec, *, draws: int = 4000, seed: int = 0
 ) -> xr.Dataset:

@@ -26,8 +26,10 @@ from bayesmoe.planning.planner import LEVERAGE, UNITS
 from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.store import PlanInfo
+from bayesmoe.precision import in_float64
 
 
+@in_float64
 def decide(plan: xr.Dataset, fit: xr.DataTree | None = None, *, advice: bool = True) -> Decisions:
     """Decide each problem of a plan.
 

@@ -19,6 +19,7 @@ from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.planning.surface import DesignSurface
+from bayesmoe.precision import in_float64
 
 SHARE = 0.1
 """Compute of the dearest candidate over the plan's budget, unless told otherwise."""
@@ -28,6 +29,7 @@ _MANY = 40
 """Candidates that batches are made of: the best by themselves."""
 
 
+@in_float64
 def next_runs(
     fit: xr.DataTree, plan: xr.Dataset, *, problem: str | None = None, max_flop: float | None = None, batch: int = 1
 ) -> xr.Dataset:

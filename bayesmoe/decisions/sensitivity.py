@@ -14,6 +14,7 @@ from bayesmoe.costs.workload import price_of
 from bayesmoe.decisions.decide import decide
 from bayesmoe.planning.planner import plan as plan_fit
 from bayesmoe.planning.scenario import Scenario
+from bayesmoe.precision import in_float64
 from bayesmoe.units import BAND
 
 FACTOR = 1.5
@@ -60,6 +61,7 @@ INPUTS = (
 """Numbers that are turned, those of them that the scenario has."""
 
 
+@in_float64
 def sensitivity(
     fit: xr.DataTree,
     scenario: Scenario,

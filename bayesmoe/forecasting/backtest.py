@@ -21,6 +21,7 @@ from bayesmoe.forecasting.scores import scores
 from bayesmoe.forecasting.weights import Average, average_of, laws_of, mixed, size_of
 from bayesmoe.inference.refits import Refits, with_law
 from bayesmoe.inference.spec import FitSpec
+from bayesmoe.precision import in_float64
 from bayesmoe.runs import RunTable
 from bayesmoe.runs.expressions import evaluated
 
@@ -111,6 +112,7 @@ class Backtest:
         return max(self.loo, key=lambda name: self.loo[name].elpd)
 
 
+@in_float64
 def backtest(
     spec: FitSpec,
     table: RunTable,

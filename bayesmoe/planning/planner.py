@@ -14,6 +14,7 @@ from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.solve import ConstraintLevels, DesignOutcomes, FixedDesigns, PerDrawOptima, Solver, grid
 from bayesmoe.planning.store import PlanInfo, fingerprint
 from bayesmoe.planning.surface import QUANTITIES, DesignSurface
+from bayesmoe.precision import in_float64
 
 UNITS = {
     **QUANTITIES,
@@ -35,6 +36,7 @@ _AROUND, _AMONG = 2, 9
 """Options of each architecture: sizes to either side of the best fixed one on the grid, and quantiles of what draws find best."""
 
 
+@in_float64
 def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sketch: int | None = None) -> xr.Dataset:
     """Solve the scenario's planning problems under every draw.
 
