@@ -9,7 +9,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -43,13 +43,14 @@ def judged(
     }
 
 
-def bayesmoe(seeds: int, kernel: str = "hmc") -> Iterator[dict[str, Any]]:
+def bayesmoe(seeds: int, kernel: Literal["hmc", "nuts"] = "hmc") -> Iterator[dict[str, Any]]:
     """The shipped spec's sampler; the climbs to the mode count as warm-up."""
     import jax
 
     jax.config.update("jax_enable_x64", True)
 
     from bayesmoe.sampling.chains import Progress, sample
+    from bayesmoe.sampling.settings import SamplerSpec
     from bayesmoe.sampling.start import CLIMBS, overdispersed_starts
     from benchmarks.clark import clark_posterior
 
@@ -64,8 +65,8 @@ def bayesmoe(seeds: int, kernel: str = "hmc") -> Iterator[dict[str, Any]]:
             at[progress.stage] = time.perf_counter()
 
         start = overdispersed_starts(density, arguments, places, chains=CHAINS, held=held, seed=seed)
-        how: dict[str, Any] = {"warmup": WARMUP, "draws": DRAWS, "target_accept": 0.9, "kernel": kernel}
-        found = sample(density, arguments, start, jax.random.key(seed), **how, on_progress=clock)
+        settings = SamplerSpec(warmup=WARMUP, draws=DRAWS, target_accept=0.9, kernel=kernel)
+        found = sample(density, arguments, start, jax.random.key(seed), settings, on_progress=clock)
         # The first seed compiles.
         if seed:
             yield judged(

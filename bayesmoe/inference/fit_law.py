@@ -127,16 +127,15 @@ def _drawn(
         return approximation(density, arguments, start(0), key, draws=sampler.chains * sampler.draws), ()
 
     def run(settings: SamplerSpec, before: tuple[Attempt, ...]) -> Samples:
-        here, own = start(len(before)), jax.random.fold_in(key, len(before))
-        how: dict[str, Any] = {"warmup": settings.warmup, "draws": settings.draws, "target_accept": settings.target_accept}
+        how = (start(len(before)), jax.random.fold_in(key, len(before)), settings)
         if settings.kernel == "numpyro":
-            return numpyro_nuts(density, arguments, here, own, **how)
+            return numpyro_nuts(density, arguments, *how)
         why = f", attempt {len(before) + 1} ({before[-1].problem})" if before else ""
 
         def show(progress: Progress) -> None:
             on_progress(dataclasses.replace(progress, stage=progress.stage + why))
 
-        return sample(density, arguments, here, own, kernel=settings.kernel, **how, on_progress=show)
+        return sample(density, arguments, *how, on_progress=show)
 
     return sample_with_retries(run, sampler)
 

@@ -19,6 +19,7 @@ from bayesmoe.inference.spec import AVERAGE_NOISE, FitSpec, coordinates_of, law_
 from bayesmoe.laws import require_covariates
 from bayesmoe.runs import RunTable
 from bayesmoe.sampling.chains import sample
+from bayesmoe.sampling.settings import SamplerSpec
 from bayesmoe.sampling.start import CLIMBS, overdispersed_starts
 
 CHAINS, WARMUP, DRAWS = 4, 400, 250
@@ -72,7 +73,7 @@ class Refits:
         start = overdispersed_starts(
             density, arguments, climbs, chains=CHAINS, held=density.unbounded(*arguments), seed=seed
         )
-        found = sample(density, arguments, start, sample_key, warmup=WARMUP, draws=DRAWS, target_accept=0.9)
+        found = sample(density, arguments, start, sample_key, SamplerSpec(warmup=WARMUP, draws=DRAWS))
         position = found.position.reshape(1, -1, found.position.shape[-1])
         expected = density.expected(position, *arguments)
         places = self._places(frame, density, position[:, ::20], arguments, axes)

@@ -1,4 +1,4 @@
-"""Approximate posteriors in seconds: a Laplace or Pathfinder proposal, corrected by importance and judged by Pareto's k."""
+"""Approximate posteriors in seconds: Laplace or Pathfinder with Pareto-smoothed importance resampling."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ PROPOSALS_PER_DRAW = 4
 _PROPOSAL_DF = 8.0
 _PATHS = 8
 _ELBO_SAMPLES = 25
-_CLIMB = 60
-_AWAY = 3.0
+_MAX_ITERATIONS = 60
+_START_SD = 3.0
 
 
 def laplace(log_density: Callable[..., Any], arguments: tuple[Any, ...], start: Start, key: Any, *, draws: int) -> Samples:
-    """Draw from the curvature at the mode, then by importance from the density itself.
+    """Draw from a Laplace approximation with importance resampling.
 
-    ``q = Student_8(mode, (-H)^-1)``, H the Hessian of the log density at the mode; the tails are heavier than a normal's, so
-    that the weights ``p/q`` stay bounded where the density is not quite as light. Draws are resampled by Pareto-smoothed
-    weights.
+    ``q = Student_8(mode, (-H)^-1)``, H the Hessian of the log density at the mode; tails heavier than a normal's keep
+    the weights ``p/q`` bounded. Proposals are resampled by Pareto-smoothed importance weights.
 
     Parameters
     ----------
@@ -36,7 +35,7 @@ def laplace(log_density: Callable[..., Any], arguments: tuple[Any, ...], start: 
     arguments : tuple
         Data.
     start : Start
-        Its mode is where the climb begins.
+        Its mode is the initial value of the optimizer.
     key : PRNG key
         Source of randomness.
     draws : int
@@ -67,10 +66,10 @@ def laplace(log_density: Callable[..., Any], arguments: tuple[Any, ...], start: 
 def pathfinder(
     log_density: Callable[..., Any], arguments: tuple[Any, ...], start: Start, key: Any, *, draws: int
 ) -> Samples:
-    """Draw along the paths of eight quasi-Newton climbs, then by importance from the density itself.
+    """Draw with multi-path Pathfinder (eight paths) and importance resampling.
 
-    Parameters and return value as in :func:`laplace`. The climbs run in the coordinates that the curvature at the best mode
-    makes round, from around that mode and three of its widths away.
+    Parameters and return value as in :func:`laplace`. Paths run in coordinates whitened by the inverse Hessian at the best mode,
+    and start three standard deviations from it.
 
     References
     ----------
@@ -78,25 +77,25 @@ def pathfinder(
     """
     scale = np.linalg.cholesky(start.covariance)
     begin_key, climb_key, seed_key = jax.random.split(key, 3)
-    begin = _AWAY * jax.random.normal(begin_key, (_PATHS, len(start.mode)))
+    begin = _START_SD * jax.random.normal(begin_key, (_PATHS, len(start.mode)))
     per_path = -(-PROPOSALS_PER_DRAW * draws // _PATHS)
 
     def run(key: Any, begin: Any, scale: Any, mode: Any, data: Any) -> Any:
-        def density(round_position: Any) -> Any:
-            found = log_density(mode + scale @ round_position, *data)
-            return jnp.where(jnp.isfinite(found), found, -1e15)
+        def density(white: Any) -> Any:
+            value = log_density(mode + scale @ white, *data)
+            return jnp.where(jnp.isfinite(value), value, -1e15)
 
         def path(arguments: tuple[Any, Any]) -> Any:
             path_key, sample_key = jax.random.split(arguments[0])
-            state, _ = approximate(path_key, density, arguments[1], _ELBO_SAMPLES, maxiter=_CLIMB)
+            state, _ = approximate(path_key, density, arguments[1], _ELBO_SAMPLES, maxiter=_MAX_ITERATIONS)
             proposed, log_q = sample(sample_key, state, per_path)
             return mode + proposed @ scale.T, jax.vmap(density)(proposed), log_q
 
-        # One path after the other: side by side they would hold every step of every climb at once.
+        # Sequential: a vmap would hold every iterate of every path in memory.
         return jax.lax.map(path, (jax.random.split(key, _PATHS), begin))
 
-    found = jax.jit(run)(climb_key, begin, jnp.asarray(scale), jnp.asarray(start.mode), arguments)
-    proposed, log_p, log_q = (np.asarray(leaf) for leaf in found)
+    paths = jax.jit(run)(climb_key, begin, jnp.asarray(scale), jnp.asarray(start.mode), arguments)
+    proposed, log_p, log_q = (np.asarray(leaf) for leaf in paths)
     return _resampled(proposed.reshape(-1, proposed.shape[-1]), log_p.ravel(), log_q.ravel(), draws, _seed(seed_key))
 
 
@@ -105,11 +104,11 @@ def _seed(key: Any) -> int:
 
 
 def _resampled(proposed: np.ndarray, log_p: np.ndarray, log_q: np.ndarray, draws: int, seed: int) -> Samples:
-    """Draws by smoothed importance, with replacement, and how far the proposal can be trusted."""
+    """Resample by Pareto-smoothed importance weights, with replacement."""
     ratios = np.where(np.isfinite(log_p), log_p - log_q, -np.inf)
     log_weights, pareto_k = psis_weights(jnp.asarray(ratios))
     weights = np.exp(np.asarray(log_weights))
     weights /= weights.sum()
     index = np.random.default_rng([seed, 1]).choice(len(weights), draws, p=weights)
-    found = {"lp": log_p[index][None], "importance_ess": np.full((1, draws), 1.0 / np.sum(weights**2))}
-    return Samples(proposed[index][None], found, pareto_k=float(pareto_k))
+    stats = {"lp": log_p[index][None], "importance_ess": np.full((1, draws), 1.0 / np.sum(weights**2))}
+    return Samples(proposed[index][None], stats, pareto_k=float(pareto_k))

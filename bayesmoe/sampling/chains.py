@@ -1,4 +1,4 @@
-"""Chains on a compiled kernel: one chain a thread, a mass matrix pooled over chains, transitions in chunks of equal length."""
+"""MCMC chains on a compiled kernel: one thread per chain, a mass matrix pooled over chains, fixed-length chunks of transitions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,28 +15,27 @@ import numpy as np
 import scipy.linalg
 from blackjax.adaptation.step_size import dual_averaging_adaptation
 
-from bayesmoe.sampling.kernels import kernel_of
+from bayesmoe.sampling.kernels import CompiledKernel, kernel_of
+from bayesmoe.sampling.settings import SamplerSpec
 from bayesmoe.sampling.signature import ArraySignature
 from bayesmoe.sampling.start import Start
 
-KernelName = Literal["hmc", "nuts"]
-
 CHUNK = 50
-"""Transitions per compiled call: long enough that Python costs nothing, short enough for a live progress bar."""
+"""Transitions per compiled call: long enough to amortize Python overhead, short enough for a live progress bar."""
 
 _FIRST_WINDOW = 100
 _GROWTH = 1.5
 _LAST_WINDOW = 100
-# Variance of the chains' means over the variance within them that still counts as agreement: an R-hat of 1.1.
-_MOST_BETWEEN = 0.2
-_MOST_STRETCH = 4.0
-# Chains that have moved less than a hundredth of a standard deviation say nothing about a covariance.
-_LEAST_MOVED = 1e-4
+# Largest ratio of between-chain to within-chain variance that counts as agreement: an R-hat of 1.1.
+_MAX_BETWEEN = 0.2
+_MAX_STRETCH = 4.0
+# Chains that have moved less than a hundredth of a standard deviation do not identify a covariance.
+_MIN_VARIANCE = 1e-4
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a progress bar may show after each chunk of all chains."""
+    """State of a run for a progress bar, after each chunk of all chains."""
 
     stage: str
     done: int
@@ -46,18 +45,18 @@ class Progress:
 
 
 class Samples(NamedTuple):
-    """Draws on the unconstrained space and how they came about.
+    """Draws on the unconstrained space and the sampler's statistics.
 
     Attributes
     ----------
     position : array, shape (chain, draw, dimension)
         Draws.
     stats : dict of array, shape (chain, draw)
-        The sampler's own record.
+        Per-draw statistics of the sampler.
     warmup : int
         Transitions of warm-up per chain.
     interrupted : bool
-        Whether sampling was stopped before all draws were there.
+        Whether sampling was stopped before all draws were made.
     pareto_k : float or None
         For an approximation, Pareto's k of its importance weights.
     """
@@ -74,22 +73,17 @@ def sample(
     arguments: tuple[Any, ...],
     start: Start,
     key: Any,
+    settings: SamplerSpec,
     *,
-    kernel: KernelName = "hmc",
-    warmup: int,
-    draws: int,
-    target_accept: float,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Samples:
     """Draw from a density with a compiled kernel.
 
-    The warm-up runs in growing windows. Each ends by setting a dense inverse mass matrix from the draws of all chains; the step
-    size adapts throughout. When the chains agree on a window's means, and its covariance is that of the matrix in use within a
-    factor of four in every direction, a last window of 100 transitions settles the step size. Chains run in threads, as many as
-    there are cores: a compiled chain of small arrays gains nothing from batching and waits for the longest trajectory when it is
-    batched. With several devices each has its share of the chains. Same key, same draws, whatever the threads and devices.
-
-    An interrupt while sampling ends it, and what all chains have drawn is kept.
+    Warm-up runs in growing windows. After each one the dense inverse mass matrix is estimated from the draws of all chains; the
+    step size adapts throughout. When the chains' means agree and the new matrix is within a factor of four of the previous one in
+    every direction, a last window of 100 transitions adapts the step size. Chains run in threads rather than in one batch, which
+    would wait for the longest trajectory, and are distributed over devices. The same key gives the same draws on any number of
+    threads and devices. An interrupt while sampling keeps the draws that all chains have made.
 
     Parameters
     ----------
@@ -99,27 +93,22 @@ def sample(
     arguments : tuple of pytree
         Data.
     start : Start
-        Starting positions and a first inverse mass matrix.
+        One starting position per chain, and the initial inverse mass matrix.
     key : PRNG key
-        Source of randomness.
-    kernel : {"hmc", "nuts"}
-        Kernel; see :func:`~bayesmoe.sampling.kernels.kernel_of`.
-    warmup : int
-        Most transitions of warm-up per chain.
-    draws : int
-        Draws per chain.
-    target_accept : float
-        Target mean acceptance of the step-size adaptation.
+        Source of randomness; ``settings.seed`` is not read.
+    settings : SamplerSpec
+        Kernel (``hmc`` or ``nuts``), maximum warm-up, draws per chain and target acceptance rate.
     on_progress : callable
         Called after each chunk.
 
     Raises
     ------
     KeyboardInterrupt
-        Interrupted before any draw was there.
+        Interrupted before the first chunk of draws was complete.
     """
     on_progress(Progress("compiling", 0, 1, float("nan"), 0))
-    chains = _Chains(log_density, arguments, start, key, kernel, target_accept, on_progress)
+    chains = _Chains(log_density, arguments, start, key, settings, on_progress)
+    warmup, draws = settings.warmup, settings.draws
     with ThreadPoolExecutor(chains.threads, initializer=_in_precision_of, initargs=(jnp.result_type(float),)) as threads:
         done, steps, last = 0, min(_FIRST_WINDOW, -(-warmup // 2)), False
         while True:
@@ -127,10 +116,10 @@ def sample(
             done += steps
             if last or done >= warmup:
                 break
-            settled = chains.learn(position)
-            room = warmup - done - _LAST_WINDOW
-            last = settled or room <= 0
-            steps = min(_LAST_WINDOW, warmup - done) if last else min(int(_GROWTH * steps) // CHUNK * CHUNK, room)
+            converged = chains.learn(position)
+            remaining = warmup - done - _LAST_WINDOW
+            last = converged or remaining <= 0
+            steps = min(_LAST_WINDOW, warmup - done) if last else min(int(_GROWTH * steps) // CHUNK * CHUNK, remaining)
         record = chains.window(threads, "sampling", draws, 0, draws)
     position = record.pop("position")
     return Samples(position, record, done, interrupted=position.shape[1] < draws)
@@ -142,7 +131,7 @@ def _in_precision_of(dtype: Any) -> None:
 
 
 class _Chains:
-    """The chains of one run between chunks: their states, their devices and the matrix they share."""
+    """State of all chains between chunks: positions, step sizes, devices and the shared inverse mass matrix."""
 
     def __init__(
         self,
@@ -150,8 +139,7 @@ class _Chains:
         arguments: tuple[Any, ...],
         start: Start,
         key: Any,
-        kernel: KernelName,
-        target_accept: float,
+        settings: SamplerSpec,
         on_progress: Callable[[Progress], None],
     ) -> None:
         count = len(start.positions)
@@ -160,18 +148,17 @@ class _Chains:
         self.on_progress = on_progress
         self.transitions = 0
         self.inverse_mass = start.covariance
-        here = [devices[chain % len(devices)] for chain in range(count)]
-        like = ArraySignature.of(arguments)
-        programs = {
-            device: _compiled(log_density, kernel, target_accept, device, start.mode.size, like) for device in devices
-        }
+        device_of = [devices[chain % len(devices)] for chain in range(count)]
+        signature = ArraySignature.of(arguments)
+        how = (settings.kernel, settings.target_accept)
+        programs = {device: _compiled(log_density, *how, device, start.mode.size, signature) for device in devices}
         placed = {device: jax.device_put(arguments, device) for device in devices}
-        self.programs = [programs[device] for device in here]
-        self.data = [placed[device] for device in here]
-        self.keys = [jax.device_put(jax.random.fold_in(key, chain), device) for chain, device in enumerate(here)]
-        self.devices = here
+        self.programs = [programs[device] for device in device_of]
+        self.data = [placed[device] for device in device_of]
+        self.keys = [jax.device_put(jax.random.fold_in(key, chain), device) for chain, device in enumerate(device_of)]
+        self.devices = device_of
         self.states = [
-            self.programs[c].begin(self.keys[c], jax.device_put(start.positions[c], here[c]), self.data[c])
+            self.programs[c].begin(self.keys[c], jax.device_put(start.positions[c], device_of[c]), self.data[c])
             for c in range(count)
         ]
 
@@ -192,17 +179,17 @@ class _Chains:
         return jax.tree.map(lambda *leaves: np.stack(leaves), *joined)
 
     def learn(self, position: np.ndarray) -> bool:
-        """Set the inverse mass matrix from a window's draws; True when it was about right before and the chains agree."""
+        """Estimate the inverse mass matrix from a window's draws; True when it has converged and the chains agree."""
         late = position[:, position.shape[1] // 2 :]
-        if (late.var(axis=1).mean(axis=0) < _LEAST_MOVED * np.diag(self.inverse_mass)).all():
+        if (late.var(axis=1).mean(axis=0) < _MIN_VARIANCE * np.diag(self.inverse_mass)).all():
             return False
         covariance = _pooled_covariance(late)
         between = late.mean(axis=1).var(axis=0) if len(late) > 1 else np.zeros(late.shape[-1])
-        agree = bool((between <= _MOST_BETWEEN * late.var(axis=1).mean(axis=0)).all())
+        agree = bool((between <= _MAX_BETWEEN * late.var(axis=1).mean(axis=0)).all())
         stretch = scipy.linalg.eigvalsh(covariance, self.inverse_mass)
         self.inverse_mass = covariance
         self.states = [(state, self.programs[c].restart(average)) for c, (state, average) in enumerate(self.states)]
-        return agree and stretch[0] > 1 / _MOST_STRETCH and stretch[-1] < _MOST_STRETCH
+        return agree and stretch[0] > 1 / _MAX_STRETCH and stretch[-1] < _MAX_STRETCH
 
     def _chunk(self, threads: ThreadPoolExecutor, *, adapt: bool) -> list[dict[str, np.ndarray]]:
         number = np.asarray(self.transitions)
@@ -214,14 +201,14 @@ class _Chains:
                 self.keys[c], number, state, average, matrices[self.devices[c]], np.asarray(adapt), self.data[c]
             )
 
-        found = [job.result() for job in [threads.submit(advance, c) for c in range(len(self.states))]]
-        self.states = [(state, average) for state, average, _ in found]
+        chunks = [job.result() for job in [threads.submit(advance, c) for c in range(len(self.states))]]
+        self.states = [(state, average) for state, average, _ in chunks]
         self.transitions += CHUNK
-        return [jax.tree.map(np.asarray, record) for _, _, record in found]
+        return [jax.tree.map(np.asarray, record) for _, _, record in chunks]
 
 
 def _pooled_covariance(late: np.ndarray) -> np.ndarray:
-    """Covariance of draws of shape (chain, draw, dimension), all chains together, shrunk towards its diagonal."""
+    """Covariance of draws of shape (chain, draw, dimension), pooled over chains and shrunk towards its diagonal."""
     flat = late.reshape(-1, late.shape[-1])
     covariance = np.cov(flat, rowvar=False).reshape(flat.shape[1], flat.shape[1])
     weight = len(flat) / (len(flat) + 5.0 + flat.shape[1])
@@ -237,13 +224,13 @@ class _Programs(NamedTuple):
 @lru_cache(maxsize=64)
 def _compiled(
     log_density: Callable[..., Any],
-    kernel: KernelName,
+    kernel: CompiledKernel,
     target_accept: float,
     device: Any,
     dimension: int,
-    like: ArraySignature,
+    signature: ArraySignature,
 ) -> _Programs:
-    """Programs of one device for arguments of one shape, compiled before any thread meets them."""
+    """Compile the programs of one device for arguments of one shape, before any thread calls them."""
     begin_at, step = kernel_of(kernel)
     average_init, average_update, average_final = dual_averaging_adaptation(target_accept)
 
@@ -274,16 +261,16 @@ def _compiled(
         return state, average, record
 
     placed = jax.sharding.SingleDeviceSharding(device)
-    data = like.placeholders()
+    data = signature.placeholders()
     real = jnp.zeros(()).dtype
     vector = jax.ShapeDtypeStruct((dimension,), real)
     matrix = jax.ShapeDtypeStruct((dimension, dimension), real)
     flag, count = jax.ShapeDtypeStruct((), bool), jax.ShapeDtypeStruct((), jnp.zeros((), int).dtype)
     key = jax.eval_shape(lambda: jax.random.key(0))
     state, average = jax.eval_shape(begin, key, vector, data)
-    there: dict[str, Any] = {"in_shardings": placed, "out_shardings": placed}
+    sharding: dict[str, Any] = {"in_shardings": placed, "out_shardings": placed}
     return _Programs(
-        jax.jit(begin, **there).lower(key, vector, data).compile(),
-        jax.jit(chunk, **there).lower(key, count, state, average, matrix, flag, data).compile(),
-        jax.jit(lambda average: average_init(average_final(average)), **there).lower(average).compile(),
+        jax.jit(begin, **sharding).lower(key, vector, data).compile(),
+        jax.jit(chunk, **sharding).lower(key, count, state, average, matrix, flag, data).compile(),
+        jax.jit(lambda average: average_init(average_final(average)), **sharding).lower(average).compile(),
     )

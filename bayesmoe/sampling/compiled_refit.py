@@ -1,4 +1,4 @@
-"""Refits by the hundred: one chain's whole run as one compiled program that takes new losses without compiling again."""
+"""Many refits: one chain's warm-up and draws as one compiled program that takes new losses without recompiling."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def chain_program(
 ) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
     """Compile a NUTS chain of a density whose data are arguments.
 
-    The inverse mass matrix starts as the inverse curvature at the starting position, its eigenvalues kept between those of a
-    standard normal and a hundred million times tighter, and is set once more from the draws of the second warm-up window.
+    The inverse mass matrix starts as the inverse Hessian at the starting position, eigenvalues clipped to [1e-8, 1], and is
+    re-estimated once from the draws of the second warm-up window.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def chain_program(
 
 
 def _shrunk(covariance: Any, draws: int) -> Any:
-    """Covariance shrunk towards its diagonal, for one chain's few draws."""
+    """Shrink a covariance of few draws towards its diagonal."""
     size = len(covariance)
     weight = draws / (draws + 5.0 + size)
     return weight * covariance + (1.0 - weight) * jnp.diag(jnp.diag(covariance) + 1e-10)

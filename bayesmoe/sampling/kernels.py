@@ -9,11 +9,13 @@ import blackjax
 import jax
 import jax.numpy as jnp
 
-QUARTER_TURN = 1.5707963267948966
-"""Length of a trajectory that turns a normal draw of unit scale into an independent one."""
+CompiledKernel = Literal["hmc", "nuts"]
 
-MOST_STEPS = 1023
-"""Longest trajectory."""
+QUARTER_TURN = 1.5707963267948966
+"""Trajectory length that gives an independent draw from a standard normal: pi/2."""
+
+MAX_STEPS = 1023
+"""Maximum leapfrog steps per trajectory."""
 
 _TURNS = (0.35, 2.45)
 
@@ -25,12 +27,12 @@ class Kernel(NamedTuple):
     step: Callable[..., Any]
 
 
-def kernel_of(name: Literal["hmc", "nuts"]) -> Kernel:
-    """The kernel of that name.
+def kernel_of(name: CompiledKernel) -> Kernel:
+    """Return the kernel of that name.
 
-    ``nuts`` doubles its trajectory until it turns back. ``hmc`` follows one of random length, uniform between 0.35 and 2.45 quarter
-    turns in the metric of the inverse mass matrix: right where that matrix is, and then cheaper, as no step is taken to find out
-    where to stop. Both take at most 1,023 steps, so that a step size that collapses costs time and not the run.
+    ``nuts`` doubles its trajectory until a U-turn. ``hmc`` draws the trajectory length uniformly between 0.35 and 2.45 times pi/2 in
+    the metric of the inverse mass matrix: as good when that matrix is accurate, and cheaper, as no step is spent on the stopping
+    rule. Both take at most 1,023 steps, which bounds the cost of a step size that collapses.
 
     References
     ----------
@@ -42,7 +44,7 @@ def kernel_of(name: Literal["hmc", "nuts"]) -> Kernel:
 
     def steps(key: Any, step_size: Any) -> Any:
         length = QUARTER_TURN * jax.random.uniform(key, minval=_TURNS[0], maxval=_TURNS[1])
-        return jnp.clip(jnp.round(length / step_size), 1, MOST_STEPS).astype(int)
+        return jnp.clip(jnp.round(length / step_size), 1, MAX_STEPS).astype(int)
 
     hmc = blackjax.dynamic_hmc.build_kernel(integration_steps_fn=steps)
 

@@ -1,4 +1,4 @@
-"""NumPyro's own NUTS under its own driver: the reference that the compiled kernels are held against."""
+"""NumPyro's NUTS under its own driver: the reference for the compiled kernels."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpyro.infer import MCMC, NUTS
 
 from bayesmoe.sampling.chains import Samples
+from bayesmoe.sampling.settings import SamplerSpec
 from bayesmoe.sampling.start import Start
 
 _STATS = {
@@ -28,23 +29,23 @@ def numpyro_nuts(
     arguments: tuple[Any, ...],
     start: Start,
     key: Any,
-    *,
-    warmup: int,
-    draws: int,
-    target_accept: float,
+    settings: SamplerSpec,
 ) -> Samples:
     """Draw with ``numpyro.infer.NUTS``: dense mass matrix, NumPyro's warm-up, one chain after the other.
 
-    Parameters and return value as in :func:`bayesmoe.sampling.chains.sample`; ``warmup`` is used in full.
+    Parameters and return value as in :func:`bayesmoe.sampling.chains.sample`; ``settings.warmup`` is used in full.
     """
+    warmup, chains = settings.warmup, len(start.positions)
     nuts = NUTS(
-        potential_fn=lambda position: -log_density(position, *arguments), dense_mass=True, target_accept_prob=target_accept
+        potential_fn=lambda position: -log_density(position, *arguments),
+        dense_mass=True,
+        target_accept_prob=settings.target_accept,
     )
-    chains = len(start.positions)
-    run = MCMC(nuts, num_warmup=warmup, num_samples=draws, num_chains=chains, chain_method="sequential", progress_bar=False)
+    how: dict[str, Any] = {"num_samples": settings.draws, "chain_method": "sequential", "progress_bar": False}
+    run = MCMC(nuts, num_warmup=warmup, num_chains=chains, **how)
     positions = jnp.asarray(start.positions)
     run.run(key, init_params=positions if chains > 1 else positions[0], extra_fields=tuple(_STATS))
     fields = run.get_extra_fields(group_by_chain=True)
-    stats = {ours: np.asarray(fields[theirs]) for theirs, ours in _STATS.items()}
+    stats = {ours: np.asarray(fields[name]) for name, ours in _STATS.items()}
     stats["lp"] = -stats["lp"]
     return Samples(np.asarray(jax.device_get(run.get_samples(group_by_chain=True))), stats, warmup)

@@ -1,4 +1,4 @@
-"""What a fit does when its chains have not settled: a bounded number of further attempts, each of them on record."""
+"""Bounded retries of a fit that has not converged; every attempt is recorded."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 
 from bayesmoe.sampling.chains import Samples
-from bayesmoe.sampling.kernels import MOST_STEPS
+from bayesmoe.sampling.kernels import MAX_STEPS
 from bayesmoe.sampling.settings import SamplerSpec
 
-RHAT, LEAST_ESS = 1.01, 400.0
-"""What an attempt must reach, as the gate asks: the largest R-hat and the smallest effective sample size."""
+RHAT, MIN_ESS = 1.01, 400.0
+"""Convergence thresholds of an attempt, as in the gate: maximum R-hat, minimum effective sample size."""
 
 STUCK_RHAT = 1.5
-"""R-hat from which chains count as in different places, not as slow."""
+"""R-hat above which chains count as stuck in different modes rather than slow."""
 
 _RHAT_OF_FEW = 1.05
 _LONG_SHARE = 0.5
-_MOST_TARGET = 0.995
+_MAX_TARGET = 0.995
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Attempt:
     gap_nats : float
         Mean log density of the best chain above that of the worst.
     problem : str
-        Why another attempt is worth making; empty when none is.
+        Why the attempt is rejected; empty when it is accepted.
     """
 
     warmup: int
@@ -55,21 +55,21 @@ class Attempt:
 
 
 def sample_with_retries(
-    run: Callable[[SamplerSpec, tuple[Attempt, ...]], Samples], asked: SamplerSpec
+    run: Callable[[SamplerSpec, tuple[Attempt, ...]], Samples], first: SamplerSpec
 ) -> tuple[Samples, tuple[Attempt, ...]]:
-    """Sample, and sample again while something is wrong and retries are left.
+    """Sample, and retry with harder settings until the chains converge or no retry is left.
 
-    Chains that disagree, or too few effective draws: twice the warm-up and twice the draws. Divergences: two thirds of the way from
-    the target acceptance to one. Every attempt starts at new places, and the last one is the fit; no chain is ever left out.
-    An attempt that was interrupted is the last, and so is one whose trajectories are as long as they may be: the posterior has a
-    cliff that no step size fits, and more of the same would take hours.
+    Large R-hat or small effective sample size: double warm-up and draws. Divergences: move the target acceptance rate two thirds of
+    the way to one. Every attempt starts at new positions, and the last one is the fit; no chain is ever dropped. An interrupted
+    attempt is the last, and so is one whose trajectories are near the maximum length: the step size has collapsed, and a retry would
+    take hours.
 
     Parameters
     ----------
     run : callable
-        ``run(settings, before)`` samples once more, after the attempts ``before``.
-    asked : SamplerSpec
-        First settings, and ``retries``.
+        ``run(settings, before)`` samples, given the earlier attempts ``before``.
+    first : SamplerSpec
+        Settings of the first attempt, and ``retries``.
 
     Returns
     -------
@@ -78,18 +78,18 @@ def sample_with_retries(
     tuple of Attempt
         All attempts, in order.
     """
-    settings: SamplerSpec = asked
+    settings = first
     made: tuple[Attempt, ...] = ()
     while True:
         samples = run(settings, made)
-        made = (*made, _judged(samples, settings))
-        cut = float(np.mean(samples.stats["n_steps"])) > _LONG_SHARE * MOST_STEPS
-        if not made[-1].problem or samples.interrupted or cut or len(made) > asked.retries:
+        made = (*made, _assess(samples, settings))
+        collapsed = float(np.mean(samples.stats["n_steps"])) > _LONG_SHARE * MAX_STEPS
+        if not made[-1].problem or samples.interrupted or collapsed or len(made) > first.retries:
             return samples, made
         settings = _harder(settings, made[-1])
 
 
-def _judged(samples: Samples, settings: SamplerSpec) -> Attempt:
+def _assess(samples: Samples, settings: SamplerSpec) -> Attempt:
     from arviz_stats.base import array_stats
 
     axes: dict[str, Any] = {"chain_axis": 0, "draw_axis": 1}
@@ -102,11 +102,11 @@ def _judged(samples: Samples, settings: SamplerSpec) -> Attempt:
     divergences = int(samples.stats["diverging"].sum())
     by_chain = samples.stats["lp"].mean(axis=1)
     problems = []
-    # Fewer draws than this were asked for by someone who knows that they will not do.
-    many = samples.position.shape[0] * samples.position.shape[1] >= 2 * LEAST_ESS
+    # A run with fewer draws is a deliberate sketch: its thresholds are wider.
+    many = samples.position.shape[0] * samples.position.shape[1] >= 2 * MIN_ESS
     if several and not rhat <= (RHAT if many else _RHAT_OF_FEW):
         problems.append(f"R-hat {rhat:.3g}")
-    if many and not least >= LEAST_ESS:
+    if many and not least >= MIN_ESS:
         problems.append(f"effective sample size {least:.0f}")
     if divergences:
         problems.append(f"{divergences} divergences")
@@ -124,8 +124,8 @@ def _judged(samples: Samples, settings: SamplerSpec) -> Attempt:
 
 def _harder(settings: SamplerSpec, last: Attempt) -> SamplerSpec:
     changes: dict[str, Any] = {}
-    if not last.rhat <= RHAT or not last.ess >= LEAST_ESS:
+    if not last.rhat <= RHAT or not last.ess >= MIN_ESS:
         changes = {"warmup": 2 * settings.warmup, "draws": 2 * settings.draws}
     if last.divergences:
-        changes["target_accept"] = min(_MOST_TARGET, 1.0 - (1.0 - settings.target_accept) / 3.0)
+        changes["target_accept"] = min(_MAX_TARGET, 1.0 - (1.0 - settings.target_accept) / 3.0)
     return dataclasses.replace(settings, **changes)

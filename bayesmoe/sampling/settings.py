@@ -11,25 +11,24 @@ from bayesmoe.specs import spec
 
 @spec
 class SamplerSpec:
-    """How the posterior is drawn; the same seed gives the same draws.
+    """Settings of the sampler; the same seed gives the same draws.
 
     Attributes
     ----------
     method : str
-        Markov chains, or one of two approximations that take seconds and read only ``chains`` and ``draws``, whose product is
-        the number of draws they give.
+        ``mcmc``, or an approximation that takes seconds: ``laplace`` or ``pathfinder``, which return ``chains * draws`` draws.
     kernel : str
-        Transitions of the chains. ``hmc`` and ``nuts`` are compiled; ``numpyro`` is that library's own NUTS, for reference.
+        Transition kernel. ``hmc`` and ``nuts`` are compiled; ``numpyro`` is that library's NUTS, for reference.
     chains, warmup, draws : int
-        Chains, and transitions per chain: most of warm-up, which ends when it has learned enough, and of sampling.
+        Number of chains; maximum warm-up transitions (warm-up ends early when converged) and draws, per chain.
     target_accept : float
-        Target acceptance of the step size.
+        Target acceptance rate of the step-size adaptation.
     retries : int
-        Further attempts when chains disagree, diverge or are worth too few draws; see :mod:`bayesmoe.sampling.retries`.
+        Further attempts on large R-hat, divergences or small effective sample size; see :mod:`bayesmoe.sampling.retries`.
     pointwise : str
-        Whether each run's log-likelihood is kept for every draw; ``auto`` keeps it while it is small.
+        Whether to store the log-likelihood of each run and draw; ``auto`` stores it while it is small.
     seed : int
-        Seed.
+        Seed of the random numbers.
     """
 
     method: Literal["mcmc", "laplace", "pathfinder"] = "mcmc"

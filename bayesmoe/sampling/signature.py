@@ -1,4 +1,4 @@
-"""What two sets of arguments must have in common to share a compiled program."""
+"""Shapes and dtypes of arguments: the key of a compiled program."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import jax.numpy as jnp
 
 
 class ArraySignature(NamedTuple):
-    """Shapes and types of a tree of arrays, to be compared and hashed."""
+    """Shapes and dtypes of a pytree of arrays, hashable."""
 
     tree: Any
     leaves: tuple[jax.ShapeDtypeStruct, ...]
 
     @classmethod
     def of(cls, arguments: Any) -> ArraySignature:
-        """Shapes and types of these arguments, traced ones included."""
+        """Return the signature of arguments, traced ones included."""
         leaves, tree = jax.tree.flatten(arguments)
         return cls(tree, tuple(jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves))
 
     def placeholders(self) -> Any:
-        """The tree with shapes and types in place of arrays."""
+        """Return the pytree with shapes and dtypes in place of arrays."""
         return jax.tree.unflatten(self.tree, self.leaves)

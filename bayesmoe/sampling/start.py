@@ -1,4 +1,4 @@
-"""Where chains start: modes found from prior draws, and the curvature there as a first mass matrix."""
+"""Starting positions of chains: modes found from prior draws, with the inverse Hessian as the initial mass matrix."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import scipy.linalg
 from scipy.optimize import minimize
 
 CLIMBS = 16
-"""Fewest climbs of a start: a mode that takes one climb in six is missed by all of them once in twenty times."""
+"""Minimum restarts of the optimizer: a mode with 1/6 of the basin is missed with probability 5%."""
 
-LIKE = 20.0
-"""How many nats below the best mode met another one may lie and still be worth a chain."""
+MODE_GAP_NATS = 20.0
+"""Maximum log-density gap to the best mode for another mode to get a chain."""
 
 _OVERDISPERSION = (2.0, 1.0, 0.5, 0.0)
 _SPREAD_SD = 0.3
 _STEP = 1e-4
 _WALL = 1e15
-# Squared distance, in units of the curvature, from which two modes are different places whatever lies between.
-_ELSEWHERE = 100.0
+# Squared Mahalanobis distance from which two optima count as different modes.
+_DISTINCT = 100.0
 
 
 class Start(NamedTuple):
-    """Starting positions, shape (chains, dimension); the best mode met, shape (dimension,); and the inverse curvature there."""
+    """Starting positions, shape (chains, dimension); best mode, shape (dimension,); inverse Hessian at it."""
 
     positions: np.ndarray
     mode: np.ndarray
@@ -42,14 +42,14 @@ def overdispersed_starts(
     held: np.ndarray,
     seed: int,
 ) -> Start:
-    """Climb from each prior draw to a mode, and scatter chains around modes far apart, twice as wide as the curvature says.
+    """Optimize from each prior draw, and scatter chains around distinct modes with twice the Laplace standard deviation.
 
-    The first chain has the best mode; each further one the highest mode, at most 20 nats lower, that lies elsewhere: ten standard
-    deviations of the curvature from those taken. So a second mode that any climb met has a chain, and is seen as a large R-hat.
-    Where scattering leaves the region of finite density, the chain starts nearer.
+    The first chain starts at the best mode; each further one at the highest mode, at most 20 nats lower, that is ten standard
+    deviations from those taken. A second mode that any restart found thus has a chain, and shows as a large R-hat. A position with
+    non-finite density is moved towards the mode.
 
-    While climbing, some entries are held near the prior's middle: where a between-group spread or the noise's degrees of freedom go
-    to zero the density grows without bound, and that is not where its mass is.
+    While optimizing, some entries are held near the prior median: where a between-group scale or the noise's degrees of freedom go
+    to zero the density is unbounded, away from its mass.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def overdispersed_starts(
     chains : int
         Chains to start.
     held : array of bool, shape (dimension,)
-        Entries along which the density has peaks without mass.
+        Entries along which the density is unbounded.
     seed : int
         Seed of the scatter.
     """
@@ -75,22 +75,22 @@ def overdispersed_starts(
     modes = _far_apart(best, np.stack(climbs), heights - heights.min(), scale, chains)
     scatter = np.random.default_rng(seed).standard_normal((chains, best.size)) @ scale.T
 
-    tried = (
-        [middle + factor * away for middle in (mode, best) for factor in _OVERDISPERSION]
-        for mode, away in zip(modes, scatter, strict=True)
+    candidates = (
+        [center + factor * offset for center in (mode, best) for factor in _OVERDISPERSION]
+        for mode, offset in zip(modes, scatter, strict=True)
     )
-    positions = [next((position for position in candidates if objective.finite(position)), best) for candidates in tried]
+    positions = [next((position for position in nearing if objective.finite(position)), best) for nearing in candidates]
     return Start(np.stack(positions), best, covariance)
 
 
 @lru_cache(maxsize=16)
 def _value_and_gradient(log_density: Callable[..., Any]) -> Callable[..., Any]:
-    """Kept, so that every attempt and approximation of one fit traces it once."""
+    """Cached: every attempt and approximation of one fit traces it once."""
     return jax.jit(jax.value_and_grad(lambda v, data: -log_density(v, *data)))
 
 
 class Objective:
-    """Negative log density with its gradient, as SciPy's minimisers ask for it; where it is not finite, a flat wall.
+    """Negative log density and its gradient for SciPy's minimizers; a large constant where it is not finite.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Objective:
     held : array of bool, shape (dimension,), optional
         Entries kept near ``middle``.
     middle : array, shape (dimension,), optional
-        Where.
+        Center of the entries held.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Objective:
         self.middle = middle
 
     def __call__(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
-        """Value and gradient at a position of shape (dimension,)."""
+        """Return value and gradient at a position of shape (dimension,)."""
         value, gradient = self._value_and_gradient(vector, self._arguments)
         away = self._held * (vector - self.middle) / _SPREAD_SD
         total, slope = float(value) + 0.5 * float(away @ away), np.asarray(gradient, dtype=float) + away / _SPREAD_SD
@@ -125,14 +125,14 @@ class Objective:
         return total, slope
 
     def finite(self, vector: np.ndarray) -> bool:
-        """Whether there is a density there."""
+        """Return whether the density at a position is finite."""
         return self(vector)[0] < _WALL
 
     def climb(self, start: np.ndarray) -> np.ndarray:
-        """The mode reached from there; entries held stay where they are.
+        """Return the local optimum from a starting position; entries held do not move.
 
-        A dense quasi-Newton method: with ten pairs of memory L-BFGS needed four times the evaluations on hierarchical densities,
-        and often ended nats below the mode.
+        BFGS: L-BFGS with ten pairs needed four times the evaluations on hierarchical densities and often stopped nats below
+        the mode.
         """
         free = np.broadcast_to(np.asarray(self._held, dtype=float) == 0.0, start.shape)
 
@@ -142,28 +142,28 @@ class Objective:
             value, gradient = self(vector)
             return value, gradient[free]
 
-        reached = start.copy()
+        optimum = start.copy()
         options = {"maxiter": 500, "gtol": 1e-2}
-        reached[free] = minimize(along_free, start[free], jac=True, method="BFGS", options=options).x
-        return reached
+        optimum[free] = minimize(along_free, start[free], jac=True, method="BFGS", options=options).x
+        return optimum
 
 
 def _far_apart(best: np.ndarray, modes: np.ndarray, deficits: np.ndarray, scale: np.ndarray, count: int) -> list[np.ndarray]:
-    """The best mode, then each time the highest mode that is elsewhere, and when all places are taken the furthest one.
+    """Select the best mode, then repeatedly the highest distinct mode, or the farthest one when none is left.
 
-    ``deficits`` are nats below the best, ``scale`` is the Cholesky factor of the covariance that distance is measured in.
+    ``deficits`` are nats below the best; ``scale`` is the Cholesky factor of the covariance of the Mahalanobis distance.
     """
     chosen = [best]
-    nearest = np.full(len(modes), _ELSEWHERE)
+    nearest = np.full(len(modes), _DISTINCT)
     while len(chosen) < count:
         away = scipy.linalg.solve_triangular(scale, (modes - chosen[-1]).T, lower=True)
         nearest = np.minimum(nearest, (away**2).sum(axis=0))
-        chosen.append(modes[int(np.where(deficits <= LIKE, nearest - deficits, -np.inf).argmax())])
+        chosen.append(modes[int(np.where(deficits <= MODE_GAP_NATS, nearest - deficits, -np.inf).argmax())])
     return chosen
 
 
 def inverse_curvature(objective: Callable[[np.ndarray], tuple[float, np.ndarray]], mode: np.ndarray) -> np.ndarray:
-    """Inverse of the Hessian by central differences of the gradient, its eigenvalues kept positive and at most one."""
+    """Invert the Hessian, by central differences of the gradient, with eigenvalues of the inverse clipped to (0, 1]."""
     columns = []
     for i in range(mode.size):
         step = np.zeros_like(mode)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bayesmoe.sampling.chains import _compiled, sample
+from bayesmoe.sampling.settings import SamplerSpec
 from bayesmoe.sampling.start import overdispersed_starts
 
 MEAN = np.array([1.0, -2.0, 0.5])
@@ -30,8 +31,8 @@ def draws(precision, seed: int, chains: int = 4, kernel: str = "hmc"):
     prior = np.random.default_rng(seed).normal(size=(chains, 3))
     start = overdispersed_starts(gaussian, (precision,), prior, chains=chains, held=np.zeros(3, dtype=bool), seed=seed)
     seen = []
-    how = {"kernel": kernel, "warmup": 600, "draws": 500, "target_accept": 0.8}
-    out = sample(gaussian, (precision,), start, jax.random.key(seed), **how, on_progress=seen.append)
+    settings = SamplerSpec(kernel=kernel, warmup=600, draws=500, target_accept=0.8)
+    out = sample(gaussian, (precision,), start, jax.random.key(seed), settings, on_progress=seen.append)
     return out.position, out.stats, seen
 
 
@@ -56,7 +57,7 @@ def test_moments_of_a_correlated_gaussian(precision, kernel) -> None:
     assert stats["diverging"].sum() == 0
 
 
-def test_a_shifted_density_is_told_apart(precision) -> None:
+def test_a_shifted_density_is_rejected(precision) -> None:
     position, _, _ = draws(precision, 0)
     sd = np.sqrt(np.diag(FACTOR @ FACTOR.T))
     assert np.abs(standardized_mean(position + 0.3 * sd)).max() > 4
@@ -85,7 +86,7 @@ def test_a_second_mode_that_one_climb_in_sixteen_met_has_a_chain() -> None:
 
     prior = np.append(np.full(15, 18.0), -18.0)[:, None]
     start = overdispersed_starts(two_modes, (), prior, chains=4, held=np.zeros(1, dtype=bool), seed=0)
-    out = sample(two_modes, (), start, jax.random.key(0), warmup=300, draws=100, target_accept=0.8)
+    out = sample(two_modes, (), start, jax.random.key(0), SamplerSpec(warmup=300, draws=100, target_accept=0.8))
     signs = np.sign(out.position[..., 0].mean(axis=1))
     assert set(signs) == {-1.0, 1.0}
 
@@ -146,12 +147,12 @@ def test_an_interrupt_keeps_what_all_chains_have_drawn(precision) -> None:
 
         return report
 
-    how = {"warmup": 300, "draws": 500, "target_accept": 0.8}
-    found = sample(gaussian, (precision,), start, jax.random.key(0), **how, on_progress=interrupt_at("sampling", 150))
+    settings = SamplerSpec(warmup=300, draws=500, target_accept=0.8)
+    found = sample(gaussian, (precision,), start, jax.random.key(0), settings, on_progress=interrupt_at("sampling", 150))
     assert found.interrupted
     assert found.position.shape == (2, 150, 3)
     with pytest.raises(KeyboardInterrupt):
-        sample(gaussian, (precision,), start, jax.random.key(0), **how, on_progress=interrupt_at("warm-up", 100))
+        sample(gaussian, (precision,), start, jax.random.key(0), settings, on_progress=interrupt_at("warm-up", 100))
 
 
 def test_tables_of_one_shape_share_a_program(precision) -> None:
@@ -168,10 +169,11 @@ def test_chains_spread_over_devices_draw_what_one_device_draws() -> None:
 import jax, jax.numpy as jnp, numpy as np
 jax.config.update("jax_enable_x64", True)
 from bayesmoe.sampling.chains import sample
+from bayesmoe.sampling.settings import SamplerSpec
 from bayesmoe.sampling.start import Start
 start = Start(np.linspace(-1, 1, 8).reshape(4, 2), np.zeros(2), np.eye(2))
 density = lambda position: -0.5 * position @ position
-found = sample(density, (), start, jax.random.key(0), warmup=100, draws=50, target_accept=0.8)
+found = sample(density, (), start, jax.random.key(0), SamplerSpec(warmup=100, draws=50, target_accept=0.8))
 print(jax.local_device_count(), repr(found.position.sum()))
 """
 
