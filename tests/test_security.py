@@ -21,10 +21,10 @@ import xarray as xr
 import bayesmoe as package
 from bayesmoe.cli.echo import echo
 from bayesmoe.criticism.gate import Check, Gate
-from bayesmoe.decisions.risk import risk
+from bayesmoe.decisions.decide import decide
 from bayesmoe.errors import InputError, printable
 from bayesmoe.files import write_text
-from bayesmoe.inference.store import load_fit, save_fit
+from bayesmoe.inference.store import FitInfo, load_fit, save_fit
 from bayesmoe.planning.store import PlanInfo, load_plan
 from bayesmoe.reporting.build import build_report, figures
 from bayesmoe.resources import resource_folder
@@ -224,12 +224,6 @@ class Tags(HTMLParser):
         self.words.append(data)
 
 
-@pytest.fixture(scope="module")
-def summary(small_plan):
-    """Risk of the small plan."""
-    return risk(small_plan)
-
-
 def attacked(fit, plan, attack: str):
     """A fit and a plan in which every name that a user chooses is an attack."""
     fit = fit.copy()
@@ -256,17 +250,16 @@ def attacked(fit, plan, attack: str):
     return fit, plan.assign_attrs(scenario=to_json(changed))
 
 
-def test_attacks_stand_on_the_page_as_text(small_fit, small_plan, summary) -> None:
+def test_attacks_stand_on_the_page_as_text(small_fit, small_plan) -> None:
     attack = " ".join(ATTACKS)
     fit, plan = attacked(small_fit, small_plan, attack)
     gate = Gate((Check("R-hat", "FAIL", 2.0, attack, attack, attack),))
+    dataclasses.replace(FitInfo.read(fit), gate=gate).write(fit)
     backtest = {
         "held_out": attack, "runs": [1],
         "forecasts": {attack: {"coverage": {"0.9": 0.5}, "bias_ln": 0.0, "crps_nats_per_token": 0.1}},
     }  # fmt: skip
-    page = build_report(
-        fit, gate, {}, plan=plan, risk=summary.assign_attrs(scenario=plan.attrs["scenario"]), backtests=[backtest]
-    )
+    page = build_report(fit, {}, plan=plan, decisions=decide(plan, fit), backtests=[backtest])
     found = Tags(page)
     assert not found.tags & {"script", "img", "iframe", "b"}
     assert not [name for name in found.attributes if name.startswith("on")]
@@ -276,12 +269,12 @@ def test_attacks_stand_on_the_page_as_text(small_fit, small_plan, summary) -> No
 
 
 @pytest.mark.parametrize("attack", ["".join(ATTACKS), "$\\frac{1$ ^_ \\x", "\x1b[31m\x00\x07"])
-def test_an_attack_stands_in_a_figure_as_text(small_fit, small_plan, summary, attack) -> None:
+def test_an_attack_stands_in_a_figure_as_text(small_fit, small_plan, attack) -> None:
     import matplotlib.pyplot as plt
 
     fit, _ = attacked(small_fit, small_plan, attack)
-    made = {"fit_to_runs": figures(fit, None)["fit_to_runs"]}
-    page = build_report(fit, Gate((Check("R-hat", "PASS", 1.0, "all", "at most 1.01", ""),)), made)
+    made = {"fit_to_runs": figures(fit)["fit_to_runs"]}
+    page = build_report(fit, made)
     plt.close("all")
     found = Tags(page)
     assert not found.tags & {"script", "iframe", "b"}

@@ -8,7 +8,7 @@ import xarray as xr
 from bayesmoe.architecture import train_flop
 from bayesmoe.decisions.recommendation import bands, recommendations
 from bayesmoe.decisions.total_cost import total_cost
-from bayesmoe.planning.planner import LEVERAGE, UNITS
+from bayesmoe.planning.planner import UNITS
 from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.store import PlanInfo
 
@@ -55,7 +55,7 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
     choice = ranked.fillna(np.inf).idxmin("num_experts").where(sure.any("num_experts"), 0)
     near = sure & (ranked - ranked.min("num_experts") <= allowed)
     optimal = [str(name) for name in plan.data_vars if str(name).startswith("loss_optimal_") and plan[name].dtype != bool]
-    asked = [name for name in (*UNITS, LEVERAGE, *optimal) if name in plan]
+    asked = [name for name in (*UNITS, *optimal) if name in plan]
     summary = bands(plan[asked]).assign(
         p_feasible=p_feasible,
         p_best=p_best,

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.decisions.recommendation import best_designs, measures, recommendations, taken
-from bayesmoe.planning.problems import problem_named
+from bayesmoe.planning.problems import OBJECTIVES, problem_named
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.units import TOKENS_PER_MILLION
 
@@ -57,7 +57,7 @@ def money(plan: xr.Dataset) -> Money | None:
                 else 0.0 * loss
             )
         else:
-            bought = part["option_train_usd"].astype(float) if problem.objective.startswith("lifetime") else 0.0
+            bought = part["option_train_usd"].astype(float) if OBJECTIVES[problem.objective].includes_training else 0.0
             gain, price = served * serving + bought, nat
             above = (loss - plan["threshold_loss"]).clip(min=0.0)
         if given is None:

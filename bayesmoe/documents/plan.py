@@ -15,14 +15,6 @@ from bayesmoe.units import BAND
 if TYPE_CHECKING:
     from bayesmoe.decisions.decision import Advice, BreakEven, Decision, Decisions, DesignOutcome, PerDrawOptimum
 
-OBJECTIVE_UNITS = {
-    "loss": "nats",
-    "serving_usd_per_million_tokens": "usd_per_million_tokens",
-    "lifetime_usd": "usd",
-    "lifetime_flop": "flop",
-}
-"""Suffix of keys in the unit of an objective."""
-
 _KEYS = {
     "n_dense": "n_dense_parameters",
     "n_active": "n_active_parameters",
@@ -213,7 +205,9 @@ class ProblemSection(Section):
     @classmethod
     def of(cls, decision: Decision) -> Self:
         """From a decision."""
-        unit, advice = OBJECTIVE_UNITS[decision.problem.objective], decision.advice
+        from bayesmoe.planning.problems import OBJECTIVES
+
+        unit, advice = OBJECTIVES[decision.problem.objective].unit, decision.advice
         demand = {}
         if decision.evpi_usd is not None:
             demand = {

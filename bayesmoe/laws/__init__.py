@@ -5,7 +5,6 @@ A law of your own needs no line: name it ``package.module:MyLaw`` wherever a law
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
@@ -33,6 +32,7 @@ from bayesmoe.laws.forms.yun import Yun, YunUnsaturated
 from bayesmoe.laws.forms.zhao import Zhao
 from bayesmoe.laws.reference import reference_run, require_columns, require_covariates
 from bayesmoe.laws.saturation import effective_experts
+from bayesmoe.plugins import imported
 from bayesmoe.specs import from_mapping
 
 all_laws: tuple[type[Law], ...] = (
@@ -102,6 +102,9 @@ __all__ = [
 ]
 
 
+_NEEDS = ("name", "source", "equation", "coordinates")
+
+
 def default_average(varying: Collection[str]) -> tuple[type[Law], ...]:
     """Laws about which a table can say something, by which of ``num_experts`` and ``tokens`` vary in it.
 
@@ -138,7 +141,7 @@ def law_named(name: str, **options: Any) -> Law:
         The name is unknown, the module cannot be imported, or what it names is not a law.
     """
     known = {law.name: law for law in all_laws}
-    kind = _imported(name) if ":" in name else known.get(name)
+    kind = imported(name, Law, column="law", needs=_NEEDS) if ":" in name else known.get(name)
     if kind is None:
         hint = f"{nearest(name, list(known))} (your own: package.module:MyLaw)"
         raise InputError("is not a known law", column="law", value=name, hint=hint)
@@ -151,22 +154,3 @@ def law_named(name: str, **options: Any) -> Law:
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
         said = str(error).partition("\n")[0]
         raise InputError(f"has a field that cannot be read from TOML ({said})", column="law", value=name) from error
-
-
-def _imported(name: str) -> type[Law]:
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # a module of the user's own may raise anything
-        raise InputError(
-            f"cannot be imported ({str(error).partition(chr(10))[0]})",
-            column="law",
-            value=name,
-            hint="write package.module:MyLaw and check PYTHONPATH",
-        ) from error
-    if not (isinstance(found, type) and issubclass(found, Law) and found is not Law):
-        raise InputError("is not a subclass of bayesmoe.laws.Law", column="law", value=name, hint="subclass it")
-    for attribute in ("name", "source", "equation", "coordinates"):
-        if not hasattr(found, attribute):
-            raise InputError(f"has no {attribute}", column="law", value=name, hint=f"set {attribute} on the class")
-    return found

@@ -20,8 +20,8 @@ UNITS = {
     **QUANTITIES,
     "over_training_ratio": "tokens / loss-optimal tokens",
     "size_ratio": "size / loss-optimal size",
+    "efficiency_leverage": "dense FLOP / FLOP at equal loss",
 }
-LEVERAGE = "efficiency_leverage"
 _AT_OPTIMUM = (
     "n_dense",
     "n_active",
@@ -125,7 +125,7 @@ def _solved(found: PerDrawOptima, problems: tuple[Problem, ...], scenario: Scena
     variables: dict[str, Any] = {"feasible": (dims, np.stack(feasible)), "bound": (("problem", "sample"), np.stack(bounds))}
     unasked = {"epochs"} if scenario.limits.unique_tokens is None else set()
     unasked |= {"lifetime_flop", "lifetime_usd"} if scenario.serving.lifetime_tokens is None else set()
-    for name, unit in {**UNITS, LEVERAGE: "dense FLOP / FLOP at equal loss"}.items():
+    for name, unit in UNITS.items():
         known = [one[name] for one in chosen if name in one]
         if known and name not in unasked:
             nothing = np.full_like(known[0], np.nan)

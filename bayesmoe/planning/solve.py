@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesmoe.planning.constraints import constraint
-from bayesmoe.planning.problems import EfficiencyLeverage, Problem, Thresholds, leverage
+from bayesmoe.planning.problems import Problem, Thresholds
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.search import POINTS, argmin_last, best_local_minimum, refine
 from bayesmoe.planning.surface import LARGEST, QUANTITIES, SMALLEST, DesignSurface
@@ -362,9 +362,7 @@ def _at(part: DesignSurface, problem: Problem, ln_size: Any, levels: ConstraintL
         reference = part.loss_optimal()
     found["over_training_ratio"] = found["tokens"] / part.tokens(reference)
     found["size_ratio"] = jnp.exp(ln_size - reference)
-    if isinstance(problem, EfficiencyLeverage):
-        found["efficiency_leverage"] = leverage(part, found["loss"], found["train_flop"])
-    return found
+    return found | problem.more_quantities(part, found)
 
 
 def _beside_draws(part: DesignSurface, values: Any) -> Any:

@@ -7,7 +7,8 @@ import xarray as xr
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import PROBLEM_LABELS, expert_axis, experts_label, hover, new_figure
+from bayesmoe.plots.style import expert_axis, hover, look_of, new_figure
+from bayesmoe.units import experts
 
 
 def regret_map(regret: xr.Dataset, problem: str) -> Figure:
@@ -33,7 +34,7 @@ def regret_map(regret: xr.Dataset, problem: str) -> Figure:
     hover(
         shown,
         [
-            f"{experts_label(count)}, {own:.3g} backbone: regret USD {usd:,.0f}{'' if keeps else ', not surely enough'}"
+            f"{experts(count)}, {own:.3g} backbone: regret USD {usd:,.0f}{'' if keeps else ', not surely enough'}"
             for count, own, usd, keeps in told
         ],
     )
@@ -44,5 +45,5 @@ def regret_map(regret: xr.Dataset, problem: str) -> Figure:
     bar = figure.colorbar(shown, ax=axes)
     bar.set_label("expected regret, USD")
     bar.ax.yaxis.set_major_formatter(lambda usd, _: f"{usd:,.0f}")
-    axes.set_title(PROBLEM_LABELS[problem], fontsize=10)
+    axes.set_title(look_of(problem)["label"], fontsize=10)
     return figure

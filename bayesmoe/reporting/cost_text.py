@@ -8,7 +8,8 @@ from typing import Any
 import xarray as xr
 
 from bayesmoe.errors import printable
-from bayesmoe.reporting.text import BAND_NOTE, band, percent
+from bayesmoe.reporting.text import BAND_NOTE
+from bayesmoe.units import band, percent
 
 _COSTS = {
     "weight_bytes": ("weights", 1e9, "GB"),

@@ -15,7 +15,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 ANYWHERE = {"errors", "files", "specs", "units", "resources", "precision", "progress", "__init__"}
 FLOORS = (
     ("arrays", "errors", "units", "resources", "precision", "progress", "__init__"),
-    ("files", "specs"),
+    ("files", "plugins", "specs"),
     ("architecture",),
     ("runs", "costs"),
     ("laws",),
@@ -47,7 +47,7 @@ NEVER = {
     "planning": {"criticism", "forecasting", "catalog", "sampling"},
     "decisions": {"criticism", "forecasting", "catalog", "sampling"},
     "curves": {"criticism", "forecasting", "catalog", "sampling"},
-    "plots": {name for floor in FLOORS for name in floor} - {"units"},
+    "plots": {name for floor in FLOORS for name in floor} - {"units", "planning"},
 }
 
 
@@ -61,7 +61,7 @@ def below(owner: str) -> set[str]:
     return under - NEVER.get(owner, set())
 
 
-BARE = {"arrays", "errors", "units", "packaged", "__init__", "files", "specs", "plots"}
+BARE = {"arrays", "errors", "units", "packaged", "__init__", "files", "plugins", "specs", "plots"}
 
 
 def room(path: Path) -> str:

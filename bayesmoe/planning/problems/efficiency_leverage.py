@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,7 +26,11 @@ class EfficiencyLeverage(Problem):
     Tian et al. 2025, arXiv:2507.17702, Eq. 1.
     """
 
-    name: ClassVar[str] = "efficiency_leverage"
+    name: ClassVar[str] = "efficiency_leverage"  # type: ignore[misc]
+    title: ClassVar[str] = "Most efficiency leverage over dense"
+    label: ClassVar[str] = "most efficiency leverage"
+    marker: ClassVar[str] = ">"
+    color: ClassVar[str] = "#000000"
     source: ClassVar[str] = "Tian et al. 2025, arXiv:2507.17702, Eq. 1"
     other_budgets: ClassVar[bool] = True
 
@@ -36,6 +41,9 @@ class EfficiencyLeverage(Problem):
                 column="choices.num_experts",
                 value=list(scenario.choices.num_experts),
             )
+
+    def more_quantities(self, here: DesignSurface, quantities: Mapping[str, Any]) -> dict[str, Any]:
+        return {"efficiency_leverage": leverage(here, quantities["loss"], quantities["train_flop"])}
 
 
 def leverage(here: DesignSurface, loss: Any, spent_flop: Any) -> Any:

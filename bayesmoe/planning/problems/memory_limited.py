@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from bayesmoe.planning.problems.base import Problem, Thresholds
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.surface import DesignSurface
+from bayesmoe.units import short
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,11 @@ class MemoryLimited(Problem):
     Ludziejewski et al. 2025, arXiv:2502.05172, section 5.3.
     """
 
-    name: ClassVar[str] = "memory_limited"
+    name: ClassVar[str] = "memory_limited"  # type: ignore[misc]
+    title: ClassVar[str] = "Lowest loss that fits a memory"
+    label: ClassVar[str] = "lowest loss in a memory"
+    marker: ClassVar[str] = "^"
+    color: ClassVar[str] = "#56b4e9"
     source: ClassVar[str] = "Ludziejewski et al. 2025, arXiv:2502.05172, section 5.3"
 
     def require(self, scenario: Scenario) -> None:
@@ -30,3 +35,8 @@ class MemoryLimited(Problem):
 
     def met(self, here: DesignSurface, quantities: Mapping[str, Any], thresholds: Thresholds) -> Any:
         return quantities["memory_bytes"] <= here.scenario.limits.memory_bytes
+
+    def goal(self, scenario: Scenario) -> str:
+        limits = scenario.limits
+        cached = f" with {short(limits.cached_tokens)} tokens cached" if limits.cached_tokens else ""
+        return f"within {short(limits.memory_bytes or 0.0)} bytes{cached}"
