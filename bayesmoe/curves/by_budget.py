@@ -16,8 +16,9 @@ from bayesmoe.decisions.recommendation import bands
 from bayesmoe.decisions.risk import risk
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.planner import UNITS, plan
+from bayesmoe.planning.quantities import QUANTITIES
 from bayesmoe.planning.scenario import Scenario
-from bayesmoe.planning.surface import QUANTITIES, DesignSurface
+from bayesmoe.planning.surface import DesignSurface
 
 _SERVING = "serving_usd_per_million_tokens"
 _TOLD = ("n_dense", "tokens", "loss", _SERVING, "over_training_ratio", "size_ratio", "p_feasible")

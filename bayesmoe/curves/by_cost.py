@@ -12,9 +12,10 @@ import xarray as xr
 
 from bayesmoe.curves.by_size import DRAWS, of_counts, order_bands, over_laws
 from bayesmoe.planning.build_surface import surfaces
+from bayesmoe.planning.quantities import QUANTITIES
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.solve import grid
-from bayesmoe.planning.surface import QUANTITIES, DesignSurface
+from bayesmoe.planning.surface import DesignSurface
 from bayesmoe.units import QUANTILES
 
 _BELOW, _ABOVE, _POINTS = 20.0, 4.0, 60

@@ -13,8 +13,9 @@ import xarray as xr
 
 from bayesmoe.decisions.recommendation import bands
 from bayesmoe.planning.build_surface import surfaces
+from bayesmoe.planning.quantities import QUANTITIES
 from bayesmoe.planning.scenario import Scenario
-from bayesmoe.planning.surface import QUANTITIES, DesignSurface
+from bayesmoe.planning.surface import DesignSurface
 from bayesmoe.units import QUANTILES
 
 DRAWS = 1000

@@ -90,7 +90,7 @@ def sensitivity(
     Dataset
         By ``problem``, ``input`` and ``side`` (low, high): ``value`` of the number; ``recommended``, the expert count to sign there, 0 for none; ``cost``, what
         that choice costs in expectation: training and serving in all, USD, where the scenario says how much is served, else USD per million output tokens
-        (attribute ``unit``); ``loss``, its expected loss. ``baseline_choice``, ``baseline_cost`` and ``base_loss`` by ``problem``; inputs stand in falling order of
+        (attribute ``unit``); ``loss``, its expected loss. ``baseline_choice``, ``baseline_cost`` and ``baseline_loss`` by ``problem``; inputs stand in falling order of
         the swing of the first problem's cost.
     """
     own = _answer(fit, scenario, allow_failed)
@@ -117,7 +117,7 @@ def sensitivity(
             "loss": (dims, losses[:, order], {"units": "nats/token"}),
             "baseline_choice": ("problem", own.choice),
             "baseline_cost": ("problem", own.cost),
-            "base_loss": ("problem", own.loss),
+            "baseline_loss": ("problem", own.loss),
         },
         coords={"problem": list(own.problems), "input": [known[i].name for i in order], "side": list(SIDES)},
         attrs={

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from bayesmoe.planning.surface import LARGEST, SMALLEST
+from bayesmoe.planning.distance_grid import LARGEST, SMALLEST
 from bayesmoe.units import band, experts, percent, short
 
 if TYPE_CHECKING:

@@ -9,11 +9,13 @@ import xarray as xr
 
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.build_surface import inputs, surfaces
+from bayesmoe.planning.outcomes import ConstraintLevels, DesignOutcomes, FixedDesigns, PerDrawOptima
 from bayesmoe.planning.problems import Problem, asked_problems
+from bayesmoe.planning.quantities import QUANTITIES, Quantities
 from bayesmoe.planning.scenario import Scenario
-from bayesmoe.planning.solve import ConstraintLevels, DesignOutcomes, FixedDesigns, PerDrawOptima, Solver, grid
+from bayesmoe.planning.solve import Solver, grid
 from bayesmoe.planning.store import PlanInfo, fingerprint
-from bayesmoe.planning.surface import QUANTITIES, DesignSurface
+from bayesmoe.planning.surface import DesignSurface
 from bayesmoe.precision import in_float64
 
 UNITS = {
@@ -49,7 +51,7 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
     allow_failed : bool
         Whether to plan on a fit that failed its gate; the verdict is stored with the plan either way.
     sketch : int, optional
-        Answer from this many draws at most, evenly spaced over the posterior, and where a cost has many valleys take the first one
+        Answer from this many draws at most, evenly spaced over the posterior, and where a cost has many local minima take the first one
         found: for a page that answers at once.
 
     Returns
@@ -58,8 +60,7 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
         By ``problem``, ``num_experts`` and ``sample``, with the ``law`` of each sample: the quantities of :data:`UNITS` (epochs and lifetimes
         where the scenario speaks of them) at each draw's own solution, with the top_k and granularity that are best there, NaN where ``feasible`` is False. Over-training is told
         against the loss optimum on what is spent. ``loss_optimal_*`` at each draw's lowest loss on the budget, and whether that lies
-        inside all sizes considered; ``bound``, the bar of each
-        problem, NaN where it has none.
+        inside all sizes considered; ``threshold`` of each problem, NaN where it has none.
 
         By ``problem``, ``option`` and ``sample``: ``option_objective``, ``_loss``, ``_serving_usd_per_million_tokens``, ``_train_usd`` and
         ``option_feasible`` of options whose size (``option_n_dense``) and tokens are the same in every draw, in shapes that hardware likes.
@@ -115,14 +116,18 @@ def _solved(found: PerDrawOptima, problems: tuple[Problem, ...], scenario: Scena
     dims = ("problem", "num_experts", "sample")
     counts = np.array([one.num_experts for one in scenario.candidates])
     variants = [np.flatnonzero(counts == count) for count in scenario.choices.num_experts]
-    feasible, chosen, bounds = [], [], []
-    for problem, values, ok in zip(problems, found.chosen, found.feasible, strict=True):
+    feasible, chosen, thresholds = [], [], []
+    for problem, optimum, ok in zip(problems, found.chosen, found.feasible, strict=True):
+        values = optimum.by_name()
         best = _best_variants(np.where(ok, values[problem.objective], np.inf), variants)
         feasible.append(_taken(ok, best))
         chosen.append({name: np.where(feasible[-1], _taken(value, best), np.nan) for name, value in values.items()})
-        threshold = np.full(len(ok), np.nan) if problem.threshold is None else getattr(found.thresholds, problem.threshold)
-        bounds.append(threshold)
-    variables: dict[str, Any] = {"feasible": (dims, np.stack(feasible)), "bound": (("problem", "sample"), np.stack(bounds))}
+        none = np.full(len(ok), np.nan)
+        thresholds.append(none if problem.threshold is None else getattr(found.thresholds, problem.threshold))
+    variables: dict[str, Any] = {
+        "feasible": (dims, np.stack(feasible)),
+        "threshold": (("problem", "sample"), np.stack(thresholds)),
+    }
     unasked = {"epochs"} if scenario.limits.unique_tokens is None else set()
     unasked |= {"lifetime_flop", "lifetime_usd"} if scenario.serving.lifetime_tokens is None else set()
     for name, unit in UNITS.items():
@@ -130,9 +135,9 @@ def _solved(found: PerDrawOptima, problems: tuple[Problem, ...], scenario: Scena
         if known and name not in unasked:
             nothing = np.full_like(known[0], np.nan)
             variables[name] = (dims, np.stack([one.get(name, nothing) for one in chosen]), {"units": unit})
-    best = _best_variants(found.optimal["loss"], variants)
+    best = _best_variants(found.optimal.loss, variants)
     for name in _AT_OPTIMUM:
-        variables[f"loss_optimal_{name}"] = (dims[1:], _taken(found.optimal[name], best), {"units": UNITS[name]})
+        variables[f"loss_optimal_{name}"] = (dims[1:], _taken(getattr(found.optimal, name), best), {"units": UNITS[name]})
     variables["loss_optimal_inside"] = (dims[1:], _taken(found.inside, best))
     variables["threshold_loss"] = ("sample", found.thresholds.loss, {"units": UNITS["loss"]})
     serving = "serving_usd_per_million_tokens"
@@ -155,7 +160,7 @@ def _options(
 ) -> dict[str, Any]:
     scenario = solver.laws[0].scenario
     sizes = [
-        _option_sizes(problem, solver.laws[0], own, ok, outcomes, solver.probability)
+        _option_sizes(problem, solver.laws[0], own.quantities, ok, outcomes, solver.probability)
         for problem, own, ok, outcomes in zip(solver.problems, found.chosen, found.feasible, fixed, strict=True)
     ]
     tokens = [solver.fixed_tokens(problem, size, levels) for problem, size in zip(solver.problems, sizes, strict=True)]
@@ -179,13 +184,13 @@ def _options(
     for name in ("num_experts", "top_k", "granularity"):
         variables[f"option_{name}"] = ("option", np.repeat([getattr(one, name) for one in scenario.candidates], each))
     if scenario.serving.lifetime_tokens is not None:
-        served = np.concatenate([np.ravel(here.cost_draws["lifetime_tokens"]) for here in solver.laws])
+        served = np.concatenate([np.ravel(here.cost_draws.lifetime_tokens) for here in solver.laws])
         variables["lifetime_tokens"] = ("sample", served, {"units": "output tokens"})
     return variables
 
 
 def _option_sizes(
-    problem: Problem, here: DesignSurface, own: dict[str, Any], feasible: Any, outcomes: FixedDesigns, probability: float
+    problem: Problem, here: DesignSurface, own: Quantities, feasible: Any, outcomes: FixedDesigns, probability: float
 ) -> np.ndarray:
     """ln sizes of options, shape (K, M): around the best fixed size, and what draws find best; each in a shape of whole numbers."""
     scenario, known = here.scenario, grid()
@@ -199,7 +204,7 @@ def _option_sizes(
         # Without a size that is sure enough, the surest: how sure that is stands beside it.
         best = int(np.nanargmin(np.where(sure, objective, np.inf)) if sure.any() else np.argmax(met))
         around = known[np.clip(np.arange(best - _AROUND, best + _AROUND + 1), 0, len(known) - 1)]
-        sizes = np.log(own["n_dense"][:, number][feasible[:, number]])
+        sizes = np.log(own.n_dense[:, number][feasible[:, number]])
         among = np.quantile(sizes, np.linspace(0.02, 0.98, _AMONG)) if len(sizes) else np.full(_AMONG, known[best])
         shaped = [
             scenario.architecture.shape(float(size), *candidate).n_dense for size in np.exp(np.concatenate([around, among]))

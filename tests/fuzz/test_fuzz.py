@@ -27,8 +27,8 @@ from bayesmoe.costs.workload import price_of
 from bayesmoe.errors import InputError
 from bayesmoe.planning.constraints import constraint
 from bayesmoe.planning.problems import asked_problems
+from bayesmoe.planning.quantities import QUANTITIES
 from bayesmoe.planning.scenario import read_scenario
-from bayesmoe.planning.surface import QUANTITIES
 from bayesmoe.runs import read_models, read_runs
 from bayesmoe.runs.audit.inspect import document, inspect_runs
 from bayesmoe.runs.audit.text import inspection_text

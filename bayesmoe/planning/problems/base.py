@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from bayesmoe.errors import InputError
+from bayesmoe.planning.quantities import Quantities
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.surface import DesignSurface
 
@@ -118,11 +118,11 @@ class Problem:
         """Training tokens at a size."""
         return here.tokens(ln_size) if self.spends_budget else here.tokens_of_loss(ln_size, thresholds.loss)
 
-    def met(self, here: DesignSurface, quantities: Mapping[str, Any], thresholds: Thresholds) -> Any:
+    def met(self, here: DesignSurface, quantities: Quantities, thresholds: Thresholds) -> Any:
         """Whether constraints hold, elementwise."""
-        return True if self.threshold is None else quantities[self.threshold] <= getattr(thresholds, self.threshold)
+        return True if self.threshold is None else getattr(quantities, self.threshold) <= getattr(thresholds, self.threshold)
 
-    def more_quantities(self, here: DesignSurface, quantities: Mapping[str, Any]) -> dict[str, Any]:
+    def more_quantities(self, here: DesignSurface, quantities: Quantities) -> dict[str, Any]:
         """What else is to be known of the optimum, each of shape (S, K), by a name of :data:`bayesmoe.planning.planner.UNITS`."""
         return {}
 

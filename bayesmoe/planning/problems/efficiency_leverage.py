@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 
 from bayesmoe.errors import InputError
 from bayesmoe.planning.problems.base import Problem
+from bayesmoe.planning.quantities import Quantities
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.surface import DesignSurface
 
@@ -42,8 +42,8 @@ class EfficiencyLeverage(Problem):
                 value=list(scenario.choices.num_experts),
             )
 
-    def more_quantities(self, here: DesignSurface, quantities: Mapping[str, Any]) -> dict[str, Any]:
-        return {"efficiency_leverage": leverage(here, quantities["loss"], quantities["train_flop"])}
+    def more_quantities(self, here: DesignSurface, quantities: Quantities) -> dict[str, Any]:
+        return {"efficiency_leverage": leverage(here, quantities.loss, quantities.train_flop)}
 
 
 def leverage(here: DesignSurface, loss: Any, spent_flop: Any) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from bayesmoe.planning.problems.base import Problem, Thresholds
+from bayesmoe.planning.quantities import Quantities
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.surface import DesignSurface
 
@@ -32,10 +32,10 @@ class FixedHardware(Problem):
     color: ClassVar[str] = "#8c6d1f"
     source: ClassVar[str] = "Bian et al. 2025, arXiv:2501.18107 (latency as a constraint)"
 
-    def met(self, here: DesignSurface, quantities: Mapping[str, Any], thresholds: Thresholds) -> Any:
-        served = jnp.isfinite(quantities["serving_usd_per_million_tokens"])
+    def met(self, here: DesignSurface, quantities: Quantities, thresholds: Thresholds) -> Any:
+        served = jnp.isfinite(quantities.serving_usd_per_million_tokens)
         demand = here.scenario.limits.output_tokens_per_s
-        return served if demand is None else served & (quantities["fleet_tokens_per_s"] >= demand)
+        return served if demand is None else served & (quantities.fleet_tokens_per_s >= demand)
 
     def goal(self, scenario: Scenario) -> str:
         return "served by the fleet within its targets"

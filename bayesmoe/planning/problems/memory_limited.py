@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from bayesmoe.planning.problems.base import Problem, Thresholds
+from bayesmoe.planning.quantities import Quantities
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.surface import DesignSurface
 from bayesmoe.units import short
@@ -33,8 +33,8 @@ class MemoryLimited(Problem):
     def require(self, scenario: Scenario) -> None:
         self._need(scenario.limits.memory_bytes, "limits.memory_bytes", "give the memory, such as 80e9")
 
-    def met(self, here: DesignSurface, quantities: Mapping[str, Any], thresholds: Thresholds) -> Any:
-        return quantities["memory_bytes"] <= here.scenario.limits.memory_bytes
+    def met(self, here: DesignSurface, quantities: Quantities, thresholds: Thresholds) -> Any:
+        return quantities.memory_bytes <= here.scenario.limits.memory_bytes
 
     def goal(self, scenario: Scenario) -> str:
         limits = scenario.limits

@@ -12,7 +12,7 @@ from bayesmoe.decisions.decide import decide
 from bayesmoe.explore import preview
 from bayesmoe.explore.charts import charts
 from bayesmoe.explore.preview import Answer, Previewer
-from bayesmoe.planning.solve import _mapped
+from bayesmoe.planning.blocks import _mapped
 
 
 @pytest.fixture(scope="module")

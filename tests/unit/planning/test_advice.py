@@ -174,7 +174,7 @@ def test_inputs_are_the_numbers_that_vary(small_fit, scenario):
 
 
 def test_scenarios_that_differ_in_prices_share_their_compiled_program(small_fit, scenario):
-    from bayesmoe.planning.solve import _mapped
+    from bayesmoe.planning.blocks import _mapped
 
     plan(small_fit, scenario)
     before = _mapped._cache_size()

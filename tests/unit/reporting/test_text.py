@@ -95,12 +95,12 @@ def test_extrapolation_names_each_reach_and_judges_the_worst(ratios, parts):
 
 def test_identification_names_what_the_prior_decided():
     said = text.identification({"gain": 0.2, "e_above": 0.95, "e_start": 0.81}, 0.999, 32.0)
-    assert "Left to the prior by these runs (overlap above 80%): e_above, e_start." in said
+    assert "Not identified by these runs (prior and posterior overlap above 80%): e_above, e_start." in said
     assert "largest trained expert count (32) with probability > 99%" in said
 
 
 def test_identification_of_a_well_trained_law():
-    assert text.identification({"gain": 0.2}, None, 32.0) == "The runs moved every parameter."
+    assert text.identification({"gain": 0.2}, None, 32.0) == "The runs are informative about every parameter."
 
 
 @pytest.mark.parametrize("verdict", ["PASS", "REVIEW", "FAIL"])
