@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import tomllib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, dataclass_transform
@@ -117,8 +118,9 @@ def to_toml(value: Any) -> str:
     return tomli_w.dumps(TypeAdapter(type(value)).dump_python(value, mode="json", exclude_none=True))
 
 
+@lru_cache(maxsize=64)
 def from_json[T](text: str, kind: type[T]) -> T:
-    """Inverse of :func:`to_json`."""
+    """Inverse of :func:`to_json`; specs are frozen, so one text is read once and shared."""
     return TypeAdapter(kind).validate_json(text)
 
 

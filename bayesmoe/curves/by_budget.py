@@ -95,7 +95,7 @@ def plans_by_budget(
     allow_failed: bool = False,
     draws: int | None = DRAWS,
 ) -> xr.Dataset:
-    """The scenario's problems at several training budgets, the bar of each set by the base's loss optimum on the same budget.
+    """The scenario's problems at several training budgets, the thresholds of each set by the baseline's loss optimum on the same budget.
 
     Parameters
     ----------

@@ -43,9 +43,9 @@ def by_cost(
     Returns
     -------
     Dataset
-        By ``num_experts`` and ``cost``, at each ``quantile``: ``largest_n_dense``, the largest backbone that serves no dearer, parameters;
+        By ``num_experts`` and ``cost``, at each ``quantile``: ``largest_n_dense``, the largest backbone that costs no more to serve, parameters;
         ``loss_of_largest``, its loss, which rises again where the budget leaves too few tokens; ``loss``, the lowest of all sizes that serve no
-        dearer, nats per token. ``p_best``, the share of draws in which the count has the lowest of these. ``best_loss`` by ``quantile``
+        more, nats per token. ``p_best``, the share of draws in which the count has the lowest of these. ``best_loss`` by ``quantile``
         and ``cost``, the lowest over expert counts.
     """
     laws = surfaces(fit, of_counts(scenario), draws=draws)

@@ -19,7 +19,7 @@ from bayesmoe.planning.surface import DesignSurface
 from bayesmoe.units import QUANTILES
 
 DRAWS = 1000
-"""Draws behind a curve, unless told otherwise."""
+"""Draws behind a curve, unless given."""
 
 
 def loss_by_tokens(

@@ -22,7 +22,7 @@ from bayesmoe.planning.surface import DesignSurface
 from bayesmoe.precision import in_float64
 
 SHARE = 0.1
-"""Compute of the dearest candidate over the plan's budget, unless told otherwise."""
+"""Compute of the most expensive candidate over the plan's budget, unless given."""
 
 _LEVELS, _RATIOS = (1.0, 1 / 3, 1 / 10, 1 / 30), (1.0, 4.0)
 _MANY = 40
@@ -33,10 +33,10 @@ _MANY = 40
 def next_runs(
     fit: xr.DataTree, plan: xr.Dataset, *, problem: str | None = None, max_flop: float | None = None, batch: int = 1
 ) -> xr.Dataset:
-    """Candidate runs, ranked by what they are worth less what they cost.
+    """Candidate runs, ranked by their value (EVSI) less their cost.
 
     Candidates have every architecture of the scenario, four levels of compute from a thirtieth of ``max_flop`` up, and the loss-optimal
-    tokens or, at the same compute, four times as many per parameter. Each draw of the posterior foretells a loss for each of them, with
+    tokens or, at the same compute, four times as many per parameter. Each draw of the posterior predicts a loss for each of them, with
     the noise of a run; what the plan's options cost in that draw is regressed on it (:mod:`bayesmoe.decisions.value_of_information`).
 
     Parameters
@@ -48,7 +48,7 @@ def next_runs(
     problem : str, optional
         Whose regret counts; the plan's first problem where left out.
     max_flop : float, optional
-        Compute of the dearest candidate; a tenth of the plan's budget where left out.
+        Compute of the most expensive candidate; a tenth of the plan's budget where left out.
     batch : int
         How many runs to choose together.
 
@@ -80,7 +80,7 @@ def next_runs(
     if not 0.0 < most < np.inf:
         raise InputError("must be a positive number", column="max_flop", value=most)
     frame = _candidates(laws, most)
-    losses = _foretold(fit, laws, frame, PlanInfo.read(plan).scenario.choices.group)
+    losses = _predicted(fit, laws, frame, PlanInfo.read(plan).scenario.choices.group)
     of = stakes(known.total.sel(problem=asked))
     usd_per_flop = float(np.median(np.concatenate([np.ravel(np.asarray(here.usd_per_flop)) for here in laws.values()])))
     frame["train_usd"] = frame["train_flop"] * usd_per_flop
@@ -128,7 +128,7 @@ def _candidates(laws: dict[str, DesignSurface], most: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _foretold(fit: xr.DataTree, laws: dict[str, DesignSurface], frame: pd.DataFrame, group: str | None) -> np.ndarray:
+def _predicted(fit: xr.DataTree, laws: dict[str, DesignSurface], frame: pd.DataFrame, group: str | None) -> np.ndarray:
     """A loss of every run in every draw, with the noise of a run, shape (S, run)."""
     first = next(iter(laws.values()))
     each = len(frame) // len(first.candidates)

@@ -74,7 +74,7 @@ def gallery(
     decisions : Decisions
         What was decided on it.
     on_progress : callable
-        Told what is being made.
+        Called with what is being made.
     """
     scenario = PlanInfo.read(plan).scenario
     # All are open at once, and are meant to be.

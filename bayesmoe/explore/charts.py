@@ -48,7 +48,7 @@ def charts(decision: Decision) -> dict[str, Chart]:
 
 
 def columns(decision: Decision) -> dict[str, Columns]:
-    """Columns of each chart, medians with 5% and 95% quantiles; NaN where a count has no design that meets the goal surely enough."""
+    """Columns of each chart, medians with 5% and 95% quantiles; NaN where no design of a count meets the goal with the required probability."""
     names = [experts(one.num_experts) for one in decision.optima]
     best = [one.p_best for one in decision.optima]
     bands = {

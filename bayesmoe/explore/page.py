@@ -110,16 +110,16 @@ class _Page:
     def show(self, answer: Answer) -> None:
         """Put an answer on the page."""
         asked, problem, gate = self.asked, self.problem.value, answer.gate
-        told = f'<div class="banner {gate.verdict}"><p><span class="verdict">Gate: {gate.verdict}.</span> {text.gate(gate.verdict, gate.method)}</p>'
-        told += f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in text.findings(gate.checks))}</ul></div>"
+        parts = f'<div class="banner {gate.verdict}"><p><span class="verdict">Gate: {gate.verdict}.</span> {text.gate(gate.verdict, gate.method)}</p>'
+        parts += f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in text.findings(gate.checks))}</ul></div>"
         if FitInfo.read(self.asker.fit).data_simulated:
-            told += f'<p class="banner REVIEW">{text.SIMULATED}</p>'
-        told += rendered_card(card(answer.decision))
+            parts += f'<p class="banner REVIEW">{text.SIMULATED}</p>'
+        parts += rendered_card(card(answer.decision))
         if asked != self.scenario:
             if problem not in self.as_opened:
                 self.as_opened[problem] = self.asker.ask(problem, self.scenario)
-            told += f"<p>As opened: {escape(headline(self.as_opened[problem].decision))}</p>"
-        self.card.object = told
+            parts += f"<p>As opened: {escape(headline(self.as_opened[problem].decision))}</p>"
+        self.card.object = parts
         self.said.object = f"<p>{answer.draws} draws, answered in {1000 * answer.seconds:.0f} ms.</p>"
         for name, found in columns(answer.decision).items():
             self.charts[name].source.data = found

@@ -109,9 +109,11 @@ def _surface(member: Component, scenario: Scenario, draws: int, cost_draws: Cost
     if member.discrepancy is None:
         return found
     discrepancy = discrepancy_draws(member.discrepancy, draws, np.random.default_rng((scenario.seed, 2)))
-    strays = scenario.training.budget_usd is not None or np.isfinite(scenario.limits.most_tokens)
-    strays = strays or elsewhere or any(one.other_budgets for one in asked_problems(scenario))
-    return with_discrepancy(found, jnp.asarray(discrepancy), member.discrepancy, scenario, strays=strays and fixed is None)
+    off_budget = scenario.training.budget_usd is not None or np.isfinite(scenario.limits.most_tokens)
+    off_budget = off_budget or elsewhere or any(one.other_budgets for one in asked_problems(scenario))
+    return with_discrepancy(
+        found, jnp.asarray(discrepancy), member.discrepancy, scenario, off_budget=off_budget and fixed is None
+    )
 
 
 def inputs(laws: Mapping[str, DesignSurface]) -> dict[str, np.ndarray]:

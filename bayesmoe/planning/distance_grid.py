@@ -24,7 +24,7 @@ _TOKENS, _SPAN = 65, 8.0
 
 
 def with_discrepancy(
-    here: DesignSurface, discrepancy: Any, beyond: xr.Dataset, scenario: Scenario, *, strays: bool
+    here: DesignSurface, discrepancy: Any, beyond: xr.Dataset, scenario: Scenario, *, off_budget: bool
 ) -> DesignSurface:
     """A surface with the discrepancy of its law.
 
@@ -38,11 +38,11 @@ def with_discrepancy(
         The discrepancy of the law, with what the runs have seen.
     scenario : Scenario
         Its choices and rule for FLOP.
-    strays : bool
+    off_budget : bool
         Whether other numbers of tokens are looked at than those of the budget.
     """
     budget = float(np.median(np.asarray(here.budget_flop)))
-    span, across = (_SPAN, _TOKENS) if strays else (0.0, 1)
+    span, across = (_SPAN, _TOKENS) if off_budget else (0.0, 1)
     size = np.exp(np.log(SMALLEST) + DISTANCE_STEP * np.arange(DISTANCE_SIZES))[:, None]
     bias = np.exp(np.linspace(-span, span, across))
     axes = list(map(str, beyond["axis"].values))

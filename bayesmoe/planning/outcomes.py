@@ -43,13 +43,13 @@ class PerDrawOptima(NamedTuple):
     thresholds : Thresholds
         Shape (S,).
     usd_per_nat : array
-        USD of training that lower the loss by a nat at the margin, at the base's lowest loss; shape (S,).
+        USD of training that lower the loss by a nat at the margin, at the baseline's lowest loss; shape (S,).
     chosen : list of Optimum
         By problem, the best size.
     feasible : list of array
         By problem, whether there is any.
     inside : array
-        Whether the lowest loss on the budget lies inside all sizes considered, and the base's does.
+        Whether the lowest loss on the budget lies inside all sizes considered, and the baseline's does.
     """
 
     optimal: Quantities
@@ -105,7 +105,7 @@ class ConstraintLevels(NamedTuple):
     optimal : array, shape (S, K)
         ln size of the lowest loss on the budget.
     inside : array of bool, shape (S, K)
-        Whether that lies inside all sizes considered, and the base's does.
+        Whether that lies inside all sizes considered, and the baseline's does.
     usd_per_nat : array, shape (S, 1)
         See :class:`PerDrawOptima`.
     """

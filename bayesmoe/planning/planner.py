@@ -58,8 +58,8 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
     -------
     Dataset
         By ``problem``, ``num_experts`` and ``sample``, with the ``law`` of each sample: the quantities of :data:`UNITS` (epochs and lifetimes
-        where the scenario speaks of them) at each draw's own solution, with the top_k and granularity that are best there, NaN where ``feasible`` is False. Over-training is told
-        against the loss optimum on what is spent. ``loss_optimal_*`` at each draw's lowest loss on the budget, and whether that lies
+        where the scenario speaks of them) at each draw's own solution, with the top_k and granularity that are best there, NaN where ``feasible`` is False. Over-training is
+        relative to the loss optimum on what is spent. ``loss_optimal_*`` at each draw's lowest loss on the budget, and whether that lies
         inside all sizes considered; ``threshold`` of each problem, NaN where it has none.
 
         By ``problem``, ``option`` and ``sample``: ``option_objective``, ``_loss``, ``_serving_usd_per_million_tokens``, ``_train_usd`` and
@@ -201,7 +201,7 @@ def _option_sizes(
     for number, candidate in enumerate(here.candidates):
         objective, met = (np.asarray(values[number]) for values in outcomes)
         sure = met >= probability
-        # Without a size that is sure enough, the surest: how sure that is stands beside it.
+        # Without a size that meets the probability, the most probable: its probability is reported with it.
         best = int(np.nanargmin(np.where(sure, objective, np.inf)) if sure.any() else np.argmax(met))
         around = known[np.clip(np.arange(best - _AROUND, best + _AROUND + 1), 0, len(known) - 1)]
         sizes = np.log(own.n_dense[:, number][feasible[:, number]])

@@ -1,4 +1,4 @@
-"""Every problem under every draw: each draw's own best size of each architecture, and how fixed sizes fare over all draws."""
+"""Every problem under every draw: each draw's own best size of each architecture, and how fixed sizes do over all draws."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class DesignSurface:
         Extrapolation distance of each candidate on an even grid of G sizes over all that are considered, and of T tokens around those of
         ``distance_flop``.
     distance_flop, distance_span : float
-        Training FLOP in the middle of that grid, and how far the grid goes to either side in ln tokens.
+        Training FLOP at the center of that grid, and how far the grid goes to either side in ln tokens.
     """
 
     law: Law

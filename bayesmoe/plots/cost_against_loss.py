@@ -40,8 +40,8 @@ def cost_against_loss(risk: xr.Dataset) -> Figure:
             (point,) = axes.plot(
                 x[1], y[1], marker=look["marker"], color=colors[i], markersize=7, markeredgecolor="white", zorder=3
             )
-            told = f"USD {x[1]:.3g} ({x[0]:.3g} to {x[2]:.3g}), {y[1]:.4g} ({y[0]:.4g} to {y[2]:.4g}) nats"
-            hover(point, [f"{experts(count)}, {look['label']}: {told}"])
+            label = f"USD {x[1]:.3g} ({x[0]:.3g} to {x[2]:.3g}), {y[1]:.4g} ({y[0]:.4g} to {y[2]:.4g}) nats"
+            hover(point, [f"{experts(count)}, {look['label']}: {label}"])
     decades(axes.xaxis, lambda usd: f"{usd:g}")
     axes.set_xlabel("serving cost, USD per million output tokens")
     axes.set_ylabel("loss, nats per token")

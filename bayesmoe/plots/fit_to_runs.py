@@ -45,7 +45,7 @@ def fit_to_runs(predictive: xr.Dataset) -> Figure:
             color=colors[i],
             label=experts(count) if known else "runs",
         )
-        told = [
+        labels = [
             f"run {run}: observed {seen:.4g}, {100 * off:+.2g}%"
             for run, seen, off in zip(
                 predictive["run"].values[here],
@@ -54,7 +54,7 @@ def fit_to_runs(predictive: xr.Dataset) -> Figure:
                 strict=True,
             )
         ]
-        hover(line, told)
+        hover(line, labels)
     axes.axhline(0.0, color="#6b6b6b", linewidth=1)
     name, unit = (predictive["observed"].attrs[key] for key in ("long_name", "units"))
     axes.set_xlabel(f"observed {name}, {unit.replace('/', ' per ')}" if unit != "1" else f"observed {name}")

@@ -12,7 +12,7 @@ from bayesmoe.units import experts
 
 
 def regret_map(regret: xr.Dataset, problem: str) -> Figure:
-    """Options by expert count and size, colored by regret; rings are those that keep their constraints surely enough, the star is the choice.
+    """Options by expert count and size, colored by regret; rings are those that meet their constraints with the required probability, the star is the choice.
 
     Parameters
     ----------
@@ -30,12 +30,12 @@ def regret_map(regret: xr.Dataset, problem: str) -> Figure:
     shown = axes.scatter(
         x, size, c=value, norm=LogNorm(), cmap="cividis_r", s=70, zorder=2, edgecolors=np.where(sure, "#1b1b1b", "#ffffff")
     )
-    told = zip(part["num_experts"].values, size, part["regret_usd"].values, sure, strict=True)
+    options = zip(part["num_experts"].values, size, part["regret_usd"].values, sure, strict=True)
     hover(
         shown,
         [
-            f"{experts(count)}, {own:.3g} backbone: regret USD {usd:,.0f}{'' if keeps else ', not surely enough'}"
-            for count, own, usd, keeps in told
+            f"{experts(count)}, {own:.3g} backbone: regret USD {usd:,.0f}{'' if keeps else ', below the required probability'}"
+            for count, own, usd, keeps in options
         ],
     )
     chosen = part["chosen"].values

@@ -126,11 +126,13 @@ def tornado(found: xr.Dataset) -> str:
     lines, per = [], "" if found.attrs["unit"] == "USD" else " per million output tokens"
     for name in found["problem"].values:
         part = found.sel(problem=name)
-        base = int(part["baseline_choice"])
-        if not base:
+        baseline = int(part["baseline_choice"])
+        if not baseline:
             lines.append(f"{problem_named(str(name)).title}: no recommendation, so nothing to vary.")
             continue
-        lines.append(f"{problem_named(str(name)).title}: {experts(base)}, USD {short(float(part['baseline_cost']))}{per}")
+        lines.append(
+            f"{problem_named(str(name)).title}: {experts(baseline)}, USD {short(float(part['baseline_cost']))}{per}"
+        )
         for key in part["input"].values:
             row = part.sel(input=key)
             ends = []

@@ -222,7 +222,7 @@ def _scenario_rows(plan: xr.Dataset) -> list[tuple[str, str]]:
     training, serving = scenario.training, scenario.serving
     latency = serving.latency_table or (
         f"roofline calibrated on {'public measurements' if serving.calibration is None else serving.calibration}, "
-        f"engine {serving.engine or 'unknown'}; its error on models it never saw is in the bands"
+        f"engine {serving.engine or 'unknown'}; its error on unseen models is in the bands"
     )
     tokens = f"{info.fixed_tokens:.3g} for every candidate: this law has no tokens term" if info.fixed_tokens else "free"
     return [

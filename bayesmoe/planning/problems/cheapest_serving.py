@@ -1,4 +1,4 @@
-"""Yun's Algorithm 1: the cheapest model to serve that is as good as the base expert count at its loss optimum."""
+"""Yun's Algorithm 1: the cheapest model to serve that is as good as the baseline expert count at its loss optimum."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bayesmoe.planning.scenario import Scenario
 
 @dataclass(frozen=True)
 class CheapestServing(Problem):
-    """``min cost(N, E)`` with ``L(N, D, E) <= L_base``, on the training budget.
+    """``min cost(N, E)`` with ``L(N, D, E) <= L_baseline``, on the training budget.
 
-    ``L_base`` is the lowest loss of the base expert count on the budget, or the scenario's ``limits.loss_nats``. The smaller a model, the
+    ``L_baseline`` is the lowest loss of the baseline expert count on the budget, or the scenario's ``limits.loss_nats``. The smaller a model, the
     cheaper it serves, so the solution is over-trained.
 
     References

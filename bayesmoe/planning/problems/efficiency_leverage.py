@@ -54,7 +54,7 @@ def leverage(here: DesignSurface, loss: Any, spent_flop: Any) -> Any:
 
     Parameters
     ----------
-    here : Landscape
+    here : DesignSurface
         S draws; one of its candidates is dense.
     loss, spent_flop : array, shape (S, K)
         Loss and training FLOP of the models asked.

@@ -13,7 +13,7 @@ from bayesmoe.planning.scenario import Scenario
 class LifetimeCost(Problem):
     """``min USD_train(N, D, E) + cost(N, E) T`` with ``L(N, D, E) = target``, T output tokens served in all.
 
-    The target is ``limits.loss_nats``, or the base's lowest loss on the budget; the budget itself need not be spent.
+    The target is ``limits.loss_nats``, or the baseline's lowest loss on the budget; the budget itself need not be spent.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Yun's Algorithm 2: the lowest loss that serves no dearer than the base expert count at its loss optimum."""
+"""Yun's Algorithm 2: the lowest loss that costs no more to serve than the baseline expert count at its loss optimum."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bayesmoe.planning.scenario import Scenario
 
 @dataclass(frozen=True)
 class LowestLoss(Problem):
-    """``min L(N, D, E)`` with ``cost(N, E) <= cost_base``, on the training budget.
+    """``min L(N, D, E)`` with ``cost(N, E) <= cost_baseline``, on the training budget.
 
-    ``cost_base`` is that of the base expert count at its lowest loss, or the scenario's ``limits.serving_usd_per_million_tokens``.
+    ``cost_baseline`` is that of the baseline expert count at its lowest loss, or the scenario's ``limits.serving_usd_per_million_tokens``.
 
     References
     ----------
