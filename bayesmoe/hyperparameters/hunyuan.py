@@ -22,7 +22,7 @@ HUNYUAN = HyperparameterLaw(
     notes=(
         "train_flop is the least compute, at a batch far below the critical one: get it from least_train_flop.",
         "The exponents sum to 1.03, so size, tokens and the compute rule agree only near 3e24 FLOP: at 1e22 they use 86% of "
-        "the budget (budget_used).",
+        "the budget.",
     ),
 )
 """``N_a = 5.9e-3 Cmin^0.5305`` and ``D = 3.2 Cmin^0.50``."""
@@ -70,23 +70,3 @@ def least_train_flop(train_flop: Any, batch_tokens: Any, critical_batch_tokens: 
     arXiv:2411.02265.
     """
     return train_flop / (1.0 + batch_tokens / critical_batch_tokens)
-
-
-def budget_used(train_flop: Any) -> Any:
-    """Share of a budget that the two laws spend by the compute rule: ``C(N_a(Cmin), D(Cmin)) / Cmin``.
-
-    It would be 1 everywhere if the laws were consistent; their exponents sum to 1.03, so it is 0.86 at 1e22 FLOP and 1.01
-    at 3e24.
-
-    Parameters
-    ----------
-    train_flop : array
-        Least training compute Cmin, FLOP.
-
-    Returns
-    -------
-    array
-        Share, of the shape of ``train_flop``.
-    """
-    n_active, tokens = (HUNYUAN.law_for(name).value(train_flop=train_flop) for name in ("n_active", "tokens"))
-    return training_flop(n_active, tokens) / train_flop
