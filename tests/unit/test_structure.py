@@ -16,6 +16,7 @@ ANYWHERE = {"errors", "files", "specs", "units", "resources", "precision", "prog
 FLOORS = (
     ("arrays", "errors", "units", "resources", "precision", "progress", "__init__"),
     ("files", "specs"),
+    ("expressions", "tables"),
     ("architecture",),
     ("runs", "costs"),
     ("laws",),
@@ -106,6 +107,11 @@ def test_imports_point_down_only(path: Path) -> None:
 )
 def test_an_upward_import_is_found(owner: str, source: str) -> None:
     assert wrong_edges(owner, source)
+
+
+def test_runs_are_read_without_their_audit() -> None:
+    reading = [path for path in MODULES if path.parent.name == "runs"]
+    assert [path.name for path in reading if "runs.audit" in path.read_text()] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
