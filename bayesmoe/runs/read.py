@@ -40,10 +40,9 @@ def read_frame(path: Path) -> pd.DataFrame:
 
 def numbered(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with an index that has a name as columns, and its records counted from 2."""
-    named = {
-        name: frame.index.get_level_values(name) for name in frame.index.names if name is not None and name not in frame
-    }
-    return frame.set_axis(range(2, len(frame) + 2)).assign(**{str(name): list(level) for name, level in named.items()})
+    levels = {str(name): place for place, name in enumerate(frame.index.names) if name is not None and name not in frame}
+    named = {name: list(frame.index.get_level_values(place)) for name, place in levels.items()}
+    return frame.set_axis(range(2, len(frame) + 2)).assign(**named)
 
 
 def _read_json(path: Path) -> pd.DataFrame:
