@@ -416,11 +416,17 @@ def test_an_archive_is_refused_and_not_unpacked(bayesmoe, tmp_path, name, comman
 def test_a_latency_table_is_no_archive_and_no_address(bayesmoe, tmp_path) -> None:
     archive(tmp_path / "times.zip")
     text = SCENARIO.read_text(encoding="utf-8")
-    for table in ("times.zip", "http://127.0.0.1:1/times.csv", "file:///etc/passwd"):
+    gone = "no such file; give a CSV of measured latencies"
+    tables = {
+        "times.zip": "it is an Excel workbook or a zip",
+        "http://127.0.0.1:1/times.csv": gone,
+        "file:///etc/passwd": gone,
+    }
+    for table, says in tables.items():
         (tmp_path / "scenario.toml").write_text(text.replace("[serving]", f'[serving]\nlatency_table = "{table}"'))
         ended = bayesmoe("cost", "mixtral-8x7b", tmp_path / "scenario.toml")
         assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
-        assert "give a CSV of measured latencies" in ended.err
+        assert says in ended.err
 
 
 # Checksums before use

@@ -11,7 +11,9 @@ from bayesmoe.cli.echo import echo
 
 
 def backtest(
-    target: Annotated[Path, typer.Argument(metavar="SPEC.toml|RUNS.csv", help="A model spec, or a CSV or Parquet of runs.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="SPEC.toml|RUNS.csv", help="A model spec, or runs as CSV, Parquet or JSON.")
+    ],
     hold_out: Annotated[str | None, typer.Option(help='Hold out the runs where this holds: "n_dense > 1e9".')] = None,
     forward: Annotated[
         int | None,

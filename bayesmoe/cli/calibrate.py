@@ -13,7 +13,9 @@ _BLOCK = 5
 
 
 def calibrate(
-    target: Annotated[Path, typer.Argument(metavar="SPEC.toml|RUNS.csv", help="A model spec, or a CSV or Parquet of runs.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="SPEC.toml|RUNS.csv", help="A model spec, or runs as CSV, Parquet or JSON.")
+    ],
     out: Annotated[
         Path, typer.Option(help="Where the ranks go (netCDF); finished work is kept beside it until all is done.")
     ],

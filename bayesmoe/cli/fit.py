@@ -11,7 +11,9 @@ from bayesmoe.cli.echo import echo
 
 
 def fit(
-    target: Annotated[Path, typer.Argument(metavar="SPEC.toml|RUNS.csv", help="A model spec, or a CSV or Parquet of runs.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="SPEC.toml|RUNS.csv", help="A model spec, or runs as CSV, Parquet or JSON.")
+    ],
     out: Annotated[Path, typer.Option(help="Where the posterior goes (netCDF).")],
     law: Annotated[
         list[str] | None,

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from bayesmoe.architecture import read_shape
-from bayesmoe.costs.csv_table import numbers_of, read_measurements
 from bayesmoe.costs.hardware import ACCELERATORS, Precision
 from bayesmoe.costs.serving.roofline import Traffic
 from bayesmoe.costs.serving.served_model import ServedModel, served_shapes
 from bayesmoe.errors import InputError, nearest
+from bayesmoe.tables import numbers_of, read_measurements
 
 NUMBERS = ("n_gpus", "isl_tokens", "osl_tokens", "concurrency_requests", "tpot_ms")
 """Columns of positive numbers that every point has."""

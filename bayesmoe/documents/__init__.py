@@ -7,6 +7,7 @@ from bayesmoe.documents.compare import CompareDocument
 from bayesmoe.documents.next_run import NextRunDocument
 from bayesmoe.documents.plan import PlanDocument, PlansDocument
 from bayesmoe.documents.predict import PredictDocument
+from bayesmoe.documents.runs_check import RunsCheckDocument
 from bayesmoe.documents.sensitivity import SensitivityDocument
 
 all_documents: tuple[type[Document], ...] = (
@@ -18,4 +19,5 @@ all_documents: tuple[type[Document], ...] = (
     PredictDocument,
     BacktestDocument,
     CompareDocument,
+    RunsCheckDocument,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from bayesmoe.errors import InputError, nearest
+from bayesmoe.tables import numbers_of
 from bayesmoe.units import perplexity_to_loss
 
 
@@ -44,6 +45,9 @@ SIZES = ("n_dense", "n_active", "n_total")
 
 SHAPE = ("d_model", "num_layers", "d_ff", "num_moe_layers", "d_expert")
 """Columns that give the sizes of a gated transformer when all are there."""
+
+MAPPABLE = (*COLUMNS, *SHAPE, "d_shared")
+"""Columns that a law or a derivation may read."""
 
 _MOST_LOSS = 20.0
 LEAST_TOKENS = 1e6
@@ -134,7 +138,7 @@ NUMERIC = tuple(name for name in _RULES if name not in ("loss", "leverage"))
 _MAY_BE_BLANK = set(_RULES) - {"tokens", "num_experts"}
 
 
-def run_schema(response: str = "loss") -> pa.DataFrameSchema:
+def run_schema(response: str | None = "loss") -> pa.DataFrameSchema:
     """The pandera schema of a run table, for users who validate their own frames."""
     columns = {
         name: pa.Column(
@@ -152,8 +156,10 @@ def run_schema(response: str = "loss") -> pa.DataFrameSchema:
     return pa.DataFrameSchema({**columns, "run_id": pa.Column(str, unique=True, coerce=True)}, strict=False)
 
 
-def _required(response: str) -> tuple[str, ...]:
-    """Columns that every table must have: what was observed, and the expert count where it was a loss."""
+def _required(response: str | None) -> tuple[str, ...]:
+    """Columns that every table must have: what was observed, if anything, and the expert count unless that was a leverage."""
+    if response is None:
+        return ("num_experts",)
     return (response, "num_experts") if response == "loss" else (response,)
 
 
@@ -175,15 +181,18 @@ def checked(frame: pd.DataFrame, origin: str, response: str = "loss") -> pd.Data
     return frame
 
 
-def complaints(frame: pd.DataFrame, origin: str, response: str = "loss") -> tuple[pd.DataFrame, list[InputError]]:
+def complaints(
+    frame: pd.DataFrame, origin: str, response: str | None = "loss", present: Iterable[str] | None = None
+) -> tuple[pd.DataFrame, list[InputError]]:
     """The frame with canonical types, and every broken rule: one complaint a cell, in the order in which they are met.
 
-    Parameters as in :func:`checked`. Numbers that cannot be read are NaN in the frame; a complaint about the whole table names no row,
+    Parameters as in :func:`checked`; ``present`` are the file's own column names, if others. Numbers that cannot be read are NaN in the frame; a complaint about the whole table names no row,
     and where there is one no row is looked at.
     """
     if frame.empty:
         return frame, [InputError("has no runs", file=origin, hint="add one row a trained model")]
-    absent = [_absent(name, frame, origin) for name in _required(response) if name not in frame]
+    known = list(map(str, frame.columns if present is None else present))
+    absent = [_absent(name, known, origin) for name in _required(response) if name not in frame]
     if absent:
         return frame, absent
     frame, broken = _numeric(frame, origin)
@@ -196,9 +205,9 @@ def complaints(frame: pd.DataFrame, origin: str, response: str = "loss") -> tupl
     return frame, [error for error in broken if first[error.row, error.column] is error]
 
 
-def _absent(name: str, frame: pd.DataFrame, origin: str) -> InputError:
+def _absent(name: str, known: list[str], origin: str) -> InputError:
     column = COLUMNS[name]
-    hint = f"map your own name with --map {name}=YOUR_COLUMN ({nearest(name, list(map(str, frame.columns)))})"
+    hint = f"map your own name with --map {name}=YOUR_COLUMN ({nearest(name, known)})"
     return InputError(f"is missing ({column.meaning}, {column.unit})", file=origin, column=name, hint=hint)
 
 
@@ -230,15 +239,6 @@ def _numeric(frame: pd.DataFrame, origin: str) -> tuple[pd.DataFrame, list[Input
         numbered = pd.Series([f"row-{row}" for row in frame.index], index=frame.index)
         frame["run_id"] = frame["run_id"].where(frame["run_id"].notna(), numbered).astype(str)
     return frame, broken
-
-
-def numbers_of(column: pd.Series) -> pd.Series:
-    """A column as float64, NaN where it holds no number."""
-    try:
-        return pd.to_numeric(column, errors="coerce").astype(float)
-    except (OverflowError, TypeError):
-        # Whole numbers of Python may be larger than any float; as text they become infinite.
-        return pd.to_numeric(column.astype(str), errors="coerce").astype(float)
 
 
 def _failures(failures: pd.DataFrame, frame: pd.DataFrame, origin: str) -> list[InputError]:

@@ -18,6 +18,7 @@ ANYWHERE = {"errors", "files", "specs", "units", "resources", "precision", "prog
 FLOORS = (
     ("arrays", "errors", "units", "resources", "precision", "progress", "__init__"),
     ("files", "plugins", "specs"),
+    ("expressions", "tables"),
     ("architecture",),
     ("runs", "costs"),
     ("laws",),

@@ -9,10 +9,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from bayesmoe.costs.csv_table import numbers_of, read_measurements
 from bayesmoe.costs.serving.roofline import Coefficients, Traffic
 from bayesmoe.costs.serving.served_model import ServedModel
 from bayesmoe.errors import InputError
+from bayesmoe.tables import numbers_of, read_measurements
 
 _COLUMNS = ("num_experts", "n_gpus", "n_dense", "batch", "prefill_s", "decode_s")
 

@@ -258,9 +258,10 @@ def test_a_missing_file(tmp_path):
     assert complaint(tmp_path / "none.csv") == ": no such file; check the path."
 
 
-@pytest.mark.parametrize("name", ["runs.xlsx", "runs.json", "runs", "runs.csv.zip"])
+@pytest.mark.parametrize("name", ["runs.xlsx", "runs.txt", "runs", "runs.csv.zip"])
 def test_an_unknown_suffix(tmp_path, name):
-    assert complaint(written(tmp_path, name=name)) == ": is neither CSV nor Parquet; export the runs as .csv or .parquet."
+    says = ": is neither CSV, Parquet nor JSON; export the runs as .csv, .parquet or .json."
+    assert complaint(written(tmp_path, name=name)) == says
 
 
 @pytest.mark.parametrize(
@@ -299,10 +300,9 @@ def test_a_table_with_a_header_alone(tmp_path):
 
 
 def test_a_missing_loss(tmp_path):
-    said = complaint(written(tmp_path, TEXT.replace("loss", "val_loss", 1)))
+    said = complaint(written(tmp_path, TEXT.replace("loss", "losss", 1)))
     assert said == (
-        ", loss: is missing (final loss, nats/token); "
-        "map your own name with --map loss=YOUR_COLUMN (did you mean 'val_loss'?)."
+        ", loss: is missing (final loss, nats/token); map your own name with --map loss=YOUR_COLUMN (did you mean 'losss'?)."
     )
 
 
