@@ -47,6 +47,7 @@ def table(**columns) -> pd.DataFrame:
     return frame.assign(loss=2.5)
 
 
+@pytest.mark.parametrize("name", ["runs.csv", "runs.csv.gz", "runs.parquet", "runs.pq"])
 def test_every_format_gives_the_same_runs_and_the_checksum_of_its_file(tmp_path, name):
     path = written(tmp_path, name=name)
     found = read_runs(path)
