@@ -111,6 +111,11 @@ def test_an_upward_import_is_found(owner: str, source: str) -> None:
     assert wrong_edges(owner, source)
 
 
+def test_runs_are_read_without_their_audit() -> None:
+    reading = [path for path in MODULES if path.parent.name == "runs"]
+    assert [path.name for path in reading if "runs.audit" in path.read_text()] == []
+
+
 MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS = 300, 60, 8
 
 
