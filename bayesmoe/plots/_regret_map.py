@@ -7,19 +7,27 @@ import xarray as xr
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from bayesmoe.plots._statistics import regret_of
 from bayesmoe.plots.style import PROBLEM_LABELS, expert_axis, experts_label, hover, new_figure
 
 
-def regret_map(regret: xr.Dataset, problem: str) -> Figure:
+def regret_map(plan: xr.Dataset, problem: str | None = None) -> Figure:
     """Options by expert count and size, colored by regret; rings are those that keep their constraints surely enough, the star is the choice.
 
     Parameters
     ----------
-    regret : Dataset
-        ``regret_usd``, ``n_dense``, ``sure`` and ``chosen`` by ``problem`` and ``option``; ``num_experts`` by ``option``.
-    problem : str
-        Which problem.
+    plan : Dataset
+        A plan whose scenario gives a demand, or its :func:`~bayesmoe.decisions.total_cost.option_regret`: ``regret_usd``, ``n_dense``, ``sure`` and ``chosen`` by ``problem`` and ``option``; ``num_experts`` by ``option``.
+    problem : str, optional
+        Which problem; the first where it is left out.
+
+    Raises
+    ------
+    InputError
+        The plan's scenario gives no demand.
     """
+    regret = regret_of(plan)
+    problem = str(regret["problem"].values[0]) if problem is None else problem
     part = regret.sel(problem=problem)
     counts = [int(count) for count in dict.fromkeys(part["num_experts"].values)]
     figure, axes = new_figure(height=4.4)
@@ -29,12 +37,12 @@ def regret_map(regret: xr.Dataset, problem: str) -> Figure:
     shown = axes.scatter(
         x, size, c=value, norm=LogNorm(), cmap="cividis_r", s=70, zorder=2, edgecolors=np.where(sure, "#1b1b1b", "#ffffff")
     )
-    told = zip(part["num_experts"].values, size, part["regret_usd"].values, sure, strict=True)
+    rows = zip(part["num_experts"].values, size, part["regret_usd"].values, sure, strict=True)
     hover(
         shown,
         [
             f"{experts_label(count)}, {own:.3g} backbone: regret USD {usd:,.0f}{'' if keeps else ', not surely enough'}"
-            for count, own, usd, keeps in told
+            for count, own, usd, keeps in rows
         ],
     )
     chosen = part["chosen"].values
