@@ -59,7 +59,7 @@ __all__ = [
     "trade_offs",
 ]
 
-_HOME = dict.fromkeys(("prior_posterior", "rank", "trace"), "_diagnostics")
+_HOME: dict[str, str] = dict.fromkeys(("prior_posterior", "rank", "trace"), "_diagnostics")
 """Module of a plot where it is not the plot's own name with an underscore."""
 
 
