@@ -21,7 +21,8 @@ read_scenario report risk save_fit save_plan sensitivity __version__
 NOTEBOOK = """
 import sys
 import bayesmoe as bm
-assert not {"jax", "numpyro", "pandas"} & set(sys.modules), "an import that costs nothing"
+import bayesmoe.plots
+assert not {"jax", "numpyro", "pandas", "arviz_plots", "matplotlib"} & set(sys.modules), "an import that costs nothing"
 import jax, pandas as pd
 df = pd.read_csv(sys.argv[1], comment="#")
 dt = bm.fit(df, law="yun", sampler={"method": "laplace", "draws": 100}, progress=False)
@@ -30,6 +31,7 @@ plan = bm.plan(dt, bm.Scenario(training=bm.Training(budget_flop=5e21), serving=b
 assert plan["n_dense"].dtype == "float64"
 (decision, *_) = bm.decide(plan, advice=False)
 assert str(decision) and decision._repr_html_().startswith("<")
+assert bm.plots.best_experts(plan).axes and bm.plots.fit_to_runs(dt).axes
 assert not jax.config.jax_enable_x64, "the caller's setting"
 assert jax.numpy.ones(1).dtype == "float32"
 """

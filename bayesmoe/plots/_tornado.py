@@ -11,16 +11,17 @@ from bayesmoe.plots.style import INK, new_figure
 LOW, HIGH = "#56b4e9", "#d55e00"
 
 
-def tornado(sensitivity: xr.Dataset, problem: str) -> Figure:
-    """Bars from the cost at an input's low end to that at its high end, the widest on top; beside a bar's end the recommended count, where it changes.
+def tornado(sensitivity: xr.Dataset, problem: str | None = None) -> Figure:
+    """Bars from the cost at an input's low end to that at its high end, the widest on top; beside a bar's end the recommended expert count, where it changes.
 
     Parameters
     ----------
     sensitivity : Dataset
-        ``value``, ``cost`` and ``recommended`` by ``problem``, ``input`` and ``side``; ``baseline_cost`` and ``baseline_choice`` by ``problem``.
-    problem : str
-        Which problem.
+        From :func:`~bayesmoe.decisions.sensitivity.sensitivity`: ``value``, ``cost`` and ``recommended`` by ``problem``, ``input`` and ``side``; ``baseline_cost`` and ``baseline_choice`` by ``problem``.
+    problem : str, optional
+        Which problem; the first where it is left out.
     """
+    problem = str(sensitivity["problem"].values[0]) if problem is None else problem
     part = sensitivity.sel(problem=problem)
     names = [str(name) for name in part["input"].values]
     figure, axes = new_figure(height=1.4 + 0.34 * len(names))
@@ -31,7 +32,7 @@ def tornado(sensitivity: xr.Dataset, problem: str) -> Figure:
             cost, count = float(end["cost"]), int(end["recommended"])
             axes.barh(row, cost - base, left=base, height=0.62, color=color)
             said = f"{float(end['value']):.3g}" + (
-                "" if count == choice else f", {count} experts" if count else ", no recommendation"
+                "" if count == choice else f", {count} experts" if count else ", none recommended"
             )
             outward = cost >= base
             axes.annotate(

@@ -1,13 +1,14 @@
-"""Coverage and bias of forecasts by how far beyond the runs they reach."""
+"""Coverage and bias of forecasts by extrapolation distance."""
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-_COLOURS = ("#0072b2", "#56b4e9", "#d55e00", "#6b6b6b")
+from bayesmoe.plots.style import new_panels
+
+_COLORS = ("#0072b2", "#56b4e9", "#d55e00", "#6b6b6b")
 _MARKERS = ("o", "v", "s", "D")
 
 
@@ -20,11 +21,11 @@ def forward_validation(found: xr.Dataset) -> Figure:
         ``coverage`` (share) and ``bias`` (mean of ln observed over median forecast) by ``forecaster`` and ``distance``, labels of the
         training compute over the largest seen; ``runs`` by ``distance``.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.8), layout="constrained")
+    figure, (left, right) = new_panels(2)
     places = np.arange(found.sizes["distance"])
     for i, name in enumerate(found["forecaster"].values):
         here, shifted = found.sel(forecaster=name), places + 0.12 * (i - 1.5)
-        style = {"color": _COLOURS[i % 4], "marker": _MARKERS[i % 4], "linewidth": 1.2, "markersize": 6}
+        style = {"color": _COLORS[i % 4], "marker": _MARKERS[i % 4], "linewidth": 1.2, "markersize": 6}
         left.plot(shifted, 100 * here["coverage"], label=str(name), **style)
         right.plot(shifted, 100 * here["bias"], **style)
     left.axhline(90.0, color="#6b6b6b", linewidth=1, linestyle="--")
@@ -38,7 +39,6 @@ def forward_validation(found: xr.Dataset) -> Figure:
         ]
         axes.set_xticks(places, labels)
         axes.set_xlabel("training compute over the largest seen")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(True, axis="y", color="#e3e3e3", linewidth=0.6)
+        axes.grid(visible=False, axis="x")
     figure.legend(frameon=False, fontsize=9, ncols=4, loc="outside lower center")
     return figure

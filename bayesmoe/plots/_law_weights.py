@@ -21,10 +21,10 @@ def law_weights(found: xr.Dataset) -> Figure:
     figure, axes = new_figure()
     places = range(found.sizes["limit"])
     for i, name in enumerate(found["law"].values):
-        low, middle, high = found["weight"].sel(law=name).transpose("quantile", "limit").values
+        low, median, high = found["weight"].sel(law=name).transpose("quantile", "limit").values
         x = [place + beside(found.sizes["law"], i) for place in places]
         look = {"color": OKABE_ITO[i % len(OKABE_ITO)], "marker": _MARKERS[i % len(_MARKERS)], "label": str(name)}
-        banded(axes, x, low, middle, high, **look)
+        banded(axes, x, low, median, high, **look)
     words = [
         f"{flop:.2g} FLOP\n{int(runs)} runs".replace("e+", "e")
         for flop, runs in zip(found["limit"].values, found["runs"].values, strict=True)

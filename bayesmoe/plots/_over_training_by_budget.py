@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.minima_by_budget import MARKERS, flop_label, unsure
+from bayesmoe.plots._minima_by_budget import MARKERS, flop_label, unsure
 from bayesmoe.plots.style import banded, beside, budget_colors, expert_axis, look_of, new_panels
 
 

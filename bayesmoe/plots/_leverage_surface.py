@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullLocator
 
-from bayesmoe.plots.minima_by_budget import flop_label
+from bayesmoe.plots._minima_by_budget import flop_label
 from bayesmoe.plots.style import INK, budget_colors, new_panels, ribbon
 
 _RATIOS, _GRANULARITIES = (1 / 2, 1 / 8, 1 / 32, 1 / 128), (4, 8, 16, 32)

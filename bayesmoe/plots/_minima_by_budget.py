@@ -33,11 +33,11 @@ def minima_by_budget(found: xr.Dataset, problem: str) -> Figure:
     for axes, name in zip(panels, (objective, "size_ratio"), strict=True):
         positions = expert_axis(axes, counts)
         for i, (color, flop) in enumerate(zip(budget_colors(len(budgets)), budgets, strict=True)):
-            low, middle, high = part[name].sel(train_flop=flop).transpose("quantile", "num_experts").values
+            low, median, high = part[name].sel(train_flop=flop).transpose("quantile", "num_experts").values
             x = [place + beside(len(budgets), i) for place in positions]
             look = {"color": color, "marker": MARKERS[i % len(MARKERS)], "label": flop_label(flop)}
-            banded(axes, x, low, middle, high, **look)
-            unsure(axes, x, middle, part["sure"].sel(train_flop=flop).values, **look)
+            banded(axes, x, low, median, high, **look)
+            unsure(axes, x, median, part["sure"].sel(train_flop=flop).values, **look)
         axes.set_xlim(-0.6, len(counts) - 0.4)
     if objective != "loss":
         decades(panels[0].yaxis, lambda usd: f"{usd:g}")
@@ -50,11 +50,11 @@ def minima_by_budget(found: xr.Dataset, problem: str) -> Figure:
     return figure
 
 
-def unsure(axes: Any, x: Sequence[float], middle: Any, sure: Any, **look: Any) -> None:
+def unsure(axes: Any, x: Sequence[float], median: Any, sure: Any, **look: Any) -> None:
     """Hollow markers on those that too few draws know."""
-    places = np.flatnonzero(~sure & np.isfinite(middle))
+    places = np.flatnonzero(~sure & np.isfinite(median))
     look = {"marker": look["marker"], "color": look["color"], "markerfacecolor": "white"}
-    axes.plot(np.asarray(x)[places], middle[places], linestyle="none", markersize=6, **look)
+    axes.plot(np.asarray(x)[places], median[places], linestyle="none", markersize=6, **look)
 
 
 def flop_label(flop: float) -> str:

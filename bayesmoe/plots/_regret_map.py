@@ -7,20 +7,28 @@ import xarray as xr
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from bayesmoe.plots._statistics import regret_of
 from bayesmoe.plots.style import expert_axis, hover, look_of, new_figure
 from bayesmoe.units import experts
 
 
-def regret_map(regret: xr.Dataset, problem: str) -> Figure:
+def regret_map(plan: xr.Dataset, problem: str | None = None) -> Figure:
     """Options by expert count and size, colored by regret; rings are those that meet their constraints with the required probability, the star is the choice.
 
     Parameters
     ----------
-    regret : Dataset
-        ``regret_usd``, ``n_dense``, ``sure`` and ``chosen`` by ``problem`` and ``option``; ``num_experts`` by ``option``.
-    problem : str
-        Which problem.
+    plan : Dataset
+        A plan whose scenario gives a demand, or its :func:`~bayesmoe.decisions.total_cost.option_regret`: ``regret_usd``, ``n_dense``, ``sure`` and ``chosen`` by ``problem`` and ``option``; ``num_experts`` by ``option``.
+    problem : str, optional
+        Which problem; the first where it is left out.
+
+    Raises
+    ------
+    InputError
+        The plan's scenario gives no demand.
     """
+    regret = regret_of(plan)
+    problem = str(regret["problem"].values[0]) if problem is None else problem
     part = regret.sel(problem=problem)
     counts = [int(count) for count in dict.fromkeys(part["num_experts"].values)]
     figure, axes = new_figure(height=4.4)
@@ -30,12 +38,12 @@ def regret_map(regret: xr.Dataset, problem: str) -> Figure:
     shown = axes.scatter(
         x, size, c=value, norm=LogNorm(), cmap="cividis_r", s=70, zorder=2, edgecolors=np.where(sure, "#1b1b1b", "#ffffff")
     )
-    options = zip(part["num_experts"].values, size, part["regret_usd"].values, sure, strict=True)
+    rows = zip(part["num_experts"].values, size, part["regret_usd"].values, sure, strict=True)
     hover(
         shown,
         [
             f"{experts(count)}, {own:.3g} backbone: regret USD {usd:,.0f}{'' if keeps else ', below the required probability'}"
-            for count, own, usd, keeps in options
+            for count, own, usd, keeps in rows
         ],
     )
     chosen = part["chosen"].values

@@ -16,7 +16,7 @@ def next_run_value(runs: xr.Dataset) -> Figure:
     Parameters
     ----------
     runs : Dataset
-        ``train_usd``, ``evsi_usd``, ``evsi_se_usd`` and ``num_experts`` by ``run``; ``evpi_usd``.
+        From :func:`~bayesmoe.decisions.next_run.next_runs`: ``train_usd``, ``evsi_usd``, ``evsi_se_usd`` and ``num_experts`` by ``run``; ``evpi_usd``.
     """
     figure, axes = new_figure(height=4.2)
     counts = sorted({int(count) for count in runs["num_experts"].values})
@@ -24,7 +24,7 @@ def next_run_value(runs: xr.Dataset) -> Figure:
     for place, count in enumerate(counts):
         own = runs.isel(run=np.flatnonzero(runs["num_experts"].values == count))
         x, y, error = (own[name].values for name in ("train_usd", "evsi_usd", "evsi_se_usd"))
-        # Runs of one level of compute cost the same: side by side they are distinguishable.
+        # Runs of one level of compute cost the same: side by side all of them are seen.
         x = x * 1.06 ** (place - (len(counts) - 1) / 2)
         axes.vlines(x, np.maximum(y - 2 * error, 0.0), y + 2 * error, color=colors[count], alpha=0.4, linewidth=1.6)
         (line,) = axes.plot(

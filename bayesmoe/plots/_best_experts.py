@@ -5,18 +5,20 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
+from bayesmoe.plots._statistics import risk_of
 from bayesmoe.plots.style import expert_axis, hover, look_of, new_figure
 from bayesmoe.units import experts
 
 
-def best_experts(risk: xr.Dataset) -> Figure:
+def best_experts(plan: xr.Dataset) -> Figure:
     """Bars of ``p_best`` by expert count, one color a problem.
 
     Parameters
     ----------
-    risk : Dataset
-        ``p_best`` by ``problem`` and ``num_experts``.
+    plan : Dataset
+        A plan, or its :func:`~bayesmoe.decisions.risk.risk`: ``p_best`` by ``problem`` and ``num_experts``.
     """
+    risk = risk_of(plan)
     figure, axes = new_figure()
     positions = expert_axis(axes, risk["num_experts"].values.tolist())
     names = [str(name) for name in risk["problem"].values]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import INK, decades, expert_colors, ribbon
+from bayesmoe.plots.style import INK, decades, expert_colors, new_panels, ribbon
 from bayesmoe.units import experts
 
 
@@ -19,22 +18,16 @@ def frontier(found: xr.Dataset) -> Figure:
         By ``cost``, USD per million output tokens: ``best_loss`` by ``quantile``, ``loss`` by ``quantile`` and ``num_experts``, nats per token;
         ``p_best`` by ``num_experts``.
     """
-    figure, (upper, lower) = plt.subplots(
-        2, 1, figsize=(6.4, 5.6), sharex=True, height_ratios=(2.2, 1.0), layout="constrained"
-    )
+    figure, (upper, lower) = new_panels(1, 6.4, 5.6, rows=2, sharex=True, height_ratios=(2.2, 1.0))
     cost, counts = found["cost"].values, found["num_experts"].values
     colors = expert_colors(len(counts))
     best = found["best_loss"].transpose("quantile", "cost").values
     ribbon(upper, cost, *best, color=INK, label="best of all counts", zorder=3, linestyle=":")
     for color, count in zip(colors, counts, strict=True):
-        middle = found["loss"].sel(num_experts=count, quantile=0.5)
-        upper.plot(cost, middle, color=color, linewidth=1.7, label=experts(count), zorder=2)
+        median = found["loss"].sel(num_experts=count, quantile=0.5)
+        upper.plot(cost, median, color=color, linewidth=1.7, label=experts(count), zorder=2)
     apportion = [found["p_best"].sel(num_experts=count).values for count in counts]
     lower.stackplot(cost, apportion, colors=colors, linewidth=0)
-    for axes in (upper, lower):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(True, color="#e3e3e3", linewidth=0.6)
-        axes.set_axisbelow(True)
     lower.set_xlim(cost[0], cost[-1])
     decades(lower.xaxis, lambda usd: f"{usd:g}")
     lower.set_ylim(0, 1)

@@ -6,19 +6,21 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from bayesmoe.plots._statistics import predictive_of
 from bayesmoe.plots.style import expert_colors, hover, new_figure
 from bayesmoe.units import experts
 
 
-def fit_to_runs(predictive: xr.Dataset) -> Figure:
+def fit_to_runs(fit: xr.DataTree | xr.Dataset) -> Figure:
     """Residual of each run with the 90% band of its posterior predictive, against what was observed.
 
     Parameters
     ----------
-    predictive : Dataset
-        ``residual``, ``band_low`` and ``band_high`` (shares of the prediction), ``observed`` (with its units) and,
-        where known, ``num_experts`` by ``run``.
+    fit : DataTree or Dataset
+        A fit, or its :func:`~bayesmoe.criticism.predictive.predictive_check`: ``residual``, ``band_low`` and ``band_high`` (shares
+        of the prediction), ``observed`` (with its units) and, where known, ``num_experts`` by ``run``.
     """
+    predictive = predictive_of(fit)
     figure, axes = new_figure()
     order = predictive.sortby("observed")
     axes.fill_between(
@@ -45,7 +47,7 @@ def fit_to_runs(predictive: xr.Dataset) -> Figure:
             color=colors[i],
             label=experts(count) if known else "runs",
         )
-        labels = [
+        said = [
             f"run {run}: observed {seen:.4g}, {100 * off:+.2g}%"
             for run, seen, off in zip(
                 predictive["run"].values[here],
@@ -54,7 +56,7 @@ def fit_to_runs(predictive: xr.Dataset) -> Figure:
                 strict=True,
             )
         ]
-        hover(line, labels)
+        hover(line, said)
     axes.axhline(0.0, color="#6b6b6b", linewidth=1)
     name, unit = (predictive["observed"].attrs[key] for key in ("long_name", "units"))
     axes.set_xlabel(f"observed {name}, {unit.replace('/', ' per ')}" if unit != "1" else f"observed {name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
+from bayesmoe.plots._statistics import risk_of
 from bayesmoe.plots.style import (
     LOSS_OPTIMUM,
     decades,
@@ -16,15 +17,16 @@ from bayesmoe.plots.style import (
 from bayesmoe.units import experts
 
 
-def cost_against_loss(risk: xr.Dataset) -> Figure:
+def cost_against_loss(plan: xr.Dataset) -> Figure:
     """Median and 90% bands of loss and serving cost, one color an expert count, one marker a solution.
 
     Parameters
     ----------
-    risk : Dataset
-        ``loss`` and ``serving_usd_per_million_tokens`` by ``problem``, ``num_experts`` and ``quantile``, and the same at the
+    plan : Dataset
+        A plan, or its :func:`~bayesmoe.decisions.risk.risk`: ``loss`` and ``serving_usd_per_million_tokens`` by ``problem``, ``num_experts`` and ``quantile``, and the same at the
         loss optimum.
     """
+    risk = risk_of(plan)
     figure, axes = new_figure(height=4.4)
     cost, loss = "serving_usd_per_million_tokens", "loss"
     points = {LOSS_OPTIMUM: (risk[f"loss_optimal_{cost}"], risk[f"loss_optimal_{loss}"])}
@@ -40,8 +42,8 @@ def cost_against_loss(risk: xr.Dataset) -> Figure:
             (point,) = axes.plot(
                 x[1], y[1], marker=look["marker"], color=colors[i], markersize=7, markeredgecolor="white", zorder=3
             )
-            label = f"USD {x[1]:.3g} ({x[0]:.3g} to {x[2]:.3g}), {y[1]:.4g} ({y[0]:.4g} to {y[2]:.4g}) nats"
-            hover(point, [f"{experts(count)}, {look['label']}: {label}"])
+            shown = f"USD {x[1]:.3g} ({x[0]:.3g} to {x[2]:.3g}), {y[1]:.4g} ({y[0]:.4g} to {y[2]:.4g}) nats"
+            hover(point, [f"{experts(count)}, {look['label']}: {shown}"])
     decades(axes.xaxis, lambda usd: f"{usd:g}")
     axes.set_xlabel("serving cost, USD per million output tokens")
     axes.set_ylabel("loss, nats per token")
