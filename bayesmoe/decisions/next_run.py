@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesmoe.decisions.total_cost import money
-from bayesmoe.decisions.value_of_information import batches, sample, stakes
+from bayesmoe.decisions.value_of_information import Stakes, batches, sample, stakes
 from bayesmoe.errors import InputError
 from bayesmoe.inference.ensemble import components
 from bayesmoe.inference.model import noisy
@@ -20,6 +20,7 @@ from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.planning.surface import DesignSurface
 from bayesmoe.precision import in_float64
+from bayesmoe.units import QUANTILES
 
 SHARE = 0.1
 """Compute of the most expensive candidate over the plan's budget, unless given."""
@@ -64,14 +65,7 @@ def next_runs(
     InputError
         The scenario does not say how much will be served, the problem is not of the plan, or no compute is left for a run.
     """
-    known = money(plan)
-    if known is None:
-        hint = "say how many output tokens will be served in all, such as { median = 1e13, log_sd = 0.5 }"
-        raise InputError("is needed to put money on a regret", column="serving.lifetime_tokens", hint=hint)
-    planned = [str(name) for name in plan["problem"].values]
-    asked = planned[0] if problem is None else problem_named(problem).name
-    if asked not in planned:
-        raise InputError("is not a problem of this plan", column="problem", value=asked, hint=f"one of {', '.join(planned)}")
+    asked, of = _stakes(plan, problem)
     if batch < 1:
         raise InputError("must be at least 1", column="batch", value=batch)
     laws = surfaces(fit, PlanInfo.read(plan).scenario, elsewhere=True)
@@ -81,7 +75,6 @@ def next_runs(
         raise InputError("must be a positive number", column="max_flop", value=most)
     frame = _candidates(laws, most)
     losses = _predicted(fit, laws, frame, PlanInfo.read(plan).scenario.choices.group)
-    of = stakes(known.total.sel(problem=asked))
     usd_per_flop = float(np.median(np.concatenate([np.ravel(np.asarray(here.usd_per_flop)) for here in laws.values()])))
     frame["train_usd"] = frame["train_flop"] * usd_per_flop
     worth = [sample(of, losses[of.kept, number, None]) for number in range(len(frame))]
@@ -90,14 +83,27 @@ def next_runs(
     order = frame["net_usd"].to_numpy().argsort(kind="stable")[::-1]
     frame, losses = frame.iloc[order], losses[:, order]
     found = xr.Dataset({name: ("run", frame[name].to_numpy()) for name in frame})
-    found["loss"] = (("quantile", "run"), np.quantile(losses, [0.05, 0.5, 0.95], axis=0), {"units": "nats/token"})
+    found["loss"] = (("quantile", "run"), np.quantile(losses, QUANTILES, axis=0), {"units": "nats/token"})
     several = batches(of, losses[of.kept, :_MANY], frame["train_usd"].to_list(), batch)
     added = [number for number, _ in several]
     found["batch_run"] = ("added", np.array(added))
     found["batch_evsi_usd"] = ("added", np.array([each.usd for _, each in several]))
     found["batch_train_usd"] = ("added", frame["train_usd"].to_numpy()[added].cumsum())
     found["evpi_usd"] = of.evpi_usd
-    return found.assign_coords(quantile=[0.05, 0.5, 0.95]).assign_attrs(problem=asked, max_flop=most, draws=len(of.kept))
+    return found.assign_coords(quantile=list(QUANTILES)).assign_attrs(problem=asked, max_flop=most, draws=len(of.kept))
+
+
+def _stakes(plan: xr.Dataset, problem: str | None) -> tuple[str, Stakes]:
+    """The problem whose regret counts, and what is at stake in it."""
+    known = money(plan)
+    if known is None:
+        hint = "say how many output tokens will be served in all, such as { median = 1e13, log_sd = 0.5 }"
+        raise InputError("is needed to put money on a regret", column="serving.lifetime_tokens", hint=hint)
+    planned = [str(name) for name in plan["problem"].values]
+    asked = planned[0] if problem is None else problem_named(problem).name
+    if asked not in planned:
+        raise InputError("is not a problem of this plan", column="problem", value=asked, hint=f"one of {', '.join(planned)}")
+    return asked, stakes(known.total.sel(problem=asked))
 
 
 def _candidates(laws: dict[str, DesignSurface], most: float) -> pd.DataFrame:

@@ -106,20 +106,26 @@ def sensitivity(
             values[row, side] = value
             found = _answer(fit, _varied(scenario, one, value), allow_failed)
             choices[:, row, side], costs[:, row, side], losses[:, row, side] = found.choice, found.cost, found.loss
-    swing = np.abs(np.diff(np.nan_to_num(costs[0]), axis=1))[:, 0]
+    names = [one.name for one in known]
+    return _table(scenario, names, values, own, _Answer(own.problems, choices, costs, losses))
+
+
+def _table(scenario: Scenario, names: list[str], values: np.ndarray, own: _Answer, ends: _Answer) -> xr.Dataset:
+    """Answers at both ends of each input, of shape (problem, input, 2), in falling order of the first problem's swing."""
+    swing = np.abs(np.diff(np.nan_to_num(ends.cost[0]), axis=1))[:, 0]
     order = np.argsort(-swing, kind="stable")
     dims = ("problem", "input", "side")
     return xr.Dataset(
         {
             "value": (dims[1:], values[order]),
-            "recommended": (dims, choices[:, order]),
-            "cost": (dims, costs[:, order]),
-            "loss": (dims, losses[:, order], {"units": "nats/token"}),
+            "recommended": (dims, ends.choice[:, order]),
+            "cost": (dims, ends.cost[:, order]),
+            "loss": (dims, ends.loss[:, order], {"units": "nats/token"}),
             "baseline_choice": ("problem", own.choice),
             "baseline_cost": ("problem", own.cost),
             "baseline_loss": ("problem", own.loss),
         },
-        coords={"problem": list(own.problems), "input": [known[i].name for i in order], "side": list(SIDES)},
+        coords={"problem": list(own.problems), "input": [names[i] for i in order], "side": list(SIDES)},
         attrs={
             "unit": "USD" if scenario.serving.lifetime_tokens is not None else "USD per million output tokens",
             "scenario_name": scenario.name,

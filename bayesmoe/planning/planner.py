@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -72,9 +73,7 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
     InputError
         The fit failed its gate, or has none. See also :func:`bayesmoe.planning.build_surface.surfaces` and :func:`bayesmoe.planning.problems.asked_problems`.
     """
-    fit_info = FitInfo.read(fit)
-    gate = fit_info.required_gate()
-    gate.refuse_failure(allow_failed=allow_failed)
+    FitInfo.read(fit).required_gate().refuse_failure(allow_failed=allow_failed)
     problems = asked_problems(scenario)
     laws = surfaces(fit, scenario, draws=sketch)
     solver = Solver(tuple(laws.values()), problems, scenario.tolerance.probability, all_minima=sketch is None)
@@ -98,17 +97,22 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
         input=list(known),
         law=("sample", np.repeat(list(laws), samples)),
     )
+    return _info(fit, scenario, laws.values()).write(found)
+
+
+def _info(fit: xr.DataTree, scenario: Scenario, laws: Iterable[DesignSurface]) -> PlanInfo:
+    info = FitInfo.read(fit)
     return PlanInfo(
         scenario=scenario,
-        law=fit_info.law_name,
-        gate=gate.verdict,
-        method=fit_info.method,
-        fixed_tokens=max(here.fixed_tokens or 0.0 for here in laws.values()),
-        data_origin=fit_info.data_origin,
-        data_sha256=fit_info.data_sha256,
-        data_simulated=fit_info.data_simulated,
+        law=info.law_name,
+        gate=info.required_gate().verdict,
+        method=info.method,
+        fixed_tokens=max(here.fixed_tokens or 0.0 for here in laws),
+        data_origin=info.data_origin,
+        data_sha256=info.data_sha256,
+        data_simulated=info.data_simulated,
         fit_sha256=fingerprint(fit),
-    ).write(found)
+    )
 
 
 def _solved(found: PerDrawOptima, problems: tuple[Problem, ...], scenario: Scenario) -> dict[str, Any]:
