@@ -24,7 +24,10 @@ from bayesmoe.inference.spec import (
     read_fit_spec,
     spec_from,
 )
-from bayesmoe.laws import Chinchilla, Law, Ludziejewski, Yun, all_laws
+from bayesmoe.laws import Law, all_laws
+from bayesmoe.laws.forms.chinchilla import Chinchilla
+from bayesmoe.laws.forms.ludziejewski import Ludziejewski
+from bayesmoe.laws.forms.yun import Yun
 from bayesmoe.resources import resource_folder
 from bayesmoe.specs import from_json, to_json
 
@@ -249,7 +252,8 @@ def test_an_unknown_source():
 
 MY_LAW = """
 from dataclasses import dataclass
-from bayesmoe.laws import Law, Yun
+from bayesmoe.laws import Law
+from bayesmoe.laws.forms.yun import Yun
 
 @dataclass(frozen=True)
 class MyLaw(Yun):
