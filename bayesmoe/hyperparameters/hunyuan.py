@@ -29,44 +29,10 @@ HUNYUAN = HyperparameterLaw(
 
 
 def training_flop(n_active: Any, tokens: Any) -> Any:
-    """Training compute by the paper's own rule: ``C = (9.59 N_a + 2.3e8) D``.
-
-    Parameters
-    ----------
-    n_active : array
-        Active parameters.
-    tokens : array
-        Training tokens.
-
-    Returns
-    -------
-    array
-        FLOP, of the broadcast shape.
-
-    References
-    ----------
-    arXiv:2411.02265.
-    """
+    """Training compute in FLOP by the paper's own rule (arXiv:2411.02265): ``C = (9.59 N_a + 2.3e8) D``."""
     return (_FLOP_PER_ACTIVE_PARAMETER * n_active + _FLOP_PER_TOKEN) * tokens
 
 
 def least_train_flop(train_flop: Any, batch_tokens: Any, critical_batch_tokens: Any) -> Any:
-    """Compute that the same loss would need at a very small batch: ``Cmin = C / (1 + B/Bcrit)``.
-
-    Parameters
-    ----------
-    train_flop : array
-        Training compute C, FLOP.
-    batch_tokens, critical_batch_tokens : array
-        Batch B and critical batch Bcrit, tokens.
-
-    Returns
-    -------
-    array
-        FLOP, of the broadcast shape.
-
-    References
-    ----------
-    arXiv:2411.02265.
-    """
+    """Compute that the same loss would need at a very small batch (arXiv:2411.02265): ``Cmin = C / (1 + B/Bcrit)``, FLOP, B in tokens."""
     return train_flop / (1.0 + batch_tokens / critical_batch_tokens)

@@ -1,10 +1,11 @@
-"""Scaling laws: one file per law; a new law is one file and one line here.
+"""Scaling laws: one file per law; a new law is one file in ``forms`` and its name here.
 
 A law of your own needs no line: name it ``package.module:MyLaw`` wherever a law's name is asked for.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
@@ -13,84 +14,31 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnno
 
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.laws.base import Coordinate, Law, Published, Reference
-from bayesmoe.laws.forms.abnar import Abnar
-from bayesmoe.laws.forms.bian import Bian
-from bayesmoe.laws.forms.chinchilla import Chinchilla
-from bayesmoe.laws.forms.clark import Clark, ClarkBilinear, ClarkSeparable, ClarkUnsaturated
-from bayesmoe.laws.forms.effective_size import EffectiveSize, EffectiveSizeUnsaturated
-from bayesmoe.laws.forms.flame import Flame
-from bayesmoe.laws.forms.frantar import Frantar
-from bayesmoe.laws.forms.gadre import Gadre
-from bayesmoe.laws.forms.hossain import Hossain
-from bayesmoe.laws.forms.kaplan import Kaplan
-from bayesmoe.laws.forms.krajewski import Krajewski
-from bayesmoe.laws.forms.ludziejewski import Ludziejewski, LudziejewskiUnsaturated
-from bayesmoe.laws.forms.nested import Nested
-from bayesmoe.laws.forms.tian import Tian, TianLeverage
-from bayesmoe.laws.forms.wang import Wang
-from bayesmoe.laws.forms.yun import Yun, YunUnsaturated
-from bayesmoe.laws.forms.zhao import Zhao
 from bayesmoe.laws.reference import reference_run, require_columns, require_covariates
 from bayesmoe.laws.saturation import effective_experts
 from bayesmoe.plugins import imported
 from bayesmoe.specs import from_mapping
 
-all_laws: tuple[type[Law], ...] = (
-    Kaplan,
-    Chinchilla,
-    Nested,
-    Gadre,
-    Bian,
-    Clark,
-    ClarkUnsaturated,
-    ClarkBilinear,
-    ClarkSeparable,
-    Yun,
-    YunUnsaturated,
-    EffectiveSize,
-    EffectiveSizeUnsaturated,
-    Ludziejewski,
-    LudziejewskiUnsaturated,
-    Wang,
-    Flame,
-    Krajewski,
-    Abnar,
-    Zhao,
-    Hossain,
-    Frantar,
-    Tian,
-    TianLeverage,
+_FORMS = (
+    *("kaplan", "chinchilla", "nested", "gadre", "bian", "clark", "yun", "effective_size", "ludziejewski", "wang", "flame"),
+    *("krajewski", "abnar", "zhao", "hossain", "frantar", "tian"),
 )
 
+
+def _laws_of(form: str) -> tuple[type[Law], ...]:
+    """Laws that a module of :mod:`bayesmoe.laws.forms` writes, in its order."""
+    module = importlib.import_module(f"bayesmoe.laws.forms.{form}")
+    classes = (value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Law))
+    return tuple(law for law in classes if law.__module__ == module.__name__)
+
+
+all_laws: tuple[type[Law], ...] = tuple(law for form in _FORMS for law in _laws_of(form))
+
 __all__ = [
-    "Abnar",
-    "Bian",
-    "Chinchilla",
-    "Clark",
-    "ClarkBilinear",
-    "ClarkSeparable",
-    "ClarkUnsaturated",
     "Coordinate",
-    "EffectiveSize",
-    "EffectiveSizeUnsaturated",
-    "Flame",
-    "Frantar",
-    "Gadre",
-    "Hossain",
-    "Kaplan",
-    "Krajewski",
     "Law",
-    "Ludziejewski",
-    "LudziejewskiUnsaturated",
-    "Nested",
     "Published",
     "Reference",
-    "Tian",
-    "TianLeverage",
-    "Wang",
-    "Yun",
-    "YunUnsaturated",
-    "Zhao",
     "all_laws",
     "default_average",
     "effective_experts",

@@ -86,16 +86,12 @@ def step_terms(
 
     Parameters
     ----------
-    model : Served
+    model, traffic : ServedModel, Traffic
         Arrays of any one shape.
     batch, n_gpus : array
         B requests decoded together on g accelerators.
-    traffic : Traffic
-        Lengths.
-    accelerator : Accelerator
-        Peaks, bandwidth, link.
-    precision : str
-        Of the weights.
+    accelerator, precision : Accelerator, str
+        Peaks, bandwidth and link; precision of the weights.
     reads : {"distinct", "active", "all"}
         Whose weights are read; the last two are there to compare with.
     evenness : array
@@ -112,10 +108,7 @@ def step_terms(
     the terms and their sum are this project's.
     """
     per_model = _per_model(model, traffic, precision)
-    if reads == "active":
-        hit = jnp.minimum(model.top_k / model.num_experts, 1.0)
-    else:
-        hit = 1.0 if reads == "all" else 1.0 - jnp.exp((1.0 + evenness * (batch - 1.0)) * per_model.ln_spared)
+    hit = _hit_share(model, per_model.ln_spared, batch, reads, evenness)
     # Few numbers are divided, those of GPUs, and many multiplied: a division costs as much as ten products.
     per_gpu = 1.0 / n_gpus
     terms = (
@@ -129,6 +122,13 @@ def step_terms(
         per_model.exchanged_bytes * batch * ((n_gpus - 1.0) * per_gpu / accelerator.link_bytes_per_s),
     )
     return tuple(jnp.broadcast_arrays(*terms))
+
+
+def _hit_share(model: ServedModel, ln_spared: Any, batch: Any, reads: Reads, evenness: Any) -> Any:
+    """Share of the routed experts whose weights a step reads."""
+    if reads == "active":
+        return jnp.minimum(model.top_k / model.num_experts, 1.0)
+    return 1.0 if reads == "all" else 1.0 - jnp.exp((1.0 + evenness * (batch - 1.0)) * ln_spared)
 
 
 class _PerModel(NamedTuple):

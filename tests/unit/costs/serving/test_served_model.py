@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from shape_costs import cache_elements, prefill_flop
+from shape_variants import ensemble
 
-from bayesmoe.architecture import Experts, Family, Heads, Linear, Shape, ensemble, public_models, shape_of_size
+from bayesmoe.architecture import Experts, Family, Heads, Linear, Shape, public_models, shape_of_size
 from bayesmoe.costs.hardware import accelerator_named
 from bayesmoe.costs.serving import ServedModel, Traffic, served_family, served_shapes
 from bayesmoe.costs.serving.roofline import cache_bytes, prefill_s, weight_bytes
