@@ -63,6 +63,10 @@ def next_runs(
     ------
     InputError
         The scenario does not say how much will be served, the problem is not of the plan, or no compute is left for a run.
+
+    Examples
+    --------
+    >>> bm.plots.next_run_value(bm.next_runs(dt, plan))  # doctest: +SKIP
     """
     known = money(plan)
     if known is None:

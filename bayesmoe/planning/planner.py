@@ -70,6 +70,12 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
     ------
     InputError
         The fit failed its gate, or has none. See also :func:`bayesmoe.planning.build_surface.surfaces` and :func:`bayesmoe.planning.problems.asked_problems`.
+
+    Examples
+    --------
+    >>> plan = bm.plan(dt, scenario)  # doctest: +SKIP
+    >>> plan["n_dense"].dims
+    ('problem', 'num_experts', 'sample')
     """
     fit_info = FitInfo.read(fit)
     gate = fit_info.required_gate()

@@ -74,6 +74,11 @@ def read_runs(
     ------
     InputError
         The file is unreadable or a row breaks a rule; the message names file, row, column, rule, value and cure.
+
+    Examples
+    --------
+    >>> len(bm.read_runs("runs.csv", columns={"loss": "val_loss"}).frame)  # doctest: +SKIP
+    80
     """
     path = Path(path)
     frame = read_frame(path)
