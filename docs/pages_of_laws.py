@@ -9,14 +9,14 @@ from docstrings import markdown, table
 from bayesmoe.catalog.documents import HYPER, catalog, hyperparameter_document, law_document, span
 from bayesmoe.hyperparameters import HyperparameterLaw, all_hyperparameter_laws
 from bayesmoe.laws import all_laws
-from bayesmoe.laws.base import Law
+from bayesmoe.laws.base import Law, Published
 
 EMBEDDINGS = {
     "in": "The paper's size counts embeddings; run tables here do not.",
     "out": "Sizes are without embeddings, in the paper and here.",
     "not stated": "Whether the paper's size counts embeddings is not stated; run tables here do not.",
 }
-GRADES = """Grades of published coefficients: **P** from the paper or its code, **S** or **SS** from one or two secondary sources, **D** made by
+PROVENANCE = """Provenance of published coefficients: **primary**, from the paper or its code; **secondary**, from others that quote it; **derived**, made by
 this project."""
 
 
@@ -57,7 +57,7 @@ def index_page() -> str:
             table(("name", "equation", "source"), laws),
             "## Of learning rate, batch and allocation",
             table(("name", "gives", "source"), hyper),
-            GRADES,
+            PROVENANCE,
             "",
         ]
     )
@@ -81,7 +81,7 @@ def law_page(law: Law) -> str:
         )
     )
     said += ["## The paper's parameters", *_parameters(d), "## Published coefficients"]
-    said += [_published(known) for known in d["published"]] or ["None."]
+    said += [_published(known) for known in law.published] or ["None."]
     return "\n\n".join([*said, *_range(d), ""])
 
 
@@ -95,11 +95,11 @@ def _parameters(d: dict[str, Any]) -> list[str]:
     return [about, table(("parameter", "prior median (90% interval)", "unit"), rows)]
 
 
-def _published(known: dict[str, Any]) -> str:
-    names = list(known["coefficients"])
-    rows = table(tuple(f"`{name}`" for name in names), [tuple(value(known["coefficients"][name]) for name in names)])
-    caveat = f"\n\nTrap: {known['trap']}" if known["trap"] else ""
-    return f"**{known['name']}** ({known['grade']}): {known['source']}{caveat}\n\n{rows}"
+def _published(known: Published) -> str:
+    names = tuple(f"`{name}`" for name in known.coefficients)
+    rows = table(names, [tuple(map(value, known.coefficients.values()))])
+    caveat = f"\n\nCaveat: {known.caveat}" if known.caveat else ""
+    return f"**{known.name}** ({known.provenance}): {known.source}{caveat}\n\n{rows}"
 
 
 def hyperparameter_page(law: HyperparameterLaw) -> str:
@@ -124,10 +124,10 @@ def _range(d: dict[str, Any]) -> list[str]:
 
 def interval(prior: dict[str, float | None]) -> str:
     """Median and band."""
-    low, middle, high = prior["q05"], prior["q50"], prior["q95"]
-    if low is None and middle is None and high is None:
+    low, median, high = prior["q05"], prior["q50"], prior["q95"]
+    if low is None and median is None and high is None:
         return "not known"
-    return f"{value(middle)} (fixed)" if low == high else f"{value(middle)} ({value(low)} to {value(high)})"
+    return f"{value(median)} (fixed)" if low == high else f"{value(median)} ({value(low)} to {value(high)})"
 
 
 def value(number: float | None) -> str:

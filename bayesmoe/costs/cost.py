@@ -150,6 +150,10 @@ def cost(
     ------
     InputError
         No architecture is given, or see :func:`serving_draws`.
+
+    Examples
+    --------
+    >>> bm.cost([mixtral], scenario.training, scenario.serving)  # doctest: +SKIP
     """
     if not shapes:
         raise InputError("is empty", column="architectures", hint="give at least one")

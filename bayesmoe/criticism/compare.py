@@ -43,6 +43,10 @@ def compare(fits: dict[str, xr.DataTree]) -> pd.DataFrame:
     References
     ----------
     Vehtari et al. 2017, arXiv:1507.04544 (PSIS-LOO); Yao et al. 2018, arXiv:1704.02030 (stacking).
+
+    Examples
+    --------
+    >>> bm.compare({"yun": dt, "chinchilla": other})  # doctest: +SKIP
     """
     if len(fits) < 2:
         raise InputError(

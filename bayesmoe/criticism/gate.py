@@ -50,6 +50,11 @@ def check(fit: xr.DataTree) -> Gate:
     ------
     InputError
         The fit has no gate: it was made of one chain.
+
+    Examples
+    --------
+    >>> bm.check(dt).verdict in ("PASS", "REVIEW")
+    True
     """
     return FitInfo.read(fit).required_gate()
 

@@ -46,6 +46,12 @@ def decide(plan: xr.Dataset, fit: xr.DataTree | None = None, *, advice: bool = T
     -------
     Decisions
         One a problem, in the plan's order.
+
+    Examples
+    --------
+    >>> (cheapest, lowest) = bm.decide(plan, advice=False)
+    >>> cheapest.recommended.num_experts == cheapest.recommended_num_experts
+    True
     """
     summary, scenario = risk(plan), PlanInfo.read(plan).scenario
     names = [str(name) for name in plan["problem"].values]

@@ -64,6 +64,10 @@ def next_runs(
     ------
     InputError
         The scenario does not say how much will be served, the problem is not of the plan, or no compute is left for a run.
+
+    Examples
+    --------
+    >>> bm.plots.next_run_value(bm.next_runs(dt, plan))  # doctest: +SKIP
     """
     asked, of = _stakes(plan, problem)
     if batch < 1:

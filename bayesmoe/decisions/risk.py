@@ -33,6 +33,11 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
         ``regret_tolerance`` in the objective's unit; ``near_optimal``. By ``problem``: ``per_draw_choice``, the expert count of lowest
         expected regret among those feasible with the scenario's probability, 0 when there is none; ``p_any_feasible``. By ``num_experts``:
         ``p_optimum_inside``, how often the lowest loss on the budget lies inside all sizes considered.
+
+    Examples
+    --------
+    >>> bm.risk(plan)["p_best"].dims
+    ('problem', 'num_experts')
     """
     tolerance = PlanInfo.read(plan).scenario.tolerance
     feasible = plan["feasible"]

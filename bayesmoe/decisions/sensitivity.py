@@ -92,6 +92,10 @@ def sensitivity(
         that choice costs in expectation: training and serving in all, USD, where the scenario says how much is served, else USD per million output tokens
         (attribute ``unit``); ``loss``, its expected loss. ``baseline_choice``, ``baseline_cost`` and ``baseline_loss`` by ``problem``; inputs stand in falling order of
         the swing of the first problem's cost.
+
+    Examples
+    --------
+    >>> bm.plots.tornado(bm.sensitivity(dt, scenario))  # doctest: +SKIP
     """
     own = _answer(fit, scenario, allow_failed)
     known = [

@@ -44,7 +44,12 @@ class DataSpec:
 
 @spec
 class GroupSpec:
-    """Which column groups the runs, which group holds the dense runs all groups share, and what the groups have in common."""
+    """Which column groups the runs, which group holds the dense runs all groups share, and what the groups have in common.
+
+    Examples
+    --------
+    >>> dt = bm.fit("runs.csv", group=bm.GroupSpec(column="router", dense="Dense"))  # doctest: +SKIP
+    """
 
     column: str = "group"
     dense: str | None = None
@@ -53,7 +58,13 @@ class GroupSpec:
 
 @spec
 class PriorSpec:
-    """Prior of a coordinate: a median and a spread on its own link scale (log, log above one, logit or none)."""
+    """Prior of a coordinate: a median and a spread on its own link scale (log, log above one, logit or none).
+
+    Examples
+    --------
+    >>> bm.PriorSpec(median=0.05, sd=0.3).median
+    0.05
+    """
 
     median: float
     sd: Annotated[float, Field(gt=0)]
@@ -62,7 +73,12 @@ class PriorSpec:
 
 @spec
 class LawSpec:
-    """Which law, which column is its size if not the law's own, other options, and priors that differ from its defaults."""
+    """Which law, which column is its size if not the law's own, other options, and priors that differ from its defaults.
+
+    Examples
+    --------
+    >>> law = bm.LawSpec(name="yun", size="n_active", priors={"slope_tokens": bm.PriorSpec(median=0.05, sd=0.3)})
+    """
 
     name: str = "yun"
     size: Literal["n_dense", "n_active", "n_total"] | None = None
@@ -82,6 +98,10 @@ class NoiseSpec:
         differ in their seed only have in common.
     where_known : bool
         Whether what the table cannot tell is left out; else it is an error.
+
+    Examples
+    --------
+    >>> dt = bm.fit("runs.csv", law="yun", noise=bm.NoiseSpec(depends_on=("seed",)))  # doctest: +SKIP
     """
 
     depends_on: tuple[Part, ...] = ()
@@ -104,6 +124,11 @@ class FitSpec:
     """Everything a posterior follows from: of ``law``, or of several laws where there is an ``average``.
 
     ``noise`` left out is one noise for all runs of a law's fit, and :data:`AVERAGE_NOISE` in an average.
+
+    Examples
+    --------
+    >>> bm.FitSpec(law=bm.LawSpec(name="kaplan"), sampler=bm.SamplerSpec(seed=1)).law.name
+    'kaplan'
     """
 
     data: DataSpec = Field(default_factory=DataSpec)
@@ -130,7 +155,12 @@ _OTHERS = {
 
 
 def read_fit_spec(path: str | Path) -> FitSpec:
-    """Read a model spec; a relative ``data.file`` is taken from the spec's own folder."""
+    """Read a model spec; a relative ``data.file`` is taken from the spec's own folder.
+
+    Examples
+    --------
+    >>> dt = bm.fit(bm.read_fit_spec("models/clark2022-routers.toml"))  # doctest: +SKIP
+    """
     found = read_toml(path, FitSpec, others=_OTHERS)
     file = found.data.file
     if file is None and found.data.source is None:

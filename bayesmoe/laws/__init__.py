@@ -49,8 +49,15 @@ __all__ = [
     "starter_law",
 ]
 
-
 _NEEDS = ("name", "source", "equation", "coordinates")
+
+
+def __getattr__(name: str) -> type[Law]:
+    """A shipped law by its class's name, such as ``bayesmoe.laws.Yun``."""
+    for law in all_laws:
+        if law.__name__ == name:
+            return law
+    raise AttributeError(f"module 'bayesmoe.laws' has no attribute {name!r}")
 
 
 def default_average(varying: Collection[str]) -> tuple[type[Law], ...]:

@@ -72,6 +72,12 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
     ------
     InputError
         The fit failed its gate, or has none. See also :func:`bayesmoe.planning.build_surface.surfaces` and :func:`bayesmoe.planning.problems.asked_problems`.
+
+    Examples
+    --------
+    >>> plan = bm.plan(dt, scenario)  # doctest: +SKIP
+    >>> plan["n_dense"].dims
+    ('problem', 'num_experts', 'sample')
     """
     FitInfo.read(fit).required_gate().refuse_failure(allow_failed=allow_failed)
     problems = asked_problems(scenario)

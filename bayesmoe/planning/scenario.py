@@ -157,7 +157,16 @@ class Candidate(NamedTuple):
 
 @spec
 class Scenario:
-    """Everything a plan needs besides the posterior."""
+    """Everything a plan needs besides the posterior.
+
+    Examples
+    --------
+    >>> scenario = bm.Scenario(
+    ...     training=bm.Training(budget_flop=5e21),
+    ...     serving=bm.Serving(accelerator="H100-SXM"),
+    ...     choices={"num_experts": (1, 8, 32), "baseline_num_experts": 8},
+    ... )
+    """
 
     training: TrainingSpec
     serving: ServingSpec
@@ -205,7 +214,12 @@ _OTHERS = {
 
 
 def read_scenario(path: str | Path) -> Scenario:
-    """Read a scenario; files that it names (latency table, calibration, accelerators) are taken from its own folder."""
+    """Read a scenario; files that it names (latency table, calibration, accelerators) are taken from its own folder.
+
+    Examples
+    --------
+    >>> plan = bm.plan(dt, bm.read_scenario("models/scenarios/yun-2024.toml"))  # doctest: +SKIP
+    """
     found, folder = read_toml(path, Scenario, others=_OTHERS), Path(path).parent
 
     def here(part: Any, *keys: str) -> Any:

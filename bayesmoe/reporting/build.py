@@ -85,6 +85,10 @@ def report(fit: xr.DataTree, plan: xr.Dataset | None = None, *, backtests: Seque
         A plan on it.
     backtests : sequence of dict
         From :func:`bayesmoe.reporting.forecasts.read_backtest`.
+
+    Examples
+    --------
+    >>> Path("report.html").write_text(bm.report(dt, plan))  # doctest: +SKIP
     """
     decisions = decide(plan, fit) if plan is not None else None
     runs = next_runs(fit, plan) if plan is not None and "lifetime_tokens" in plan else None

@@ -76,7 +76,7 @@ def test_bands_are_quantiles_at_the_typical_run() -> None:
 
 def test_a_law_in_a_column_of_its_own_has_no_typical_run() -> None:
     class Odd(Law):
-        """``L = 1``"""
+        """``L = 1``."""
 
         name = "odd"
         other_covariates = ("moon_phase",)
