@@ -65,8 +65,7 @@ def read_csv(path: str | Path, *, row: str, hint: str) -> pd.DataFrame:
 
 
 def _read_csv(path: Path, row: str) -> pd.DataFrame:
-    """Lines are counted and measured before pandas reads them: it would skip blank ones, shift the columns of long ones and
-    rename a column that stands twice."""
+    """Count and measure lines before pandas skips blank ones, shifts the columns of long ones and renames repeated columns."""
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8-sig", newline="") as text:
         reader = csv.reader(text)

@@ -10,8 +10,9 @@ from bayesmoe.runs.simulate import grid_of_runs
 
 
 def catalog_design() -> pd.DataFrame:
-    """48 runs that vary everything some law of the catalog reads: sizes 5e7 to 2e9, tokens 2e9 to 1e11, 1 to 64 experts,
-    granularity 1 and 4, with and without a shared expert, and two aspect ratios.
+    """48 runs that vary everything some law of the catalog reads.
+
+    Sizes 5e7 to 2e9, tokens 2e9 to 1e11, 1 to 64 experts, granularity 1 and 4, with and without a shared expert, and two aspect ratios.
     """
     families = (Family(moe_share=0.5), Family(moe_share=0.5, top_k=4.0, granularity=4.0, shared_experts=1.0))
     sizes, tokens = np.geomspace(5e7, 2e9, 4).tolist(), np.geomspace(2e9, 1e11, 3).tolist()

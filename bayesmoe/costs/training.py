@@ -10,9 +10,7 @@ from bayesmoe.units import SECONDS_PER_HOUR
 
 
 def training_usd(train_flop: Any, *, mfu: Any, peak_flop_per_s: Any, price_usd_per_gpu_hour: Any) -> Any:
-    """Training cost in USD: ``FLOP / (MFU peak) price / 3600``, with model FLOP utilization in (0, 1], the peak of one accelerator in FLOP
-    per second and its price in USD per hour.
-    """
+    """Training cost in USD: ``FLOP / (MFU peak) price / 3600``, with MFU in (0, 1], FLOP/s of one accelerator, and USD per hour."""
     return train_flop / (mfu * peak_flop_per_s) * price_usd_per_gpu_hour / SECONDS_PER_HOUR
 
 

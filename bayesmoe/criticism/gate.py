@@ -155,9 +155,7 @@ def _of_average(fit: xr.DataTree) -> Gate:
 
 
 def with_extrapolation(gate: Gate, times: dict[str, float]) -> Gate:
-    """The gate of a plan: the fit's, and how many ``times`` beyond the largest run its choices lie, by covariate
-    (:func:`bayesmoe.decisions.risk.extrapolation_factors`).
-    """
+    """The gate of a plan: the fit's, and :func:`bayesmoe.decisions.risk.extrapolation_factors` of its designs."""
     if not times:
         return gate
     where = max(times, key=lambda name: times[name] / FAR.get(name, _FAR))

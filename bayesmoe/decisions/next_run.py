@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import jax.numpy as jnp
@@ -73,14 +74,12 @@ def next_runs(
     if batch < 1:
         raise InputError("must be at least 1", column="batch", value=batch)
     laws = surfaces(fit, PlanInfo.read(plan).scenario, elsewhere=True)
-    budget = float(np.median(np.concatenate([np.ravel(here.budget_flop) for here in laws.values()])))
-    most = SHARE * budget if max_flop is None else max_flop
+    most = SHARE * _median(here.budget_flop for here in laws.values()) if max_flop is None else max_flop
     if not 0.0 < most < np.inf:
         raise InputError("must be a positive number", column="max_flop", value=most)
     frame = _candidates(laws, most)
     losses = _predicted(fit, laws, frame, PlanInfo.read(plan).scenario.choices.group)
-    usd_per_flop = float(np.median(np.concatenate([np.ravel(np.asarray(here.usd_per_flop)) for here in laws.values()])))
-    frame["train_usd"] = frame["train_flop"] * usd_per_flop
+    frame["train_usd"] = frame["train_flop"] * _median(here.usd_per_flop for here in laws.values())
     worth = [sample(of, losses[of.kept, number, None]) for number in range(len(frame))]
     frame["evsi_usd"], frame["evsi_se_usd"] = [one.usd for one in worth], [one.se_usd for one in worth]
     frame["net_usd"] = frame["evsi_usd"] - frame["train_usd"]
@@ -88,13 +87,16 @@ def next_runs(
     frame, losses = frame.iloc[order], losses[:, order]
     found = xr.Dataset({name: ("run", frame[name].to_numpy()) for name in frame})
     found["loss"] = (("quantile", "run"), np.quantile(losses, QUANTILES, axis=0), {"units": "nats/token"})
-    several = batches(of, losses[of.kept, :_MANY], frame["train_usd"].to_list(), batch)
-    added = [number for number, _ in several]
+    added, values = zip(*batches(of, losses[of.kept, :_MANY], frame["train_usd"].to_list(), batch), strict=True)
     found["batch_run"] = ("added", np.array(added))
-    found["batch_evsi_usd"] = ("added", np.array([each.usd for _, each in several]))
-    found["batch_train_usd"] = ("added", frame["train_usd"].to_numpy()[added].cumsum())
+    found["batch_evsi_usd"] = ("added", np.array([value.usd for value in values]))
+    found["batch_train_usd"] = ("added", frame["train_usd"].to_numpy()[list(added)].cumsum())
     found["evpi_usd"] = of.evpi_usd
     return found.assign_coords(quantile=list(QUANTILES)).assign_attrs(problem=asked, max_flop=most, draws=len(of.kept))
+
+
+def _median(draws: Iterable[Any]) -> float:
+    return float(np.median(np.concatenate([np.ravel(np.asarray(values)) for values in draws])))
 
 
 def _stakes(plan: xr.Dataset, problem: str | None) -> tuple[str, Stakes]:

@@ -43,10 +43,8 @@ def predict(
         Models with every covariate of the laws, in the run table's units; ``run_id`` names them, or else the index does.
     group : str, optional
         Group of runs whose law is meant, or "new".
-    draws : int
-        How many; of an average, each law has its share.
-    seed : int
-        Seed.
+    draws, seed : int
+        How many, of an average each law has its share; and the seed.
     file : path, optional
         Where the models come from, for the message.
 
@@ -75,7 +73,7 @@ def predict(
         found = _expected(member, frame, group, draws=int(count), rng=rng, file=file)
         expected.append(found)
         loss.append(noisy(found, *noise_of(member.fit, frame, found), rng))
-    dims, names = ("sample", "run"), frame["run_id"] if "run_id" in frame else frame.index
+    dims, names = ("sample", "run"), frame.get("run_id", frame.index)
     return xr.Dataset(
         {
             "expected": (dims, np.concatenate(expected), {"units": "nats/token"}),

@@ -62,11 +62,9 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
         where the scenario speaks of them) at each draw's own solution, with the top_k and granularity that are best there, NaN where ``feasible`` is False. Over-training is
         relative to the loss optimum on what is spent. ``loss_optimal_*`` at each draw's lowest loss on the budget, and whether that lies
         inside all sizes considered; ``threshold`` of each problem, NaN where it has none.
-
         By ``problem``, ``option`` and ``sample``: ``option_objective``, ``_loss``, ``_serving_usd_per_million_tokens``, ``_train_usd`` and
         ``option_feasible`` of options whose size (``option_n_dense``) and tokens are the same in every draw, in shapes that hardware likes.
-
-        By ``input`` and ``sample``: ``input_value``, every uncertain number that the plan rests on.
+        By ``input`` and ``sample``: ``input_value``, every uncertain number that the plan depends on.
 
     Raises
     ------
@@ -83,8 +81,7 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
     problems = asked_problems(scenario)
     laws = surfaces(fit, scenario, draws=sketch)
     solver = Solver(tuple(laws.values()), problems, scenario.tolerance.probability, all_minima=sketch is None)
-    levels = solver.levels()
-    solutions, fixed = solver.solve(levels)
+    solutions, fixed = solver.solve(levels := solver.levels())
     known, samples = inputs(laws), [here.shape[0] for here in laws.values()]
     found = xr.Dataset(
         {
@@ -95,13 +92,13 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
                 # In double precision: a law's coefficient may be larger than any single number.
                 np.array(list(known.values())).reshape(len(known), sum(samples)),
             ),
-        }
-    )
-    found = found.assign_coords(
-        problem=[problem.name for problem in problems],
-        num_experts=list(scenario.choices.num_experts),
-        input=list(known),
-        law=("sample", np.repeat(list(laws), samples)),
+        },
+        coords={
+            "problem": [problem.name for problem in problems],
+            "num_experts": list(scenario.choices.num_experts),
+            "input": list(known),
+            "law": ("sample", np.repeat(list(laws), samples)),
+        },
     )
     return _info(fit, scenario, laws.values()).write(found)
 
