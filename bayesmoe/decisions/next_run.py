@@ -85,13 +85,12 @@ def next_runs(
     frame["net_usd"] = frame["evsi_usd"] - frame["train_usd"]
     order = frame["net_usd"].to_numpy().argsort(kind="stable")[::-1]
     frame, losses = frame.iloc[order], losses[:, order]
-    found = xr.Dataset({name: ("run", frame[name].to_numpy()) for name in frame})
+    found = xr.Dataset({name: ("run", frame[name].to_numpy()) for name in frame}).assign(evpi_usd=of.evpi_usd)
     found["loss"] = (("quantile", "run"), np.quantile(losses, QUANTILES, axis=0), {"units": "nats/token"})
     added, values = zip(*batches(of, losses[of.kept, :_MANY], frame["train_usd"].to_list(), batch), strict=True)
     found["batch_run"] = ("added", np.array(added))
     found["batch_evsi_usd"] = ("added", np.array([value.usd for value in values]))
     found["batch_train_usd"] = ("added", frame["train_usd"].to_numpy()[list(added)].cumsum())
-    found["evpi_usd"] = of.evpi_usd
     return found.assign_coords(quantile=list(QUANTILES)).assign_attrs(problem=asked, max_flop=most, draws=len(of.kept))
 
 

@@ -78,8 +78,7 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
     ('problem', 'num_experts', 'sample')
     """
     FitInfo.read(fit).required_gate().refuse_failure(allow_failed=allow_failed)
-    problems = asked_problems(scenario)
-    laws = surfaces(fit, scenario, draws=sketch)
+    problems, laws = asked_problems(scenario), surfaces(fit, scenario, draws=sketch)
     solver = Solver(tuple(laws.values()), problems, scenario.tolerance.probability, all_minima=sketch is None)
     solutions, fixed = solver.solve(levels := solver.levels())
     known, samples = inputs(laws), [here.shape[0] for here in laws.values()]

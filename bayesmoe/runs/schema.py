@@ -1,4 +1,4 @@
-"""The schema of a run table: columns, units, rules, and the cure for each broken rule."""
+"""The schema of a run table: columns, units, rules, and the hint for each broken rule."""
 
 from __future__ import annotations
 

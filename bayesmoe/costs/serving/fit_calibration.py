@@ -54,7 +54,7 @@ def calibrate_serving(
 
     ``ln TPOT_i = ln sum_c exp(theta_c + [overhead] engine_e + [memory] hardware_h) x_ic + model_m + e_i``,
     ``e_i ~ StudentT(nu, 0, within)``, each effect normal around 0 with its own spread; the time to first token likewise, of prompt and step.
-    In the prior all theta move together by a log-sd of 0.7, so that a fleet that is slower throughout moves every forecast. All points of
+    In the prior all theta share an offset with a log-sd of 0.7, so that a fleet that is slower throughout moves every forecast. All points of
     one architecture count as ten: they sweep batch and lengths on the same kernels and err together, and what a slope must carry over to
     another model shows between models.
 
