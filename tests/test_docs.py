@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from bayesmoe.architecture import read_shape
-from bayesmoe.catalog.documents import catalog
+from bayesmoe.catalog import catalog
 from bayesmoe.cli import app
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.planning.scenario import read_scenario
