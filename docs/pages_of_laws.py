@@ -67,14 +67,14 @@ def law_page(law: Law) -> str:
     """Equation, docstring, columns, priors, published coefficients and range."""
     d = LawDocument.of(law)
     said = [f"# {law.name}", markdown(type(law)), f"**Source**: {law.source}", "## Columns"]
-    said.append(f"Predicts `{d['response']}` ({d['response_unit']}).")
+    said.append(f"Predicts `{d.response}` ({d.response_unit}).")
     if d.size_column:
-        said[-1] += f" Its size is `{d['size_column']}` unless a spec says otherwise. {EMBEDDINGS[law.embeddings]}"
+        said[-1] += f" Its size is `{d.size_column}` unless a spec says otherwise. {EMBEDDINGS[law.embeddings]}"
     said += [_columns(d), "## Coordinates", "What is sampled, around a reference run."]
     said.append(
         table(
             ("coordinate", "on", "prior median (90% interval)", "unit", "meaning"),
-            [(f"`{c['coordinate']}`", c.support, interval(c.prior), c.unit, c.meaning) for c in d.coordinates],
+            [(f"`{c.coordinate}`", c.support, interval(c.prior), c.unit, c.meaning) for c in d.coordinates],
         )
     )
     said += ["## The paper's parameters", *_parameters(d), "## Published coefficients"]
@@ -86,23 +86,23 @@ def _parameters(d: LawDocument) -> list[str]:
     if d.parameters_reference_run is None:
         about = "No prior is shown: a typical run lacks a column that the law reads."
     else:
-        run = ", ".join(f"{v['column']} {value(v['value'])}" for v in d.parameters_typical_run)
+        run = ", ".join(f"{v.column} {value(v.value)}" for v in d.parameters_typical_run)
         about = f"What they inherit from the priors of the coordinates, around a typical run of {run}."
-    rows = [(f"`{p['parameter']}`", interval(p.prior), p.unit) for p in d.parameters]
+    rows = [(f"`{p.parameter}`", interval(p.prior), p.unit) for p in d.parameters]
     return [about, table(("parameter", "prior median (90% interval)", "unit"), rows)]
 
 
 def _published(known: PublishedSection) -> str:
     names = list(known.coefficients)
     rows = table(tuple(f"`{name}`" for name in names), [tuple(value(known.coefficients[name]) for name in names)])
-    caveat = f"\n\nCaveat: {known['trap']}" if known.caveat else ""
-    return f"**{known['name']}** ({known['grade']}): {known['source']}{caveat}\n\n{rows}"
+    caveat = f"\n\nCaveat: {known.caveat}" if known.caveat else ""
+    return f"**{known.name}** ({known.provenance}): {known.source}{caveat}\n\n{rows}"
 
 
 def hyperparameter_page(law: HyperparameterLaw) -> str:
     """Quantities, columns, notes and range."""
     d = HyperparameterLawDocument.of(law)
-    rows = [(f"`{q['formula']}`", q.unit, q.spread) for q in d.quantities]
+    rows = [(f"`{q.formula}`", q.unit, q.spread) for q in d.quantities]
     said = [f"# {HYPER}{law.name}", f"**Source**: {law.source} ({law.provenance})", "## Quantities"]
     said += [table(("formula", "unit", "spread"), rows), "## Columns", _columns(d)]
     if law.notes:
@@ -111,11 +111,11 @@ def hyperparameter_page(law: HyperparameterLaw) -> str:
 
 
 def _columns(d: LawDocument | HyperparameterLawDocument) -> str:
-    return table(("column", "unit", "meaning"), [(f"`{c['column']}`", c.unit, c.meaning) for c in d.columns])
+    return table(("column", "unit", "meaning"), [(f"`{c.column}`", c.unit, c.meaning) for c in d.columns])
 
 
 def _range(d: LawDocument | HyperparameterLawDocument) -> list[str]:
-    rows = [(f"`{r['column']}`", span(r.low, r.high), r.unit) for r in d.fitted_range]
+    rows = [(f"`{r.column}`", span(r.low, r.high), r.unit) for r in d.fitted_range]
     return ["## Runs behind the paper", table(("column", "range", "unit"), rows) if rows else "Not stated."]
 
 
