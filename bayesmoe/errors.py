@@ -1,4 +1,4 @@
-"""Errors a user can act on: where, which rule, what was found, and the hint."""
+"""Errors a user can act on: where, which rule, what was found, and what to do about it."""
 
 from __future__ import annotations
 

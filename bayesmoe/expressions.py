@@ -86,7 +86,7 @@ class Evaluator:
             return self.value(part, depth + 1)
 
         match node:
-            case ast.Constant(value=number) if type(number) in (int, float):
+            case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
                 # Powers of whole numbers have no end of digits.
                 return _as_float(number)
             case ast.Name():

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-import bayesmoe
 from bayesmoe.architecture import Shape, train_flop
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, accelerator_named
 from bayesmoe.costs.serving.calibration import coefficients, drawn_calibration, read_calibration, without_residual
@@ -21,9 +20,8 @@ from bayesmoe.costs.uncertain import sample
 from bayesmoe.costs.workload import ServingSpec, TrainingSpec, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.precision import in_float64
-from bayesmoe.units import BAND, QUANTILES, TOKENS_PER_MILLION, finite_or_none
+from bayesmoe.units import QUANTILES, TOKENS_PER_MILLION
 
-FORMAT = 1
 UNITS = {
     "weight_bytes": "bytes",
     "memory_bytes": "bytes of a replica",
@@ -261,34 +259,3 @@ def bands(costs: xr.Dataset) -> xr.Dataset:
         commonest_limit=("architecture", commonest),
         term_share=costs["term_share"],
     )
-
-
-def document(costs: xr.Dataset) -> dict[str, Any]:
-    """:func:`bands` as plain data for JSON: versioned, units in its keys; schema in ``docs/json.md``."""
-    names = {"n_gpus": "n_gpus_per_replica", "batch": "batch_requests"}
-    rows = []
-    for i, architecture in enumerate(costs["architecture"].values):
-        costs_of = costs.isel(architecture=i)
-        quantities = {}
-        for quantity in (name for name in UNITS if name in costs_of):
-            values = costs_of[quantity].values.tolist()
-            finite = bool(np.isfinite(values).all())
-            quantities[names.get(quantity, quantity)] = {
-                key: value if finite else None for key, value in zip(("q05", "q50", "q95"), values, strict=True)
-            }
-        rows.append(
-            {
-                "architecture": str(architecture),
-                "p_feasible": float(costs_of["p_feasible"]),
-                "limited_by": str(costs_of["commonest_limit"].item()),
-                "step_share": {str(term): finite_or_none(costs_of["term_share"].sel(term=term)) for term in TERMS},
-                **quantities,
-            }
-        )
-    return {
-        "schema": "bayesmoe.cost",
-        "schema_version": FORMAT,
-        "bayesmoe_version": bayesmoe.__version__,
-        "band": list(BAND),
-        "architectures": rows,
-    }

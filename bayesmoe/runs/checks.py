@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from bayesmoe.runs.aliases import BITS_PER_BYTE, PERPLEXITY, plain
-from bayesmoe.runs.finding import Finding, Sheet, Suspicion, about
-from bayesmoe.runs.schema import LEAST_SIZE, LEAST_TOKENS, SIZES
+from bayesmoe.runs.finding import Finding, Sheet, Suspicion
+from bayesmoe.runs.schema import LEAST_SIZE, LEAST_TOKENS, MOST_LOSS, SIZES
 from bayesmoe.tables import numbers_of
 
 _ENDED = {"finished", "completed", "complete", "done", "success", "succeeded"}
@@ -31,30 +30,16 @@ def unfinished(sheet: Sheet) -> list[Finding]:
     state = sheet.frame["state"].astype(str).str.strip().str.lower().where(sheet.frame["state"].notna())
     if not set(state.dropna()) <= _ENDED | _NOT_ENDED:
         return []
-    return about(
-        sheet,
-        "state",
-        state.isin(_NOT_ENDED),
-        kind="unfinished",
-        severity="wrong",
-        rule="must have finished",
-        hint="its last loss is not the loss of a whole schedule: finish the run or leave it out",
-    )
+    hint = "its last loss is not the loss of a whole schedule: finish the run or leave it out"
+    return sheet.wrong("unfinished", "state", state.isin(_NOT_ENDED), "must have finished", hint)
 
 
 def diverged(sheet: Sheet) -> list[Finding]:
     """Runs that are marked as diverged."""
     if "diverged" not in sheet.frame:
         return []
-    return about(
-        sheet,
-        "diverged",
-        sheet.frame["diverged"].astype(str).str.strip().str.lower().isin(_YES),
-        kind="diverged",
-        severity="wrong",
-        rule="must not have diverged",
-        hint="leave the run out, or train it again",
-    )
+    marked = sheet.frame["diverged"].astype(str).str.strip().str.lower().isin(_YES)
+    return sheet.wrong("diverged", "diverged", marked, "must not have diverged", "leave the run out, or train it again")
 
 
 def checkpoints(sheet: Sheet) -> list[Finding]:
@@ -64,24 +49,16 @@ def checkpoints(sheet: Sheet) -> list[Finding]:
     along = next((name for name in ("tokens", "steps") if sheet.numbers(name).notna().any()), None)
     if key not in sheet.frame or along is None:
         return []
-    # A run's own key cannot stand for several runs; a label may.
-    certain = doubled or ("run_id" not in sheet.names and plain(sheet.own(key)) in ("run", "run_name", "id"))
     size = [name for name in (*SIZES, "num_experts", "top_k", "seed", "learning_rate", "d_model") if name in sheet.frame]
-    progress = sheet.numbers(along)
-    same = [sheet.frame[name].astype(str) for name in (key, *size)]
-    last = progress.groupby(same).transform("max")
+    progress, own = sheet.numbers(along), sheet.own(key)
+    last = progress.groupby([sheet.frame[name].astype(str) for name in (key, *size)]).transform("max")
     earlier = (progress < last) & sheet.frame[key].notna()
-    return about(
-        sheet,
-        along,
-        earlier,
-        kind="checkpoint",
-        severity="wrong" if certain else "look",
-        rule=f"is less than another row of the same {sheet.own(key)} has: an undecayed checkpoint",
-        hint="keep the last row of each run: a loss before the learning rate has come down lies above the law"
-        if certain
-        else f"if {sheet.own(key)} names one run, keep its last row: a loss before the learning rate has come down lies above the law",
-    )
+    rule = f"is less than another row of the same {own} has: an undecayed checkpoint"
+    why = "a loss before the learning rate has come down lies above the law"
+    # A run's own key cannot stand for several runs; a label may.
+    if doubled or ("run_id" not in sheet.names and plain(own) in ("run", "run_name", "id")):
+        return sheet.wrong("checkpoint", along, earlier, rule, f"keep the last row of each run: {why}")
+    return sheet.look("checkpoint", along, earlier, rule, f"if {own} names one run, keep its last row: {why}")
 
 
 def copies(sheet: Sheet) -> list[Finding]:
@@ -89,15 +66,7 @@ def copies(sheet: Sheet) -> list[Finding]:
     if "run_id" not in sheet.frame:
         return []
     twice = sheet.frame.astype(str).duplicated()
-    return about(
-        sheet,
-        "run_id",
-        twice,
-        kind="copy",
-        severity="wrong",
-        rule="stands in an earlier row with the same values",
-        hint="drop the copy",
-    )
+    return sheet.wrong("copy", "run_id", twice, "stands in an earlier row with the same values", "drop the copy")
 
 
 def perplexity(sheet: Sheet) -> list[Finding]:
@@ -106,47 +75,32 @@ def perplexity(sheet: Sheet) -> list[Finding]:
     known = loss.notna()
     if not known.any():
         return []
-    said: dict[str, Any] = {
-        "kind": "perplexity",
-        "hint": f"give its logarithm: ln({loss[known].iloc[0]:.4g}) = {_ln(loss[known].iloc[0])}",
-    }
+    first = loss[known].iloc[0]
+    hint = f"give its logarithm: ln({first:.4g}) = {f'{math.log(first):.4f}' if first > 0 else 'none'}"
     if any(word in plain(own).split("_") for word in PERPLEXITY):
-        return about(sheet, "loss", known, severity="wrong", rule="is a perplexity by its name, not nats per token", **said)
-    for other in map(str, sheet.frame.columns):
+        return sheet.wrong("perplexity", "loss", known, "is a perplexity by its name, not nats per token", hint)
+    for other in sheet.frame.columns if loss[known].nunique() >= 3 else ():
         if other in ("loss", "run_id"):
             continue
-        values = numbers_of(sheet.frame[other])
         with np.errstate(over="ignore"):
-            near = np.isclose(np.exp(values[known]), loss[known], rtol=1e-3)
-        if loss[known].nunique() >= 3 and near.all():
+            near = np.isclose(np.exp(numbers_of(sheet.frame[other])[known]), loss[known], rtol=1e-3)
+        if near.all():
             rule = f"is a perplexity, the exponential of {sheet.own(other)}"
-            return about(
-                sheet, "loss", known, severity="wrong", rule=rule, **said | {"hint": f"map loss={sheet.own(other)}"}
-            )
-    high = (loss > _HIGH_LOSS) & (loss <= 20.0)
+            return sheet.wrong("perplexity", "loss", known, rule, f"map loss={sheet.own(other)}")
     rule = f"is above {_HIGH_LOSS:g}: a perplexity, or a run that learned nothing"
-    return about(sheet, "loss", high, severity="look", rule=rule, **said)
-
-
-def _ln(value: float) -> str:
-    return f"{math.log(value):.4f}" if value > 0 else "none"
-
-
-_PER_BYTE = "nats per token = bits per byte * ln 2 * bytes per token of your tokenizer on this text"
+    return sheet.look("perplexity", "loss", (loss > _HIGH_LOSS) & (loss <= MOST_LOSS), rule, hint)
 
 
 def bits_per_byte(sheet: Sheet) -> list[Finding]:
     """Losses in bits per byte: by name, or because they are too low for nats per token."""
     loss, own = sheet.numbers("loss"), plain(sheet.own("loss"))
-    said: dict[str, Any] = {"kind": "bits per byte", "hint": f"convert: {_PER_BYTE}"}
+    hint = "convert: nats per token = bits per byte * ln 2 * bytes per token of your tokenizer on this text"
     if any(word in own for word in BITS_PER_BYTE):
-        return about(
-            sheet, "loss", loss.notna(), severity="wrong", rule="is in bits per byte by its name, not nats per token", **said
-        )
-    if loss.notna().any() and 0 < loss.median() < _LOW_LOSS:
-        rule = f"is mostly below {_LOW_LOSS:g}, low for nats per token: bits per byte?"
-        return about(sheet, "loss", loss.notna(), severity="look", rule=rule, **said)
-    return []
+        rule = "is in bits per byte by its name, not nats per token"
+        return sheet.wrong("bits per byte", "loss", loss.notna(), rule, hint)
+    low = loss.notna() & (0 < loss.median() < _LOW_LOSS)
+    rule = f"is mostly below {_LOW_LOSS:g}, low for nats per token: bits per byte?"
+    return sheet.look("bits per byte", "loss", low, rule, hint)
 
 
 def small_units(sheet: Sheet) -> list[Finding]:
@@ -164,7 +118,7 @@ def small_units(sheet: Sheet) -> list[Finding]:
         if len(fit) == 1:
             rule = f"is in {fit[0]}, by the tokens per parameter that follow"
             hint = f"write {'tokens' if column == 'tokens' else 'parameters'} in ones: multiply the column by {_WORDS[fit[0]]:.0e}"
-            found += about(sheet, column, wrong & sound, kind="units", severity="wrong", rule=rule, hint=hint)
+            found += sheet.wrong("units", column, wrong & sound, rule, hint)
     return found
 
 

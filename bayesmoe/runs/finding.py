@@ -79,6 +79,22 @@ class Sheet:
             return pd.Series(np.nan, index=self.frame.index)
         return numbers_of(self.frame[ours])
 
+    def wrong(self, kind: str, ours: str, holds: pd.Series, rule: str, hint: str) -> list[Finding]:
+        """A finding that the rows where a condition holds cannot stand; none where it holds nowhere."""
+        return self._about("wrong", kind, ours, holds, rule, hint)
+
+    def look(self, kind: str, ours: str, holds: pd.Series, rule: str, hint: str) -> list[Finding]:
+        """A finding that the rows where a condition holds deserve a look; none where it holds nowhere."""
+        return self._about("look", kind, ours, holds, rule, hint)
+
+    def _about(self, severity: Severity, kind: str, ours: str, holds: Any, rule: str, hint: str) -> list[Finding]:
+        rows = rows_where(holds)
+        if not rows:
+            return []
+        value = self.frame[ours].loc[rows[0]] if ours in self.frame else None
+        plain = value.item() if isinstance(value, np.generic) else value
+        return [Finding(kind, severity, rule, hint, rows, self.own(ours), plain)]
+
 
 Suspicion = Callable[[Sheet], list[Finding]]
 
@@ -86,13 +102,3 @@ Suspicion = Callable[[Sheet], list[Finding]]
 def rows_where(holds: pd.Series) -> tuple[int, ...]:
     """Lines at which a condition holds."""
     return tuple(int(row) for row in holds.index[holds.to_numpy(bool)])
-
-
-def about(sheet: Sheet, ours: str, holds: pd.Series, **said: Any) -> list[Finding]:
-    """One finding for the rows where a condition holds, none where it holds nowhere."""
-    rows = rows_where(holds)
-    if not rows:
-        return []
-    value = sheet.frame[ours].loc[rows[0]] if ours in sheet.frame else None
-    plain = value.item() if isinstance(value, np.generic) else value
-    return [Finding(rows=rows, column=sheet.own(ours), value=plain, **said)]

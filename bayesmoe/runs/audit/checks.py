@@ -10,7 +10,7 @@ import pandas as pd
 from bayesmoe.architecture import parameters_from_shape
 from bayesmoe.runs.aliases import TRAINING, VALIDATION, plain
 from bayesmoe.runs.audit.robust_trend import power_law_residuals
-from bayesmoe.runs.finding import Finding, Sheet, Suspicion, about, rows_where
+from bayesmoe.runs.finding import Finding, Sheet, Suspicion, rows_where
 from bayesmoe.runs.schema import SHAPE, SIZES
 
 MANY_MADS = 7.0
@@ -29,23 +29,14 @@ def mixed_losses(sheet: Sheet) -> list[Finding]:
     plainly = {name: plain(name) for name in sheet.present}
     held_out = [name for name, word in plainly.items() if word in VALIDATION]
     training = [name for name, word in plainly.items() if word in TRAINING or (word == "loss" and held_out)]
-    found = []
+    found, own = [], sheet.own("loss")
     if held_out and training:
-        found.append(
-            Finding(
-                kind="kinds of loss",
-                severity="look",
-                rule=f"was read as the loss; the table also has {', '.join(n for n in (*held_out, *training) if n != sheet.own('loss'))}",
-                column=sheet.own("loss"),
-                hint="training loss is a noisy average over other text: use one kind for all runs (--map loss=YOUR_COLUMN)",
-            )
-        )
-    return found + _several(
-        sheet,
-        "loss_kind",
-        "kinds of loss",
-        "losses on different text cannot be compared: keep one, or group by it (--map group=...)",
-    )
+        others = ", ".join(name for name in (*held_out, *training) if name != own)
+        rule = f"was read as the loss; the table also has {others}"
+        hint = "training loss is a noisy average over other text: use one kind for all runs (--map loss=YOUR_COLUMN)"
+        found.append(Finding("kinds of loss", "look", rule, hint, column=own))
+    hint = "losses on different text cannot be compared: keep one, or group by it (--map group=...)"
+    return found + _several(sheet, "loss_kind", "kinds of loss", hint)
 
 
 def mixed_tokenizers(sheet: Sheet) -> list[Finding]:
@@ -65,7 +56,7 @@ def _several(sheet: Sheet, ours: str, kind: str, hint: str) -> list[Finding]:
     counts = values.value_counts()
     rarer = values.notna() & (values != counts.index[0])
     rule = f"differs between runs ({', '.join(map(str, counts.index[:4]))}{', ...' if len(counts) > 4 else ''}){_offset(sheet, values)}"
-    return about(sheet, ours, rarer, kind=kind, severity="look", rule=rule, hint=hint)
+    return sheet.look(kind, ours, rarer, rule, hint)
 
 
 def _offset(sheet: Sheet, values: pd.Series) -> str:
@@ -81,15 +72,9 @@ def units(sheet: Sheet) -> list[Finding]:
     if size is None:
         return []
     ratio = sheet.numbers("tokens") / sheet.numbers(size)
-    return about(
-        sheet,
-        "tokens",
-        (ratio < _RATIOS[0]) | (ratio > _RATIOS[1]),
-        kind="units",
-        severity="look",
-        rule=f"is outside {_RATIOS[0]:g} to {_RATIOS[1]:g} tokens per parameter of {sheet.own(size)}",
-        hint="check that tokens are counted in ones, not thousands or millions, and parameters too",
-    )
+    rule = f"is outside {_RATIOS[0]:g} to {_RATIOS[1]:g} tokens per parameter of {sheet.own(size)}"
+    hint = "check that tokens are counted in ones, not thousands or millions, and parameters too"
+    return sheet.look("units", "tokens", (ratio < _RATIOS[0]) | (ratio > _RATIOS[1]), rule, hint)
 
 
 def embeddings(sheet: Sheet) -> list[Finding]:
@@ -119,7 +104,7 @@ def embeddings(sheet: Sheet) -> list[Finding]:
         hint = (
             f"sizes here are without embeddings: subtract them, or drop the column to have {column} derived from the shape"
         )
-        found += about(sheet, column, counted, kind="embeddings counted", severity="look", rule=rule, hint=hint)
+        found += sheet.look("embeddings counted", column, counted, rule, hint)
     return found
 
 
@@ -149,29 +134,15 @@ def few_steps(sheet: Sheet) -> list[Finding]:
 
 def undecayed(sheet: Sheet) -> list[Finding]:
     """Runs that stopped before their schedule's end, or whose last learning rate is near their peak."""
-    found = []
+    found, late = [], "the learning rate had not come down"
     for done, planned in (("tokens", "planned_tokens"), ("steps", "planned_steps")):
         short = sheet.numbers(done) < _WHOLE_SCHEDULE * sheet.numbers(planned)
-        found += about(
-            sheet,
-            done,
-            short,
-            kind="undecayed",
-            severity="look",
-            rule=f"is less than its schedule's {sheet.own(planned)}: the learning rate had not come down",
-            hint="finish the run or leave it out: its loss lies above the law",
-        )
+        hint = "finish the run or leave it out: its loss lies above the law"
+        found += sheet.look("undecayed", done, short, f"is less than its schedule's {sheet.own(planned)}: {late}", hint)
     high = sheet.numbers("final_learning_rate") > _DECAYED_TO * sheet.numbers("learning_rate")
-    found += about(
-        sheet,
-        "final_learning_rate",
-        high,
-        kind="undecayed",
-        severity="look",
-        rule=f"is more than half of the peak in {sheet.own('learning_rate')}: the learning rate had not come down",
-        hint="finish the decay or leave the run out, unless all runs share a constant schedule",
-    )
-    return found
+    rule = f"is more than half of the peak in {sheet.own('learning_rate')}: {late}"
+    hint = "finish the decay or leave the run out, unless all runs share a constant schedule"
+    return found + sheet.look("undecayed", "final_learning_rate", high, rule, hint)
 
 
 def repeats(sheet: Sheet) -> list[Finding]:
@@ -179,15 +150,9 @@ def repeats(sheet: Sheet) -> list[Finding]:
     known = [name for name in sheet.names if name in sheet.frame and name not in ("run_id", "name", "state")]
     if "loss" not in known:
         return []
-    return about(
-        sheet,
-        "run_id",
-        sheet.frame[known].astype(str).duplicated(),
-        kind="repeat",
-        severity="look",
-        rule="equals an earlier run in every column that was recognized, loss included",
-        hint="drop it if it is a copy, or give repeats a seed",
-    )
+    twice = sheet.frame[known].astype(str).duplicated()
+    rule = "equals an earlier run in every column that was recognized, loss included"
+    return sheet.look("repeat", "run_id", twice, rule, "drop it if it is a copy, or give repeats a seed")
 
 
 def outliers(sheet: Sheet) -> list[Finding]:
