@@ -26,7 +26,7 @@ class Experts:
     d_shared : int
         Summed width of the always-on experts; 0 for none.
     latent_dim : int, optional
-        Width in which routed experts work, reached by one shared projection down and one up (MoLAE, arXiv:2503.23100); the model's own
+        Width in which routed experts work, behind one shared projection down and one up (MoLAE, arXiv:2503.23100); the model's own
         width where left out.
     """
 

@@ -17,14 +17,7 @@ _EXPERTS = (1.0, 16.0, 64.0)
 
 
 def prior_predictive(law: Law, *, draws: int = 1000, seed: int = 0) -> xr.DataArray:
-    """Responses under prior draws on a grid of sizes, tokens and expert counts around a typical run.
-
-    Parameters
-    ----------
-    law : Law
-        The law, with its default priors.
-    draws, seed : int
-        Prior draws and their seed.
+    """Responses under draws of a law's default priors on a grid of sizes, tokens and expert counts around a typical run.
 
     Returns
     -------
@@ -58,11 +51,10 @@ def prior_predictive(law: Law, *, draws: int = 1000, seed: int = 0) -> xr.DataAr
 def prior_bands(predictive: xr.DataArray) -> xr.Dataset:
     """Median and 90% band by size at the typical tokens (``by_size``) and by tokens at the typical size (``by_tokens``)."""
     bands = predictive.quantile(QUANTILES, "draw").assign_attrs(predictive.attrs)
-    middle = {name: TYPICAL[name] for name in ("n_dense", "tokens")}
     return xr.Dataset(
         {
-            "by_size": bands.sel(tokens=middle["tokens"], method="nearest", drop=True),
-            "by_tokens": bands.sel(n_dense=middle["n_dense"], method="nearest", drop=True),
+            "by_size": bands.sel(tokens=TYPICAL["tokens"], method="nearest", drop=True),
+            "by_tokens": bands.sel(n_dense=TYPICAL["n_dense"], method="nearest", drop=True),
         },
         attrs={**predictive.attrs, "response": predictive.name},
     )

@@ -36,14 +36,10 @@ def trade_offs(
 
     Parameters
     ----------
-    fit : DataTree
-        A fit of one law or of several averaged.
-    scenario : Scenario
-        Choices and fleet; its budget is not read. Of several top_k or granularities the architecture's own.
+    fit, scenario, draws
+        As of :func:`bayesmoe.curves.by_size.loss_by_tokens`; the scenario's fleet is read too, its budget is not.
     budgets_flop, losses : sequence of float
         Training FLOP, rising; nats per token.
-    draws : int, optional
-        Most draws to use, evenly spaced over the posterior; all of them for None.
 
     Returns
     -------
@@ -97,16 +93,12 @@ def plans_by_budget(
 
     Parameters
     ----------
-    fit : DataTree
-        A fit.
-    scenario : Scenario
-        The scenario; only its budget changes.
+    fit, scenario : DataTree, Scenario
+        A fit; the scenario, of which only the budget changes.
     budgets_flop : sequence of float
         Training FLOP.
-    allow_failed : bool
-        Whether to plan on a fit that failed its gate.
-    draws : int, optional
-        Most draws to use, as ``sketch`` of :func:`bayesmoe.planning.planner.plan`; all of them for None.
+    allow_failed, draws
+        As ``allow_failed`` and ``sketch`` of :func:`bayesmoe.planning.planner.plan`.
 
     Returns
     -------

@@ -31,14 +31,10 @@ def by_cost(
 
     Parameters
     ----------
-    fit : DataTree
-        A fit of one law or of several averaged.
-    scenario : Scenario
-        Budget, choices, fleet; of several top_k or granularities the architecture's own.
+    fit, scenario, draws
+        As of :func:`bayesmoe.curves.by_size.loss_by_tokens`; the scenario's budget and fleet are read too.
     costs : sequence of float, optional
         USD per million output tokens, rising; where left out, around the costs of the loss optima.
-    draws : int, optional
-        Most draws to use, evenly spaced over the posterior; all of them for None.
 
     Returns
     -------

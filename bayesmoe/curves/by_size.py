@@ -23,12 +23,7 @@ DRAWS = 1000
 
 
 def loss_by_tokens(
-    fit: xr.DataTree,
-    scenario: Scenario,
-    *,
-    n_dense: Sequence[float],
-    tokens: Sequence[float],
-    draws: int | None = DRAWS,
+    fit: xr.DataTree, scenario: Scenario, *, n_dense: Sequence[float], tokens: Sequence[float], draws: int | None = DRAWS
 ) -> xr.Dataset:
     """Loss of every expert count at some sizes and tokens, whatever they cost to train.
 

@@ -47,21 +47,12 @@ def huber_bootstrap(law: Law, frame: pd.DataFrame, seen: np.ndarray, *, seed: in
 
     Parameters
     ----------
-    law : Law
-        The law.
-    frame : DataFrame
-        All runs, with the law's covariates and ``loss``; ``group`` if they are grouped.
+    law, frame : Law, DataFrame
+        The law, and all runs with its covariates and ``loss``; ``group`` if they are grouped.
     seen : array of bool, shape (n,)
-        Runs to fit.
-    seed : int
-        Seed of starts and resamples.
-    resamples : int
-        Bootstrap resamples.
-
-    Returns
-    -------
-    Bootstrap
-        Predictions of all runs.
+        Runs to fit; all are predicted.
+    seed, resamples : int
+        Seed of starts and resamples; bootstrap resamples.
 
     References
     ----------

@@ -44,20 +44,16 @@ def discrepancy(
     Parameters
     ----------
     forecasts : sequence of Dataset
-        One per split, the runs asked only: ``expected`` (draw, run), ``noise_scale`` (draw, run), ``noise_df`` (draw), ``distance``
+        One per split, the runs held out only: ``expected`` (draw, run), ``noise_scale`` (draw, run), ``noise_df`` (draw), ``distance``
         (axis, run), ``observed`` (run). None at all leaves the prior.
-    axes : sequence of str
-        Axes of extrapolation.
-    seed : int
-        Seed.
-    prior : DiscrepancyPrior
-        Prior of the scale and of the correlation.
+    axes, seed, prior : sequence of str, int, DiscrepancyPrior
+        Axes of extrapolation; seed; prior of the scale and of the correlation.
 
     Returns
     -------
     Dataset
-        ``bias`` and ``scale``, shape (draw, axis), dimensionless, and ``correlation``; the prior without splits. In its attributes
-        ``log_evidence``, nats, of the errors against no discrepancy.
+        ``bias`` and ``scale``, shape (draw, axis), dimensionless, and ``correlation``. In its attributes ``log_evidence``, nats, of the
+        errors against no discrepancy.
 
     Notes
     -----

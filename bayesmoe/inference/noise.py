@@ -57,7 +57,7 @@ def noise_data(frame: pd.DataFrame, kept: np.ndarray, response: str, parts: tupl
 
 
 def parts_of(frame: pd.DataFrame, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the parts asked for that a table can tell: seeds need replicates; the ratio needs tokens and a size that both
+    """Those of the parts named that a table can tell: seeds need replicates; the ratio needs tokens and a size that both
     vary, for where one is fixed it is the other's name."""
     known = {"loss": True, "ratio": _has_ratio(frame), "seed": bool(replicates(frame).duplicated().any())}
     return tuple(part for part in asked if known[part])

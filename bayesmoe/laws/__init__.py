@@ -1,6 +1,6 @@
 """Scaling laws: one file per law; a new law is one file in ``forms`` and its name here.
 
-A law of your own needs no line: name it ``package.module:MyLaw`` wherever a law's name is asked for.
+A law of your own needs no line: name it ``package.module:MyLaw`` wherever a law is named.
 """
 
 from __future__ import annotations

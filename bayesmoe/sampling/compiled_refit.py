@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from blackjax.adaptation.step_size import dual_averaging_adaptation
 
+from bayesmoe.sampling.chains import shrunk
+
 _WINDOWS = (100, 150, 100)
 
 
@@ -45,7 +47,7 @@ def chain_program(
             mean = mean + jnp.where(inside, state.position / second, 0.0)
             square = square + jnp.where(inside, jnp.outer(state.position, state.position) / second, 0.0)
             learned = number == first + second - 1
-            inverse_mass = jnp.where(learned, _shrunk(square - jnp.outer(mean, mean), second), inverse_mass)
+            inverse_mass = jnp.where(learned, shrunk(square - jnp.outer(mean, mean), second), inverse_mass)
             average = jax.tree.map(lambda new, old: jnp.where(adapting, new, old), adapted, average)
             restarted = begin(final(average))
             average = jax.tree.map(lambda new, old: jnp.where(learned, new, old), restarted, average)
@@ -59,10 +61,3 @@ def chain_program(
         return positions[-draws:], diverging[-draws:].sum()
 
     return jax.jit(run)
-
-
-def _shrunk(covariance: Any, draws: int) -> Any:
-    """Shrink a covariance of few draws towards its diagonal."""
-    size = len(covariance)
-    weight = draws / (draws + 5.0 + size)
-    return weight * covariance + (1.0 - weight) * jnp.diag(jnp.diag(covariance) + 1e-10)

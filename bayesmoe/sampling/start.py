@@ -53,18 +53,14 @@ def overdispersed_starts(
 
     Parameters
     ----------
-    log_density : callable
-        ``log_density(position, *arguments)`` of a position of shape (dimension,) on the unconstrained space.
-    arguments : tuple
-        Data.
+    log_density, arguments
+        As in :func:`bayesmoe.sampling.chains.sample`.
     prior_draws : array, shape (climbs, dimension)
         Unconstrained prior draws.
-    chains : int
-        Chains to start.
+    chains, seed : int
+        Chains to start; seed of the scatter.
     held : array of bool, shape (dimension,)
         Entries along which the density is unbounded.
-    seed : int
-        Seed of the scatter.
     """
     objective = Objective(log_density, arguments, held=held, center=np.median(prior_draws, axis=0))
     climbs = [objective.climb(start) for start in np.where(held, objective.center, prior_draws)]

@@ -207,7 +207,7 @@ def _model(data: dict[str, Any]) -> None:
     with numpyro.handlers.scale(scale=data["counts_as"]):
         numpyro.sample("tpot", dist.StudentT(nu, ln_step, spread["within"]), obs=data["ln_tpot"])
     first = {
-        name: jnp.exp(numpyro.sample(name, dist.Normal(jnp.log(middle), sd))) for name, (middle, sd) in FIRST_PRIOR.items()
+        name: jnp.exp(numpyro.sample(name, dist.Normal(jnp.log(center), sd))) for name, (center, sd) in FIRST_PRIOR.items()
     }
     seen = jnp.exp(data["ln_tpot"])
     ln_first = jnp.log(first["first_prefill"] * data["prompt"] + first["first_step"] * seen)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 
+from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.serving.roofline import Coefficients, Traffic, cache_bytes, replication
 from bayesmoe.costs.serving.served_model import ServedModel
 from bayesmoe.units import SECONDS_PER_HOUR, TOKENS_PER_MILLION
@@ -17,25 +19,25 @@ from bayesmoe.units import SECONDS_PER_HOUR, TOKENS_PER_MILLION
 class Latency(Protocol):
     """Seconds of one iteration that decodes a batch and prefills its share of new requests."""
 
-    def largest_batch(self, num_experts: Any, n_gpus: Any) -> Any:
+    def largest_batch(self, num_experts: Elementwise, n_gpus: Elementwise) -> Elementwise:
         """Largest batch whose latency is known, with those expert and GPU counts."""
         ...
 
     def __call__(
-        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
-    ) -> tuple[Any, Any]:
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> tuple[Elementwise, Elementwise]:
         """``(prefill_s, decode_s)`` of an iteration."""
         ...
 
     def first_token_s(
-        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
-    ) -> Any | None:
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> Elementwise | None:
         """Seconds to the first token of a request that meets a server at work; None where the model cannot say."""
         ...
 
     def seconds_by_term(
-        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
-    ) -> tuple[Any, ...] | None:
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> tuple[Elementwise, ...] | None:
         """Seconds of each of :data:`bayesmoe.costs.serving.roofline.TERMS`; None where the model has no such terms."""
         ...
 
@@ -70,7 +72,7 @@ class Fleet(NamedTuple):
 _MOST_BATCH = 2.0**40
 
 LIMITS = ("memory", "max_batch", "max_tpot_s", "max_ttft_s", "speed")
-"""What bounds a batch; ``speed`` where a batch fits and its latency is not known or endless."""
+"""What bounds a batch; ``speed`` where a batch fits and its latency is not known or infinite."""
 
 
 class ServingCost(NamedTuple):
@@ -103,7 +105,7 @@ class ServingCost(NamedTuple):
     limit: Any
 
 
-def memory_batch(model: ServedModel, n_gpus: Any, traffic: Traffic, fleet: Fleet) -> Any:
+def memory_batch(model: ServedModel, n_gpus: Elementwise, traffic: Traffic, fleet: Fleet) -> Elementwise:
     """Requests whose cache fits beside the weights, in whole numbers; below 1 the model does not fit.
 
     ``b = floor( (u g M0 - w n_total - 2 n_embedding) / (kv (p + n/2)) )``: a request holds its prompt and, on average, half its output.
@@ -125,8 +127,8 @@ def cheapest_replica(
     traffic: Traffic,
     coefficients: Coefficients,
     *,
-    utilization: Any,
-    price_usd_per_gpu_hour: Any,
+    utilization: Elementwise,
+    price_usd_per_gpu_hour: Elementwise,
 ) -> ServingCost:
     """Cost per output token, minimized over the GPUs of a replica.
 
@@ -205,7 +207,9 @@ def _batch_bounds(
     return jnp.stack(jnp.broadcast_arrays(*bounds))
 
 
-def _largest_within(target: Any, seconds: Any, most: Any, *, halvings: int) -> Any:
+def _largest_within(
+    target: Elementwise, seconds: Callable[[Elementwise], Elementwise], most: Elementwise, *, halvings: int
+) -> Elementwise:
     """Largest whole batch, at most ``most``, whose seconds meet a target; 0 where not even one request does. Seconds rise with it."""
 
     def halved(_: Any, bounds: tuple[Any, Any]) -> tuple[Any, Any]:

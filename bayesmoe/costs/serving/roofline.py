@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, Accelerator, Precision
 from bayesmoe.costs.serving.served_model import ServedModel
 
@@ -40,39 +41,39 @@ class Traffic(NamedTuple):
     bytes_per_cache_element: Any = 2.0
 
     @property
-    def context_tokens(self) -> Any:
+    def context_tokens(self) -> Elementwise:
         """Mean context of a request while it decodes: its prompt and half its output."""
         return self.prompt_tokens + 0.5 * self.output_tokens
 
 
-def cache_bytes(model: ServedModel, traffic: Traffic, context_tokens: Any) -> Any:
+def cache_bytes(model: ServedModel, traffic: Traffic, context_tokens: Elementwise) -> Elementwise:
     """Bytes that one request caches at some context."""
     window = jnp.minimum(context_tokens, model.window_tokens)
     elements = model.cache_per_token * context_tokens + model.window_cache_per_token * window + model.state
     return traffic.bytes_per_cache_element * elements
 
 
-def replication(model: ServedModel, n_gpus: Any) -> Any:
+def replication(model: ServedModel, n_gpus: Elementwise) -> Elementwise:
     """How many times tensor parallelism over ``n_gpus`` keeps the cache: once, unless there are fewer heads to split than GPUs."""
     return n_gpus / jnp.minimum(n_gpus, model.cache_shards)
 
 
-def weight_bytes(model: ServedModel, precision: Precision) -> Any:
+def weight_bytes(model: ServedModel, precision: Precision) -> Elementwise:
     """Bytes of all weights; embeddings and head in 16 bits."""
     return BYTES_PER_WEIGHT[precision] * model.n_total + _OTHER_BYTES * model.n_embedding
 
 
 def step_terms(
     model: ServedModel,
-    batch: Any,
-    n_gpus: Any,
+    batch: Elementwise,
+    n_gpus: Elementwise,
     traffic: Traffic,
     accelerator: Accelerator,
     precision: Precision,
     *,
     reads: Reads = "distinct",
-    evenness: Any = 1.0,
-) -> tuple[Any, ...]:
+    evenness: Elementwise = 1.0,
+) -> tuple[Elementwise, ...]:
     """What a decode step is made of: layers and hops counted, the others in seconds at peak rates.
 
     | term | value |
@@ -124,7 +125,9 @@ def step_terms(
     return tuple(jnp.broadcast_arrays(*terms))
 
 
-def _hit_share(model: ServedModel, ln_spared: Any, batch: Any, reads: Reads, evenness: Any) -> Any:
+def _hit_share(
+    model: ServedModel, ln_spared: Elementwise, batch: Elementwise, reads: Reads, evenness: Elementwise
+) -> Elementwise:
     """Share of the routed experts whose weights a step reads."""
     if reads == "active":
         return jnp.minimum(model.top_k / model.num_experts, 1.0)
@@ -159,7 +162,7 @@ def _per_model(model: ServedModel, traffic: Traffic, precision: Precision) -> _P
     )
 
 
-def _decode_flop(model: ServedModel, traffic: Traffic) -> Any:
+def _decode_flop(model: ServedModel, traffic: Traffic) -> Elementwise:
     """FLOP to decode one token at the mean context."""
     context = traffic.context_tokens
     attention = model.decode_attention_flop * context
@@ -167,7 +170,7 @@ def _decode_flop(model: ServedModel, traffic: Traffic) -> Any:
     return 2.0 * (model.n_active + model.n_head) + attention
 
 
-def _prompt_flop(model: ServedModel, traffic: Traffic) -> Any:
+def _prompt_flop(model: ServedModel, traffic: Traffic) -> Elementwise:
     """FLOP to read one prompt: ``2 p n_active + A p^2/2 + A_w p w'``, ``w'`` a window as it fills."""
     prompt = traffic.prompt_tokens
     window = jnp.minimum(prompt, model.window_tokens)
@@ -175,7 +178,7 @@ def _prompt_flop(model: ServedModel, traffic: Traffic) -> Any:
     return 2.0 * prompt * model.n_active + 0.5 * model.attention_flop * prompt**2 + model.window_attention_flop * in_window
 
 
-def prefill_s(model: ServedModel, n_gpus: Any, traffic: Traffic, accelerator: Accelerator) -> Any:
+def prefill_s(model: ServedModel, n_gpus: Elementwise, traffic: Traffic, accelerator: Accelerator) -> Elementwise:
     """Seconds to read one prompt at the peak in 16 bits: ``( 2 p n_active + A p^2/2 + A_w p w' ) / (g F)``, ``w'`` a window as it fills."""
     return _prompt_flop(model, traffic) * (1.0 / (n_gpus * accelerator.peak_flop_per_s))
 
@@ -211,28 +214,28 @@ class Roofline:
     precision: Precision = "bf16"
     evenness: float = 1.0
 
-    def largest_batch(self, num_experts: Any, n_gpus: Any) -> Any:
+    def largest_batch(self, num_experts: Elementwise, n_gpus: Elementwise) -> Elementwise:
         """A formula knows every batch: infinite, whatever the expert and GPU counts."""
         return jnp.inf
 
     def __call__(
-        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
-    ) -> tuple[Any, Any]:
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> tuple[Elementwise, Elementwise]:
         """Seconds of prefill and of decode in one step."""
         seconds = list(self.seconds_by_term(model, batch, n_gpus, traffic, coefficients))
         prefill = seconds.pop(TERMS.index("prefill"))
         return prefill * coefficients.slowdown, sum(seconds) * coefficients.slowdown
 
     def seconds_by_term(
-        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
-    ) -> tuple[Any, ...]:
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> tuple[Elementwise, ...]:
         """Seconds of each of :data:`TERMS` in one step, before the residual."""
         terms = step_terms(model, batch, n_gpus, traffic, self.accelerator, self.precision, evenness=self.evenness)
         return tuple(slope * term for slope, term in zip(coefficients.step, terms, strict=True))
 
     def first_token_s(
-        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
-    ) -> Any:
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> Elementwise:
         """Seconds to the first token of a request that meets a server at work."""
         step = sum(self(model, batch, n_gpus, traffic, coefficients))
         alone = prefill_s(model, n_gpus, traffic, self.accelerator)

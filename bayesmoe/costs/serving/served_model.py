@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmoe.architecture import Family, Shape, num_layers, width_times_layers
+from bayesmoe.arrays import Elementwise
 
 
 class ServedModel(NamedTuple):
@@ -88,7 +89,13 @@ def served_shapes(shapes: Sequence[Shape]) -> ServedModel:
 
 
 def served_family(
-    n_dense: Any, num_experts: Any, family: Family, *, mu: Any, cache_share: float, moe_layer_share: float
+    n_dense: Elementwise,
+    num_experts: Elementwise,
+    family: Family,
+    *,
+    mu: Elementwise,
+    cache_share: float,
+    moe_layer_share: float,
 ) -> ServedModel:
     """Models of a family at continuous sizes, without embeddings; layers and width from ``d L = mu n_dense^(2/3)``.
 

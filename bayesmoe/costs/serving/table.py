@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.serving.roofline import Coefficients, Traffic
 from bayesmoe.costs.serving.served_model import ServedModel
 from bayesmoe.errors import InputError
@@ -29,7 +30,7 @@ class TableLatency:
 
     grids: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
-    def largest_batch(self, num_experts: Any, n_gpus: Any) -> Any:
+    def largest_batch(self, num_experts: Elementwise, n_gpus: Elementwise) -> Elementwise:
         """Largest batch measured with those expert and GPU counts, where a server that could hold more stops; infinite for others."""
         experts, gpus = jnp.broadcast_arrays(num_experts, n_gpus)
         largest = jnp.full(experts.shape, jnp.inf)
@@ -38,8 +39,8 @@ class TableLatency:
         return largest
 
     def __call__(
-        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
-    ) -> tuple[Any, Any]:
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> tuple[Elementwise, Elementwise]:
         """Seconds of prefill and of decode in one iteration; lengths are those of the measurements."""
         experts, gpus, size, batch = jnp.broadcast_arrays(model.num_experts, n_gpus, model.n_dense, batch)
         pairs, sizes, batches, seconds = self._stacked()
@@ -55,12 +56,12 @@ class TableLatency:
         return total[..., 0], total[..., 1]
 
     def first_token_s(
-        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
     ) -> None:
         """A table has iterations only: no time to first token."""
 
     def seconds_by_term(
-        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
     ) -> None:
         """A table has no terms."""
 
