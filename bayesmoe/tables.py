@@ -7,7 +7,9 @@ import gzip
 import io
 import zlib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bayesmoe.errors import InputError
@@ -115,6 +117,21 @@ def read_measurements(path: str | Path, columns: tuple[str, ...], what: str) -> 
         if column not in frame:
             raise InputError(f"is missing from the {what}", file=path, column=column, hint=f"they need {', '.join(columns)}")
     return frame
+
+
+def require(frame: pd.DataFrame, path: str | Path, column: str, holds: Any, rule: str, hint: str | None = None) -> None:
+    """Raise :class:`InputError` for the first row, of an index of lines, in which a rule of a column does not hold."""
+    broken = frame.index[~np.asarray(holds, bool)]
+    if len(broken):
+        value = str(frame[column].loc[broken[0]])
+        raise InputError(rule, file=path, row=int(broken[0]), column=column, value=value, hint=hint)
+
+
+def require_positive(frame: pd.DataFrame, path: str | Path, column: str, *, unless: Any = False) -> pd.Series:
+    """A column as finite positive numbers, but for the rows that need none."""
+    numbers = numbers_of(frame[column])
+    require(frame, path, column, ((numbers > 0) & np.isfinite(numbers)) | unless, "must be a positive number")
+    return numbers
 
 
 def numbers_of(column: pd.Series) -> pd.Series:

@@ -10,12 +10,12 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
-from bayesmoe.architecture import read_shape
+from bayesmoe.architecture import Shape, read_shape
 from bayesmoe.costs.hardware import ACCELERATORS, Precision
 from bayesmoe.costs.serving.roofline import Traffic
 from bayesmoe.costs.serving.served_model import ServedModel, served_shapes
 from bayesmoe.errors import InputError, nearest
-from bayesmoe.tables import numbers_of, read_measurements
+from bayesmoe.tables import read_measurements, require, require_positive
 
 NUMBERS = ("n_gpus", "isl_tokens", "osl_tokens", "concurrency_requests", "tpot_ms")
 """Columns of positive numbers that every point has."""
@@ -85,53 +85,36 @@ def read_points(path: str | Path) -> Points:
     """
     path = Path(path)
     frame = read_measurements(path, (*NAMES, *NUMBERS), "points")
-    frame = frame.assign(row=frame.index).reset_index(drop=True)
     if "quality_flags" in frame:
         flags = frame["quality_flags"].astype("string").str.strip()
-        frame = frame[flags.isna() | (flags == "")].reset_index(drop=True)
+        frame = frame[flags.isna() | (flags == "")]
     if frame.empty:
         raise InputError("has no points", file=path, hint="give measured points that carry no quality_flags")
-    for column, otherwise in OPTIONAL.items():
-        frame[column] = frame[column].fillna(otherwise) if column in frame else otherwise
+    frame = frame.assign(**{name: frame[name].fillna(other) if name in frame else other for name, other in OPTIONAL.items()})
     for column in (*NUMBERS, *OPTIONAL):
-        numbers = numbers_of(frame[column])
         # A time to first token may be missing, but not wrong.
         missing = frame[column].isna() if column == "ttft_ms" else False
-        _complain(frame, path, column, ~((numbers > 0) & np.isfinite(numbers)) & ~missing, "must be a positive number")
-        frame[column] = numbers
-    _complain(frame, path, "n_gpus", frame["n_gpus"] % 1 != 0, "must be a whole number")
+        frame[column] = require_positive(frame, path, column, unless=missing)
+    require(frame, path, "n_gpus", frame["n_gpus"] % 1 == 0, "must be a whole number")
     for column in NAMES:
-        _complain(frame, path, column, frame[column].isna(), "is blank", "every point needs one")
-    _known(frame, path, "hardware", list(ACCELERATORS))
-    _known(frame, path, "weight_precision", list(get_args(Precision)))
-    shapes = {}
-    for name in frame["architecture"].unique():
-        try:
-            shapes[name] = read_shape(str(name), folder=path.parent)
-        except InputError as error:
-            row = int(frame.loc[frame["architecture"] == name, "row"].iloc[0])
-            if error.file is not None:
-                raise InputError(
-                    error.rule,
-                    file=error.file,
-                    column=error.column,
-                    value=error.value,
-                    hint=f"{error.hint or 'mend it'} (row {row} of {path} names it)",
-                ) from error
+        require(frame, path, column, frame[column].notna(), "is blank", "every point needs one")
+    for column, known in (("hardware", list(ACCELERATORS)), ("weight_precision", list(get_args(Precision)))):
+        is_known = frame[column].isin(known)
+        hint = "" if is_known.all() else nearest(str(frame.loc[~is_known, column].iloc[0]), known)
+        require(frame, path, column, is_known, "is not known", hint)
+    shapes = {name: _shape(frame, path, name) for name in frame["architecture"].unique()}
+    models = served_shapes([shapes[name] for name in frame["architecture"]])
+    return Points(frame.reset_index(drop=True), models, str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _shape(frame: pd.DataFrame, path: Path, name: Any) -> Shape:
+    try:
+        return read_shape(str(name), folder=path.parent)
+    except InputError as error:
+        row = int(frame.index[frame["architecture"] == name][0])
+        if error.file is None:
             raise InputError(
                 error.rule, file=path, row=row, column="architecture", value=str(name), hint=error.hint
             ) from error
-    models = served_shapes([shapes[name] for name in frame["architecture"]])
-    return Points(frame, models, str(path), hashlib.sha256(path.read_bytes()).hexdigest())
-
-
-def _known(frame: pd.DataFrame, path: Path, column: str, known: list[str]) -> None:
-    broken = ~frame[column].isin(known)
-    if broken.any():
-        _complain(frame, path, column, broken, "is not known", nearest(str(frame.loc[broken, column].iloc[0]), known))
-
-
-def _complain(frame: pd.DataFrame, path: Path, column: str, broken: Any, rule: str, hint: str | None = None) -> None:
-    if broken.any():
-        first = frame[broken].iloc[0]
-        raise InputError(rule, file=path, row=int(first["row"]), column=column, value=str(first[column]), hint=hint)
+        hint = f"{error.hint or 'mend it'} (row {row} of {path} names it)"
+        raise InputError(error.rule, file=error.file, column=error.column, value=error.value, hint=hint) from error

@@ -12,7 +12,7 @@ import numpy as np
 from bayesmoe.costs.serving.roofline import Coefficients, Traffic
 from bayesmoe.costs.serving.served_model import ServedModel
 from bayesmoe.errors import InputError
-from bayesmoe.tables import numbers_of, read_measurements
+from bayesmoe.tables import read_measurements, require, require_positive
 
 _COLUMNS = ("num_experts", "n_gpus", "n_dense", "batch", "prefill_s", "decode_s")
 
@@ -98,29 +98,9 @@ def read_latency_table(path: str | Path) -> TableLatency:
     """
     frame = read_measurements(path, _COLUMNS, "latencies")
     for column in _COLUMNS:
-        numbers = numbers_of(frame[column])
-        broken = ~((numbers > 0) & (numbers < float("inf")))
-        if broken.any():
-            row = int(np.flatnonzero(broken)[0])
-            raise InputError(
-                "must be a positive number",
-                file=path,
-                row=int(frame.index[row]),
-                column=column,
-                value=str(frame[column].iloc[row]),
-            )
-        frame[column] = numbers
+        frame[column] = require_positive(frame, path, column)
     for column in ("num_experts", "n_gpus"):
-        broken = frame[column] % 1 != 0
-        if broken.any():
-            row = int(np.flatnonzero(broken)[0])
-            raise InputError(
-                "must be a whole number",
-                file=path,
-                row=int(frame.index[row]),
-                column=column,
-                value=str(frame[column].iloc[row]),
-            )
+        require(frame, path, column, frame[column] % 1 == 0, "must be a whole number")
     if frame.empty:
         raise InputError("has no measurements", file=path, hint="measure at least two sizes with two batches each")
     grids = {}
