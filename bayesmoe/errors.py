@@ -28,6 +28,12 @@ class InputError(Exception):
         What was found.
     hint : str, optional
         What to do about it.
+
+    Examples
+    --------
+    >>> bm.LawSpec(name="yun", priors={"gain": 3})  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    bayesmoe.errors.InputError: priors.gain: ...
     """
 
     def __init__(

@@ -7,9 +7,7 @@ import gzip
 import io
 import zlib
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bayesmoe.errors import InputError
@@ -67,8 +65,7 @@ def read_csv(path: str | Path, *, row: str, hint: str) -> pd.DataFrame:
 
 
 def _read_csv(path: Path, row: str) -> pd.DataFrame:
-    """Lines are counted and measured before pandas reads them: it would skip blank ones, shift the columns of long ones and
-    rename a column that stands twice."""
+    """Count and measure lines before pandas skips blank ones, shifts the columns of long ones and renames repeated columns."""
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8-sig", newline="") as text:
         reader = csv.reader(text)
@@ -117,21 +114,6 @@ def read_measurements(path: str | Path, columns: tuple[str, ...], what: str) -> 
         if column not in frame:
             raise InputError(f"is missing from the {what}", file=path, column=column, hint=f"they need {', '.join(columns)}")
     return frame
-
-
-def require(frame: pd.DataFrame, path: str | Path, column: str, holds: Any, rule: str, hint: str | None = None) -> None:
-    """Raise :class:`InputError` for the first row, of an index of lines, in which a rule of a column does not hold."""
-    broken = frame.index[~np.asarray(holds, bool)]
-    if len(broken):
-        value = str(frame[column].loc[broken[0]])
-        raise InputError(rule, file=path, row=int(broken[0]), column=column, value=value, hint=hint)
-
-
-def require_positive(frame: pd.DataFrame, path: str | Path, column: str, *, unless: Any = False) -> pd.Series:
-    """A column as finite positive numbers, but for the rows that need none."""
-    numbers = numbers_of(frame[column])
-    require(frame, path, column, ((numbers > 0) & np.isfinite(numbers)) | unless, "must be a positive number")
-    return numbers
 
 
 def numbers_of(column: pd.Series) -> pd.Series:

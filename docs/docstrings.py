@@ -43,6 +43,6 @@ def fields(body: str) -> str:
 
 
 def table(heads: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    """A Markdown table; a bar within a cell, which would end it, is read as "or"."""
+    """A Markdown table; a vertical line within a cell, which would end it, is read as "or"."""
     lines = [heads, ("---",) * len(heads), *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", " or ") for cell in line) + " |" for line in lines)

@@ -20,9 +20,9 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages, and the figures that they show."""
+    """Add the pages, and the files that they link to."""
     for uri, text in pages.all_pages().items():
         files.append(File.generated(config, uri, content=text))
-    for uri, path in pages.figures().items():
+    for uri, path in pages.attached().items():
         files.append(File.generated(config, uri, abs_src_path=str(path)))
     return files

@@ -130,7 +130,7 @@ def measured(folder: Path, hold_out: HoldOut) -> dict[str, Any]:
 def described(prior: tuple[float, float, float]) -> str:
     """A prior of a discrepancy in words."""
     median, log_sd, correlation = prior
-    return f"growth {median:g}, log-sd {log_sd:g}, together {correlation:g}"
+    return f"growth {median:g}, log-sd {log_sd:g}, correlation {correlation:g}"
 
 
 def designs(forecasts: Any, average: Any) -> dict[str, dict[str, float]]:
@@ -207,8 +207,8 @@ def written(rows: list[dict[str, Any]], folder: Path) -> str:
         f"{100 * pooled(lambda row: BASELINE):.0f}%.",
         f"- Its CRPS is below that of {BASELINE} in {crps_below(lambda row: BASELINE)}, and below that of the law that LOO picks in "
         f"{crps_below(lambda row: row['loo_pick'])} of {len(rows)}.",
-        f"- Alone, the laws miss runs beyond those seen by {100 * np.median(misses):.0f}% of their reach in the median ({len(misses)} laws and splits;"
-        f" 90% of them by less than {100 * np.quantile(misses, 0.9):.0f}%): reach is by how much a law says the log loss would move from the"
+        f"- Alone, the laws miss runs beyond those seen by {100 * np.median(misses):.0f}% of their extrapolation distance in the median ({len(misses)} laws and splits;"
+        f" 90% of them by less than {100 * np.quantile(misses, 0.9):.0f}%): the distance is by how much a law says the log loss would move from the"
         f" nearest run seen. The prior of the discrepancy term says {100 * np.median(prior):.0f}% and {100 * np.quantile(prior, 0.9):.0f}%.",
         "",
         "| hold-out | runs | largest against the largest seen | average of laws | law that LOO picks, alone | Huber + bootstrap of that law | weights |",
@@ -269,7 +269,7 @@ def written(rows: list[dict[str, Any]], folder: Path) -> str:
         "",
         "## Each law",
         "",
-        "Alone, and with its discrepancy term. Shift and growth are shares of the reach along each axis.",
+        "Alone, and with its discrepancy term. Shift and growth are shares of the distance along each axis.",
         "",
     ]
     for row in rows:

@@ -119,7 +119,7 @@ def written(rows: list[dict[str, Any]], folder: Path) -> str:
     lines += [
         "",
         "Drift: the standardized miss (normal quantile of the percentile), averaged over the runs of each split and distance, against ln",
-        "distance. Runs of one split miss together, so a split and distance counts once. A slope is told from none at an error rate of 5%.",
+        "distance. Runs of one split miss together, so a split and distance counts once. A slope is tested against none at an error rate of 5%.",
         "",
         "| forecaster | slope per e-fold of compute | p |",
         "|---|---|---|",

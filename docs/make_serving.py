@@ -115,9 +115,9 @@ def throughput(file: Path) -> Any:
         uncertain = serving_draws(spec, 1000, 1, rng)
         batch = np.minimum(np.asarray(memory_batch(model, gpus, uncertain.traffic, fleet_of(spec))), MOST)
         seconds = np.asarray(sum(latency(model, batch, gpus, uncertain.traffic, uncertain.coefficients)))
-        low, middle, high = np.quantile(batch / seconds / gpus, [0.05, 0.5, 0.95])
-        told = run.output_tokens_per_s_per_gpu
-        rows.append((run.architecture, np.log(middle / told), low <= told <= high))
+        low, median, high = np.quantile(batch / seconds / gpus, [0.05, 0.5, 0.95])
+        measured = run.output_tokens_per_s_per_gpu
+        rows.append((run.architecture, np.log(median / measured), low <= measured <= high))
     return pd.DataFrame(rows, columns=["architecture", "error", "inside"])
 
 

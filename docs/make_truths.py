@@ -172,7 +172,7 @@ def written(found: list[dict[str, Any]]) -> str:
         "",
         f"Made by `python docs/make_truths.py`: {len(found)} tables of runs simulated from truths that are known (parameters from the laws' priors,",
         f"noise {NOISE:g} in ln loss), an average of the default laws fitted to each, and a budget of 10 and of 100 times the largest run's. Cells: share",
-        "of tables in which the 90% band held the truth. On a budget, tokens follow from the size, so their bands hold together.",
+        "of tables in which the 90% band held the truth. On a budget, tokens follow from the size, so either both bands hold or neither.",
         f"Truths marked * are no law of the average; `{BROKEN}` is Chinchilla's law with a size exponent that changes at a billion parameters.",
         "",
         "| | truth | tables | budget | loss at the true optimum | N* | tokens* | best expert count |",

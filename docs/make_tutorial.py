@@ -21,7 +21,7 @@ DPI = 90
 TEXT = """# Tutorial: Clark's real runs
 
 Clark et al. 2022 (arXiv:2202.01169) trained language models with three routers, from 15 million to 1.3 billion backbone parameters and with
-up to 512 experts, and published their losses. Here they stand for the runs of your own lab: from the table to a plan that somebody can sign.
+up to 512 experts, and published their losses. Here they stand for the runs of your own lab: from the table to a decision.
 
 Made by `python docs/make_tutorial.py`, which runs every command below in a checkout and pastes what it prints. Seeds are fixed; another
 machine may differ in the last digits.
@@ -88,14 +88,14 @@ average gives each law the weight that its forecasts from still smaller runs des
 
 @@ bayesmoe fit models/clark2022-routers.toml --law average --seed 0 --out average.nc
 
-`models/scenarios/yun-2024.toml` is a budget, a fleet and prices to copy. A fit of several groups must be told whose law is meant:
+`models/scenarios/yun-2024.toml` is a budget, a fleet and prices to copy. For a fit of several groups, name the one to plan for:
 
 @@ bayesmoe plan average.nc models/scenarios/yun-2024.toml --group S-Base --out plan.nc
 
 ![Loss by expert count](tutorial-experts.png)
 
-Two answers: what to sign is one model, best in expectation over all draws; below it, what each draw would choose for itself. All numbers on
-tokens are the priors', as the gate said. So ask what to train next, before anyone signs:
+Two answers: the recommended design is one model, best in expectation over all draws; below it, the optimum of each draw. All numbers on
+tokens are the priors', as the gate said. So ask what to train next, before anyone decides:
 
 @@ bayesmoe next-run average.nc models/scenarios/yun-2024.toml --group S-Base --batch 2
 

@@ -70,7 +70,7 @@ class Planned:
         return here
 
     def flop_of_loss(self, count: int, budget: float, *, of: int | None = None, target: Any = None) -> np.ndarray:
-        """Least FLOP with which an expert count reaches another's lowest loss on a budget, or a loss that is given, over that budget."""
+        """Least FLOP with which an expert count has another's lowest loss on a budget, or a loss that is given, over that budget."""
         import jax.numpy as jnp
 
         from bayesmoe.planning.search import bisect
@@ -89,14 +89,14 @@ class Planned:
         return np.exp(np.asarray(found))
 
     def flop_at_equal_cost(self, count: int, base: int, budget: float) -> np.ndarray:
-        """FLOP with which a model that serves as cheaply as the base's optimum reaches its loss, over the budget."""
+        """FLOP with which a model that serves as cheaply as the base's optimum has its loss, over the budget."""
         import jax.numpy as jnp
 
         here = self.surface(budget)
         at = COUNTS.index(count)
         size = jnp.log(self.solved(LOWEST, "n_dense", count, base=base, budget=budget))[:, None]
-        bar = self.plan(base, budget)["threshold_loss"].values[:, None]
-        tokens = here.candidate(at).tokens_of_loss(size, bar)
+        threshold = self.plan(base, budget)["threshold_loss"].values[:, None]
+        tokens = here.candidate(at).tokens_of_loss(size, threshold)
         return np.asarray(6.0 * jnp.exp(size) * tokens / budget)[:, 0]
 
 
@@ -117,9 +117,9 @@ def band(values: np.ndarray, style: str) -> str:
     known = values[np.isfinite(values)]
     if not len(known):
         return "none feasible"
-    low, middle, high = (format(value, style) for value in np.quantile(known, [0.05, 0.5, 0.95]))
+    low, median, high = (format(value, style) for value in np.quantile(known, [0.05, 0.5, 0.95]))
     some = f" (of {100 * len(known) / len(values):.0f}%)" if len(known) < 0.995 * len(values) else ""
-    return f"{middle} ({low} to {high}){some}"
+    return f"{median} ({low} to {high}){some}"
 
 
 def over(values: list[np.ndarray], style: str = ".0%") -> str:
@@ -137,8 +137,8 @@ def shares_of_best(plans: Planned, budget: float) -> str:
 
 def rows(plans: Planned) -> list[tuple[str, str, str, str]]:
     """Ratio, budgets, the paper's number, ours."""
-    small, named, middle, large = BUDGETS
-    ends, upper = (small, middle), (named, large)
+    small, named, medium, large = BUDGETS
+    ends, upper = (small, medium), (named, large)
 
     def cost(count: int, base: int, budget: float) -> np.ndarray:
         return plans.solved(CHEAPEST, SERVING, count, base=base, budget=budget) / plans.optimal(SERVING, base, budget)
@@ -171,7 +171,7 @@ def rows(plans: Planned) -> list[tuple[str, str, str, str]]:
             over([plans.flop_of_loss(4, budget, of=16) for budget in ends], ".1f"),
         ),
         (
-            "more FLOP that 4 experts need for the loss of 8 that serve no dearer",
+            "more FLOP that 4 experts need for the loss of 8 that cost no more to serve",
             at((named,)),
             "52%",
             over([plans.flop_of_loss(4, named, target=eight) - 1.0]),
@@ -210,14 +210,14 @@ def rows(plans: Planned) -> list[tuple[str, str, str, str]]:
             over([active(4, budget) for budget in ends]),
         ),
         (
-            "training FLOP that 16 experts save at the loss of loss-optimal 4, serving no dearer",
+            "training FLOP that 16 experts save at the loss of loss-optimal 4, at no higher serving cost",
             at(ends),
             "up to 68%; base and budgets not stated",
             over([1.0 - plans.flop_at_equal_cost(16, 4, budget) for budget in ends]),
         ),
         *(
             (
-                f"size of {count} experts over loss-optimal dense, serving no dearer",
+                f"size of {count} experts over loss-optimal dense, at no higher serving cost",
                 at((named,)),
                 "84%" if count == 8 else "37% to 125%",
                 over([size(count, 1)]),
@@ -226,7 +226,7 @@ def rows(plans: Planned) -> list[tuple[str, str, str, str]]:
         ),
         *(
             (
-                f"size of {count} experts over loss-optimal 4, serving no dearer",
+                f"size of {count} experts over loss-optimal 4, at no higher serving cost",
                 at((named,)),
                 "31% to 70%",
                 over([size(count, 4)]),

@@ -15,49 +15,22 @@ import pages_of_laws
 from docstrings import markdown
 from pages_of_commands import commands_page
 
+import bayesmoe as bm
+
 ROOT = Path(__file__).parents[1]
 SHORT = 90
-FIGURE = re.compile(r"\]\((figures/[\w-]+\.(?:png|svg))\)")
 
-API = {
-    "Runs": (
-        "bayesmoe.runs",
-        ["read_runs", "as_run_table", "read_models", "fetch", "load_source", "registered", "RunTable"],
-    ),
-    "Laws": ("bayesmoe.laws", ["law_named", "Law", "Coordinate", "Published", "Reference"]),
-    "Specs": (
-        "bayesmoe.inference.spec",
-        ["read_fit_spec", "spec_from", "load_table", "FitSpec", "SamplerSpec", "GroupSpec"],
-    ),
-    "Fit": ("bayesmoe.fitting", ["fit"]),
-    "Fits on disk": ("bayesmoe.inference.store", ["save_fit", "load_fit", "FitInfo", "reference_of_fit"]),
-    "Predict": ("bayesmoe.inference.predict", ["predict"]),
-    "Gate": ("bayesmoe.criticism.gate", ["check", "Gate", "Check"]),
-    "Compare": ("bayesmoe.criticism.compare", ["compare"]),
-    "Average": ("bayesmoe.forecasting.fit_average", ["fit_average"]),
-    "Backtest": ("bayesmoe.forecasting.backtest", ["backtest", "held_out", "forward_masks", "Backtest"]),
-    "Calibrate": ("bayesmoe.criticism.sbc", ["simulation_ranks", "ranks_of", "calibration"]),
-    "Cluster": ("bayesmoe.criticism.cluster", ["finished_blocks"]),
-    "Architectures": ("bayesmoe.architecture", ["Shape", "read_shape", "public_shape"]),
-    "Cost": ("bayesmoe.costs.cost", ["cost", "bands"]),
-    "Measured serving points": ("bayesmoe.costs.serving_measurements", ["read_points", "Points"]),
-    "Calibrate serving": ("bayesmoe.costs.serving.fit_calibration", ["calibrate_serving"]),
-    "Latency tables": ("bayesmoe.costs.serving", ["read_latency_table", "TableLatency"]),
-    "Scenarios": (
-        "bayesmoe.planning.scenario",
-        ["read_scenario", "Scenario", "ChoicesSpec", "ArchitectureSpec", "LimitsSpec"],
-    ),
-    "Training and serving": ("bayesmoe.costs.workload", ["TrainingSpec", "ServingSpec"]),
-    "Plan": ("bayesmoe.planning.planner", ["plan"]),
-    "A plan's file": ("bayesmoe.planning.store", ["PlanInfo", "save_plan", "load_plan"]),
-    "Risk": ("bayesmoe.decisions.risk", ["risk"]),
-    "Next run": ("bayesmoe.decisions.next_run", ["next_runs"]),
-    "Sensitivity": ("bayesmoe.decisions.sensitivity", ["sensitivity"]),
-    "Report": ("bayesmoe.reporting.build", ["report", "figures", "save_report"]),
-    "Gallery": ("bayesmoe.demo.gallery", ["gallery", "save_figures"]),
-    "Plots": ("bayesmoe.plots", ["best_experts", "cost_against_loss", "fit_to_runs", "loss_by_experts", "over_training"]),
+MORE = {
+    "bayesmoe.runs": ["read_models", "as_run_table", "fetch", "registered"],
+    "bayesmoe.architecture": ["Shape", "read_shape", "public_shape"],
+    "bayesmoe.costs.cost": ["bands"],
+    "bayesmoe.costs.serving.fit_calibration": ["calibrate_serving"],
+    "bayesmoe.criticism.sbc": ["simulation_ranks", "ranks_of", "calibration"],
+    "bayesmoe.criticism.cluster": ["finished_blocks"],
+    "bayesmoe.documents": ["PlanDocument"],
+    "bayesmoe.demo.gallery": ["gallery", "save_figures"],
 }
-"""What a script needs, by module."""
+"""What some scripts need besides the public names, by module."""
 
 
 def all_pages() -> dict[str, str]:
@@ -71,16 +44,13 @@ def all_pages() -> dict[str, str]:
     }
 
 
-def figures() -> dict[str, Path]:
-    """Figures of the README's beginning, by their place in the site."""
-    return {name: ROOT / name for name in FIGURE.findall(_beginning())}
+def attached() -> dict[str, Path]:
+    """Files that pages link to, by their place in the site."""
+    return {"quickstart.ipynb": ROOT / "examples" / "quickstart.ipynb"}
 
 
-def _beginning() -> str:
-    """The README up to its second heading: what, who and two commands."""
-    parts = re.split(r"^(?=## )", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return "".join(parts[:2])
-
+ON_START = ("# ", "## Install", "## A real result")
+"""Parts of the README that the start page repeats."""
 
 START = """
 ## Where to go
@@ -94,27 +64,39 @@ START = """
 
 
 def start_page() -> str:
-    """The beginning of the README, and where to go from there."""
-    return re.sub(r"\]\(docs/", "](", _beginning()).rstrip() + "\n" + START
+    """What the README begins with, and where to go from there."""
+    parts = re.split(r"^(?=## )", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    shown = "".join(part for part in parts if part.startswith(ON_START))
+    return re.sub(r"\]\(docs/", "](", shown).rstrip() + "\n" + START
 
 
 def api_page() -> str:
-    """Signatures and docstrings of what a script needs."""
+    """Signatures and docstrings of the public names, the plots, and what some scripts need besides."""
+    public = {name: getattr(bm, name) for name in sorted(bm.__all__, key=str.lower)}
+    kinds = {
+        "Functions": {name: one for name, one in public.items() if inspect.isfunction(one)},
+        "Classes": {name: one for name, one in public.items() if inspect.isclass(one)},
+        "Plots": {f"plots.{name}": getattr(bm.plots, name) for name in bm.plots.__all__},
+    }
     said = [
         "# Python",
-        'Set `jax.config.update("jax_enable_x64", True)` before anything else; the commands do so for you. Bad input raises '
-        "`bayesmoe.errors.InputError`, whose message says file, row, column, rule, value and cure as far as they are known.",
+        "`import bayesmoe as bm`. Calculations are in double precision whatever JAX is set to, which stays as it was. Bad input raises "
+        "`bm.InputError`, whose message says file, row, column, rule, value and hint as far as they are known. `bm.laws` has the "
+        "[laws](laws/index.md).",
     ]
-    for title, (module, names) in API.items():
-        found = importlib.import_module(module)
-        said += [f"## {title}", f"`from {module} import {', '.join(names)}`"]
+    for title, named in kinds.items():
+        said.append(f"## {title}")
+        for name, one in named.items():
+            said += _entry(f"bm.{name}", one)
+    said.append("## Elsewhere")
+    for module, names in MORE.items():
         for name in names:
-            said += [
-                f"### {name}",
-                f"```python\n{_signature(name, getattr(found, name))}\n```",
-                markdown(getattr(found, name)),
-            ]
+            said += _entry(f"{module}.{name}", getattr(importlib.import_module(module), name))
     return "\n\n".join(said) + "\n"
+
+
+def _entry(path: str, documented: Any) -> list[str]:
+    return [f"### {path}", f"```python\n{_signature(path.rsplit('.', 1)[-1], documented)}\n```", markdown(documented)]
 
 
 def _signature(name: str, documented: Any) -> str:

@@ -17,7 +17,7 @@ KINDS = {str: "text", Path: "path", int: "whole number", float: "number", bool: 
 BEGINNING = """# Commands
 
 Exit codes: 0 done; 1 the gate failed, or a check found what cannot stand; 2 bad input, in one sentence that says file, row, column, rule,
-value and cure as far as they are known; 130 interrupted. Output files are written whole or not at all. Long work shows a bar on a terminal
+value and hint as far as they are known; 130 interrupted. Output files are written whole or not at all. Long work shows a bar on a terminal
 and plain lines elsewhere, on standard error. Every `--json` is [documented](json.md).
 """
 

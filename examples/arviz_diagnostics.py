@@ -13,7 +13,7 @@ import arviz as az
 import matplotlib as mpl
 from fit_a_posterior import fitted
 
-from bayesmoe.inference.store import save_fit
+import bayesmoe as bm
 
 NAMES = ["loss_reference", "slope_size", "slope_tokens", "gain"]
 """What is sampled: numbers at a reference run. A law has more of them; ``az.summary`` lists all."""
@@ -23,7 +23,7 @@ def main(out: Path) -> None:
     """Draw."""
     mpl.use("Agg")
     if not (out / "fit.nc").exists():
-        save_fit(fitted(), out / "fit.nc")
+        bm.save_fit(fitted(), out / "fit.nc")
     fit = az.from_netcdf(out / "fit.nc")
 
     plots = {

@@ -43,7 +43,7 @@ def main(out: Path) -> None:
     write_netcdf(out / "ranks.nc", ranks.merge(test))
     kept.unlink()
     print(test["p_value"].to_series().round(3).to_string())
-    print(f"all parameters together: p = {float(test['joint_p_value']):.3g}")
+    print(f"all parameters jointly: p = {float(test['joint_p_value']):.3g}")
 
 
 if __name__ == "__main__":

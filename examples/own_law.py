@@ -10,20 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import jax
-
-from bayesmoe.criticism.compare import compare
-from bayesmoe.criticism.gate import check
-from bayesmoe.fitting import fit_spec
-from bayesmoe.inference.spec import FitSpec
-from bayesmoe.inference.store import save_fit
-from bayesmoe.laws.base import Coordinate, Law, Size
+import bayesmoe as bm
+from bayesmoe.laws.base import Size
 from bayesmoe.laws.coordinates import LOSS_REFERENCE, SLOPE_SIZE, SLOPE_TOKENS
-from bayesmoe.specs import from_mapping
 
 
 @dataclass(frozen=True)
-class ThreeSlopes(Law):
+class ThreeSlopes(bm.Law):
     """``L = A N_a^-a N^-b D^-g``: straight in the logarithms of active parameters, all parameters and tokens; L in nats per token."""
 
     size: Size = "n_active"
@@ -32,7 +25,7 @@ class ThreeSlopes(Law):
     equation = "L = A N_a^-a N^-b D^-g"
     other_covariates = ("n_total", "tokens")
     symbols: ClassVar[dict[str, str]] = {"A": "nats/token parameters^(a+b) tokens^g", "a": "1", "b": "1", "g": "1"}
-    total = Coordinate("slope_total", "positive", -3.5, 0.7, 0.2, "experts", "1", "fall of ln loss per e-fold of n_total")
+    total = bm.Coordinate("slope_total", "positive", -3.5, 0.7, 0.2, "experts", "1", "fall of ln loss per e-fold of n_total")
     coordinates = (LOSS_REFERENCE, SLOPE_SIZE, total, SLOPE_TOKENS)
 
     def loss(self, parameters, run):
@@ -44,24 +37,17 @@ class ThreeSlopes(Law):
         return {"A": coordinates["loss_reference"] / self.loss({"A": 1.0, **slopes}, reference.run), **slopes}
 
 
-LAWS = {"own": {"name": "own_law:ThreeSlopes"}, "chinchilla": {"name": "chinchilla", "size": "n_active"}}
+LAWS = {"own": bm.LawSpec(name="own_law:ThreeSlopes"), "chinchilla": bm.LawSpec(name="chinchilla", size="n_active")}
 
 
 def main(out: Path) -> None:
     """Fit both and compare."""
-    jax.config.update("jax_enable_x64", True)
     fits = {}
     for name, law in LAWS.items():
-        mapping = {
-            "name": name,
-            "data": {"source": "simulated-yun-grid"},
-            "law": law,
-            "sampler": {"warmup": 800, "draws": 500, "seed": 1},
-        }
-        fits[name] = fit_spec(from_mapping(mapping, FitSpec))
-        save_fit(fits[name], out / f"{name}.nc")
-        print(f"{name}: gate {check(fits[name]).verdict}")
-    print(compare(fits)[["law", "elpd", "elpd_diff", "dse", "weight"]].round(2))
+        fits[name] = bm.fit("simulated-yun-grid", law=law, sampler={"warmup": 800, "draws": 500, "seed": 1})
+        bm.save_fit(fits[name], out / f"{name}.nc")
+        print(f"{name}: gate {bm.check(fits[name]).verdict}")
+    print(bm.compare(fits)[["law", "elpd", "elpd_diff", "dse", "weight"]].round(2))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,7 @@ from pathlib import Path
 import pandas as pd
 from fit_a_posterior import fitted
 
-from bayesmoe.decisions.risk import risk
-from bayesmoe.planning.planner import plan
-from bayesmoe.planning.scenario import read_scenario
-from bayesmoe.planning.store import save_plan
+import bayesmoe as bm
 
 SCENARIO = """name = "own latencies"
 
@@ -50,10 +47,10 @@ def main(out: Path) -> None:
     (out / "scenario.toml").write_text(SCENARIO, encoding="utf-8")
 
     posterior = fitted()
-    found = plan(posterior, read_scenario(out / "scenario.toml"))
-    save_plan(found, out / "plan.nc")
+    found = bm.plan(posterior, bm.read_scenario(out / "scenario.toml"))
+    bm.save_plan(found, out / "plan.nc")
     # A size outside the table has no known latency, and no plan is made on one.
-    print(risk(found)[["p_feasible", "p_best"]].sel(problem="cheapest_serving").to_dataframe().round(3))
+    print(bm.risk(found)[["p_feasible", "p_best"]].sel(problem="cheapest_serving").to_dataframe().round(3))
 
 
 if __name__ == "__main__":

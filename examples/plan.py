@@ -11,35 +11,31 @@ from pathlib import Path
 
 from fit_a_posterior import fitted
 
-from bayesmoe.decisions.decide import decide
+import bayesmoe as bm
 from bayesmoe.documents import PlanDocument
-from bayesmoe.planning.planner import plan
-from bayesmoe.planning.scenario import read_scenario
-from bayesmoe.planning.store import save_plan
-from bayesmoe.reporting.build import report, save_report
 from bayesmoe.resources import resource_folder
 
 
 def main(out: Path) -> None:
     """Plan for a smaller budget than the scenario's."""
     posterior = fitted()
-    shipped = read_scenario(resource_folder("models") / "scenarios" / "yun-2024.toml")
+    shipped = bm.read_scenario(resource_folder("models") / "scenarios" / "yun-2024.toml")
     scenario = dataclasses.replace(
         shipped,
         name="Yun 2024's fleet at 1e21 FLOP",
         training=dataclasses.replace(shipped.training, budget_flop=1e21),
     )
 
-    found = plan(posterior, scenario)
-    decisions = decide(found, posterior)
-    save_plan(found, out / "plan.nc")
+    found = bm.plan(posterior, scenario)
+    decisions = bm.decide(found, posterior)
+    bm.save_plan(found, out / "plan.nc")
     (out / "plan.json").write_text(PlanDocument.of(found, decisions).as_json(), encoding="utf-8")
 
     # A plan is a Dataset by draw; a choice and its regret are by expert count.
     print(decisions.risk[["p_best", "expected_regret"]].sel(problem="cheapest_serving").to_dataframe().round(4))
     print(decisions)
 
-    save_report(report(posterior, found), out / "report.html")
+    (out / "report.html").write_text(bm.report(posterior, found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import subprocess
 import sys
 
@@ -21,7 +22,8 @@ read_scenario report risk save_fit save_plan sensitivity __version__
 NOTEBOOK = """
 import sys
 import bayesmoe as bm
-assert not {"jax", "numpyro", "pandas"} & set(sys.modules), "an import that costs nothing"
+import bayesmoe.plots
+assert not {"jax", "numpyro", "pandas", "arviz_plots", "matplotlib"} & set(sys.modules), "an import that costs nothing"
 import jax, pandas as pd
 df = pd.read_csv(sys.argv[1], comment="#")
 dt = bm.fit(df, law="yun", sampler={"method": "laplace", "draws": 100}, progress=False)
@@ -30,6 +32,7 @@ plan = bm.plan(dt, bm.Scenario(training=bm.Training(budget_flop=5e21), serving=b
 assert plan["n_dense"].dtype == "float64"
 (decision, *_) = bm.decide(plan, advice=False)
 assert str(decision) and decision._repr_html_().startswith("<")
+assert bm.plots.best_experts(plan).axes and bm.plots.fit_to_runs(dt).axes
 assert not jax.config.jax_enable_x64, "the caller's setting"
 assert jax.numpy.ones(1).dtype == "float32"
 """
@@ -51,6 +54,20 @@ def test_a_notebook_runs_in_double_precision_and_leaves_the_callers_setting() ->
     path = str(resource_folder("datasets") / "simulated-yun-grid.csv")
     ended = subprocess.run([sys.executable, "-c", NOTEBOOK, path], capture_output=True, text=True, check=False, timeout=300)
     assert ended.returncode == 0, ended.stderr
+
+
+PUBLIC = [name for name in bm.__all__ if name not in ("laws", "plots", "__version__")]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name == "fit" else ()) for name in PUBLIC])
+def test_the_examples_of_a_docstring_are_so(name, small_fit, small_plan, scenario) -> None:
+    """``dt``, ``plan`` and ``scenario`` in an example are such as the examples of ``fit``, ``plan`` and ``Scenario`` make."""
+    found = doctest.DocTestParser().get_doctest(
+        getattr(bm, name).__doc__, {"bm": bm, "dt": small_fit, "plan": small_plan, "scenario": scenario}, name, None, None
+    )
+    assert found.examples
+    said: list[str] = []
+    assert doctest.DocTestRunner(verbose=False).run(found, out=said.append).failed == 0, "".join(said)
 
 
 @pytest.mark.parametrize(

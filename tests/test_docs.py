@@ -7,11 +7,13 @@ import shlex
 import sys
 import tomllib
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
 import typer
 
+import bayesmoe as bm
 from bayesmoe.architecture import read_shape
 from bayesmoe.catalog import catalog
 from bayesmoe.cli import app
@@ -20,7 +22,9 @@ from bayesmoe.planning.scenario import read_scenario
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-WRITTEN = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "examples" / "README.md"])
+WRITTEN = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), ROOT / "examples" / "README.md"])
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+README_LINES, HAND_OFFS = 120, 20
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -65,8 +69,8 @@ def test_a_command_of_the_docs_exists_and_takes_its_flags(page: str, line: str) 
 
 
 def test_there_are_commands_of_every_kind() -> None:
-    told = {line.split()[1] for _, line in commands()}
-    assert set(typer.main.get_command(app).commands) <= told | {"demo"}
+    shown = {line.split()[1] for _, line in commands()}
+    assert set(typer.main.get_command(app).commands) <= shown | {"demo"}
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.name)
@@ -106,7 +110,13 @@ def test_every_law_and_command_has_its_place(pages) -> None:
         inside = getattr(command, "commands", None)
         for each in [f"{name} {below}" for below in inside] if inside else [name]:
             assert f"\n## {each}\n" in made["commands.md"]
-    assert "bayesmoe.planning.planner" in made["api.md"]
+
+
+def test_every_public_name_and_plot_has_its_place(pages) -> None:
+    page = pages.api_page()
+    shown = set(re.findall(r"^### bm\.([\w.]+)$", page, re.MULTILINE))
+    assert shown == set(bm.__all__) - {"laws", "plots", "__version__"} | {f"plots.{name}" for name in bm.plots.__all__}
+    assert "None" not in page.splitlines()
 
 
 def test_docstrings_come_out_as_markdown(pages) -> None:
@@ -131,3 +141,32 @@ def test_no_page_needs_another_machine() -> None:
     assert "font: false" in configuration
     assert "analytics" not in configuration
     assert not re.search(r"https?://", configuration)
+
+
+def test_the_readme_is_one_page() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= README_LINES
+
+
+def test_links_between_the_pages_lead_somewhere() -> None:
+    made = {"commands.md", "api.md", "examples.md", "index.md"}
+    for path in WRITTEN:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8")):
+            place = (path.parent / target).resolve()
+            generated = place.name in made or place.parent.name == "laws"
+            assert place.exists() or (generated and DOCS in place.parents), f"{path.name}: {target}"
+
+
+def test_the_trip_of_a_table_is_the_codes() -> None:
+    trip = CONTRIBUTING.partition("## From a table to a report")[2].partition("\n## ")[0]
+    assert 10 <= len(re.findall(r"^\d+\. ", trip, re.MULTILINE)) <= HAND_OFFS
+    for path in set(re.findall(r"`(bayesmoe(?:\.\w+)+)`", CONTRIBUTING)):
+        resolve_name(path)
+
+
+def test_every_room_is_on_the_map() -> None:
+    package = ROOT / "bayesmoe"
+    rooms = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()} - {
+        "__init__"
+    }
+    shown = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", CONTRIBUTING, re.MULTILINE))))
+    assert rooms <= shown

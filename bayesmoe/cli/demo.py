@@ -10,7 +10,6 @@ import typer
 
 def demo(out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo")) -> None:
     """Fit, check, plan and report on simulated runs that come with the package."""
-
     from bayesmoe.cli.runtime import configure
     from bayesmoe.progress import sampling_progress
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,9 @@ from bayesmoe.architecture import Shape, read_shape
 from bayesmoe.costs.hardware import ACCELERATORS, Precision
 from bayesmoe.costs.serving.roofline import Traffic
 from bayesmoe.costs.serving.served_model import ServedModel, served_shapes
+from bayesmoe.costs.serving.table import refuse_rows
 from bayesmoe.errors import InputError, nearest
-from bayesmoe.tables import read_measurements, require, require_positive
+from bayesmoe.tables import numbers_of, read_measurements
 
 NUMBERS = ("n_gpus", "isl_tokens", "osl_tokens", "concurrency_requests", "tpot_ms")
 """Columns of positive numbers that every point has."""
@@ -36,7 +37,7 @@ class Points:
     ----------
     frame : DataFrame
         One row a point, with all columns.
-    models : Served
+    models : ServedModel
         Their shapes, one entry a row.
     file : str
         Where they came from.
@@ -51,9 +52,9 @@ class Points:
 
     def served(self, rows: np.ndarray) -> ServedModel:
         """Shapes of some rows; the cache splits over as many ranks as attention is data-parallel."""
-        found = ServedModel(*(leaf[rows] for leaf in self.models))
+        models = ServedModel(*(leaf[rows] for leaf in self.models))
         ranks = self.frame["attention_data_parallel"].to_numpy(float)[rows]
-        return found._replace(cache_shards=np.maximum(found.cache_shards, ranks))
+        return models._replace(cache_shards=np.maximum(models.cache_shards, ranks))
 
     def traffic(self, rows: np.ndarray, bytes_per_cache_element: float) -> Traffic:
         """Lengths of some rows."""
@@ -63,12 +64,8 @@ class Points:
 
     def where(self, keep: np.ndarray) -> Points:
         """The points that a mask keeps."""
-        return Points(
-            self.frame[keep].reset_index(drop=True),
-            ServedModel(*(leaf[keep] for leaf in self.models)),
-            self.file,
-            self.sha256,
-        )
+        models = ServedModel(*(leaf[keep] for leaf in self.models))
+        return Points(self.frame[keep].reset_index(drop=True), models, self.file, self.sha256)
 
 
 def read_points(path: str | Path) -> Points:
@@ -87,34 +84,40 @@ def read_points(path: str | Path) -> Points:
     frame = read_measurements(path, (*NAMES, *NUMBERS), "points")
     if "quality_flags" in frame:
         flags = frame["quality_flags"].astype("string").str.strip()
-        frame = frame[flags.isna() | (flags == "")]
+        frame = frame[flags.isna() | (flags == "")].copy()
     if frame.empty:
         raise InputError("has no points", file=path, hint="give measured points that carry no quality_flags")
-    frame = frame.assign(**{name: frame[name].fillna(other) if name in frame else other for name, other in OPTIONAL.items()})
+    for column, otherwise in OPTIONAL.items():
+        frame[column] = frame[column].fillna(otherwise) if column in frame else otherwise
     for column in (*NUMBERS, *OPTIONAL):
+        numbers = numbers_of(frame[column])
         # A time to first token may be missing, but not wrong.
-        missing = frame[column].isna() if column == "ttft_ms" else False
-        frame[column] = require_positive(frame, path, column, unless=missing)
-    require(frame, path, "n_gpus", frame["n_gpus"] % 1 == 0, "must be a whole number")
+        missing = frame[column].isna() & (column == "ttft_ms")
+        refuse_rows(frame, path, column, ~((numbers > 0) & np.isfinite(numbers)) & ~missing, "must be a positive number")
+        frame[column] = numbers
+    refuse_rows(frame, path, "n_gpus", frame["n_gpus"] % 1 != 0, "must be a whole number")
     for column in NAMES:
-        require(frame, path, column, frame[column].notna(), "is blank", "every point needs one")
-    for column, known in (("hardware", list(ACCELERATORS)), ("weight_precision", list(get_args(Precision)))):
-        is_known = frame[column].isin(known)
-        hint = "" if is_known.all() else nearest(str(frame.loc[~is_known, column].iloc[0]), known)
-        require(frame, path, column, is_known, "is not known", hint)
-    shapes = {name: _shape(frame, path, name) for name in frame["architecture"].unique()}
-    models = served_shapes([shapes[name] for name in frame["architecture"]])
+        refuse_rows(frame, path, column, frame[column].isna(), "is blank", "every point needs one")
+    for column, names in (("hardware", list(ACCELERATORS)), ("weight_precision", list(get_args(Precision)))):
+        unknown = ~frame[column].isin(names)
+        hint = nearest(str(frame.loc[unknown, column].iloc[0]), names) if unknown.any() else None
+        refuse_rows(frame, path, column, unknown, "is not known", hint)
+    models = served_shapes(_shapes(frame["architecture"], path))
     return Points(frame.reset_index(drop=True), models, str(path), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def _shape(frame: pd.DataFrame, path: Path, name: Any) -> Shape:
-    try:
-        return read_shape(str(name), folder=path.parent)
-    except InputError as error:
-        row = int(frame.index[frame["architecture"] == name][0])
-        if error.file is None:
-            raise InputError(
-                error.rule, file=path, row=row, column="architecture", value=str(name), hint=error.hint
-            ) from error
-        hint = f"{error.hint or 'mend it'} (row {row} of {path} names it)"
-        raise InputError(error.rule, file=error.file, column=error.column, value=error.value, hint=hint) from error
+def _shapes(architectures: pd.Series, path: Path) -> list[Shape]:
+    """Shape of each point; an error in a file of the user's own says which row names it."""
+    shapes = {}
+    for line, name in architectures.drop_duplicates().items():
+        row = int(str(line))
+        try:
+            shapes[name] = read_shape(str(name), folder=path.parent)
+        except InputError as error:
+            if error.file is None:
+                raise InputError(
+                    error.rule, file=path, row=row, column="architecture", value=str(name), hint=error.hint
+                ) from error
+            hint = f"{error.hint or 'mend it'} (row {row} of {path} names it)"
+            raise InputError(error.rule, file=error.file, column=error.column, value=error.value, hint=hint) from error
+    return [shapes[name] for name in architectures]

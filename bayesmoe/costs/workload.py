@@ -40,6 +40,11 @@ class TrainingSpec:
         is known (``bayesmoe cost``), three forward passes with attention over ``sequence_tokens`` and the head.
     sequence_tokens : float
         Length of a training sequence.
+
+    Examples
+    --------
+    >>> bm.Training(budget_flop=5e21, mfu={"median": 0.4, "log_sd": 0.15}).budget_flop
+    5e+21
     """
 
     budget_flop: Positive | None = None
@@ -93,6 +98,11 @@ class ServingSpec:
         Serving engine, as in the calibration; any where left out.
     routing_evenness : share
         Share of a batch that routes as if at random: routing that is skewed touches fewer experts.
+
+    Examples
+    --------
+    >>> bm.Serving(accelerator="H100-SXM", max_tpot_s=0.05, lifetime_tokens={"median": 1e13, "log_sd": 0.7}).max_gpus
+    8
     """
 
     accelerator: AcceleratorName = "A100-SXM-40GB"

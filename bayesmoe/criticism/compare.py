@@ -43,11 +43,13 @@ def compare(fits: dict[str, xr.DataTree]) -> pd.DataFrame:
     References
     ----------
     Vehtari et al. 2017, arXiv:1507.04544 (PSIS-LOO); Yao et al. 2018, arXiv:1704.02030 (stacking).
+
+    Examples
+    --------
+    >>> bm.compare({"yun": dt, "chinchilla": other})  # doctest: +SKIP
     """
     if len(fits) < 2:
-        raise InputError(
-            "needs at least two fits", column="FIT.nc", value=len(fits), hint="name another fit of the same runs"
-        )
+        raise InputError("needs at least two fits", column="FIT.nc", value=len(fits), hint="name another of the same runs")
     first, *others = fits
     for name, fit in fits.items():
         if "log_likelihood" not in fit.children:

@@ -37,15 +37,7 @@ def predictive_check(fit: xr.DataTree) -> xr.Dataset:
 
 
 def prior_overlap(fit: xr.DataTree, names: list[str]) -> dict[str, float]:
-    """Overlap of prior and posterior densities in [0, 1]: near 1 means that the data said nothing.
-
-    Parameters
-    ----------
-    fit : DataTree
-        Groups ``prior`` and ``posterior``.
-    names : list of str
-        Scalar variables present in both.
-    """
+    """Overlap of prior and posterior densities in [0, 1] by scalar variable: near 1 means that the data said nothing."""
     overlaps = {}
     for name in names:
         prior, posterior = (np.asarray(fit[group][name]).ravel() for group in ("prior", "posterior"))

@@ -78,11 +78,6 @@ def average_calibration(ranks: xr.Dataset) -> xr.Dataset:
 
     An average whose laws include the truth pays for laws that do not: its bands may be too wide here, and must not be too narrow.
 
-    Parameters
-    ----------
-    ranks : Dataset
-        From :func:`average_ranks_of`.
-
     Returns
     -------
     Dataset

@@ -143,6 +143,10 @@ def backtest(
     ------
     InputError
         Nothing or nearly everything is held out.
+
+    Examples
+    --------
+    >>> found = bm.backtest(spec, table, table.frame["n_dense"].to_numpy() > 1e9)  # doctest: +SKIP
     """
     forecasts = forecasts_of(spec, table, held, on_progress=on_progress)
     found = judged(forecasts, average_of(forecasts.forward, forecasts.axes, seed=spec.sampler.seed), seed=spec.sampler.seed)

@@ -128,24 +128,7 @@ def error_per_distance(forecast: xr.Dataset) -> float:
 
 
 def predicted(forecast: xr.Dataset, own: xr.Dataset | None, *, draws: int, seed: int) -> np.ndarray:
-    """Draws of runs' responses, with noise and, given a discrepancy, with discrepancy that all runs of a draw share.
-
-    Parameters
-    ----------
-    forecast : Dataset
-        ``expected``, ``noise_scale``, ``noise_df``, ``distance``.
-    own : Dataset, optional
-        The law's :func:`discrepancy`.
-    draws : int
-        How many.
-    seed : int
-        Seed.
-
-    Returns
-    -------
-    array, shape (draw, run)
-        In nats per token.
-    """
+    """Draws of runs' responses, nats per token, shape (draw, run), with noise and with a discrepancy that all runs of a draw share."""
     rng = np.random.default_rng(seed)
     index, expected = _moved(forecast, own, draws, rng)
     return noisy(expected, forecast["noise_scale"].values[index], forecast["noise_df"].values[index], rng)

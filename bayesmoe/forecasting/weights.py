@@ -135,17 +135,7 @@ def laws_of(spec: FitSpec, frame: pd.DataFrame) -> tuple[str, ...]:
 
 
 def default_laws(frame: pd.DataFrame, size: str) -> tuple[str, ...]:
-    """Laws that a table can tell something about, by what varies in it.
-
-    See :func:`bayesmoe.laws.default_average`.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Runs.
-    size : str
-        Column of size.
-    """
+    """Laws that a table can tell something about, by what varies in it; see :func:`bayesmoe.laws.default_average`."""
     return tuple(law.name for law in default_average(axes_of(frame, size)))
 
 

@@ -29,7 +29,7 @@ STEP_LAW = HyperparameterLaw(
 """``lr = 1.79 N^-0.713 D^0.307`` and ``batch = 0.58 D^0.571`` tokens."""
 
 # The correlation of the two exponents is not printed, and a positive semidefinite matrix leaves it between -0.303 and 0.931.
-# Zero would make the law surest at a model of 4 million parameters and 1.3 million tokens. Least squares is surest at the
+# Zero would make the law most certain at a model of 4 million parameters and 1.3 million tokens. Least squares is most certain at the
 # middle of its own runs, which only the low end does: -0.30 puts it at 0.36e9 parameters and 1.3e10 tokens.
 _LR_EXPONENTS = -0.30
 _LR_COVARIANCE = covariance_of(

@@ -31,7 +31,14 @@ class Check:
 
 @dataclass(frozen=True)
 class Gate:
-    """All checks of a fit, and how it was drawn; the verdict is the worst of the checks'."""
+    """All checks of a fit, and how it was drawn; the verdict is the worst of the checks'.
+
+    Examples
+    --------
+    >>> gate = bm.check(dt)
+    >>> [one.name for one in gate.checks if one.verdict == "FAIL"]
+    []
+    """
 
     checks: tuple[Check, ...]
     method: str = "mcmc"
@@ -65,6 +72,8 @@ class Gate:
     def __str__(self) -> str:
         approximate = f", approximate ({self.method})" if self.approximate else ""
         return "\n".join([*map(str, self.checks), f"gate: {self.verdict}{approximate}"])
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         """Render as a table in a notebook."""

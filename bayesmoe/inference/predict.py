@@ -40,13 +40,11 @@ def predict(
     fit : DataTree
         A fit of one law or of several averaged.
     frame : DataFrame
-        Models with ``run_id`` and every covariate of the laws, in the run table's units.
+        Models with every covariate of the laws, in the run table's units; ``run_id`` names them, or else the index does.
     group : str, optional
         Group of runs whose law is meant, or "new".
-    draws : int
-        How many; of an average, each law has its share.
-    seed : int
-        Seed.
+    draws, seed : int
+        How many, of an average each law has its share; and the seed.
     file : path, optional
         Where the models come from, for the message.
 
@@ -59,6 +57,13 @@ def predict(
     ------
     InputError
         A column that a law or the noise reads is missing, or the group is not one of the fit.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> models = pd.DataFrame({"n_dense": [1e9], "tokens": [4e10], "num_experts": [8]})
+    >>> bm.predict(dt, models)["loss"].dims
+    ('sample', 'run')
     """
     rng = np.random.default_rng(seed)
     laws = components(fit)
@@ -68,13 +73,13 @@ def predict(
         found = _expected(member, frame, group, draws=int(count), rng=rng, file=file)
         expected.append(found)
         loss.append(noisy(found, *noise_of(member.fit, frame, found), rng))
-    dims = ("sample", "run")
+    dims, names = ("sample", "run"), frame.get("run_id", frame.index)
     return xr.Dataset(
         {
             "expected": (dims, np.concatenate(expected), {"units": "nats/token"}),
             "loss": (dims, np.concatenate(loss), {"units": "nats/token"}),
         },
-        coords={"run": frame["run_id"].to_numpy(str), "law": ("sample", np.repeat(list(laws), counts))},
+        coords={"run": names.to_numpy(str), "law": ("sample", np.repeat(list(laws), counts))},
     )
 
 

@@ -179,7 +179,12 @@ def _parsed(attributes: tuple[tuple[str, Any], ...]) -> FitInfo:
 
 
 def save_fit(fit: xr.DataTree, path: str | Path) -> None:
-    """Write a fit as netCDF (HDF5), whole or not at all."""
+    """Write a fit as netCDF (HDF5), whole or not at all.
+
+    Examples
+    --------
+    >>> bm.save_fit(dt, "fit.nc")  # doctest: +SKIP
+    """
     write_netcdf(path, fit)
 
 
@@ -190,6 +195,10 @@ def load_fit(path: str | Path) -> xr.DataTree:
     ------
     InputError
         The file is missing, is not a fit of this package, or was written in another layout.
+
+    Examples
+    --------
+    >>> dt = bm.load_fit("fit.nc")  # doctest: +SKIP
     """
     fit = _load_netcdf(path, "a fit made by `bayesmoe fit`")
     nodes = {AVERAGE, LAWS} if LAWS in fit.children else {"posterior", "sample_stats"}

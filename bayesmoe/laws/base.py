@@ -55,6 +55,12 @@ class Coordinate:
         dense runs share the first; groups of which some hardly vary the expert count share the last.
     unit, meaning : str
         For tables and docs.
+
+    Examples
+    --------
+    >>> slope = bm.Coordinate("slope_total", "positive", -3.5, 0.7, 0.2, "experts", "1", "fall of ln loss per e-fold of n_total")
+    >>> f"prior median {slope.to_support(slope.mean):.3f}"
+    'prior median 0.030'
     """
 
     name: str
@@ -141,6 +147,12 @@ class Law:
         Whether an average of no named laws holds it. At one token count the second kind adds nothing to the others.
     starter_for : tuple of str, optional
         Which of ``num_experts`` and ``tokens`` vary in the tables for which a starter spec proposes this law.
+
+    Examples
+    --------
+    >>> chinchilla = bm.laws.law_named("chinchilla")
+    >>> chinchilla.covariates
+    ('n_total', 'tokens')
     """
 
     size: Size = "n_dense"

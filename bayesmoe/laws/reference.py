@@ -14,15 +14,7 @@ _GAIN_WITHOUT_EXPERTS = 32.0
 
 
 def reference_run(frame: pd.DataFrame, law: Law) -> Reference:
-    """Reference run of a table: geometric means of the law's covariates, arithmetic where a column holds zeros.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Validated runs.
-    law : Law
-        Says which columns are read.
-    """
+    """Reference run of a table: geometric means of the law's covariates, arithmetic where a column holds zeros."""
     run = {name: _mean(frame[name].to_numpy(float)) for name in law.covariates}
     experts = frame["num_experts"].to_numpy(float) if "num_experts" in frame else np.ones(1)
     routed = experts[experts > 1]

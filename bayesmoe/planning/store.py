@@ -18,7 +18,7 @@ from bayesmoe.planning.problems import Problem, asked_problems
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.specs import from_json, to_json
 
-FORMAT = 4
+FORMAT = 5
 """Version of a plan's layout; a reader refuses any other."""
 
 
@@ -85,7 +85,12 @@ class PlanInfo:
 
 
 def save_plan(plan: xr.Dataset, path: str | Path) -> None:
-    """Write a plan as netCDF (HDF5), whole or not at all."""
+    """Write a plan as netCDF (HDF5), whole or not at all.
+
+    Examples
+    --------
+    >>> bm.save_plan(plan, "plan.nc")  # doctest: +SKIP
+    """
     write_netcdf(path, plan)
 
 
@@ -96,6 +101,10 @@ def load_plan(path: str | Path, *, of: xr.DataTree | None = None) -> xr.Dataset:
     ------
     InputError
         The file is missing, damaged, not a plan, of another version's format, or was not made from the fit ``of``.
+
+    Examples
+    --------
+    >>> plan = bm.load_plan("plan.nc")  # doctest: +SKIP
     """
     require_file(path, hint="make a plan with `bayesmoe plan`")
     try:

@@ -11,22 +11,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from bayesmoe.planning.problems import problem_named
+
 INK = "#1b1b1b"
 OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6d1f", "#000000")
 LOSS_OPTIMUM = "loss_optimal"
-PROBLEM_LABELS = {
-    LOSS_OPTIMUM: "loss-optimal",
-    "cheapest_serving": "cheapest serving at bounded loss",
-    "lowest_loss": "lowest loss at bounded serving cost",
-    "lifetime_cost": "cheapest life at a loss target",
-    "lifetime_flop": "fewest lifetime FLOP at a loss target",
-    "memory_limited": "lowest loss in a memory",
-    "equal_resources": "lowest loss at equal resources",
-    "fixed_hardware": "lowest loss served in time",
-    "efficiency_leverage": "most efficiency leverage",
-}
-PROBLEM_COLOURS = dict(zip(PROBLEM_LABELS, ("#6b6b6b", *OKABE_ITO), strict=True))
-PROBLEM_MARKERS = dict(zip(PROBLEM_LABELS, "DosvP^X<>", strict=True))
+"""The problem whose look the lowest loss on the budget has."""
+
+
+def look_of(problem: str) -> dict[str, str]:
+    """Color, marker and label of a planning problem, by its name."""
+    known = problem_named(problem)
+    return {"color": known.color, "marker": known.marker, "label": known.label}
 
 
 def beside(count: int, number: int) -> float:
@@ -36,10 +32,7 @@ def beside(count: int, number: int) -> float:
 
 def new_figure(width: float = 6.4, height: float = 3.8) -> tuple[Figure, Any]:
     """A figure with one set of axes in the house style; sizes in inches."""
-    figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(True, color="#e3e3e3", linewidth=0.6)
-    axes.set_axisbelow(True)
+    figure, (axes,) = new_panels(1, width, height)
     return figure, axes
 
 
@@ -52,7 +45,14 @@ def new_panels(
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(True, color="#e3e3e3", linewidth=0.6)
         axes.set_axisbelow(True)
-    return figure, list(grid.flat)
+    return shown_once(figure), list(grid.flat)
+
+
+def shown_once(figure: Figure) -> Figure:
+    """Let a notebook show a figure where a cell returns it, and not a second time as one that pyplot holds."""
+    if plt.get_backend().endswith("inline"):
+        plt.close(figure)
+    return figure
 
 
 def budget_colors(count: int) -> list[Any]:
@@ -65,11 +65,6 @@ def expert_colors(count: int) -> list[Any]:
     return [plt.get_cmap("viridis")(0.92 * i / max(count - 1, 1)) for i in range(count)]
 
 
-def experts_label(num_experts: Any) -> str:
-    """``16 experts``, or ``dense``."""
-    return "dense" if int(num_experts) == 1 else f"{int(num_experts)} experts"
-
-
 def expert_axis(axes: Any, num_experts: Sequence[int]) -> list[int]:
     """Label the x axis with expert counts, evenly spaced, and return their positions."""
     positions = list(range(len(num_experts)))
@@ -78,25 +73,25 @@ def expert_axis(axes: Any, num_experts: Sequence[int]) -> list[int]:
     return positions
 
 
-def banded(axes: Any, x: Sequence[float], low: Any, middle: Any, high: Any, **look: Any) -> None:
-    """Medians as markers with their 90% band as a vertical line; each tells its numbers where it is pointed at."""
+def banded(axes: Any, x: Sequence[float], low: Any, median: Any, high: Any, **look: Any) -> None:
+    """Medians as markers with their 90% band as a vertical line; each shows its numbers where it is pointed at."""
     axes.vlines(x, low, high, color=look["color"], linewidth=2.2, alpha=0.55)
-    (line,) = axes.plot(x, middle, linestyle="none", markersize=6, markeredgecolor="white", markeredgewidth=0.6, **look)
-    hover(line, [f"{look['label']}: {m:.4g} ({a:.4g} to {b:.4g})" for a, m, b in zip(low, middle, high, strict=True)])
+    (line,) = axes.plot(x, median, linestyle="none", markersize=6, markeredgecolor="white", markeredgewidth=0.6, **look)
+    hover(line, [f"{look['label']}: {m:.4g} ({a:.4g} to {b:.4g})" for a, m, b in zip(low, median, high, strict=True)])
 
 
-def ribbon(axes: Any, x: Any, low: Any, middle: Any, high: Any, *, opacity: float = 0.18, **look: Any) -> None:
+def ribbon(axes: Any, x: Any, low: Any, median: Any, high: Any, *, opacity: float = 0.18, **look: Any) -> None:
     """Medians as a line in their 90% band."""
     axes.fill_between(x, low, high, color=look["color"], alpha=opacity, linewidth=0)
-    axes.plot(x, middle, linewidth=1.7, **look)
+    axes.plot(x, median, linewidth=1.7, **look)
 
 
-def barred(axes: Any, x: Any, low: Any, middle: Any, high: Any, *, number: int, count: int, **look: Any) -> None:
+def barred(axes: Any, x: Any, low: Any, median: Any, high: Any, *, number: int, count: int, **look: Any) -> None:
     """Medians as a line with their 90% band as bars at some of its points, so that curves whose bands coincide stay apart.
 
     Of ``count`` curves each takes turns with the others, ``number`` says which it is.
     """
-    axes.plot(x, middle, linewidth=1.7, **look)
+    axes.plot(x, median, linewidth=1.7, **look)
     own = np.arange(len(x))[_EVERY * number // count :: _EVERY]
     axes.vlines(x[own], low[own], high[own], color=look["color"], linewidth=2.2, alpha=0.5)
 

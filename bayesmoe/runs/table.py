@@ -72,7 +72,12 @@ def read_runs(
     Raises
     ------
     InputError
-        The file is unreadable or a row cannot stand; the message names file, row, column, rule, value and hint.
+        The file is unreadable or a row breaks a rule; the message names file, row, column, rule, value and hint.
+
+    Examples
+    --------
+    >>> len(bm.read_runs("runs.csv", columns={"loss": "val_loss"}).frame)  # doctest: +SKIP
+    80
     """
     path = Path(path)
     export = read_export(path)

@@ -16,19 +16,10 @@ _WINDOWS = (100, 150, 100)
 def chain_program(
     log_density: Callable[..., Any], *, draws: int, target_accept: float = 0.9
 ) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
-    """Compile a NUTS chain of a density whose data are arguments.
+    """Compile a NUTS chain of a density ``log_density(position, data)`` on the unconstrained space; pure JAX.
 
     The inverse mass matrix starts as the inverse Hessian at the starting position, eigenvalues clipped to [1e-8, 1], and is
-    re-estimated once from the draws of the second warm-up window.
-
-    Parameters
-    ----------
-    log_density : callable
-        ``log_density(position, data)`` of a position of shape (dimension,) on the unconstrained space; pure JAX.
-    draws : int
-        Draws kept after 350 transitions of warm-up.
-    target_accept : float
-        Target mean acceptance of the step-size adaptation.
+    re-estimated once from the draws of the second of three warm-up windows, 350 transitions in all.
 
     Returns
     -------

@@ -29,6 +29,11 @@ class SamplerSpec:
         Whether to store the log-likelihood of each run and draw; ``auto`` stores it while it is small.
     seed : int
         Seed of the random numbers.
+
+    Examples
+    --------
+    >>> bm.SamplerSpec(draws=2000, seed=1).method
+    'mcmc'
     """
 
     method: Literal["mcmc", "laplace", "pathfinder"] = "mcmc"

@@ -7,13 +7,14 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from designs import catalog_design
 from seeds import seeded
 
 from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.laws import all_laws, reference_run
 from bayesmoe.runs import as_run_table
-from bayesmoe.runs.simulate import catalog_design, simulate_losses
+from bayesmoe.runs.simulate import simulate_losses
 from bayesmoe.sampling.settings import SamplerSpec
 from bayesmoe.specs import from_mapping
 

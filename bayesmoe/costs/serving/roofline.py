@@ -45,19 +45,6 @@ class Traffic(NamedTuple):
         return self.prompt_tokens + 0.5 * self.output_tokens
 
 
-def expert_hit_share(batch: Any, num_experts: Any, top_k: Any) -> Any:
-    """Share of routed experts that a batch touches: ``1 - (1 - k/E)^B``; 1 for a dense model.
-
-    Routing is taken as independent and uniform, so this is an upper bound on average (Erdil 2025, arXiv:2506.04645, Eq. 22).
-    """
-    return -jnp.expm1(batch * _ln_spared(num_experts, top_k))
-
-
-def _ln_spared(num_experts: Any, top_k: Any) -> Any:
-    """ln of the chance that one token spares an expert."""
-    return jnp.log1p(-jnp.minimum(top_k / num_experts, 1.0 - 1e-12))
-
-
 def cache_bytes(model: ServedModel, traffic: Traffic, context_tokens: Any) -> Any:
     """Bytes that one request caches at some context."""
     window = jnp.minimum(context_tokens, model.window_tokens)
@@ -92,23 +79,19 @@ def step_terms(
     |---|---|
     | layer, moe_layer | L, L_x |
     | hop | ``L log2 g`` |
-    | memory | ``( w (n_total - P_x (1 - hit)) + 2 n_head + cache read ) / (g BW)`` |
+    | memory | ``( w (n_total - P_x (1 - hit)) + 2 n_head + cache read ) / (g BW)``, ``hit = 1 - (1 - k/E)^B`` |
     | compute | ``B ( 2 (n_active + n_head) + attention over the context ) / (g F_w)`` |
     | prefill | ``B/n ( 2 p n_active + causal attention ) / (g F)``: the requests that arrive in a step |
     | communication | two ring all-reduces of ``2 B d`` bytes a layer: ``8 B d L (g - 1) / (g link)`` |
 
     Parameters
     ----------
-    model : Served
+    model, traffic : ServedModel, Traffic
         Arrays of any one shape.
     batch, n_gpus : array
         B requests decoded together on g accelerators.
-    traffic : Traffic
-        Lengths.
-    accelerator : Accelerator
-        Peaks, bandwidth, link.
-    precision : str
-        Of the weights.
+    accelerator, precision : Accelerator, str
+        Peaks, bandwidth and link; precision of the weights.
     reads : {"distinct", "active", "all"}
         Whose weights are read; the last two are there to compare with.
     evenness : array
@@ -121,38 +104,59 @@ def step_terms(
 
     References
     ----------
-    Erdil 2025, arXiv:2506.04645 (distinct experts, Eq. 22); the terms and their sum are this project's.
+    Erdil 2025, arXiv:2506.04645 (distinct experts, Eq. 22: an upper bound on average, as routing is taken as independent and uniform);
+    the terms and their sum are this project's.
     """
-    weights = weight_bytes(model, precision) - _OTHER_BYTES * (model.n_embedding - model.n_head)
-    # What a model is made of is computed once, behind the barrier, and not for every number of GPUs.
-    always, routed, spared, cache, decode, prompt, exchanged = jax.lax.optimization_barrier(
-        (
-            weights - BYTES_PER_WEIGHT[precision] * model.n_routed,
-            BYTES_PER_WEIGHT[precision] * model.n_routed,
-            _ln_spared(model.num_experts, model.top_k),
-            cache_bytes(model, traffic, traffic.context_tokens),
-            _decode_flop(model, traffic),
-            _prompt_flop(model, traffic) / traffic.output_tokens,
-            8.0 * model.d_model * model.num_layers,
-        )
-    )
-    if reads == "active":
-        touched = jnp.minimum(model.top_k / model.num_experts, 1.0)
-    else:
-        touched = 1.0 if reads == "all" else 1.0 - jnp.exp((1.0 + evenness * (batch - 1.0)) * spared)
+    per_model = _per_model(model, traffic, precision)
+    hit = _hit_share(model, per_model.ln_spared, batch, reads, evenness)
     # Few numbers are divided, those of GPUs, and many multiplied: a division costs as much as ten products.
     per_gpu = 1.0 / n_gpus
     terms = (
         model.num_layers,
         model.num_moe_layers,
         model.num_layers * jnp.log2(n_gpus),
-        (always + routed * touched + batch * cache * replication(model, n_gpus))
+        (per_model.other_bytes + per_model.routed_bytes * hit + batch * per_model.cache_bytes * replication(model, n_gpus))
         * (per_gpu / accelerator.bandwidth_bytes_per_s),
-        decode * batch * (per_gpu / accelerator.peak(precision)),
-        prompt * batch * (per_gpu / accelerator.peak_flop_per_s),
-        exchanged * batch * ((n_gpus - 1.0) * per_gpu / accelerator.link_bytes_per_s),
+        per_model.decode_flop * batch * (per_gpu / accelerator.peak(precision)),
+        per_model.prefill_flop * batch * (per_gpu / accelerator.peak_flop_per_s),
+        per_model.exchanged_bytes * batch * ((n_gpus - 1.0) * per_gpu / accelerator.link_bytes_per_s),
     )
     return tuple(jnp.broadcast_arrays(*terms))
+
+
+def _hit_share(model: ServedModel, ln_spared: Any, batch: Any, reads: Reads, evenness: Any) -> Any:
+    """Share of the routed experts whose weights a step reads."""
+    if reads == "active":
+        return jnp.minimum(model.top_k / model.num_experts, 1.0)
+    return 1.0 if reads == "all" else 1.0 - jnp.exp((1.0 + evenness * (batch - 1.0)) * ln_spared)
+
+
+class _PerModel(NamedTuple):
+    """What a step takes of a model whatever the GPUs; ``ln_spared`` is the log chance that one token spares an expert."""
+
+    other_bytes: Any
+    routed_bytes: Any
+    ln_spared: Any
+    cache_bytes: Any
+    decode_flop: Any
+    prefill_flop: Any
+    exchanged_bytes: Any
+
+
+def _per_model(model: ServedModel, traffic: Traffic, precision: Precision) -> _PerModel:
+    weights = weight_bytes(model, precision) - _OTHER_BYTES * (model.n_embedding - model.n_head)
+    # Behind the barrier it is computed once, and not for every number of GPUs.
+    return jax.lax.optimization_barrier(
+        _PerModel(
+            weights - BYTES_PER_WEIGHT[precision] * model.n_routed,
+            BYTES_PER_WEIGHT[precision] * model.n_routed,
+            jnp.log1p(-jnp.minimum(model.top_k / model.num_experts, 1.0 - 1e-12)),
+            cache_bytes(model, traffic, traffic.context_tokens),
+            _decode_flop(model, traffic),
+            _prompt_flop(model, traffic) / traffic.output_tokens,
+            8.0 * model.d_model * model.num_layers,
+        )
+    )
 
 
 def _decode_flop(model: ServedModel, traffic: Traffic) -> Any:

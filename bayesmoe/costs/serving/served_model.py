@@ -94,16 +94,12 @@ def served_family(
 
     Parameters
     ----------
-    n_dense, num_experts : array
-        Backbone parameters and expert counts.
+    n_dense, num_experts, mu : array
+        Backbone parameters, expert counts; for mu see :func:`bayesmoe.architecture.width_times_layers`.
     family : Family
         The family.
-    mu : array
-        See :func:`bayesmoe.architecture.width_times_layers`.
-    cache_share : float
-        Cached elements over those of plain multi-head attention, ``2 d`` a token and layer.
-    moe_layer_share : float
-        Share of layers with experts.
+    cache_share, moe_layer_share : float
+        Cached elements over those of plain multi-head attention (``2 d`` a token and layer); share of layers with experts.
     """
     run = family.run(n_dense, 0.0, num_experts)
     wide, layers = width_times_layers(n_dense, mu), num_layers(n_dense, mu)

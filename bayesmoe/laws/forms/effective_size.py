@@ -108,7 +108,7 @@ class EffectiveSize(Law):
 
 @dataclass(frozen=True)
 class EffectiveSizeUnsaturated(EffectiveSize):
-    """The house law without saturation.
+    """The effective-size law without saturation.
 
     ``L = F + A ( N_e^-a + R D^-b )^k,   ln N_e = ln N + ( g + h ln(N/N_0) ) ln( (E - 1 + e_start)/e_start )``
 

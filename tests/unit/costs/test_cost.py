@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from shape_costs import cache_elements
 
 import bayesmoe
 from bayesmoe.architecture import Heads, Shape, public_shape
@@ -129,7 +130,7 @@ def test_memory_counts_a_cache_that_every_gpu_keeps():
     model = public_shape("deepseek-v3")
     found = cost([model], TRAINING, serve(precision="fp8", max_gpus=16), draws=20)
     # Latent attention has no heads to split: each GPU keeps all of it.
-    cache = found["batch"] * 2 * model.cache_elements(161.31 + 337.99 / 2) * found["n_gpus"]
+    cache = found["batch"] * 2 * cache_elements(model, 161.31 + 337.99 / 2) * found["n_gpus"]
     assert (found["n_gpus"] > 8).all()
     np.testing.assert_allclose(found["memory_bytes"], found["weight_bytes"] + cache, rtol=1e-9)
     assert (found["memory_bytes"] <= 0.9 * 80e9 * found["n_gpus"]).all()

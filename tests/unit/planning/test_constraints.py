@@ -10,7 +10,7 @@ import pytest
 
 from bayesmoe.errors import InputError
 from bayesmoe.planning.constraints import FUNCTIONS, constraint
-from bayesmoe.planning.surface import QUANTITIES
+from bayesmoe.planning.quantities import QUANTITIES
 
 KNOWN = ("n_total", "tokens", "n_active", "loss")
 VALUES = {name: np.array(values) for name, values in

@@ -1,0 +1,41 @@
+"""What the plots of a bare fit or plan draw; a statistic that is made already is taken as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import xarray as xr
+
+from bayesmoe.criticism.predictive import headline_names, predictive_check
+from bayesmoe.decisions.risk import risk
+from bayesmoe.decisions.total_cost import option_regret
+from bayesmoe.errors import InputError
+from bayesmoe.inference.ensemble import components
+
+
+def risk_of(plan: xr.Dataset) -> xr.Dataset:
+    """Risk of a plan (:func:`bayesmoe.decisions.risk.risk`)."""
+    return plan if "p_best" in plan else risk(plan)
+
+
+def regret_of(plan: xr.Dataset) -> xr.Dataset:
+    """Regret of a plan's fixed designs (:func:`bayesmoe.decisions.total_cost.option_regret`)."""
+    found = plan if "regret_usd" in plan else option_regret(plan)
+    if not found:
+        raise InputError(
+            "is needed for a regret in USD",
+            column="demand",
+            hint="give the scenario's serving lifetime_tokens, and plan again",
+        )
+    return found
+
+
+def predictive_of(fit: xr.DataTree | xr.Dataset) -> xr.Dataset:
+    """How a fit meets its runs (:func:`bayesmoe.criticism.predictive.predictive_check`)."""
+    return predictive_check(fit) if isinstance(fit, xr.DataTree) else fit
+
+
+def shown_parameters(fit: xr.DataTree, names: Sequence[str] | None) -> tuple[xr.DataTree, list[str]]:
+    """The fit of one law, that of the largest weight of an average, and its parameters to show."""
+    shown = next(iter(components(fit).values())).fit
+    return shown, list(headline_names(shown) if names is None else names)
