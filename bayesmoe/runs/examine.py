@@ -191,27 +191,20 @@ def _require_groups(frame: pd.DataFrame, group: str | None, origin: str) -> None
 def _selected(frame: pd.DataFrame, names: Mapping[str, str], select: str | None, origin: str) -> pd.DataFrame:
     if select is None:
         return frame
+
+    def refused(rule: str, hint: str) -> InputError:
+        return InputError(rule, file=origin, column="select", value=select, hint=hint)
+
     try:
         holds = evaluated(under_own_names(frame, names), select)
     except (ValueError, SyntaxError) as error:
-        raise InputError(
-            f"cannot be evaluated ({str(error).partition(chr(10))[0]})",
-            file=origin,
-            column="select",
-            value=select,
-            hint="write it over column names, such as \"n_dense > 1e8 and group == 'Hash'\"",
-        ) from error
+        hint = "write it over column names, such as \"n_dense > 1e8 and group == 'Hash'\""
+        raise refused(f"cannot be evaluated ({str(error).partition(chr(10))[0]})", hint) from error
     if not (isinstance(holds, pd.Series) and pd.api.types.is_bool_dtype(holds)):
-        raise InputError(
-            "must say yes or no of each run",
-            file=origin,
-            column="select",
-            value=select,
-            hint='compare, such as "num_experts > 4"',
-        )
+        raise refused("must say yes or no of each run", 'compare, such as "num_experts > 4"')
     kept = frame[holds]
     if kept.empty:
-        raise InputError("keeps no run", file=origin, column="select", value=select, hint="loosen it")
+        raise refused("keeps no run", "loosen it")
     return kept
 
 
