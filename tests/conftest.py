@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+# Before NumPy is imported. Several workers have more threads than the machine has cores, and those of BLAS wait for each other by spinning: a
+# regression on some hundred draws then takes a hundred times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import jax
 import matplotlib as mpl
 import pooch

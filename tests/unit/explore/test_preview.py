@@ -15,6 +15,14 @@ from bayesmoe.explore.preview import Answer, Previewer
 from bayesmoe.planning.blocks import _mapped
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_hurry():
+    """Answers have their full draws on a busy machine too: each smaller number of draws would be compiled apart."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preview, "ALLOWED_S", float("inf"))
+        yield
+
+
 @pytest.fixture(scope="module")
 def asker(small_fit):
     return Previewer(small_fit, check(small_fit))
@@ -60,6 +68,7 @@ def test_a_slow_question_gets_fewer_draws(asker, scenario, monkeypatch):
         return Answer(None, self.gate, draws, draws / 400.0)
 
     monkeypatch.setattr(Previewer, "_answer", slow)
+    monkeypatch.setattr(preview, "ALLOWED_S", 0.2)
     found = Previewer(asker.fit, asker.gate).ask("lowest_loss", scenario)
     assert found.draws == 50
     assert asked[-1] == 50

@@ -13,6 +13,7 @@ from bayesmoe.criticism.gate import check, computed_gate, far, with_extrapolatio
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.risk import risk, without_each_law
 from bayesmoe.forecasting.fit_average import fit_average
+from bayesmoe.forecasting.forward_validation import splits
 from bayesmoe.inference.ensemble import apportion, components, discrepancy_draws
 from bayesmoe.inference.gate import Check, Gate
 from bayesmoe.inference.spec import AVERAGE, AverageSpec, load_table
@@ -90,6 +91,8 @@ def test_a_law_that_fails_is_left_out_and_named(spec, monkeypatch) -> None:
         return Gate((Check("R-hat", "FAIL" if fails else "PASS", 3.0 if fails else 1.0, "A", "at most 1.01", "more"),))
 
     monkeypatch.setattr("bayesmoe.criticism.gate.computed_gate", failing)
+    # What is left is weighed on one split: no weight is asked about.
+    monkeypatch.setattr("bayesmoe.forecasting.forward_validation.splits", lambda *arguments: splits(*arguments)[:1])
     quick = dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, warmup=200, draws=100))
     found = fit_average(quick)
     assert list(components(found)) == ["yun"]
@@ -128,7 +131,7 @@ def test_each_law_has_its_share_of_a_plan(planned) -> None:
         assert count == pytest.approx(weights[law] * found.sizes["sample"], abs=1)
 
 
-def test_misfit_moves_losses_by_its_reach_and_nothing_inside_the_runs(planned, scenario) -> None:
+def test_the_discrepancy_moves_losses_by_their_extrapolation_distance(planned, scenario) -> None:
     here = surfaces(planned[1], scenario)["yun"]
     alone = dataclasses.replace(here, discrepancy=None, distance=None)
     seen = components(planned[1])["yun"].discrepancy
@@ -141,6 +144,29 @@ def test_misfit_moves_losses_by_its_reach_and_nothing_inside_the_runs(planned, s
     grid = np.linspace(np.log(1e6), np.log(1e14), distance.shape[1])
     at = np.abs(grid - largest - 3.0).argmin()
     np.testing.assert_allclose(ratio, np.asarray(here.discrepancy) @ distance[:, at, 0].T, rtol=0.1, atol=2e-3)
+
+
+def test_the_discrepancy_moves_nothing_at_a_run_that_was_seen(planned, scenario) -> None:
+    """On the budget of a run that the fit has seen, at its size."""
+    fit = planned[1]
+    runs = fit[f"{LAWS}/yun/constant_data"].to_dataset()
+    counts = scenario.choices.num_experts
+    at = int(np.flatnonzero(np.isin(runs["num_experts"], counts))[0])
+    n_dense, tokens, count = (float(runs[name][at]) for name in ("n_dense", "tokens", "num_experts"))
+    flop = float(scenario.architecture.family().train_flop_per_token(n_dense, count, scenario.training.flop_rule)) * tokens
+    training = dataclasses.replace(scenario.training, budget_flop=flop)
+    here = surfaces(fit, dataclasses.replace(scenario, training=training))["yun"]
+    alone = dataclasses.replace(here, discrepancy=None, distance=None)
+    column = counts.index(int(count))
+
+    def moved(ln_size: float) -> np.ndarray:
+        sizes = np.full(here.shape, ln_size)
+        return np.log(np.asarray(here.loss(sizes) / alone.loss(sizes)))[:, column]
+
+    # Distances stand on a grid of sizes, so that a run lies up to half a step from a node.
+    assert np.abs(moved(np.log(n_dense))).max() < 0.1 * np.abs(moved(np.log(n_dense) + 3.0)).max()
+    distance = np.asarray(here.distance)
+    assert distance[column].min() < 0.1 * distance[column].max()
 
 
 def test_the_loss_optimum_with_misfit_is_the_lowest_of_a_fine_grid(planned, scenario) -> None:

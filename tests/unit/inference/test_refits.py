@@ -1,4 +1,4 @@
-"""Fits to parts of a table: what is held out leaves no trace, and reach is what it says."""
+"""Fits to parts of a table: what is held out leaves no trace, and extrapolation distance is what it says."""
 
 from __future__ import annotations
 
@@ -22,14 +22,34 @@ def simulated(small_spec):
     return load_table(small_spec.data, small_spec.groups)
 
 
-def test_runs_held_out_leave_no_trace(small_spec, simulated) -> None:
-    refits = Refits(small_spec, simulated)
+AXES = ("n_dense", "tokens", "num_experts")
+
+
+@pytest.fixture(scope="module")
+def refits(small_spec, simulated):
+    """Refits of that table."""
+    return Refits(small_spec, simulated)
+
+
+@pytest.fixture(scope="module")
+def smaller(refits):
+    """Runs below the largest size, and the fit to them."""
     kept = (refits.frame["n_dense"] < refits.frame["n_dense"].max()).to_numpy()
+    return kept, refits.fit(kept, axes=AXES)
+
+
+@pytest.fixture(scope="module")
+def whole(refits):
+    """The fit to every run."""
+    return refits.fit(np.ones(len(refits.frame), dtype=bool), axes=AXES)
+
+
+def test_runs_held_out_leave_no_trace(small_spec, simulated, smaller, whole) -> None:
+    kept, found = smaller
     spoilt = simulated.frame.assign(loss=np.where(kept, simulated.frame["loss"], 9.0))
-    other = Refits(small_spec, dataclasses.replace(simulated, frame=spoilt))
-    first, second = (each.fit(kept)["expected"].values for each in (refits, other))
-    np.testing.assert_array_equal(first, second)
-    assert not np.array_equal(first, refits.fit(np.ones(len(kept), dtype=bool))["expected"].values)
+    other = Refits(small_spec, dataclasses.replace(simulated, frame=spoilt)).fit(kept)
+    np.testing.assert_array_equal(found["expected"].values, other["expected"].values)
+    assert not np.array_equal(found["expected"].values, whole["expected"].values)
 
 
 def test_predictions_of_larger_runs_hold_the_truth(small_spec) -> None:
@@ -48,11 +68,9 @@ def test_predictions_of_larger_runs_hold_the_truth(small_spec) -> None:
     assert float(found["rhat"]) < 1.05
 
 
-def test_reach_is_the_slope_times_the_distance_to_the_nearest_run(small_spec, simulated) -> None:
-    refits = Refits(small_spec, simulated)
+def test_distance_is_the_slope_times_that_to_the_nearest_run(refits, smaller) -> None:
     sizes = np.sort(refits.frame["n_dense"].unique())
-    held = (refits.frame["n_dense"] == sizes[-1]).to_numpy()
-    found = refits.fit(~held, axes=("n_dense", "tokens", "num_experts"))
+    held, found = ~smaller[0], smaller[1]
     distance = found["distance"]
     assert (distance.values[:, ~held] == 0.0).all()
     assert (distance.sel(axis="n_dense").values[held] > 0.0).all()
@@ -65,10 +83,8 @@ def test_reach_is_the_slope_times_the_distance_to_the_nearest_run(small_spec, si
     assert ratio.between(0.5, 1.0).all(), ratio.describe()
 
 
-def test_a_fit_knows_where_its_runs_lie(small_spec, small_fit, simulated) -> None:
-    axes = ("n_dense", "tokens", "num_experts")
-    refits = Refits(small_spec, simulated)
-    ours, refitted = refits.places(small_fit, axes), refits.fit(np.ones(len(refits.frame), dtype=bool), axes=axes)
+def test_a_fit_knows_where_its_runs_lie(small_fit, refits, whole) -> None:
+    ours, refitted = refits.places(small_fit, AXES), whole
     np.testing.assert_array_equal(ours["ln_covariate"], refitted["ln_covariate"])
     # Means over two fits of some hundred draws each, whose chains part at the first digit in which two processors round differently: the slope
     # along experts, the least known, then differs by a tenth. Axes differ by more than twice that.
@@ -78,7 +94,7 @@ def test_a_fit_knows_where_its_runs_lie(small_spec, small_fit, simulated) -> Non
     assert (ours["slope"].sel(axis="n_dense") > 0.0).all()
 
 
-def test_a_group_reaches_from_its_own_runs(small_spec, simulated) -> None:
+def test_a_group_extrapolates_from_its_own_runs(small_spec, simulated) -> None:
     """Two groups that were trained at the two halves of the expert counts: what one has seen is far for the other."""
     few = simulated.frame["num_experts"] <= simulated.frame["num_experts"].median()
     table = dataclasses.replace(simulated, frame=simulated.frame.assign(group=np.where(few, "few", "many")))

@@ -42,7 +42,7 @@ def told(fit, scenario):
 @pytest.mark.parametrize(
     ("problem", "limits"),
     [
-        ("memory_limited", {"memory_bytes": 1.0}),
+        pytest.param("memory_limited", {"memory_bytes": 1.0}, marks=pytest.mark.slow),
         ("cheapest_serving", {"loss_nats": 0.01}),
         pytest.param("lifetime_cost", {"loss_nats": 0.01}, marks=pytest.mark.slow),
         pytest.param("lowest_loss", {"serving_usd_per_million_tokens": 1e-9}, marks=pytest.mark.slow),
@@ -90,7 +90,8 @@ def landscape_of(fit, scenario):
 
 @pytest.mark.parametrize("budget_flop", [1.0, 1e35])
 def test_a_budget_of_the_wrong_unit_is_doubted(small_fit, scenario, budget_flop):
-    _, part, headline, _ = told(small_fit, changed(scenario, training={"budget_flop": budget_flop}))
+    asked = changed(scenario, problems=("cheapest_serving",), training={"budget_flop": budget_flop})
+    _, part, headline, _ = told(small_fit, asked)
     assert float(part["p_optimum_inside"].max()) < 0.01
     assert headline.endswith("check the budget and its unit.")
 
