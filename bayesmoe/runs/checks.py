@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 
 from bayesmoe.runs.aliases import BITS_PER_BYTE, PERPLEXITY, plain
 from bayesmoe.runs.finding import Finding, Sheet, Suspicion
@@ -47,7 +48,7 @@ def checkpoints(sheet: Sheet) -> list[Finding]:
     doubled = "run_id" in sheet.names and sheet.frame["run_id"].astype(str).duplicated().any()
     key = "run_id" if doubled else "name"
     along = next((name for name in ("tokens", "steps") if sheet.numbers(name).notna().any()), None)
-    if key not in sheet.frame or along is None:
+    if key not in sheet.frame or along is None or not sheet.frame[key].duplicated().any():
         return []
     size = [name for name in (*SIZES, "num_experts", "top_k", "seed", "learning_rate", "d_model") if name in sheet.frame]
     progress, own = sheet.numbers(along), sheet.own(key)
@@ -65,7 +66,8 @@ def copies(sheet: Sheet) -> list[Finding]:
     """Rows that say of one run the same twice."""
     if "run_id" not in sheet.frame:
         return []
-    twice = sheet.frame.astype(str).duplicated()
+    alike = sheet.frame[sheet.frame["run_id"].astype(str).duplicated(keep=False)]
+    twice = alike.astype(str).duplicated()
     return sheet.wrong("copy", "run_id", twice, "stands in an earlier row with the same values", "drop the copy")
 
 
@@ -79,16 +81,21 @@ def perplexity(sheet: Sheet) -> list[Finding]:
     hint = f"give its logarithm: ln({first:.4g}) = {f'{math.log(first):.4f}' if first > 0 else 'none'}"
     if any(word in plain(own).split("_") for word in PERPLEXITY):
         return sheet.wrong("perplexity", "loss", known, "is a perplexity by its name, not nats per token", hint)
+    rows = loss.index[known]
     for other in sheet.frame.columns if loss[known].nunique() >= 3 else ():
-        if other in ("loss", "run_id"):
-            continue
-        with np.errstate(over="ignore"):
-            near = np.isclose(np.exp(numbers_of(sheet.frame[other])[known]), loss[known], rtol=1e-3)
-        if near.all():
+        # A few rows tell most columns apart.
+        if other not in ("loss", "run_id") and all(
+            _is_exponential(loss, sheet.frame[other], few) for few in (rows[:3], rows)
+        ):
             rule = f"is a perplexity, the exponential of {sheet.own(other)}"
             return sheet.wrong("perplexity", "loss", known, rule, f"map loss={sheet.own(other)}")
     rule = f"is above {_HIGH_LOSS:g}: a perplexity, or a run that learned nothing"
     return sheet.look("perplexity", "loss", (loss > _HIGH_LOSS) & (loss <= MOST_LOSS), rule, hint)
+
+
+def _is_exponential(loss: pd.Series, of: pd.Series, rows: pd.Index) -> bool:
+    with np.errstate(over="ignore"):
+        return bool(np.isclose(np.exp(numbers_of(of.loc[rows])), loss.loc[rows], rtol=1e-3).all())
 
 
 def bits_per_byte(sheet: Sheet) -> list[Finding]:

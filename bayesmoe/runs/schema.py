@@ -222,8 +222,8 @@ def _numeric(frame: pd.DataFrame, origin: str) -> tuple[pd.DataFrame, list[Input
     for name in [name for name in _RULES if name in frame]:
         numbers = numbers_of(frame[name])
         unread = numbers.isna() & frame[name].notna() & (frame[name].astype(str).str.strip().str.lower() != "nan")
-        for row, value in frame.loc[unread, name].items():
-            broken.append(InputError("must be a number", file=origin, row=row, column=name, value=str(value), hint=hint))
+        for row, value in zip(frame.index[unread], frame.loc[unread, name].astype(str), strict=True):
+            broken.append(InputError("must be a number", file=origin, row=int(row), column=name, value=value, hint=hint))
         frame[name] = numbers
     if "run_id" in frame:
         hint = "give each run its own key, or drop the column to have them numbered"

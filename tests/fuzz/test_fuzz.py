@@ -6,7 +6,6 @@ the same base seed.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,13 +24,14 @@ from bayesmoe.costs.cost import fleet_of, latency_of
 from bayesmoe.costs.hardware import accelerator_named
 from bayesmoe.costs.serving.table import read_latency_table
 from bayesmoe.costs.workload import price_of
+from bayesmoe.documents.runs_check import RunsCheckDocument
 from bayesmoe.errors import InputError
 from bayesmoe.planning.constraints import constraint
 from bayesmoe.planning.problems import asked_problems
 from bayesmoe.planning.quantities import QUANTITIES
 from bayesmoe.planning.scenario import read_scenario
 from bayesmoe.runs import read_models, read_runs
-from bayesmoe.runs.audit.inspect import document, inspect_runs
+from bayesmoe.runs.audit.inspect import inspect_runs
 from bayesmoe.runs.audit.text import inspection_text
 
 Consumer = Callable[[Path, Any, int], bool]
@@ -74,7 +74,7 @@ def runs_as_they_are_inspected(folder: Path, file: File, how: int) -> bool:
     def inspected() -> None:
         found = inspect_runs(path, best=how % 2 == 1)
         assert inspection_text(found)
-        json.dumps(document(found), allow_nan=False)
+        RunsCheckDocument.of(found).as_json()
 
     return read_or_refused(inspected, folder) is None
 
@@ -261,7 +261,7 @@ def test_a_planted_traceback_is_found(folder, monkeypatch) -> None:
     def broken(*_: Any, **__: Any) -> None:
         raise KeyError("planted")
 
-    monkeypatch.setattr("bayesmoe.runs.table.renamed", broken)
+    monkeypatch.setattr("bayesmoe.runs.examine.renamed", broken)
     with pytest.raises(KeyError, match="planted"):
         runs_as_they_are_read(folder, File("runs.csv", RUNS.encode()), 0)
 
@@ -270,7 +270,7 @@ def test_a_planted_traceback_of_a_command_is_found(folder, monkeypatch) -> None:
     def broken(*_: Any, **__: Any) -> None:
         raise KeyError("planted")
 
-    monkeypatch.setattr("bayesmoe.runs.audit.inspect.renamed", broken)
+    monkeypatch.setattr("bayesmoe.runs.examine.renamed", broken)
     with pytest.raises(KeyError, match="planted"):
         runs_as_they_are_checked(folder, File("runs.csv", RUNS.encode()), 0)
 
@@ -306,7 +306,7 @@ def test_what_is_no_sentence_is_found(folder, monkeypatch, said) -> None:
     def refusing(*_: Any, **__: Any) -> None:
         raise AnythingError("x")
 
-    monkeypatch.setattr("bayesmoe.runs.table.renamed", refusing)
+    monkeypatch.setattr("bayesmoe.runs.examine.renamed", refusing)
     with pytest.raises(AssertionError):
         runs_as_they_are_read(folder, File("runs.csv", RUNS.encode()), 0)
 
