@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import sysconfig
@@ -11,10 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import jax
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from processes import environment
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 WRITES = {
@@ -29,16 +28,6 @@ WRITES = {
 }
 SECONDS, MINUTES = 300, 40
 NOTEBOOK = EXAMPLES / "quickstart.ipynb"
-
-
-def environment() -> dict[str, str]:
-    """A proxy that refuses every connection: nothing may need the network. Compiled programs are those of the tests."""
-    refused = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
-    kept = {f"JAX_{name}".upper(): str(getattr(jax.config, f"jax_{name}")) for name in CACHE}
-    return {name: value for name, value in os.environ.items() if name != "BAYESMOE_DATA_DIR"} | refused | kept
-
-
-CACHE = ("compilation_cache_dir", "persistent_cache_min_compile_time_secs", "persistent_cache_min_entry_size_bytes")
 
 
 def notebook(*without: str) -> Any:
