@@ -1,4 +1,4 @@
-"""Errors a user can act on: where, which rule, what was found, and the cure."""
+"""Errors a user can act on: where, which rule, what was found, and what to do about it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def with_source(file: str | Path, *sections: str) -> Iterator[None]:
 
 
 def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
-    """Return a cure that names the closest known word, or all of them."""
+    """Return a hint that names the closest known word, or all of them."""
     import difflib
 
     close = difflib.get_close_matches(name, known, n=1)

@@ -85,7 +85,7 @@ def require_writable(path: str | Path, suffix: str | None = None, *, reads: Iter
         raise InputError("is a file that is read", file=path, column="--out", hint="name another file")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     try:
-        # Whether a folder takes files is not told by its permissions alone: some file systems take none.
+        # Whether a folder takes files is not known from its permissions alone: some file systems take none.
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -1,10 +1,11 @@
-"""Specs in: frozen pydantic dataclasses read from TOML, with unknown keys and bad values told in one sentence."""
+"""Specs in: frozen pydantic dataclasses read from TOML, with unknown keys and bad values reported in one sentence."""
 
 from __future__ import annotations
 
 import functools
 import tomllib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, dataclass_transform
@@ -57,7 +58,7 @@ def read_toml[T](path: str | Path, kind: type[T], *, others: Mapping[str, tuple[
     kind : type
         A class made by :func:`spec`.
     others : mapping of str to (str, str)
-        Keys that tell a file of another kind, what it then is, and the cure.
+        Keys that identify a file of another kind, what it then is, and the hint.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def from_mapping[T](raw: dict[str, Any], kind: type[T], *, file: str | Path | No
     except ValidationError as error:
         raise _as_input_error(error, kind, file) from error
     except InputError as error:
-        # A validator that knows the cure does not know the file.
+        # A validator that knows the hint does not know the file.
         raise InputError(error.rule, file=file, column=error.column, value=error.value, hint=error.hint) from error
 
 
@@ -117,8 +118,9 @@ def to_toml(value: Any) -> str:
     return tomli_w.dumps(TypeAdapter(type(value)).dump_python(value, mode="json", exclude_none=True))
 
 
+@lru_cache(maxsize=64)
 def from_json[T](text: str, kind: type[T]) -> T:
-    """Inverse of :func:`to_json`."""
+    """Inverse of :func:`to_json`; specs are frozen, so one text is read once and shared."""
     return TypeAdapter(kind).validate_json(text)
 
 
@@ -160,7 +162,7 @@ def _brief(value: Any) -> Any:
 
 
 def _walked(kind: Any, path: list[Any]) -> tuple[list[Any], dict[str, Any]]:
-    """A path without the tags of unions told by their ``kind``, and the fields of what holds its last key (or of its branches)."""
+    """A path without the tags of unions discriminated by their ``kind``, and the fields of what holds its last key (or of its branches)."""
     kept, fields = [], dict(getattr(kind, "__pydantic_fields__", {}))
     branches: dict[str, Any] = {}
     for i, part in enumerate(path):
@@ -185,7 +187,7 @@ def _members(annotation: Any) -> list[Any]:
 
 
 def _branches(annotation: Any) -> dict[str, Any]:
-    """Members of a union told apart by a ``kind``, by that kind."""
+    """Members of a union discriminated by a ``kind``, by that kind."""
     found = {}
     for member in _members(annotation)[1:]:
         if "kind" in getattr(member, "__pydantic_fields__", {}):

@@ -1,12 +1,13 @@
 """Canonical units: nats per token, parameters, tokens, FLOP, bytes, seconds, USD.
 
 Column names, TOML keys and flags carry the unit as a suffix (``_flop``, ``_flop_per_s``, ``_usd``, ``_bytes``, ``_s``);
-this module holds the factors between the units people write and the ones the package computes in.
+this module holds the factors between the units people write and the ones the package computes in, and writes numbers as people read them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import SupportsFloat
 
 LN10 = math.log(10.0)
@@ -67,3 +68,52 @@ def significant(value: float, digits: int = 2) -> str:
 
 def _rounded(value: float, digits: int) -> str:
     return f"{value:.{digits - 1}e}"
+
+
+def band(low: float, median: float, high: float, *, large: bool = False) -> str:
+    """``2.161 (2.123–2.204)``, rounded so that the band has two digits, or each number where it spans a factor of three; counts as ``3.1B``.
+
+    Parameters
+    ----------
+    low, median, high : float
+        The 5%, 50% and 95% quantiles.
+    large : bool
+        Whether the value is a count to be shortened.
+    """
+    if not all(map(math.isfinite, (low, median, high))):
+        return "–"
+    if low == high and large:
+        return short(median)
+    if large or high >= 1e5:
+        return f"{short(median)} ({short(low)}–{short(high)})"
+    if low > 0 and high / low > 3:
+        return f"{significant(median)} ({significant(low)}–{significant(high)})"
+    width = high - low
+    if width == 0:
+        return significant(median)
+    digits = max(0, min(6, 1 - math.floor(math.log10(width))))
+    return f"{median:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def percent(share: float) -> str:
+    """A probability, never rounded to a certainty it is not."""
+    if 0 < share < 0.01:
+        return "< 1%"
+    if 0.99 < share < 1:
+        return "> 99%"
+    return f"{100 * share:.0f}%"
+
+
+def experts(count: int) -> str:
+    """``dense`` or ``16 experts``."""
+    return "dense" if count == 1 else f"{count} experts"
+
+
+def listed(counts: Iterable[int]) -> str:
+    """``4, 8 or 16 experts``."""
+    names = ["dense" if count == 1 else str(count) for count in counts]
+    if not names:
+        return "none"
+    head = ", ".join(names[:-1])
+    joined = f"{head} or {names[-1]}" if head else names[-1]
+    return joined if names[-1] == "dense" else f"{joined} experts"

@@ -63,13 +63,13 @@ def main() -> None:
                 page.get_by_text(title, exact=True).last.wait_for()
                 page.wait_for_timeout(15_000)
                 for target in ("no latency target", "a latency target"):
-                    told = []
+                    timed = []
                     for number in (0, 1, 2, 3, 5):
                         times = [pressed(page, number, key) for key in ("ArrowLeft", "ArrowRight") * (STEPS // 2)]
-                        told += times
+                        timed += times
                     draws = page.get_by_text("answered in").inner_text().partition(",")[0]
                     print(
-                        f"{title}, {target}, {draws}: median {np.median(told):.0f} ms, largest {max(told):.0f} ms of {len(told)} steps"
+                        f"{title}, {target}, {draws}: median {np.median(timed):.0f} ms, largest {max(timed):.0f} ms of {len(timed)} steps"
                     )
                     # The first step from no target to the loosest compiles a program of its own.
                     pressed(page, 4, "ArrowRight" if target == "no latency target" else "ArrowLeft")

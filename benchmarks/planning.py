@@ -118,11 +118,11 @@ def constrained(here: DesignSurface, draw: int) -> list[tuple[float, float]]:
     loss, usd = written_out(here, draw)
     counts, bounds = [float(one.num_experts) for one in here.candidates], [(np.log(1e6), np.log(1e13))]
 
-    def valley(count: float) -> float:
+    def minimum(count: float) -> float:
         found: Any = minimize(lambda x: loss(x[0], count), [np.log(2e9)], bounds=bounds, method="L-BFGS-B")
         return found.x[0]
 
-    optima = [valley(count) for count in counts]
+    optima = [minimum(count) for count in counts]
     threshold, most = loss(optima[0], counts[0]), usd(optima[0], 0, counts[0])
 
     def solved(goal: Callable[[Any], float], slack: Callable[[Any], float], start: float) -> float:
@@ -140,11 +140,11 @@ def constrained(here: DesignSurface, draw: int) -> list[tuple[float, float]]:
 
 
 def bracketed(here: DesignSurface, draw: int) -> list[tuple[float, float]]:
-    """The same by someone who knows that loss has one valley and that serving gets dearer with size: two brackets a problem."""
+    """The same by someone who knows that loss has one minimum and that serving cost rises with size: two brackets a problem."""
     loss, usd = written_out(here, draw)
     counts, low = [float(one.num_experts) for one in here.candidates], float(np.log(1e6))
 
-    def valley(count: float) -> float:
+    def minimum(count: float) -> float:
         found: Any = minimize_scalar(loss, bounds=(np.log(1e7), np.log(1e12)), args=(count,), method="bounded")
         return float(found.x)
 
@@ -152,7 +152,7 @@ def bracketed(here: DesignSurface, draw: int) -> list[tuple[float, float]]:
         found: Any = brentq(gap, low, high, xtol=1e-6) if gap(low) * gap(high) < 0 else np.nan
         return float(found)
 
-    optima = [valley(count) for count in counts]
+    optima = [minimum(count) for count in counts]
     threshold, most = loss(optima[0], counts[0]), usd(optima[0], 0, counts[0])
     found = []
     for n, (count, optimum) in enumerate(zip(counts, optima, strict=True)):

@@ -16,7 +16,7 @@ import numpy as np
 
 from bayesmoe.architecture import Family
 from bayesmoe.files import written_whole
-from bayesmoe.laws import Ludziejewski
+from bayesmoe.laws.forms.ludziejewski import Ludziejewski
 from bayesmoe.runs.simulate import grid_of_runs, simulate_losses
 
 BACKBONES = {81_395_712: 768, 184_647_680: 896, 289_406_976: 1024, 679_477_248: 1536}

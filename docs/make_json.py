@@ -7,5 +7,5 @@ from pathlib import Path
 from bayesmoe.documents import all_documents
 
 if __name__ == "__main__":
-    for document in all_documents:
+    for document in all_documents():
         (Path(__file__).parent / "schemas" / document.schema_file()).write_text(document.schema_text(), encoding="utf-8")

@@ -34,7 +34,7 @@ Public tables are registered with their source, license and checksum; none comes
 
 @@ bayesmoe datasets fetch clark2022 --out clark.csv
 
-The second line is a tidy copy, one row a run. Ask what is recognized in it, as you would of your own export:
+The second line is a tidy copy, one row a run. Ask which of its columns are recognized, as you would of your own export:
 
 @@ bayesmoe runs check clark.csv
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from docstrings import markdown, table
 
-from bayesmoe.catalog.documents import HYPER, catalog, hyperparameter_document, law_document, span
+from bayesmoe.catalog import HYPER, catalog, span
+from bayesmoe.documents.base import Quantiles
+from bayesmoe.documents.law import HyperparameterLawDocument, LawDocument, PublishedSection
 from bayesmoe.hyperparameters import HyperparameterLaw, all_hyperparameter_laws
 from bayesmoe.laws import all_laws
-from bayesmoe.laws.base import Law, Published
+from bayesmoe.laws.base import Law
 
 EMBEDDINGS = {
     "in": "The paper's size counts embeddings; run tables here do not.",
     "out": "Sizes are without embeddings, in the paper and here.",
     "not stated": "Whether the paper's size counts embeddings is not stated; run tables here do not.",
 }
-PROVENANCE = """Provenance of published coefficients: **primary**, from the paper or its code; **secondary**, from others that quote it; **derived**, made by
+PROVENANCE = """Provenance of published coefficients: **primary** from the paper or its code, **secondary** from others that quote it, **derived** by
 this project."""
 
 
@@ -65,47 +65,44 @@ def index_page() -> str:
 
 def law_page(law: Law) -> str:
     """Equation, docstring, columns, priors, published coefficients and range."""
-    d = law_document(law)
+    d = LawDocument.of(law)
     said = [f"# {law.name}", markdown(type(law)), f"**Source**: {law.source}", "## Columns"]
-    said.append(f"Predicts `{d['response']}` ({d['response_unit']}).")
-    if d["size_column"]:
-        said[-1] += f" Its size is `{d['size_column']}` unless a spec says otherwise. {EMBEDDINGS[law.embeddings]}"
+    said.append(f"Predicts `{d.response}` ({d.response_unit}).")
+    if d.size_column:
+        said[-1] += f" Its size is `{d.size_column}` unless a spec says otherwise. {EMBEDDINGS[law.embeddings]}"
     said += [_columns(d), "## Coordinates", "What is sampled, around a reference run."]
     said.append(
         table(
             ("coordinate", "on", "prior median (90% interval)", "unit", "meaning"),
-            [
-                (f"`{c['coordinate']}`", c["support"], interval(c["prior"]), c["unit"], c["meaning"])
-                for c in d["coordinates"]
-            ],
+            [(f"`{c.coordinate}`", c.support, interval(c.prior), c.unit, c.meaning) for c in d.coordinates],
         )
     )
     said += ["## The paper's parameters", *_parameters(d), "## Published coefficients"]
-    said += [_published(known) for known in law.published] or ["None."]
+    said += [_published(known) for known in d.published] or ["None."]
     return "\n\n".join([*said, *_range(d), ""])
 
 
-def _parameters(d: dict[str, Any]) -> list[str]:
-    if d["parameters_reference_run"] is None:
+def _parameters(d: LawDocument) -> list[str]:
+    if d.parameters_reference_run is None:
         about = "No prior is shown: a typical run lacks a column that the law reads."
     else:
-        run = ", ".join(f"{v['column']} {value(v['value'])}" for v in d["parameters_typical_run"])
+        run = ", ".join(f"{v.column} {value(v.value)}" for v in d.parameters_typical_run)
         about = f"What they inherit from the priors of the coordinates, around a typical run of {run}."
-    rows = [(f"`{p['parameter']}`", interval(p["prior"]), p["unit"]) for p in d["parameters"]]
+    rows = [(f"`{p.parameter}`", interval(p.prior), p.unit) for p in d.parameters]
     return [about, table(("parameter", "prior median (90% interval)", "unit"), rows)]
 
 
-def _published(known: Published) -> str:
-    names = tuple(f"`{name}`" for name in known.coefficients)
-    rows = table(names, [tuple(map(value, known.coefficients.values()))])
+def _published(known: PublishedSection) -> str:
+    names = list(known.coefficients)
+    rows = table(tuple(f"`{name}`" for name in names), [tuple(value(known.coefficients[name]) for name in names)])
     caveat = f"\n\nCaveat: {known.caveat}" if known.caveat else ""
     return f"**{known.name}** ({known.provenance}): {known.source}{caveat}\n\n{rows}"
 
 
 def hyperparameter_page(law: HyperparameterLaw) -> str:
     """Quantities, columns, notes and range."""
-    d = hyperparameter_document(law)
-    rows = [(f"`{q['formula']}`", q["unit"], q["spread"]) for q in d["quantities"]]
+    d = HyperparameterLawDocument.of(law)
+    rows = [(f"`{q.formula}`", q.unit, q.spread) for q in d.quantities]
     said = [f"# {HYPER}{law.name}", f"**Source**: {law.source} ({law.provenance})", "## Quantities"]
     said += [table(("formula", "unit", "spread"), rows), "## Columns", _columns(d)]
     if law.notes:
@@ -113,18 +110,18 @@ def hyperparameter_page(law: HyperparameterLaw) -> str:
     return "\n\n".join([*said, *_range(d), ""])
 
 
-def _columns(d: dict[str, Any]) -> str:
-    return table(("column", "unit", "meaning"), [(f"`{c['column']}`", c["unit"], c["meaning"]) for c in d["columns"]])
+def _columns(d: LawDocument | HyperparameterLawDocument) -> str:
+    return table(("column", "unit", "meaning"), [(f"`{c.column}`", c.unit, c.meaning) for c in d.columns])
 
 
-def _range(d: dict[str, Any]) -> list[str]:
-    rows = [(f"`{r['column']}`", span(r["low"], r["high"]), r["unit"]) for r in d["fitted_range"]]
+def _range(d: LawDocument | HyperparameterLawDocument) -> list[str]:
+    rows = [(f"`{r.column}`", span(r.low, r.high), r.unit) for r in d.fitted_range]
     return ["## Runs behind the paper", table(("column", "range", "unit"), rows) if rows else "Not stated."]
 
 
-def interval(prior: dict[str, float | None]) -> str:
+def interval(prior: Quantiles) -> str:
     """Median and band."""
-    low, median, high = prior["q05"], prior["q50"], prior["q95"]
+    low, median, high = prior.q05, prior.q50, prior.q95
     if low is None and median is None and high is None:
         return "not known"
     return f"{value(median)} (fixed)" if low == high else f"{value(median)} ({value(low)} to {value(high)})"

@@ -1,4 +1,4 @@
-"""Shared fixtures: JAX in double precision, the shared data when it is there, and one small fit for all tests."""
+"""Shared fixtures: JAX in double precision, checked array types, the shared data when it is there, and one small fit for all tests."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ import jax
 import matplotlib as mpl
 import pooch
 import pytest
+from jaxtyping import install_import_hook
 from seeds import seeded
 
 from bayesmoe.cli import main
 from bayesmoe.resources import resource_folder
+
+# Before either room is imported: every call into laws and costs is held to its annotations.
+install_import_hook(["bayesmoe.laws", "bayesmoe.costs"], "typechecker.typechecked")
 
 mpl.use("Agg")
 jax.config.update("jax_enable_x64", True)

@@ -29,13 +29,13 @@ BYTES = {"bf16": 2.0, "fp8": 1.0}
 STEP = ("layer", "moe_layer", "hop", "memory", "compute", "prefill", "communication")
 
 
-def flat(costs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def flat(costs: Any) -> dict[str, np.ndarray]:
     """Draws of a surface's costs by name, each of shape (draw, 1) or (draw, num_experts)."""
-    serving = costs["serving"]
+    serving = costs.serving
     return {
-        "width_times_layers": np.asarray(costs["width_times_layers"]),
-        "mfu": np.asarray(costs["training"]["mfu"]),
-        "training_price_usd_per_gpu_hour": np.asarray(costs["training"]["price_usd_per_gpu_hour"]),
+        "width_times_layers": np.asarray(costs.width_times_layers),
+        "mfu": np.asarray(costs.training["mfu"]),
+        "training_price_usd_per_gpu_hour": np.asarray(costs.training["price_usd_per_gpu_hour"]),
         "serving_price_usd_per_gpu_hour": np.asarray(serving.price_usd_per_gpu_hour),
         "utilization": np.asarray(serving.utilization),
         "prompt_tokens": np.asarray(serving.traffic.prompt_tokens),
@@ -174,7 +174,7 @@ class Oracle:
         serving = self.scenario.serving
         memory = CHIPS[serving.accelerator][3]
         weights = BYTES[serving.precision] * n_dense * self.ratio("n_total", num_experts)
-        wide = costs["width_times_layers"] * np.cbrt(n_dense) ** 2
+        wide = costs.width_times_layers * np.cbrt(n_dense) ** 2
         request = self.request_bytes(costs, 2.0 * wide * self.scenario.architecture.kv_share * serving.bytes_per_kv_element)
         batch = np.minimum(np.floor((gpus * memory * serving.memory_fraction - weights) / request), serving.max_batch)
         batch = np.where(batch >= 1.0, batch, np.nan)

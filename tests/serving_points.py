@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from seeds import seeded
+from shape_costs import cache_elements, decode_flop
 
 from bayesmoe.architecture import Shape, public_shape
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, accelerator_named
@@ -38,7 +39,7 @@ def counted(shape: Shape, point: dict) -> dict[str, float]:
     if shape.experts is not None:
         untouched = shape.n_routed * (1.0 - shape.experts.top_k / shape.experts.num_experts) ** batch
     shards = max(shape.attention.cache_shards, point["attention_data_parallel"])
-    cache = shape.cache_elements(prompt + output / 2) * (2.0 if weight > 1.0 else 1.0) * gpus / min(gpus, shards)
+    cache = cache_elements(shape, prompt + output / 2) * (2.0 if weight > 1.0 else 1.0) * gpus / min(gpus, shards)
     read = weight * (shape.n_total - untouched) + 2.0 * shape.n_head + batch * cache
     attention = shape.full_layers * shape.attention.flop_per_token_of_context
     # A window fills over its own length, and is full from there on.
@@ -52,7 +53,7 @@ def counted(shape: Shape, point: dict) -> dict[str, float]:
         "moe_layer": shape.num_moe_layers,
         "hop": shape.num_layers * math.log2(gpus),
         "memory": read / (gpus * chip.bandwidth_bytes_per_s),
-        "compute": batch * shape.decode_flop(prompt + output / 2) / (gpus * peak),
+        "compute": batch * decode_flop(shape, prompt + output / 2) / (gpus * peak),
         "prefill": batch / output * prompt_s,
         "communication": 8.0 * batch * shape.d_model * shape.num_layers * (gpus - 1) / gpus / chip.link_bytes_per_s,
         "prompt": prompt_s,

@@ -59,7 +59,7 @@ def test_show_at_a_run_as_json(laws):
     code, out, err = laws("show", "kaplan", "--at", "n_total=1e9", "--at", "tokens=4.6e10", "--json")
     assert (code, err) == (0, "")
     found = json.loads(out, parse_constant=pytest.fail)
-    assert (found["schema"], found["schema_version"]) == ("bayesmoe.law", 1)
+    assert (found["schema"], found["schema_version"]) == ("bayesmoe.law", 2)
     assert found["published_at_run"] == [{"published": "joint", "loss_nats_per_token": pytest.approx(JOINT, rel=1e-9)}]
     assert found["run"][0] == {"column": "n_total", "unit": "parameters", "value": 1e9}
     assert found["warnings"] == ["tokens 4.6e+10 lies above the runs behind kaplan (2.2e+07 to 2.3e+10), by a factor of 2."]

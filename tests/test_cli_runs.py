@@ -50,7 +50,7 @@ def test_the_document(bayesmoe, runs):
     ended = bayesmoe("runs", "check", runs(RUNS.replace("2.4,2e9", "24,2e9")), "--json")
     assert ended.code == 1
     found = json.loads(ended.out)
-    assert (found["schema"], found["schema_version"]) == ("bayesmoe.runs_check", 1)
+    assert (found["schema"], found["schema_version"]) == ("bayesmoe.runs_check", 2)
     assert (found["runs_read"], found["runs_kept"]) == (4, 3)
 
 
@@ -73,6 +73,20 @@ def test_a_spec_maps_a_table_that_can_stand_as_it_is(bayesmoe, runs, tmp_path):
     found = read_fit_spec(tmp_path / "mine.toml")
     assert found.data.columns == {"loss": "val_loss", "tokens": "train_tokens"}
     assert len(load_table(found.data, found.groups).frame) == 4
+
+
+def test_a_spec_may_name_what_a_tracker_wrote(bayesmoe, tmp_path):
+    configs = [{"num_experts": count, "dense_params": size, "max_lr": 1e-3} for count in (1, 4) for size in (1e8, 2e8)]
+    results = [{"eval/loss": 2.5 - 0.1 * number, "step": 4000, "tokens_per_step": 1e6} for number in range(4)]
+    rows = [
+        {"name": name, "config": config, "summary": result}
+        for name, config, result in zip("abcd", configs, results, strict=True)
+    ]
+    (tmp_path / "runs.json").write_text(json.dumps(rows))
+    assert bayesmoe("runs", "check", tmp_path / "runs.json", "--spec", tmp_path / "mine.toml").code == 0
+    table = load_table(read_fit_spec(tmp_path / "mine.toml").data, None).frame
+    assert table["tokens"].tolist() == [4e9] * 4
+    assert table["loss"].tolist() == [2.5, 2.4, 2.3, 2.2]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +178,7 @@ def test_unicode_names_and_values(bayesmoe, runs, tmp_path):
         ("runs.csv", b"loss,loss\n2,2\n", [], "{path}, loss: stands more than once in the header; rename one of the two."),
         ("runs.json", b"{", [], "{path}: is not JSON of runs"),
         ("runs.csv", b"\x89PNG\x00\xff", [], "{path}: cannot be read"),
-        ("runs.txt", b"x", [], "{path}: is neither CSV nor Parquet"),
+        ("runs.txt", b"x", [], "{path}: is neither CSV, Parquet nor JSON"),
         ("runs.csv", RUNS.encode(), ["--map", "loss"], "--map: must be ours=yours, such as loss=val_loss, found 'loss'."),
         ("runs.csv", RUNS.encode(), ["--map", "loss=los"], "{path}, los: is mapped to 'loss' but is not in the table; known:"),
         ("runs.csv", RUNS.encode().replace(b",lr", b",x"), ["--best-of-learning-rate"], "{path}, learning_rate: is needed to choose the best of"),
@@ -172,7 +186,7 @@ def test_unicode_names_and_values(bayesmoe, runs, tmp_path):
         ("runs.csv", RUNS.encode(), ["--clean", "{folder}/c.txt"], "--clean: must end in .csv"),
         ("runs.csv", RUNS.encode(), ["--clean", "{path}"], "{path}, --clean: is the file that is read; name another file."),
         ("runs.csv", RUNS.encode().replace(b"2.4", b"24"), ["--spec", "{folder}/s.toml"], "{path}, --spec: holds what cannot stand, so that a spec cannot name it; add --clean OUT.csv."),
-        ("runs.json", b'[{"loss": 2.5, "num_experts": 1}]', ["--spec", "{folder}/s.toml"], "{path}, --spec: is not a table of one row a run in our units"),
+        ("runs.csv", RUNS.encode(), ["--spec", "{folder}/s.toml", "--best-of-learning-rate"], "{path}, --spec: holds more runs than the best of each learning rate, so that a spec cannot name it"),
         ("runs.csv", b"loss,num_experts,tokens\n2.5,1,1e9\n2.4,8,2e9\n", ["--clean", "{folder}/c.csv", "--spec", "{folder}/s.toml"], "n_active: is needed by the law 'yun'"),
     ],
 )  # fmt: skip

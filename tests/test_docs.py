@@ -15,7 +15,7 @@ import typer
 
 import bayesmoe as bm
 from bayesmoe.architecture import read_shape
-from bayesmoe.catalog.documents import catalog
+from bayesmoe.catalog import catalog
 from bayesmoe.cli import app
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.planning.scenario import read_scenario

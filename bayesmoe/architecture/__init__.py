@@ -1,4 +1,4 @@
-"""Shapes of MoE transformers: families that scale, exact shapes, variants, and public models."""
+"""Shapes of MoE transformers: families that scale, exact shapes, and public models."""
 
 from bayesmoe.architecture.attention import Heads, Latent, Linear
 from bayesmoe.architecture.family import (
@@ -13,7 +13,6 @@ from bayesmoe.architecture.family import (
 from bayesmoe.architecture.public import public_models, public_shape, read_shape
 from bayesmoe.architecture.shape import Experts, Shape
 from bayesmoe.architecture.sizes import SHAPE_RULES, shape_of_size
-from bayesmoe.architecture.variants import ensemble, moefied, with_latent_experts
 
 __all__ = [
     "FLOP_RULES",
@@ -24,9 +23,7 @@ __all__ = [
     "Latent",
     "Linear",
     "Shape",
-    "ensemble",
     "gated_ffn_parameters",
-    "moefied",
     "num_layers",
     "parameters_from_shape",
     "public_models",
@@ -35,5 +32,4 @@ __all__ = [
     "shape_of_size",
     "train_flop",
     "width_times_layers",
-    "with_latent_experts",
 ]

@@ -115,21 +115,18 @@ def parameters_from_shape(
     top_k: Any,
     d_expert: Any,
     d_shared: Any,
-    attention_ratio: Any = 4.0,
 ) -> dict[str, Any]:
     """Backbone, active and total parameters of a gated transformer, without embeddings, norms and routers.
 
-    ``n_dense = layers (r d^2 + 3 d d_ff)``; each MoE layer swaps ``3 d d_ff`` for ``3 d (E d_expert + d_shared)`` in the
+    ``n_dense = layers (4 d^2 + 3 d d_ff)``, attention that of plain multi-head attention; each MoE layer swaps ``3 d d_ff`` for ``3 d (E d_expert + d_shared)`` in the
     total and for ``3 d (K d_expert + d_shared)`` in the active count.
 
     Parameters
     ----------
     d_model, num_layers, d_ff, num_moe_layers, num_experts, top_k, d_expert, d_shared : array
         Widths, layers, experts; ``d_shared`` is the summed width of the always-on experts.
-    attention_ratio : array
-        r, attention parameters of a layer over ``d_model^2``: 4 for plain multi-head attention.
     """
-    backbone = num_layers * (attention_ratio * d_model**2 + gated_ffn_parameters(d_model, d_ff))
+    backbone = num_layers * (4.0 * d_model**2 + gated_ffn_parameters(d_model, d_ff))
     routed = num_experts > 1
     swap = num_moe_layers * routed
     active = backbone + swap * gated_ffn_parameters(d_model, top_k * d_expert + d_shared - d_ff)

@@ -1,4 +1,4 @@
-"""An exact shape of a transformer, dense or MoE: parameters, FLOP, cache and bytes of weights, counted layer by layer."""
+"""An exact shape of a transformer, dense or MoE: parameters, cache and training FLOP, counted layer by layer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Experts:
     d_shared : int
         Summed width of the always-on experts; 0 for none.
     latent_dim : int, optional
-        Width in which routed experts work, reached by one shared projection down and one up (MoLAE, arXiv:2503.23100); the model's own
+        Width in which routed experts work, behind one shared projection down and one up (MoLAE, arXiv:2503.23100); the model's own
         width where left out.
     """
 
@@ -230,43 +230,15 @@ class Shape:
         """Elements of a request's linear-attention state."""
         return 0.0 if self.linear is None else self.copies * self.linear_layers * self.linear.state_elements
 
-    def cache_elements(self, context_tokens: float) -> float:
-        """Elements that one request caches at some context."""
-        window = min(context_tokens, self.window_tokens)
-        return (
-            self.cache_elements_per_token * context_tokens
-            + self.window_cache_elements_per_token * window
-            + self.state_elements
-        )
-
-    def weight_bytes(self, *, bytes_per_weight: float = 2.0, bytes_per_other_weight: float | None = None) -> float:
-        """Bytes of all weights; ``bytes_per_other_weight`` for embeddings, where they are kept at another precision."""
-        other = bytes_per_weight if bytes_per_other_weight is None else bytes_per_other_weight
-        return self.n_total * bytes_per_weight + self.n_embedding * other
-
-    def decode_flop(self, context_tokens: float) -> float:
-        """FLOP to decode one token at some context: ``2 (n_multiplied + n_head)`` and attention over the context."""
-        seen = self.full_layers * context_tokens + self.window_layers * min(context_tokens, self.window_tokens)
-        linear = 0 if self.linear is None else self.linear_layers * self.linear.flop_per_token
-        attention = seen * self.attention.decode_flop_per_token_of_context + linear
-        return 2.0 * (self.n_multiplied + self.members * self.n_head) + self.copies * attention
-
-    def prefill_flop(self, prompt_tokens: float) -> float:
-        """FLOP to read a prompt: ``2 p n_multiplied``, causal attention (each token sees those before it) and one token's head."""
-        return prompt_tokens * self._forward_flop(prompt_tokens) + 2.0 * self.members * self.n_head
-
     def train_flop_per_token(self, sequence_tokens: float) -> float:
         """Training FLOP per token: three times the forward pass, head and causal attention included."""
-        return 3.0 * (self._forward_flop(sequence_tokens) + 2.0 * self.members * self.n_head)
-
-    def _forward_flop(self, sequence_tokens: float) -> float:
-        """FLOP of a forward pass, a token, averaged over a causal sequence; without the head."""
         full, window = (sequence_tokens + 1.0) / 2.0, min(sequence_tokens, self.window_tokens)
         # A window fills over its own length and is full from there on.
         in_window = window * (1.0 - (window - 1.0) / (2.0 * max(sequence_tokens, 1.0)))
         seen = self.full_layers * full + self.window_layers * in_window
         linear = 0 if self.linear is None else self.linear_layers * self.linear.flop_per_token
-        return 2.0 * self.n_multiplied + self.copies * (seen * self.attention.flop_per_token_of_context + linear)
+        forward = 2.0 * self.n_multiplied + self.copies * (seen * self.attention.flop_per_token_of_context + linear)
+        return 3.0 * (forward + 2.0 * self.members * self.n_head)
 
 
 def gated(d_model: int, width: int) -> int:

@@ -39,20 +39,16 @@ def shape_of_size(
 
     Parameters
     ----------
-    n_dense : float
-        Backbone parameters, at least 1e6.
+    n_dense, mu : float
+        Backbone parameters, at least 1e6; 0.038 to 0.056 over Yun's Table 1 and Llama.
     num_experts, top_k : int
         E (1 for a dense model) and K.
     rule : {"yun", "ling"}
         The family.
     granularity : float
         G; width of the dense part over that of an expert.
-    shared_experts : int
-        Always-on experts.
-    vocab : int
-        Vocabulary.
-    mu : float
-        0.038 to 0.056 over Yun's Table 1 and Llama.
+    shared_experts, vocab : int
+        Always-on experts; vocabulary.
 
     Raises
     ------
@@ -63,7 +59,32 @@ def shape_of_size(
     ----------
     Yun et al. 2024, arXiv:2404.02852, Table 1 and appendix C; Tian et al. 2025, arXiv:2507.17702.
     """
-    rules = {
+    _require_allowed(n_dense, num_experts, top_k, granularity, shared_experts, mu)
+    if rule not in SHAPE_RULES:
+        raise InputError("is not a known rule", column="rule", value=rule, hint=f"known: {', '.join(SHAPE_RULES)}")
+    layers, width, d_ff = _nearest_backbone(n_dense, mu, even=rule == "yun")
+    experts = None
+    if num_experts > 1:
+        d_expert = _rounded(d_ff / granularity)
+        experts = Experts(num_experts=num_experts, top_k=top_k, d_expert=d_expert, d_shared=shared_experts * d_expert)
+    return Shape(
+        name=f"{rule} {n_dense:.3g} x {num_experts}",
+        source="arXiv:2404.02852, Table 1" if rule == "yun" else "arXiv:2507.17702",
+        num_layers=layers,
+        d_model=width,
+        vocab=vocab,
+        attention=Heads(num_heads=width // _HEAD_DIM, head_dim=_HEAD_DIM),
+        d_ff=d_ff,
+        experts=experts,
+        num_dense_layers=1 if rule == "ling" and experts is not None else 0,
+        moe_every=2 if rule == "yun" and experts is not None else 1,
+    )
+
+
+def _require_allowed(
+    n_dense: float, num_experts: int, top_k: int, granularity: float, shared_experts: int, mu: float
+) -> None:
+    allowed = {
         "n_dense": (n_dense, 1e6 <= n_dense < np.inf, "must be finite and at least 1e6 parameters"),
         "num_experts": (num_experts, num_experts >= 1, "must be at least 1"),
         "top_k": (
@@ -75,43 +96,26 @@ def shape_of_size(
         "shared_experts": (shared_experts, shared_experts >= 0, "must not be negative"),
         "mu": (mu, 0 < mu < np.inf, "must be positive"),
     }
-    for column, (value, holds, rule_) in rules.items():
+    for column, (value, holds, requirement) in allowed.items():
         if not holds:
-            raise InputError(rule_, column=column, value=value)
-    if rule not in SHAPE_RULES:
-        raise InputError("is not a known rule", column="rule", value=rule, hint=f"known: {', '.join(SHAPE_RULES)}")
-    depth, aspect = (
-        float(num_layers(n_dense, mu)),
-        float(width_times_layers(n_dense, mu)) / float(num_layers(n_dense, mu)) ** 2,
-    )
-    found = []
+            raise InputError(requirement, column=column, value=value)
+
+
+def _nearest_backbone(n_dense: float, mu: float, *, even: bool) -> tuple[int, int, int]:
+    """Layers, width and ``d_ff`` nearest to a size, around the family's depth; ``even`` numbers of layers only."""
+    depth = float(num_layers(n_dense, mu))
+    aspect = float(width_times_layers(n_dense, mu)) / depth**2
+    candidates = []
     for layers in range(max(2, round(depth) - _LAYERS_EACH_WAY), round(depth) + _LAYERS_EACH_WAY + 1):
-        if rule == "yun" and layers % 2:
+        if even and layers % 2:
             continue
         width = _rounded(np.sqrt(n_dense / (12.0 * layers)))
         d_ff = _rounded((n_dense / layers - 4.0 * width**2) / (3.0 * width))
-        off = abs(np.log(layers * (4.0 * width**2 + 3.0 * width * d_ff) / n_dense))
+        error = abs(np.log(layers * (4.0 * width**2 + 3.0 * width * d_ff) / n_dense))
         # Proportions count a little, so that a size met exactly by an odd shape does not win.
-        odd = abs(np.log(width / layers / aspect)) + abs(np.log(d_ff / (8.0 / 3.0 * width)))
-        found.append((off + 0.02 * odd, layers, width, d_ff))
-    _, layers, width, d_ff = min(found)
-    d_expert = _rounded(d_ff / granularity)
-    experts = None
-    if num_experts > 1:
-        experts = Experts(num_experts=num_experts, top_k=top_k, d_expert=d_expert, d_shared=shared_experts * d_expert)
-    heads = width // _HEAD_DIM
-    return Shape(
-        name=f"{rule} {n_dense:.3g} x {num_experts}",
-        source="arXiv:2404.02852, Table 1" if rule == "yun" else "arXiv:2507.17702",
-        num_layers=layers,
-        d_model=width,
-        vocab=vocab,
-        attention=Heads(num_heads=heads, head_dim=_HEAD_DIM),
-        d_ff=d_ff,
-        experts=experts,
-        num_dense_layers=1 if rule == "ling" and experts is not None else 0,
-        moe_every=2 if rule == "yun" and experts is not None else 1,
-    )
+        distortion = abs(np.log(width / layers / aspect)) + abs(np.log(d_ff / (8.0 / 3.0 * width)))
+        candidates.append((error + 0.02 * distortion, layers, width, d_ff))
+    return min(candidates)[1:]
 
 
 def _rounded(width: float) -> int:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bayesmoe.cli.echo import echo
+from bayesmoe.cli.flags import DenseGroup, Group, Map, Noise, Seed, Select, Size, Target
 
 
 def backtest(
-    target: Annotated[Path, typer.Argument(metavar="SPEC.toml|RUNS.csv", help="A model spec, or a CSV or Parquet of runs.")],
+    target: Target,
     hold_out: Annotated[str | None, typer.Option(help='Hold out the runs where this holds: "n_dense > 1e9".')] = None,
     forward: Annotated[
         int | None,
@@ -20,16 +20,13 @@ def backtest(
         ),
     ] = None,
     law: Annotated[list[str] | None, typer.Option(help="Laws of the average; repeatable. Default: by what varies.")] = None,
-    size: Annotated[str | None, typer.Option(help="Size column the laws read: n_dense, n_active or n_total.")] = None,
-    group: Annotated[str | None, typer.Option(help="Column that groups the runs.")] = None,
-    dense_group: Annotated[str | None, typer.Option(help="Group of the dense runs that all groups share.")] = None,
-    map_: Annotated[list[str] | None, typer.Option("--map", help="Your column for ours: loss=val_loss. Repeatable.")] = None,
-    select: Annotated[str | None, typer.Option(help='Use the runs where this holds: "n_dense > 1e8".')] = None,
-    noise: Annotated[
-        list[str] | None,
-        typer.Option(help="Noise of a run depends on: loss, ratio (tokens per parameter), seed; or none. Repeatable."),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same forecasts.")] = None,
+    size: Size = None,
+    group: Group = None,
+    dense_group: DenseGroup = None,
+    map_: Map = None,
+    select: Select = None,
+    noise: Noise = None,
+    seed: Seed = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
     """Fit the smaller runs, forecast the larger, and print coverage, bias and CRPS beside today's practice."""
@@ -41,11 +38,11 @@ def backtest(
         raise InputError("give one of them", column="--hold-out or --forward", hint='such as --hold-out "n_dense > 1e9"')
     spec = spec_from(
         target,
-        laws=[AVERAGE, *law] if law else [],
+        laws=[AVERAGE, *law] if law else None,
         size=size,
         groups={"column": group, "dense": dense_group},
         data={"select": select},
-        columns=map_ or [],
+        columns=map_,
         noise=noise,
         sampler={"seed": seed},
     )

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from bayesmoe.cli.echo import echo
+from bayesmoe.cli.flags import DenseGroup, Group, Law, Seed, Size, Target
 
 _BLOCK = 5
 
 
 def calibrate(
-    target: Annotated[Path, typer.Argument(metavar="SPEC.toml|RUNS.csv", help="A model spec, or a CSV or Parquet of runs.")],
+    target: Target,
     out: Annotated[
         Path, typer.Option(help="Where the ranks go (netCDF); finished work is kept beside it until all is done.")
     ],
@@ -24,16 +25,11 @@ def calibrate(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Workers of the cluster on this machine; default: its cores.")
     ] = None,
-    law: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Law: yun, clark, chinchilla, ... or package.module:MyLaw. 'average', or several, for their average."
-        ),
-    ] = None,
-    size: Annotated[str | None, typer.Option(help="Size column the law reads.")] = None,
-    group: Annotated[str | None, typer.Option(help="Column that groups the runs.")] = None,
-    dense_group: Annotated[str | None, typer.Option(help="Group of the dense runs that all groups share.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same ranks, however many workers.")] = None,
+    law: Law = None,
+    size: Size = None,
+    group: Group = None,
+    dense_group: DenseGroup = None,
+    seed: Seed = None,
 ) -> None:
     """Simulate tables from the prior, refit each, and test the bands against the truth; exit with 1 where they fail.
 
@@ -43,15 +39,7 @@ def calibrate(
     from bayesmoe.files import require_writable, write_netcdf
     from bayesmoe.inference.spec import law_of, load_table, spec_from
 
-    spec = spec_from(
-        target,
-        laws=law or [],
-        size=size,
-        groups={"column": group, "dense": dense_group},
-        data={},
-        columns=[],
-        sampler={"seed": seed},
-    )
+    spec = spec_from(target, laws=law, size=size, groups={"column": group, "dense": dense_group}, sampler={"seed": seed})
     require_writable(out, ".nc", reads=(target, spec.data.file))
     configure()
     import xarray as xr
@@ -63,10 +51,10 @@ def calibrate(
     averaged = spec.average is not None
     table = load_table(spec.data, spec.groups, "loss" if averaged else law_of(spec.law).response)
     # An average's table takes minutes, a law's a second.
-    size_of_block = 1 if averaged else _BLOCK
-    blocks = [list(range(first, min(first + size_of_block, simulations))) for first in range(0, simulations, size_of_block)]
+    step = 1 if averaged else _BLOCK
+    blocks = [list(range(first, min(first + step, simulations))) for first in range(0, simulations, step)]
     kept = out.with_suffix(".partial.jsonl")
-    found = finished_blocks(
+    finished = finished_blocks(
         average_ranks_in_worker if averaged else ranks_in_worker,
         blocks,
         (spec, table),
@@ -75,15 +63,13 @@ def calibrate(
         workers=workers,
         on_progress=lambda line: echo(line, err=True),
     )
-    ranks = xr.concat([xr.Dataset.from_dict(block) for block in found], "simulation").sortby("simulation")
+    ranks = xr.concat([xr.Dataset.from_dict(block) for block in finished], "simulation").sortby("simulation")
     test = average_calibration(ranks) if averaged else calibration(ranks)
     write_netcdf(out, ranks.merge(test))
     kept.unlink()
-    joint = float(test["joint_p_value"])
-    echo(f"{out}: {simulations} simulations")
-    for line in _of_average(ranks, test) if averaged else _of_law(ranks, test):
+    for line in (f"{out}: {simulations} simulations", *(_of_average if averaged else _of_law)(ranks, test)):
         echo(line)
-    if joint < ERROR_RATE:
+    if float(test["joint_p_value"]) < ERROR_RATE:
         raise typer.Exit(1)
 
 

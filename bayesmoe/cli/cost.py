@@ -21,8 +21,6 @@ def cost(
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
     """Bands on memory, GPUs, batch, latency, throughput and USD of serving and training, and what limits them."""
-    import json
-
     from bayesmoe.architecture import read_shape
     from bayesmoe.planning.scenario import read_scenario
 
@@ -31,9 +29,10 @@ def cost(
     from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.costs.cost import bands, document
+    from bayesmoe.costs.cost import bands
     from bayesmoe.costs.cost import cost as cost_of
+    from bayesmoe.documents.cost import CostDocument
     from bayesmoe.reporting.cost_text import costs
 
     found = bands(cost_of(shapes, asked.training, asked.serving, draws=draws, seed=asked.seed))
-    echo(json.dumps(document(found), indent=2, allow_nan=False) if json_ else costs(found))
+    echo(CostDocument.of(found).as_json() if json_ else costs(found))

@@ -22,7 +22,7 @@ def explore(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 for any that is free.")] = 5006,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
-    """Serve a page with sliders to this machine only: move budget, demand, price, context, latency target and risk, and see what to sign."""
+    """Serve a page with sliders to this machine only: move budget, demand, price, context, latency target and risk, and see the recommended design."""
     from importlib.util import find_spec
 
     from bayesmoe.cli.open_planning import open_planning

@@ -19,7 +19,7 @@ def figures(out: Annotated[Path, typer.Option(help="Folder of the gallery.")] = 
 
     with sampling_progress() as show:
         results = demo_results(on_progress=show)
-    made = gallery(results.fit, results.plan, results.risk, on_progress=lambda line: typer.echo(line, err=True))
+    made = gallery(*results, on_progress=lambda line: typer.echo(line, err=True))
     save_gallery(made, out)
     for name in made:
         typer.echo(str(out / f"{name}.png"))

@@ -14,8 +14,8 @@ app = typer.Typer(help="Scaling laws: list, show.", no_args_is_help=True)
 @app.command("list")
 def list_() -> None:
     """One line per law: name, equation, source; hyperparameter laws stand under hyper/."""
-    from bayesmoe.catalog.documents import catalog
-    from bayesmoe.catalog.text import catalog_text
+    from bayesmoe.catalog import catalog
+    from bayesmoe.reporting.law_text import catalog_text
 
     echo(catalog_text(catalog()))
 
@@ -29,13 +29,11 @@ def show(
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
     """Equation, columns, priors, published coefficients and range of a law; with --at, its values at one run."""
-    import json
-
     from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.catalog.documents import document
-    from bayesmoe.catalog.text import document_text
+    from bayesmoe.documents.law import document_of
+    from bayesmoe.reporting.law_text import document_text
 
-    found = document(name, at or ())
-    echo(json.dumps(found, indent=2, allow_nan=False) if json_ else document_text(found))
+    found = document_of(name, at or ())
+    echo(found.as_json() if json_ else document_text(found))

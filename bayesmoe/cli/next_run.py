@@ -17,7 +17,7 @@ def next_run(
         str | None, typer.Option(help="Problem whose regret counts; the scenario's first if left out.")
     ] = None,
     max_flop: Annotated[
-        float | None, typer.Option(help="FLOP of the dearest run; a tenth of the budget if left out.")
+        float | None, typer.Option(help="FLOP of the most expensive run; a tenth of the budget if left out.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, max=20, help="Runs to choose together.")] = 1,
     group: Annotated[
@@ -26,7 +26,7 @@ def next_run(
     despite_fail: Annotated[bool, typer.Option(help="Go on with a fit that failed its gate.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
-    """Rank runs to train next by how much regret they save, in USD, less what they cost."""
+    """Rank candidate runs by their expected value (EVSI) less their cost, in USD."""
     from bayesmoe.cli.open_planning import open_planning
 
     planning = open_planning(fit, scenario, group=group, despite_fail=despite_fail)

@@ -41,10 +41,7 @@ def plan(
 
     configure()
     from bayesmoe.criticism.gate import with_extrapolation
-    from bayesmoe.decisions.break_even import break_even
     from bayesmoe.decisions.decide import decide
-    from bayesmoe.decisions.hyperparameters import hyperparameters
-    from bayesmoe.decisions.value_of_information import evppi
     from bayesmoe.documents import PlanDocument, PlansDocument
     from bayesmoe.inference.store import FitInfo, load_fit
     from bayesmoe.planning.planner import plan as plan_fit
@@ -59,27 +56,24 @@ def plan(
         with with_source(file, *SECTIONS):
             plans[name] = plan_fit(posterior, one, allow_failed=despite_fail)
     decided = {name: decide(found, posterior) for name, found in plans.items()}
-    summaries = {name: decisions.risk for name, decisions in decided.items()}
     for name, found in plans.items():
         save_plan(found, places[name])
     if json_:
         documents = [PlanDocument.of(found, decided[name]) for name, found in plans.items()]
         echo((documents[0] if len(documents) == 1 else PlansDocument.of(documents)).as_json())
         return
-    for name, summary in summaries.items():
-        own = with_extrapolation(gate, decided[name].extrapolation)
+    for name, decisions in decided.items():
+        own = with_extrapolation(gate, decisions.extrapolation)
         echo(text.gate_lines(own.verdict, own.method, own.checks))
-        worth, changes, settings = evppi(plans[name]), break_even(plans[name]), hyperparameters(plans[name], summary)
-        for problem in map(str, summary["problem"].values):
-            part = summary.sel(problem=problem)
-            said = [
-                f"{plan_text.TITLES[problem]}. {plan_text.signed(problem, part, asked[name])}",
-                f"  Each draw on its own: {plan_text.decision(problem, part, asked[name])}",
-                advice_text.worth_knowing(problem, float(part.get("evpi_usd", float("nan"))), worth),
-                advice_text.turns(problem, changes),
-                advice_text.settings(problem, settings),
+        for decision in decisions:
+            lines = [
+                plan_text.summary(decision),
+                f"Each draw with its own size: {plan_text.per_draw(decision)}",
+                advice_text.worth_knowing(decision),
+                advice_text.break_even(decision),
+                advice_text.settings(decision),
             ]
-            echo("\n  ".join(line.strip() for line in said if line))
+            echo("\n  ".join(filter(None, lines)))
         echo(f"plan in {places[name]}; bayesmoe report {fit} {places[name]} --out report.html makes the page")
-    if len(summaries) > 1:
-        echo(plan_text.compared(summaries))
+    if len(decided) > 1:
+        echo(plan_text.compared(decided))

@@ -26,9 +26,8 @@ def predict(
     from bayesmoe.errors import printable
     from bayesmoe.inference.predict import predict as predict_models
     from bayesmoe.inference.store import FitInfo, load_fit
-    from bayesmoe.reporting.text import band
     from bayesmoe.runs import read_models
-    from bayesmoe.units import QUANTILES
+    from bayesmoe.units import QUANTILES, band
 
     posterior = load_fit(fit)
     bands = predict_models(posterior, read_models(models), group=group, file=models)["loss"].quantile(QUANTILES, "sample")

@@ -35,15 +35,13 @@ def check(
     ] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
-    """Say what is understood of a table of runs, what is derived, and what looks wrong.
+    """Say which columns of a table of runs are recognized, what is derived, and what looks wrong.
 
     Exit code 0, or 1 where something cannot stand and no --clean left it out.
     """
-    import json
-
     from bayesmoe.errors import InputError
     from bayesmoe.files import require_writable, write_text
-    from bayesmoe.runs.audit.inspect import document, inspect_runs, require_tidy, write_tidy
+    from bayesmoe.runs.audit.inspect import inspect_runs, require_tidy, write_tidy
     from bayesmoe.runs.audit.text import inspection_text, left_out_text
     from bayesmoe.runs.table import column_map
 
@@ -61,22 +59,24 @@ def check(
     if spec is not None and started is not None:
         write_text(spec, started)
     if json_:
-        echo(json.dumps(document(found), indent=2, allow_nan=False))
+        from bayesmoe.documents.runs_check import RunsCheckDocument
+
+        echo(RunsCheckDocument.of(found).as_json())
     else:
         echo(inspection_text(found))
         if clean is not None:
             echo("\n".join([*left_out_text(found), f"{len(found.table)} runs in {clean}"]))
         if spec is not None:
             echo(f"fit it with: bayesmoe fit {spec} --out fit.nc")
-    if found.is_wrong and clean is None:
+    if found.wrong and clean is None:
         raise typer.Exit(1)
 
 
 def _started(found: Inspection, clean: Path | None, spec: Path) -> str:
     from bayesmoe.errors import InputError
 
-    if clean is None and (found.is_wrong or not found.direct):
-        why = "holds what cannot stand" if found.is_wrong else "is not a table of one row a run in our units"
+    if clean is None and (found.wrong or found.best is not None):
+        why = "holds what cannot stand" if found.wrong else "holds more runs than the best of each learning rate"
         raise InputError(
             f"{why}, so that a spec cannot name it", file=found.origin, column="--spec", hint="add --clean OUT.csv"
         )
@@ -84,7 +84,7 @@ def _started(found: Inspection, clean: Path | None, spec: Path) -> str:
 
     configure()
     from bayesmoe.forecasting.spec_template import starter
-    from bayesmoe.runs.table import MAPPABLE
+    from bayesmoe.runs.schema import MAPPABLE
 
     own = {ours: yours for ours, yours in found.names.items() if ours in MAPPABLE and ours != yours}
     return starter(found.table, file=clean or found.origin, columns={} if clean else own, beside=spec)

@@ -1,4 +1,4 @@
-"""``bayesmoe sensitivity``: what each number of a scenario does to the choice."""
+"""``bayesmoe sensitivity``: how each input of a scenario moves the recommendation."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-import bayesmoe
 from bayesmoe.architecture import Shape, train_flop
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, accelerator_named
 from bayesmoe.costs.serving.calibration import coefficients, drawn_calibration, read_calibration, without_residual
@@ -21,9 +20,8 @@ from bayesmoe.costs.uncertain import sample
 from bayesmoe.costs.workload import ServingSpec, TrainingSpec, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.precision import in_float64
-from bayesmoe.units import BAND, TOKENS_PER_MILLION, finite_or_none
+from bayesmoe.units import QUANTILES, TOKENS_PER_MILLION
 
-FORMAT = 1
 UNITS = {
     "weight_bytes": "bytes",
     "memory_bytes": "bytes of a replica",
@@ -100,8 +98,8 @@ def serving_draws(spec: ServingSpec, draws: int, models: int, rng: np.random.Gen
         off = without_residual(draws)
     else:
         calibration = read_calibration(spec.calibration)
-        known = drawn_calibration(calibration, draws, rng, accelerator=spec.accelerator, engine=spec.engine)
-        off = coefficients(known, models, rng)
+        drawn = drawn_calibration(calibration, draws, rng, accelerator=spec.accelerator, engine=spec.engine)
+        off = coefficients(drawn, models, rng)
     return ServingDraws(
         traffic,
         off,
@@ -158,60 +156,66 @@ def cost(
     if not shapes:
         raise InputError("is empty", column="architectures", hint="give at least one")
     rng = np.random.default_rng(seed)
-    model, latency = served_shapes(shapes), latency_of(serving)
-    fleet = fleet_of(serving)
-    uncertain = serving_draws(serving, draws, len(shapes), rng)
-    found = cheapest_replica(
-        model,
-        latency,
-        fleet,
-        uncertain.traffic,
-        uncertain.coefficients,
-        utilization=uncertain.utilization,
-        price_usd_per_gpu_hour=uncertain.price_usd_per_gpu_hour,
-    )
-    values = {name: np.asarray(value) for name, value in found._asdict().items()}
-    gpus, batch = values["n_gpus"], values["batch"]
-    tpot = batch / values["tokens_per_s"]
-    replica = (model, batch, gpus, uncertain.traffic, uncertain.coefficients)
-    first_s, seconds = latency.first_token_s(*replica), latency.seconds_by_term(*replica)
-    ttft = np.full_like(tpot, np.nan) if first_s is None else np.asarray(first_s)
-    by_term = np.full((len(shapes), len(TERMS)), np.nan) if seconds is None else _shares(seconds)
-    usd = values["usd_per_million_tokens"]
-    per_request = cache_bytes(model, uncertain.traffic, uncertain.traffic.context_tokens) * replication(model, gpus)
-    variables = {
-        "weight_bytes": np.broadcast_to(np.asarray(weight_bytes(model, serving.precision)), tpot.shape),
-        "memory_bytes": np.asarray(weight_bytes(model, serving.precision) + batch * per_request),
-        "n_gpus": gpus,
-        "batch": batch,
-        "tpot_s": tpot,
-        "ttft_s": ttft,
-        "output_tokens_per_s_per_gpu": values["tokens_per_s"] / gpus,
-        "serving_usd_per_million_tokens": usd,
-        **_training(shapes, model, training, draws, rng),
-    }
+    model = served_shapes(shapes)
+    variables, term_share = _serving(model, serving, draws, rng)
+    variables |= _training(shapes, model, training, draws, rng)
     if serving.lifetime_tokens is not None:
-        lifetime = sample(serving.lifetime_tokens, (draws, 1), rng)
-        variables["lifetime_usd"] = variables["train_usd"] + usd * lifetime / TOKENS_PER_MILLION
-    dims = ("draw", "architecture")
+        lifetime_usd = variables["serving_usd_per_million_tokens"] * sample(serving.lifetime_tokens, (draws, 1), rng)
+        variables["lifetime_usd"] = variables["train_usd"] + lifetime_usd / TOKENS_PER_MILLION
+    dims, shape = ("draw", "architecture"), (draws, len(shapes))
     return xr.Dataset(
         {
             **{
-                name: (dims, np.broadcast_to(value, tpot.shape), {"units": UNITS[name]}) for name, value in variables.items()
+                name: (dims, np.broadcast_to(value, shape), {"units": UNITS[name]} if name in UNITS else {})
+                for name, value in variables.items()
             },
-            "feasible": (dims, np.broadcast_to(values["feasible"], tpot.shape)),
-            "limit": (dims, np.array(LIMITS)[np.broadcast_to(values["limit"], tpot.shape).astype(int)]),
-            "term_share": (("architecture", "term"), by_term),
+            "term_share": (("architecture", "term"), term_share),
             **{name: ("architecture", getattr(model, name)) for name in ("n_total", "n_active", "n_dense")},
         },
         coords={"architecture": [shape.name for shape in shapes], "term": list(TERMS)},
     )
 
 
+def _serving(
+    model: ServedModel, spec: ServingSpec, draws: int, rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Variables of the cheapest replica in each draw, and the mean share of each term in a step, shape (architecture, term)."""
+    latency, uncertain = latency_of(spec), serving_draws(spec, draws, len(model.n_total), rng)
+    traffic, off = uncertain.traffic, uncertain.coefficients
+    replica = cheapest_replica(
+        model,
+        latency,
+        fleet_of(spec),
+        traffic,
+        off,
+        utilization=uncertain.utilization,
+        price_usd_per_gpu_hour=uncertain.price_usd_per_gpu_hour,
+    )
+    values = {name: np.asarray(value) for name, value in replica._asdict().items()}
+    gpus, batch = values["n_gpus"], values["batch"]
+    first_s = latency.first_token_s(model, batch, gpus, traffic, off)
+    seconds = latency.seconds_by_term(model, batch, gpus, traffic, off)
+    weights = np.asarray(weight_bytes(model, spec.precision))
+    per_request = cache_bytes(model, traffic, traffic.context_tokens) * replication(model, gpus)
+    variables = {
+        "weight_bytes": weights,
+        "memory_bytes": np.asarray(weights + batch * per_request),
+        "n_gpus": gpus,
+        "batch": batch,
+        "tpot_s": batch / values["tokens_per_s"],
+        "ttft_s": np.full_like(batch, np.nan) if first_s is None else np.asarray(first_s),
+        "output_tokens_per_s_per_gpu": values["tokens_per_s"] / gpus,
+        "serving_usd_per_million_tokens": values["usd_per_million_tokens"],
+        "feasible": values["feasible"],
+        "limit": np.array(LIMITS)[values["limit"].astype(int)],
+    }
+    return variables, np.full((len(model.n_total), len(TERMS)), np.nan) if seconds is None else _shares(seconds)
+
+
 def _shares(seconds: Sequence[Any]) -> np.ndarray:
     """Mean share of each term in a step over the draws that are feasible, shape (architecture, term); NaN where none is."""
-    each = np.stack(np.broadcast_arrays(*map(np.asarray, seconds)), axis=-1)
-    share = each / each.sum(axis=-1, keepdims=True)
+    stacked = np.stack(np.broadcast_arrays(*map(np.asarray, seconds)), axis=-1)
+    share = stacked / stacked.sum(axis=-1, keepdims=True)
     known = np.isfinite(share).all(axis=-1)
     counts = known.sum(axis=0)
     total = np.where(known[..., None], share, 0.0).sum(axis=0)
@@ -235,59 +239,23 @@ def _training(
     }
 
 
-def bands(found: xr.Dataset) -> xr.Dataset:
+def bands(costs: xr.Dataset) -> xr.Dataset:
     """Median and 90% band of every quantity over the draws that are feasible, and ``p_feasible``.
 
     A quantity of an architecture that no draw can serve is NaN; what holds for it then is ``p_feasible`` 0 and ``commonest_limit``.
     """
     import warnings
 
-    levels = [BAND[0], 0.5, BAND[1]]
     with warnings.catch_warnings():
         # All draws infeasible: the quantile of nothing.
         warnings.simplefilter("ignore", RuntimeWarning)
-        values = {name: found[name].quantile(levels, dim="draw", skipna=True) for name in UNITS if name in found.data_vars}
-    p = found["feasible"].mean("draw")
+        quantiles = costs[[name for name in UNITS if name in costs]].quantile(QUANTILES, dim="draw", skipna=True)
     commonest = []
-    for column in found["limit"].T.values:
+    for column in costs["limit"].T.values:
         kinds, counts = np.unique(column, return_counts=True)
         commonest.append(str(kinds[counts.argmax()]))
-    return xr.Dataset(
-        {
-            **values,
-            "p_feasible": p,
-            "commonest_limit": ("architecture", commonest),
-            "term_share": found["term_share"],
-        }
+    return quantiles.assign(
+        p_feasible=costs["feasible"].mean("draw"),
+        commonest_limit=("architecture", commonest),
+        term_share=costs["term_share"],
     )
-
-
-def document(found: xr.Dataset) -> dict[str, Any]:
-    """:func:`bands` as plain data for JSON: versioned, units in its keys; schema in ``docs/json.md``."""
-    names = {"n_gpus": "n_gpus_per_replica", "batch": "batch_requests"}
-    rows = []
-    for i, name in enumerate(found["architecture"].values):
-        part = found.isel(architecture=i)
-        quantities = {}
-        for quantity in (each for each in UNITS if each in part.data_vars):
-            values = [float(value) for value in part[quantity].values]
-            known = bool(np.isfinite(values).all())
-            quantities[names.get(quantity, quantity)] = {
-                key: value if known else None for key, value in zip(("q05", "q50", "q95"), values, strict=True)
-            }
-        rows.append(
-            {
-                "architecture": str(name),
-                "p_feasible": float(part["p_feasible"]),
-                "limited_by": str(part["commonest_limit"].item()),
-                "step_share": {str(term): finite_or_none(part["term_share"].sel(term=term)) for term in TERMS},
-                **quantities,
-            }
-        )
-    return {
-        "schema": "bayesmoe.cost",
-        "schema_version": FORMAT,
-        "bayesmoe_version": bayesmoe.__version__,
-        "band": list(BAND),
-        "architectures": rows,
-    }

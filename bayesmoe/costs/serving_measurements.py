@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 
-from bayesmoe.architecture import read_shape
-from bayesmoe.costs.csv_table import numbers_of, read_measurements
+from bayesmoe.architecture import Shape, read_shape
 from bayesmoe.costs.hardware import ACCELERATORS, Precision
 from bayesmoe.costs.serving.roofline import Traffic
 from bayesmoe.costs.serving.served_model import ServedModel, served_shapes
+from bayesmoe.costs.serving.table import refuse_rows
 from bayesmoe.errors import InputError, nearest
+from bayesmoe.tables import numbers_of, read_measurements
 
 NUMBERS = ("n_gpus", "isl_tokens", "osl_tokens", "concurrency_requests", "tpot_ms")
 """Columns of positive numbers that every point has."""
@@ -36,7 +37,7 @@ class Points:
     ----------
     frame : DataFrame
         One row a point, with all columns.
-    models : Served
+    models : ServedModel
         Their shapes, one entry a row.
     file : str
         Where they came from.
@@ -51,9 +52,9 @@ class Points:
 
     def served(self, rows: np.ndarray) -> ServedModel:
         """Shapes of some rows; the cache splits over as many ranks as attention is data-parallel."""
-        found = ServedModel(*(leaf[rows] for leaf in self.models))
+        models = ServedModel(*(leaf[rows] for leaf in self.models))
         ranks = self.frame["attention_data_parallel"].to_numpy(float)[rows]
-        return found._replace(cache_shards=np.maximum(found.cache_shards, ranks))
+        return models._replace(cache_shards=np.maximum(models.cache_shards, ranks))
 
     def traffic(self, rows: np.ndarray, bytes_per_cache_element: float) -> Traffic:
         """Lengths of some rows."""
@@ -63,12 +64,8 @@ class Points:
 
     def where(self, keep: np.ndarray) -> Points:
         """The points that a mask keeps."""
-        return Points(
-            self.frame[keep].reset_index(drop=True),
-            ServedModel(*(leaf[keep] for leaf in self.models)),
-            self.file,
-            self.sha256,
-        )
+        models = ServedModel(*(leaf[keep] for leaf in self.models))
+        return Points(self.frame[keep].reset_index(drop=True), models, self.file, self.sha256)
 
 
 def read_points(path: str | Path) -> Points:
@@ -85,10 +82,9 @@ def read_points(path: str | Path) -> Points:
     """
     path = Path(path)
     frame = read_measurements(path, (*NAMES, *NUMBERS), "points")
-    frame = frame.assign(row=frame.index).reset_index(drop=True)
     if "quality_flags" in frame:
         flags = frame["quality_flags"].astype("string").str.strip()
-        frame = frame[flags.isna() | (flags == "")].reset_index(drop=True)
+        frame = frame[flags.isna() | (flags == "")].copy()
     if frame.empty:
         raise InputError("has no points", file=path, hint="give measured points that carry no quality_flags")
     for column, otherwise in OPTIONAL.items():
@@ -96,42 +92,32 @@ def read_points(path: str | Path) -> Points:
     for column in (*NUMBERS, *OPTIONAL):
         numbers = numbers_of(frame[column])
         # A time to first token may be missing, but not wrong.
-        missing = frame[column].isna() if column == "ttft_ms" else False
-        _complain(frame, path, column, ~((numbers > 0) & np.isfinite(numbers)) & ~missing, "must be a positive number")
+        missing = frame[column].isna() & (column == "ttft_ms")
+        refuse_rows(frame, path, column, ~((numbers > 0) & np.isfinite(numbers)) & ~missing, "must be a positive number")
         frame[column] = numbers
-    _complain(frame, path, "n_gpus", frame["n_gpus"] % 1 != 0, "must be a whole number")
+    refuse_rows(frame, path, "n_gpus", frame["n_gpus"] % 1 != 0, "must be a whole number")
     for column in NAMES:
-        _complain(frame, path, column, frame[column].isna(), "is blank", "every point needs one")
-    _known(frame, path, "hardware", list(ACCELERATORS))
-    _known(frame, path, "weight_precision", list(get_args(Precision)))
+        refuse_rows(frame, path, column, frame[column].isna(), "is blank", "every point needs one")
+    for column, names in (("hardware", list(ACCELERATORS)), ("weight_precision", list(get_args(Precision)))):
+        unknown = ~frame[column].isin(names)
+        hint = nearest(str(frame.loc[unknown, column].iloc[0]), names) if unknown.any() else None
+        refuse_rows(frame, path, column, unknown, "is not known", hint)
+    models = served_shapes(_shapes(frame["architecture"], path))
+    return Points(frame.reset_index(drop=True), models, str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _shapes(architectures: pd.Series, path: Path) -> list[Shape]:
+    """Shape of each point; an error in a file of the user's own says which row names it."""
     shapes = {}
-    for name in frame["architecture"].unique():
+    for line, name in architectures.drop_duplicates().items():
+        row = int(str(line))
         try:
             shapes[name] = read_shape(str(name), folder=path.parent)
         except InputError as error:
-            row = int(frame.loc[frame["architecture"] == name, "row"].iloc[0])
-            if error.file is not None:
+            if error.file is None:
                 raise InputError(
-                    error.rule,
-                    file=error.file,
-                    column=error.column,
-                    value=error.value,
-                    hint=f"{error.hint or 'mend it'} (row {row} of {path} names it)",
+                    error.rule, file=path, row=row, column="architecture", value=str(name), hint=error.hint
                 ) from error
-            raise InputError(
-                error.rule, file=path, row=row, column="architecture", value=str(name), hint=error.hint
-            ) from error
-    models = served_shapes([shapes[name] for name in frame["architecture"]])
-    return Points(frame, models, str(path), hashlib.sha256(path.read_bytes()).hexdigest())
-
-
-def _known(frame: pd.DataFrame, path: Path, column: str, known: list[str]) -> None:
-    broken = ~frame[column].isin(known)
-    if broken.any():
-        _complain(frame, path, column, broken, "is not known", nearest(str(frame.loc[broken, column].iloc[0]), known))
-
-
-def _complain(frame: pd.DataFrame, path: Path, column: str, broken: Any, rule: str, hint: str | None = None) -> None:
-    if broken.any():
-        first = frame[broken].iloc[0]
-        raise InputError(rule, file=path, row=int(first["row"]), column=column, value=str(first[column]), hint=hint)
+            hint = f"{error.hint or 'mend it'} (row {row} of {path} names it)"
+            raise InputError(error.rule, file=error.file, column=error.column, value=error.value, hint=hint) from error
+    return [shapes[name] for name in architectures]

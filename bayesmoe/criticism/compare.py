@@ -49,9 +49,7 @@ def compare(fits: dict[str, xr.DataTree]) -> pd.DataFrame:
     >>> bm.compare({"yun": dt, "chinchilla": other})  # doctest: +SKIP
     """
     if len(fits) < 2:
-        raise InputError(
-            "needs at least two fits", column="FIT.nc", value=len(fits), hint="name another fit of the same runs"
-        )
+        raise InputError("needs at least two fits", column="FIT.nc", value=len(fits), hint="name another of the same runs")
     first, *others = fits
     for name, fit in fits.items():
         if "log_likelihood" not in fit.children:

@@ -102,11 +102,9 @@ def computed_gate(fit: xr.DataTree) -> Gate:
     if LAWS in fit.children:
         return _of_average(fit)
     info = FitInfo.read(fit)
-    if info.approximate:
-        return Gate((*_importance(fit), _law_identified(fit), *_identified(fit)), info.method)
-    return Gate(
-        (*_convergence(fit), *_attempts(fit), _law_identified(fit), *_identified(fit), *_prior_sensitivity(fit)), info.method
-    )
+    sampler = _importance(fit) if info.approximate else [*_convergence(fit), *_attempts(fit)]
+    sensitivity = [] if info.approximate else _prior_sensitivity(fit)
+    return Gate((*sampler, _law_identified(fit), *_identified(fit), *sensitivity), info.method)
 
 
 def _convergence(fit: xr.DataTree) -> list[Check]:
@@ -133,60 +131,31 @@ def _convergence(fit: xr.DataTree) -> list[Check]:
 def _of_average(fit: xr.DataTree) -> Gate:
     worst: dict[str, Check] = {}
     for name, member in components(fit).items():
-        for found in FitInfo.read(member.fit).required_gate().checks:
-            named = dataclasses.replace(found, where=f"{name}: {found.where}")
-            known = worst.get(found.name)
-            if known is None or VERDICTS.index(named.verdict) > VERDICTS.index(known.verdict):
-                worst[found.name] = named
-    table = fit[AVERAGE].to_dataset()
-    info = FitInfo.read(fit)
+        for check_of_law in FitInfo.read(member.fit).required_gate().checks:
+            named = dataclasses.replace(check_of_law, where=f"{name}: {check_of_law.where}")
+            heavier = worst.get(named.name)
+            if heavier is None or VERDICTS.index(named.verdict) > VERDICTS.index(heavier.verdict):
+                worst[named.name] = named
+    table, info = fit[AVERAGE].to_dataset(), FitInfo.read(fit)
     left_out, spread = info.left_out, table["weight_sd"].values
+    reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items()) or "all laws converged"
     coverage = float("nan") if info.forward_coverage is None else info.forward_coverage
+    covered, rule = coverage >= _LEAST_COVERAGE, f"at least {_LEAST_COVERAGE:g}"
+    splits = f"90% band, {table.sizes['split']} splits"
     widest = int(np.argmax(np.nan_to_num(spread, nan=0.0)))
+    narrow, law = bool(spread[widest] <= _MOST_WEIGHT_SD), str(table["law"].values[widest])
     return Gate(
         (
             *worst.values(),
-            _check(
-                "laws left out",
-                float(len(left_out)),
-                "; ".join(f"{name}: {why}" for name, why in left_out.items()) or "all laws converged",
-                "none",
-                not left_out,
-                True,
-                _LEFT_OUT,
-            ),
-            _check(
-                "forward coverage",
-                coverage,
-                f"90% band, {table.sizes['split']} splits",
-                f"at least {_LEAST_COVERAGE:g}",
-                coverage >= _LEAST_COVERAGE,
-                not coverage < _POOR_COVERAGE,
-                _NOT_COVERED,
-            ),
-            _check(
-                "weight spread",
-                float(spread[widest]),
-                str(table["law"].values[widest]),
-                f"at most {_MOST_WEIGHT_SD:g}",
-                bool(spread[widest] <= _MOST_WEIGHT_SD),
-                True,
-                _WEIGHTS_HANG,
-            ),
+            _check("laws left out", float(len(left_out)), reasons, "none", not left_out, True, _LEFT_OUT),
+            _check("forward coverage", coverage, splits, rule, covered, not coverage < _POOR_COVERAGE, _NOT_COVERED),
+            _check("weight spread", float(spread[widest]), law, f"at most {_MOST_WEIGHT_SD:g}", narrow, True, _WEIGHTS_HANG),
         )
     )
 
 
 def with_extrapolation(gate: Gate, times: dict[str, float]) -> Gate:
-    """The gate of a plan: the fit's, and how far beyond the runs its choices lie.
-
-    Parameters
-    ----------
-    gate : Gate
-        Of the fit.
-    times : dict of float
-        By covariate, times the largest value trained; see :func:`bayesmoe.decisions.risk.extrapolation_factors`.
-    """
+    """The gate of a plan: the fit's, and :func:`bayesmoe.decisions.risk.extrapolation_factors` of its designs."""
     if not times:
         return gate
     where = max(times, key=lambda name: times[name] / FAR.get(name, _FAR))
@@ -233,17 +202,9 @@ def _attempts(fit: xr.DataTree) -> list[Check]:
     apart = [attempt.gap_nats for attempt in attempts[:-1] if not attempt.rhat <= STUCK_RHAT]
     if len(attempts) < 2:
         return []
-    return [
-        _check(
-            "attempts",
-            float(len(attempts)),
-            "; ".join(attempt.problem or "settled" for attempt in attempts),
-            "chains of no attempt in different places",
-            not apart,
-            all(gap > _MODE_GAP_NATS for gap in apart),
-            _OTHER_MODE,
-        )
-    ]
+    problems = "; ".join(attempt.problem or "settled" for attempt in attempts)
+    rule, other_mode = "chains of no attempt in different places", not all(gap > _MODE_GAP_NATS for gap in apart)
+    return [_check("attempts", float(len(attempts)), problems, rule, not apart, not other_mode, _OTHER_MODE)]
 
 
 def _law_identified(fit: xr.DataTree) -> Check:
@@ -262,12 +223,12 @@ def _identified(fit: xr.DataTree) -> list[Check]:
     overlaps = prior_overlap(fit, [name for name, kind in names.items() if kind])
     checks = []
     for name, judged in (("prior overlap", True), ("shape overlap", False)):
-        found = {key: value for key, value in overlaps.items() if (names[key] != "shape") == judged}
-        if found:
-            where = max(found, key=lambda key: found[key])
+        by_name = {key: value for key, value in overlaps.items() if (names[key] != "shape") == judged}
+        if by_name:
+            where = max(by_name, key=lambda key: by_name[key])
             rule = f"at most {_MOST_OVERLAP:g}" if judged else "reported, not judged"
-            passes = found[where] <= _MOST_OVERLAP or not judged
-            checks.append(_check(name, found[where], where, rule, passes, True, _MORE_RUNS))
+            passes = by_name[where] <= _MOST_OVERLAP or not judged
+            checks.append(_check(name, by_name[where], where, rule, passes, True, _MORE_RUNS))
     return checks
 
 

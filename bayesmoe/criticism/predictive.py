@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.inference.store import FitInfo
-from bayesmoe.units import BAND
+from bayesmoe.units import QUANTILES
 
 
 def predictive_check(fit: xr.DataTree) -> xr.Dataset:
@@ -21,37 +21,28 @@ def predictive_check(fit: xr.DataTree) -> xr.Dataset:
     """
     response = FitInfo.read(fit).response
     draws = fit["posterior_predictive"][response]
-    low, middle, high = draws.quantile([BAND[0], 0.5, BAND[1]], ["chain", "draw"]).values
+    low, median, high = draws.quantile(QUANTILES, ["chain", "draw"]).values
     observed = fit["observed_data"].dataset[response]
-    found = xr.Dataset(
+    residuals = xr.Dataset(
         {
             "observed": observed.assign_attrs(long_name=observed.name),
-            "residual": observed / middle - 1.0,
-            "band_low": ("run", low / middle - 1.0),
-            "band_high": ("run", high / middle - 1.0),
+            "residual": observed / median - 1.0,
+            "band_low": ("run", low / median - 1.0),
+            "band_high": ("run", high / median - 1.0),
             "covered": (observed >= low) & (observed <= high),
         }
     )
     runs = fit["constant_data"].dataset
-    return found.assign(num_experts=runs["num_experts"]) if "num_experts" in runs else found
+    return residuals.assign(num_experts=runs["num_experts"]) if "num_experts" in runs else residuals
 
 
 def prior_overlap(fit: xr.DataTree, names: list[str]) -> dict[str, float]:
-    """Overlap of prior and posterior densities in [0, 1]: near 1 means that the data said nothing.
-
-    Parameters
-    ----------
-    fit : DataTree
-        Groups ``prior`` and ``posterior``.
-    names : list of str
-        Scalar variables present in both.
-    """
+    """Overlap of prior and posterior densities in [0, 1] by scalar variable: near 1 means that the data said nothing."""
     overlaps = {}
     for name in names:
         prior, posterior = (np.asarray(fit[group][name]).ravel() for group in ("prior", "posterior"))
         prior, posterior = prior[np.isfinite(prior)], posterior[np.isfinite(posterior)]
-        edges = np.quantile(np.concatenate([prior, posterior]), np.linspace(0, 1, 41))
-        edges = np.unique(edges)
+        edges = np.unique(np.quantile(np.concatenate([prior, posterior]), np.linspace(0, 1, 41)))
         p, q = (np.histogram(values, edges)[0] / len(values) for values in (prior, posterior))
         overlaps[name] = float(np.minimum(p, q).sum())
     return overlaps

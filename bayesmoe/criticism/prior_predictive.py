@@ -10,24 +10,14 @@ import xarray as xr
 from bayesmoe.errors import InputError
 from bayesmoe.laws import Law
 from bayesmoe.laws.prior import TYPICAL, TYPICAL_FAMILY, prior_draws, typical_reference
-from bayesmoe.units import BAND
-
-PLAUSIBLE_NATS = (0.5, 12.0)
-"""Losses between which a language model's lies: below what text's entropy allows, above a uniform guess over 160,000 tokens."""
+from bayesmoe.units import QUANTILES
 
 _MULTIPLES = np.geomspace(0.1, 10.0, 9)
 _EXPERTS = (1.0, 16.0, 64.0)
 
 
 def prior_predictive(law: Law, *, draws: int = 1000, seed: int = 0) -> xr.DataArray:
-    """Responses under prior draws on a grid of sizes, tokens and expert counts around a typical run.
-
-    Parameters
-    ----------
-    law : Law
-        The law, with its default priors.
-    draws, seed : int
-        Prior draws and their seed.
+    """Responses under draws of a law's default priors on a grid of sizes, tokens and expert counts around a typical run.
 
     Returns
     -------
@@ -60,30 +50,11 @@ def prior_predictive(law: Law, *, draws: int = 1000, seed: int = 0) -> xr.DataAr
 
 def prior_bands(predictive: xr.DataArray) -> xr.Dataset:
     """Median and 90% band by size at the typical tokens (``by_size``) and by tokens at the typical size (``by_tokens``)."""
-    bands = predictive.quantile([BAND[0], 0.5, BAND[1]], "draw").assign_attrs(predictive.attrs)
-    middle = {name: TYPICAL[name] for name in ("n_dense", "tokens")}
+    bands = predictive.quantile(QUANTILES, "draw").assign_attrs(predictive.attrs)
     return xr.Dataset(
         {
-            "by_size": bands.sel(tokens=middle["tokens"], method="nearest", drop=True),
-            "by_tokens": bands.sel(n_dense=middle["n_dense"], method="nearest", drop=True),
+            "by_size": bands.sel(tokens=TYPICAL["tokens"], method="nearest", drop=True),
+            "by_tokens": bands.sel(n_dense=TYPICAL["n_dense"], method="nearest", drop=True),
         },
         attrs={**predictive.attrs, "response": predictive.name},
     )
-
-
-def prior_check(predictive: xr.DataArray) -> dict[str, float]:
-    """Shares of the prior that make sense.
-
-    Returns
-    -------
-    dict of float
-        ``plausible``: share of losses within :data:`PLAUSIBLE_NATS`; ``falls_with_size`` and ``falls_with_tokens``: share of
-        draws whose loss falls along every line of the grid, a factor 100 long.
-    """
-    low, high = PLAUSIBLE_NATS
-    grid = ["n_dense", "tokens", "num_experts"]
-    return {
-        "plausible": float(((predictive >= low) & (predictive <= high)).mean()),
-        "falls_with_size": float((predictive.diff("n_dense") <= 0).all(grid).mean()),
-        "falls_with_tokens": float((predictive.diff("tokens") <= 0).all(grid).mean()),
-    }

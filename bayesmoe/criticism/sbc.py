@@ -31,14 +31,10 @@ def simulation_ranks(
 
     Parameters
     ----------
-    law : Law
-        The law, with its default priors.
-    design : DataFrame
-        Runs without losses, with every covariate of the law.
-    simulations : int
-        Tables.
-    seed : int
-        Seed of truths, tables and chains.
+    law, design : Law, DataFrame
+        The law, with its default priors; runs without losses, with every covariate of the law.
+    simulations, seed : int
+        Tables; seed of truths, tables and chains.
     noise_factor : float
         How many times larger the noise of the tables is than the truth says; anything but 1 makes a model that is wrong, and
         that :func:`calibration` must reject.
@@ -65,7 +61,7 @@ def ranks_of(
     noise_factor: float = 1.0,
     truth: Structure | None = None,
 ) -> xr.Dataset:
-    """Ranks of prior draws within the posteriors of tables simulated from them.
+    """Ranks of prior draws within the posteriors of tables simulated from them (Talts et al. 2018, arXiv:1804.06788).
 
     Each simulation draws a truth from the prior and a table from the truth, and refits it. The chain starts at the truth,
     which is an exact draw of that posterior, so no bias is left from warming up. If model and sampler are right, each rank is
@@ -73,14 +69,10 @@ def ranks_of(
 
     Parameters
     ----------
-    structure : Structure
-        Law, priors, groups.
-    data : Data
-        The table's covariates.
-    numbers : sequence of int
-        Which simulations.
-    seed : int
-        Seed of truths, tables and chains.
+    structure, data : Structure, Data
+        Law, priors and groups; the table's covariates.
+    numbers, seed : sequence of int, int
+        Which simulations; seed of truths, tables and chains.
     noise_factor : float
         As in :func:`simulation_ranks`.
     truth : Structure, optional
@@ -92,10 +84,6 @@ def ranks_of(
     Dataset
         For each free site, by its entries where it has several, the share of posterior draws below the truth, by ``simulation``;
         ``divergences``, how many draws of the refit diverged.
-
-    References
-    ----------
-    Talts et al. 2018, arXiv:1804.06788.
     """
     density, placeholder = LogDensity(structure), jnp.ones(len(data.weight))
     truth_key, chain_key = jax.random.split(jax.random.key(seed))
@@ -129,14 +117,9 @@ def _refit(density: LogDensity) -> Callable[..., Any]:
 
 
 def calibration(ranks: xr.Dataset) -> xr.Dataset:
-    """Probability of ranks at least this uneven if model and sampler are right.
+    """Probability of :func:`simulation_ranks` at least this uneven if model and sampler are right.
 
     Kolmogorov-Smirnov against the uniform distribution, one parameter at a time.
-
-    Parameters
-    ----------
-    ranks : Dataset
-        From :func:`simulation_ranks`.
 
     Returns
     -------

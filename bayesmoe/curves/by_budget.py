@@ -16,11 +16,12 @@ from bayesmoe.decisions.recommendation import bands
 from bayesmoe.decisions.risk import risk
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.planner import UNITS, plan
+from bayesmoe.planning.quantities import QUANTITIES
 from bayesmoe.planning.scenario import Scenario
-from bayesmoe.planning.surface import QUANTITIES, DesignSurface
+from bayesmoe.planning.surface import DesignSurface
 
 _SERVING = "serving_usd_per_million_tokens"
-_TOLD = ("n_dense", "tokens", "loss", _SERVING, "over_training_ratio", "size_ratio", "p_feasible")
+_REPORTED = ("n_dense", "tokens", "loss", _SERVING, "over_training_ratio", "size_ratio", "p_feasible")
 
 
 def trade_offs(
@@ -35,16 +36,10 @@ def trade_offs(
 
     Parameters
     ----------
-    fit : DataTree
-        A fit of one law or of several averaged.
-    scenario : Scenario
-        Choices and fleet; its budget is not read. Of several top_k or granularities the architecture's own.
-    budgets_flop : sequence of float
-        Training FLOP, rising.
-    losses : sequence of float
-        Nats per token.
-    draws : int, optional
-        Most draws to use, evenly spaced over the posterior; all of them for None.
+    fit, scenario, draws
+        As of :func:`bayesmoe.curves.by_size.loss_by_tokens`; the scenario's fleet is read too, its budget is not.
+    budgets_flop, losses : sequence of float
+        Training FLOP, rising; nats per token.
 
     Returns
     -------
@@ -56,18 +51,18 @@ def trade_offs(
     laws = surfaces(fit, of_counts(scenario), elsewhere=True, draws=draws)
     budgets, asked = np.asarray(budgets_flop, float), np.asarray(losses, float)
 
-    def at(here: DesignSurface) -> Any:
+    def along_budgets(surface: DesignSurface) -> Any:
         def on(flop: Any) -> Any:
-            part = here.on_budget(flop)
-            ln_size = part.loss_optimal()
-            return part.loss(ln_size), part.serving(ln_size).usd_per_million_tokens
+            of_budget = surface.on_budget(flop)
+            ln_size = of_budget.loss_optimal()
+            return of_budget.loss(ln_size), of_budget.serving(ln_size).usd_per_million_tokens
 
-        return tuple(jnp.moveaxis(each, 0, -1) for each in jax.lax.map(on, jnp.asarray(budgets)))
+        return tuple(jnp.moveaxis(values, 0, -1) for values in jax.lax.map(on, jnp.asarray(budgets)))
 
-    loss, cost = over_laws(at, laws)
+    loss, cost = over_laws(along_budgets, laws)
     cost = np.where(np.isfinite(cost), cost, np.nan)
-    at_loss = np.stack([_along(*row, asked) for row in zip(_rows(loss), _rows(cost), strict=True)])
-    at_loss = at_loss.reshape(*loss.shape[:2], len(asked))
+    curves = zip(loss.reshape(-1, len(budgets)), cost.reshape(-1, len(budgets)), strict=True)
+    at_loss = np.stack([_along(*curve, asked) for curve in curves]).reshape(*loss.shape[:2], len(asked))
     for values in (cost, at_loss):
         values[:, np.isfinite(values).mean(axis=0) < _ENOUGH] = np.nan
     dims = ("sample", "num_experts")
@@ -94,20 +89,16 @@ def plans_by_budget(
     allow_failed: bool = False,
     draws: int | None = DRAWS,
 ) -> xr.Dataset:
-    """The scenario's problems at several training budgets, the bar of each set by the base's loss optimum on the same budget.
+    """The scenario's problems at several training budgets, the thresholds of each set by the baseline's loss optimum on the same budget.
 
     Parameters
     ----------
-    fit : DataTree
-        A fit.
-    scenario : Scenario
-        The scenario; only its budget changes.
+    fit, scenario : DataTree, Scenario
+        A fit; the scenario, of which only the budget changes.
     budgets_flop : sequence of float
         Training FLOP.
-    allow_failed : bool
-        Whether to plan on a fit that failed its gate.
-    draws : int, optional
-        Most draws to use, as ``sketch`` of :func:`bayesmoe.planning.planner.plan`; all of them for None.
+    allow_failed, draws
+        As ``allow_failed`` and ``sketch`` of :func:`bayesmoe.planning.planner.plan`.
 
     Returns
     -------
@@ -115,23 +106,19 @@ def plans_by_budget(
         By ``problem``, ``num_experts`` and ``train_flop``, at each ``quantile``, as of :func:`bayesmoe.decisions.risk.risk`: ``n_dense``,
         ``tokens``, ``loss``, ``serving_usd_per_million_tokens``, ``over_training_ratio`` and ``size_ratio``; ``p_feasible``, and ``sure`` where that is at least the scenario's probability.
     """
-    found: list[xr.Dataset] = []
+    risks: list[xr.Dataset] = []
     for flop in budgets_flop:
         training = dataclasses.replace(scenario.training, budget_flop=float(flop), budget_usd=None)
-        own = plan(fit, dataclasses.replace(scenario, training=training), allow_failed=allow_failed, sketch=draws)
-        found.append(risk(own)[list(_TOLD)].drop_attrs(deep=False))
-        found[-1]["sure"] = found[-1]["p_feasible"] >= scenario.tolerance.probability
-    joined = xr.concat(found, xr.DataArray(np.asarray(budgets_flop, float), dims="train_flop", name="train_flop"))
-    for name in _TOLD[:-1]:
+        on_budget = plan(fit, dataclasses.replace(scenario, training=training), allow_failed=allow_failed, sketch=draws)
+        risks.append(risk(on_budget)[list(_REPORTED)].drop_attrs(deep=False))
+        risks[-1]["sure"] = risks[-1]["p_feasible"] >= scenario.tolerance.probability
+    joined = xr.concat(risks, xr.DataArray(np.asarray(budgets_flop, float), dims="train_flop", name="train_flop"))
+    for name in _REPORTED[:-1]:
         joined[name].attrs = {"units": UNITS[name]}
     return joined
 
 
 _ENOUGH = 0.9
-
-
-def _rows(values: np.ndarray) -> np.ndarray:
-    return values.reshape(-1, values.shape[-1])
 
 
 def _along(loss: np.ndarray, cost: np.ndarray, asked: np.ndarray) -> np.ndarray:

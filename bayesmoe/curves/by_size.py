@@ -13,21 +13,17 @@ import xarray as xr
 
 from bayesmoe.decisions.recommendation import bands
 from bayesmoe.planning.build_surface import surfaces
+from bayesmoe.planning.quantities import QUANTITIES
 from bayesmoe.planning.scenario import Scenario
-from bayesmoe.planning.surface import QUANTITIES, DesignSurface
+from bayesmoe.planning.surface import DesignSurface
 from bayesmoe.units import QUANTILES
 
 DRAWS = 1000
-"""Draws behind a curve, unless told otherwise."""
+"""Default number of draws behind a curve."""
 
 
 def loss_by_tokens(
-    fit: xr.DataTree,
-    scenario: Scenario,
-    *,
-    n_dense: Sequence[float],
-    tokens: Sequence[float],
-    draws: int | None = DRAWS,
+    fit: xr.DataTree, scenario: Scenario, *, n_dense: Sequence[float], tokens: Sequence[float], draws: int | None = DRAWS
 ) -> xr.Dataset:
     """Loss of every expert count at some sizes and tokens, whatever they cost to train.
 
@@ -52,13 +48,12 @@ def loss_by_tokens(
     counts = list(scenario.choices.num_experts)
     asked = np.meshgrid(n_dense, tokens, indexing="ij")
     ln_size, of_tokens = (
-        jnp.broadcast_to(each.ravel(), (1, len(counts), each.size)) for each in (np.log(asked[0]), asked[1])
+        jnp.broadcast_to(axis.ravel(), (1, len(counts), axis.size)) for axis in (np.log(asked[0]), asked[1])
     )
 
-    def at(here: DesignSurface) -> Any:
-        return here.loss(ln_size, of_tokens)
-
-    values = over_laws(at, laws).reshape(-1, len(counts), len(n_dense), len(tokens))
+    values = over_laws(lambda surface: surface.loss(ln_size, of_tokens), laws).reshape(
+        -1, len(counts), len(n_dense), len(tokens)
+    )
     dims = ("n_dense", "tokens", "num_experts")
     coords = {"n_dense": np.asarray(n_dense, float), "tokens": np.asarray(tokens, float), "num_experts": counts}
     found = bands(xr.Dataset({"loss": (("sample", "num_experts", *dims[:2]), values)}, coords=coords))
@@ -91,12 +86,12 @@ def serving_by_size(
     counts = list(scenario.choices.num_experts)
     ln_size = jnp.broadcast_to(jnp.log(jnp.asarray(n_dense)), (1, len(counts), len(n_dense)))
     cost = xr.DataArray(
-        over_laws(lambda here: here.serving(ln_size).usd_per_million_tokens, laws),
+        over_laws(lambda surface: surface.serving(ln_size).usd_per_million_tokens, laws),
         dims=("sample", "num_experts", "n_dense"),
         coords={"num_experts": counts, "n_dense": np.asarray(n_dense, float)},
     )
     name = "serving_usd_per_million_tokens"
-    # An unserved model costs NaN or an endless sum, by engine.
+    # An unserved model costs NaN or infinity, by engine.
     served = cost.where(np.isfinite(cost))
     found = bands(xr.Dataset({name: served})).assign(p_served=served.notnull().mean("sample"))
     found[name].attrs = {"units": QUANTITIES[name]}
@@ -111,8 +106,8 @@ def of_counts(scenario: Scenario) -> Scenario:
 def over_laws(function: Callable[[DesignSurface], Any], laws: Mapping[str, DesignSurface]) -> Any:
     """What a function says of each law's surface, draws of all laws one after the other along the first axis of each array."""
     compiled = jax.jit(function)
-    each = [jax.tree.map(np.asarray, compiled(here)) for here in laws.values()]
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *each)
+    by_law = [jax.tree.map(np.asarray, compiled(surface)) for surface in laws.values()]
+    return jax.tree.map(lambda *draws: np.concatenate(draws), *by_law)
 
 
 def order_bands(values: np.ndarray, *, nothing: float) -> np.ndarray:
@@ -131,7 +126,7 @@ def _observed(fit: xr.DataTree, coords: Mapping[str, Any]) -> np.ndarray:
     shape = tuple(len(values) for values in coords.values())
     if loss is None or not set(coords) <= set(map(str, runs.data_vars)):
         return np.full(shape, np.nan)
-    own = [np.isclose(runs[name].values[:, None], np.asarray(values, float), rtol=1e-6) for name, values in coords.items()]
-    here = np.einsum("ra,rb,rc->abcr", *(each.astype(float) for each in own))
-    count = here.sum(axis=-1)
-    return np.where(count > 0, (here * loss.values).sum(axis=-1) / np.maximum(count, 1), np.nan)
+    near = [np.isclose(runs[name].values[:, None], np.asarray(values, float), rtol=1e-6) for name, values in coords.items()]
+    at_place = np.einsum("ra,rb,rc->abcr", *(axis.astype(float) for axis in near))
+    count = at_place.sum(axis=-1)
+    return np.where(count > 0, (at_place * loss.values).sum(axis=-1) / np.maximum(count, 1), np.nan)

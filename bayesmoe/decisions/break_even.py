@@ -1,4 +1,4 @@
-"""Break-even demand: how many tokens must be served before another expert count is the best to sign."""
+"""Break-even demand: how many tokens must be served before another expert count is the best."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def break_even(plan: xr.Dataset) -> xr.Dataset:
     """Demands at which the best expert count changes.
 
     ``J_o(T) = train_usd + usd_per_nat loss + T serving``: the more is served, the more cheap serving is worth beside a low loss. Options are those
-    that are sure enough; of each expert count, at each demand, the best.
+    that meet the probability; of each expert count, at each demand, the best.
 
     Returns
     -------

@@ -22,7 +22,7 @@ from bayesmoe.decisions.hyperparameters import hyperparameters
 from bayesmoe.decisions.recommendation import MEASURES
 from bayesmoe.decisions.risk import extrapolation_factors, risk, without_each_law
 from bayesmoe.decisions.value_of_information import evppi
-from bayesmoe.planning.planner import LEVERAGE, UNITS
+from bayesmoe.planning.planner import UNITS
 from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.store import PlanInfo
@@ -123,7 +123,7 @@ def _optimum(row: xr.Dataset) -> PerDrawOptimum:
         p_best=float(row["p_best"]),
         expected_regret=float(row["expected_regret"]),
         near_optimal=bool(row["near_optimal"]),
-        bands={name: Band.of(row[name].values) for name in (*UNITS, LEVERAGE) if name in row},
+        bands={name: Band.of(row[name].values) for name in UNITS if name in row},
     )
 
 

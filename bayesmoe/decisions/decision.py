@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, Self
 import xarray as xr
 
 from bayesmoe.architecture import Shape
+from bayesmoe.decisions.text import facts, headline
 from bayesmoe.planning.problems import Problem
 from bayesmoe.planning.scenario import Scenario
-from bayesmoe.units import short
+from bayesmoe.units import experts, short
 
 
 class Band(NamedTuple):
@@ -29,9 +30,8 @@ class Band(NamedTuple):
         low, median, high = (float(value) for value in values)
         return cls(low, median, high)
 
-    def said(self, digits: int = 3) -> str:
-        """Median with the band in brackets."""
-        return f"{short(self.median, digits)} ({short(self.low, digits)}–{short(self.high, digits)})"
+
+UNKNOWN = Band(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,7 @@ class Design:
     tokens: float
 
     def __str__(self) -> str:
-        count = "dense" if self.num_experts == 1 else f"{self.num_experts} experts"
-        return f"{count}, {short(self.n_dense, 3)} backbone parameters, {short(self.tokens, 3)} tokens"
+        return f"{experts(self.num_experts)}, {short(self.n_dense, 3)} backbone parameters, {short(self.tokens, 3)} tokens"
 
 
 @dataclass(frozen=True)
@@ -250,44 +249,22 @@ class Decision:
         """Per-draw optimum of an expert count."""
         return next(one for one in self.optima if one.num_experts == num_experts)
 
-    def rows(self) -> dict[str, str]:
-        """What there is to say, by label."""
-        outcome = self.outcome
-        if outcome is None:
-            best = self.most_probable
-            return {
-                "Recommended design": "none keeps its constraints often enough",
-                "Most probable": str(best.design),
-                "P(meets constraints)": f"{best.p_feasible:.0%} (threshold {self.threshold:.0%})",
-            }
-        optimum = self.optimum(outcome.design.num_experts)
-        rows = {
-            "Recommended design": str(outcome.design),
-            "P(meets constraints)": f"{outcome.p_feasible:.0%} (threshold {self.threshold:.0%})",
-            "Loss": f"{outcome.loss.said(4)} nats per token",
-            "Serving": f"USD {outcome.serving_usd_per_million_tokens.said()} per million tokens",
-            "Training": f"USD {outcome.train_usd.said()}",
-            "Over-training ratio": optimum.bands["over_training_ratio"].said(),
-            "P(best count)": f"{optimum.p_best:.0%} of draws",
-            "Near-optimal counts": ", ".join(map(str, self.near_optimal)),
-        }
-        if self.evpi_usd is not None:
-            rows["Opportunity loss"] = f"USD {short(self.evpi_usd)} expected"
-        return rows
-
     @property
-    def title(self) -> str:
-        """The problem in words."""
-        return self.problem.name.replace("_", " ").capitalize()
+    def goal(self) -> str:
+        """What the design must be, after "is"."""
+        return self.problem.goal(self.scenario)
 
     def __str__(self) -> str:
-        return "\n".join([self.title, *(f"  {label:<22}{said}" for label, said in self.rows().items())])
+        return "\n".join(
+            [self.problem.title, f"  {headline(self)}", *(f"  {key}: {fact}" for key, fact in facts(self).items())]
+        )
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        rows = (f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in self.rows().items())
-        return f"<table><caption>{html.escape(self.title)}</caption><tbody>{''.join(rows)}</tbody></table>"
+        rows = (f"<tr><th>{html.escape(key)}</th><td>{html.escape(fact)}</td></tr>" for key, fact in facts(self).items())
+        title = f"{html.escape(self.problem.title)}. {html.escape(headline(self))}"
+        return f"<table><caption>{title}</caption><tbody>{''.join(rows)}</tbody></table>"
 
 
 class Decisions(tuple[Decision, ...]):

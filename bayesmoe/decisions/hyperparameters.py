@@ -1,4 +1,4 @@
-"""Learning rate and batch that the literature's laws would use for the model to sign, with the spread within and between papers."""
+"""Learning rate and batch that the literature's laws would use for the recommended design, with the spread within and between papers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DRAWS = 4000
 
 
 def hyperparameters(plan: xr.Dataset, summary: xr.Dataset) -> xr.Dataset:
-    """Hyperparameters of each problem's choice to sign, by every law of the literature that gives them.
+    """Hyperparameters of each problem's recommended design, by every law of the literature that gives them.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ def hyperparameters(plan: xr.Dataset, summary: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``learning_rate`` (1) and ``batch_tokens`` (tokens) by ``problem``, ``paper`` and ``quantile``, NaN where a paper gives none or there is nothing to
-        sign: the band of a published bootstrap, or of the loss that a law reads; a point where the source prints no spread. ``learning_rate_log_sd`` and
-        ``batch_tokens_log_sd`` by ``problem``: how far papers lie apart. ``beyond``: what of the model lies outside the runs behind a law, in words.
+        ``learning_rate`` (1) and ``batch_tokens`` (tokens) by ``problem``, ``paper`` and ``quantile``, NaN where a paper gives none or there is no
+        recommendation: the band of a published bootstrap, or of the loss that a law reads; a point where the source prints no spread. ``learning_rate_log_sd`` and
+        ``batch_tokens_log_sd`` by ``problem``: spread of ln between papers. ``beyond``: what of the model a law extrapolates, in words.
     """
     papers = [paper for paper in all_hyperparameter_laws if any(law.quantity in NAMES for law in paper.laws)]
     problems = [str(name) for name in plan["problem"].values]

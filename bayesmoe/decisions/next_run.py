@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesmoe.decisions.total_cost import money
-from bayesmoe.decisions.value_of_information import batches, sample, stakes
+from bayesmoe.decisions.value_of_information import Stakes, batches, sample, stakes
 from bayesmoe.errors import InputError
 from bayesmoe.inference.ensemble import components
 from bayesmoe.inference.model import noisy
@@ -20,9 +21,10 @@ from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.planning.surface import DesignSurface
 from bayesmoe.precision import in_float64
+from bayesmoe.units import QUANTILES
 
 SHARE = 0.1
-"""Compute of the dearest candidate over the plan's budget, unless told otherwise."""
+"""Compute of the most expensive candidate over the plan's budget, unless given."""
 
 _LEVELS, _RATIOS = (1.0, 1 / 3, 1 / 10, 1 / 30), (1.0, 4.0)
 _MANY = 40
@@ -33,10 +35,10 @@ _MANY = 40
 def next_runs(
     fit: xr.DataTree, plan: xr.Dataset, *, problem: str | None = None, max_flop: float | None = None, batch: int = 1
 ) -> xr.Dataset:
-    """Candidate runs, ranked by what they are worth less what they cost.
+    """Candidate runs, ranked by their value (EVSI) less their cost.
 
     Candidates have every architecture of the scenario, four levels of compute from a thirtieth of ``max_flop`` up, and the loss-optimal
-    tokens or, at the same compute, four times as many per parameter. Each draw of the posterior foretells a loss for each of them, with
+    tokens or, at the same compute, four times as many per parameter. Each draw of the posterior predicts a loss for each of them, with
     the noise of a run; what the plan's options cost in that draw is regressed on it (:mod:`bayesmoe.decisions.value_of_information`).
 
     Parameters
@@ -48,7 +50,7 @@ def next_runs(
     problem : str, optional
         Whose regret counts; the plan's first problem where left out.
     max_flop : float, optional
-        Compute of the dearest candidate; a tenth of the plan's budget where left out.
+        Compute of the most expensive candidate; a tenth of the plan's budget where left out.
     batch : int
         How many runs to choose together.
 
@@ -68,6 +70,36 @@ def next_runs(
     --------
     >>> bm.plots.next_run_value(bm.next_runs(dt, plan))  # doctest: +SKIP
     """
+    asked, of = _stakes(plan, problem)
+    if batch < 1:
+        raise InputError("must be at least 1", column="batch", value=batch)
+    laws = surfaces(fit, PlanInfo.read(plan).scenario, elsewhere=True)
+    most = SHARE * _median(here.budget_flop for here in laws.values()) if max_flop is None else max_flop
+    if not 0.0 < most < np.inf:
+        raise InputError("must be a positive number", column="max_flop", value=most)
+    frame = _candidates(laws, most)
+    losses = _predicted(fit, laws, frame, PlanInfo.read(plan).scenario.choices.group)
+    frame["train_usd"] = frame["train_flop"] * _median(here.usd_per_flop for here in laws.values())
+    worth = [sample(of, losses[of.kept, number, None]) for number in range(len(frame))]
+    frame["evsi_usd"], frame["evsi_se_usd"] = [one.usd for one in worth], [one.se_usd for one in worth]
+    frame["net_usd"] = frame["evsi_usd"] - frame["train_usd"]
+    order = frame["net_usd"].to_numpy().argsort(kind="stable")[::-1]
+    frame, losses = frame.iloc[order], losses[:, order]
+    found = xr.Dataset({name: ("run", frame[name].to_numpy()) for name in frame}).assign(evpi_usd=of.evpi_usd)
+    found["loss"] = (("quantile", "run"), np.quantile(losses, QUANTILES, axis=0), {"units": "nats/token"})
+    added, values = zip(*batches(of, losses[of.kept, :_MANY], frame["train_usd"].to_list(), batch), strict=True)
+    found["batch_run"] = ("added", np.array(added))
+    found["batch_evsi_usd"] = ("added", np.array([value.usd for value in values]))
+    found["batch_train_usd"] = ("added", frame["train_usd"].to_numpy()[list(added)].cumsum())
+    return found.assign_coords(quantile=list(QUANTILES)).assign_attrs(problem=asked, max_flop=most, draws=len(of.kept))
+
+
+def _median(draws: Iterable[Any]) -> float:
+    return float(np.median(np.concatenate([np.ravel(np.asarray(values)) for values in draws])))
+
+
+def _stakes(plan: xr.Dataset, problem: str | None) -> tuple[str, Stakes]:
+    """The problem whose regret counts, and what is at stake in it."""
     known = money(plan)
     if known is None:
         hint = "say how many output tokens will be served in all, such as { median = 1e13, log_sd = 0.5 }"
@@ -76,32 +108,7 @@ def next_runs(
     asked = planned[0] if problem is None else problem_named(problem).name
     if asked not in planned:
         raise InputError("is not a problem of this plan", column="problem", value=asked, hint=f"one of {', '.join(planned)}")
-    if batch < 1:
-        raise InputError("must be at least 1", column="batch", value=batch)
-    laws = surfaces(fit, PlanInfo.read(plan).scenario, elsewhere=True)
-    budget = float(np.median(np.concatenate([np.ravel(here.budget_flop) for here in laws.values()])))
-    most = SHARE * budget if max_flop is None else max_flop
-    if not 0.0 < most < np.inf:
-        raise InputError("must be a positive number", column="max_flop", value=most)
-    frame = _candidates(laws, most)
-    losses = _foretold(fit, laws, frame, PlanInfo.read(plan).scenario.choices.group)
-    of = stakes(known.total.sel(problem=asked))
-    usd_per_flop = float(np.median(np.concatenate([np.ravel(np.asarray(here.usd_per_flop)) for here in laws.values()])))
-    frame["train_usd"] = frame["train_flop"] * usd_per_flop
-    worth = [sample(of, losses[of.kept, number, None]) for number in range(len(frame))]
-    frame["evsi_usd"], frame["evsi_se_usd"] = [one.usd for one in worth], [one.se_usd for one in worth]
-    frame["net_usd"] = frame["evsi_usd"] - frame["train_usd"]
-    order = frame["net_usd"].to_numpy().argsort(kind="stable")[::-1]
-    frame, losses = frame.iloc[order], losses[:, order]
-    found = xr.Dataset({name: ("run", frame[name].to_numpy()) for name in frame})
-    found["loss"] = (("quantile", "run"), np.quantile(losses, [0.05, 0.5, 0.95], axis=0), {"units": "nats/token"})
-    several = batches(of, losses[of.kept, :_MANY], frame["train_usd"].to_list(), batch)
-    added = [number for number, _ in several]
-    found["batch_run"] = ("added", np.array(added))
-    found["batch_evsi_usd"] = ("added", np.array([each.usd for _, each in several]))
-    found["batch_train_usd"] = ("added", frame["train_usd"].to_numpy()[added].cumsum())
-    found["evpi_usd"] = of.evpi_usd
-    return found.assign_coords(quantile=[0.05, 0.5, 0.95]).assign_attrs(problem=asked, max_flop=most, draws=len(of.kept))
+    return asked, stakes(known.total.sel(problem=asked))
 
 
 def _candidates(laws: dict[str, DesignSurface], most: float) -> pd.DataFrame:
@@ -132,7 +139,7 @@ def _candidates(laws: dict[str, DesignSurface], most: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _foretold(fit: xr.DataTree, laws: dict[str, DesignSurface], frame: pd.DataFrame, group: str | None) -> np.ndarray:
+def _predicted(fit: xr.DataTree, laws: dict[str, DesignSurface], frame: pd.DataFrame, group: str | None) -> np.ndarray:
     """A loss of every run in every draw, with the noise of a run, shape (S, run)."""
     first = next(iter(laws.values()))
     each = len(frame) // len(first.candidates)

@@ -1,4 +1,4 @@
-"""The choice to sign: one size and token count for all draws, best in expectation among those sure enough, with its risk."""
+"""The recommended design: one size and token count for all draws, of lowest expected objective among those that meet the probability, with its risk."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ MEASURES = ("mean", "q95", "cvar95", "worst")
 def best_designs(plan: xr.Dataset) -> xr.DataArray:
     """Number of the best fixed option of each expert count, by ``problem`` and ``num_experts``.
 
-    An option is sure enough when it keeps every constraint in at least the scenario's share of draws. Of these, that of the lowest
-    expected objective is the best; where a count has none, the surest stands in.
+    An option meets the probability when it keeps every constraint in at least the scenario's share of draws. Of these, that of the lowest
+    expected objective is the best; where a count has none, the most probable stands in.
     """
     counts, of_option = plan["num_experts"].values, plan["option_num_experts"].values
     met = plan["option_feasible"].values.mean(axis=-1)
@@ -88,13 +88,13 @@ def bands(values: xr.Dataset) -> xr.Dataset:
     for name, one in values.data_vars.items():
         dims = [dim for dim in one.dims if dim != "sample"]
         rows = one.transpose(*dims, "sample").values
-        known, told = np.isfinite(rows).all(axis=-1), np.full((len(QUANTILES), *rows.shape[:-1]), np.nan)
+        known, quantiles = np.isfinite(rows).all(axis=-1), np.full((len(QUANTILES), *rows.shape[:-1]), np.nan)
         # Looking for NaN takes row by row; most rows have none, and are sorted together.
-        told[:, known] = np.quantile(rows[known], QUANTILES, axis=-1)
+        quantiles[:, known] = np.quantile(rows[known], QUANTILES, axis=-1)
         some = ~known & np.isfinite(rows).any(axis=-1)
         if some.any():
-            told[:, some] = np.nanquantile(np.where(np.isfinite(rows[some]), rows[some], np.nan), QUANTILES, axis=-1)
-        found[name] = (("quantile", *dims), told)
+            quantiles[:, some] = np.nanquantile(np.where(np.isfinite(rows[some]), rows[some], np.nan), QUANTILES, axis=-1)
+        found[name] = (("quantile", *dims), quantiles)
     coords = {name: coord for name, coord in values.coords.items() if "sample" not in coord.dims}
     return xr.Dataset(found, coords={**coords, "quantile": list(QUANTILES)})
 

@@ -8,7 +8,7 @@ import xarray as xr
 from bayesmoe.architecture import train_flop
 from bayesmoe.decisions.recommendation import bands, recommendations
 from bayesmoe.decisions.total_cost import total_cost
-from bayesmoe.planning.planner import LEVERAGE, UNITS
+from bayesmoe.planning.planner import UNITS
 from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.store import PlanInfo
 
@@ -16,9 +16,8 @@ from bayesmoe.planning.store import PlanInfo
 def risk(plan: xr.Dataset) -> xr.Dataset:
     """Summarize a plan over its draws.
 
-    Regret is that of an expert count with its size chosen anew in each draw: the objective less the lowest objective of any
-    feasible expert count in the same draw. Bands and expectations of an expert count are over the draws where it is feasible;
-    ``p_feasible`` says how many these are.
+    Regret is that of an expert count with its size chosen anew in each draw: the objective less the lowest objective of any feasible
+    count in the same draw. Bands and expectations are over the draws where a count is feasible; ``p_feasible`` says how many.
 
     Parameters
     ----------
@@ -44,15 +43,10 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
     problems = [problem_named(str(name)) for name in plan["problem"].values]
     objective = xr.concat([plan[p.objective].sel(problem=p.name) for p in problems], "problem")
     least = objective.min("num_experts")
-    regret = objective - least
-    any_feasible = feasible.any("num_experts")
     filled = objective.fillna(np.inf)
     best = (filled == filled.min("num_experts")) & feasible
-    # Ties share the draw.
-    p_best = (best / best.sum("num_experts").clip(min=1)).mean("sample")
     p_feasible = feasible.mean("sample")
-    expected = objective.mean("sample")
-    expected_regret = regret.mean("sample")
+    expected_regret = (objective - least).mean("sample")
     is_loss = xr.DataArray([p.objective == "loss" for p in problems], coords={"problem": plan["problem"]})
     allowed = xr.where(is_loss, tolerance.loss_nats, tolerance.cost_share * least.mean("sample"))
     sure = p_feasible >= tolerance.probability
@@ -60,16 +54,17 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
     choice = ranked.fillna(np.inf).idxmin("num_experts").where(sure.any("num_experts"), 0)
     near = sure & (ranked - ranked.min("num_experts") <= allowed)
     optimal = [str(name) for name in plan.data_vars if str(name).startswith("loss_optimal_") and plan[name].dtype != bool]
-    asked = [name for name in (*UNITS, LEVERAGE, *optimal) if name in plan]
+    asked = [name for name in (*UNITS, *optimal) if name in plan]
     summary = bands(plan[asked]).assign(
         p_feasible=p_feasible,
-        p_best=p_best,
-        expected_objective=expected,
+        # Ties share the draw.
+        p_best=(best / best.sum("num_experts").clip(min=1)).mean("sample"),
+        expected_objective=objective.mean("sample"),
         expected_regret=expected_regret,
         regret_tolerance=allowed,
         near_optimal=near,
         per_draw_choice=choice.astype(int),
-        p_any_feasible=any_feasible.mean("sample"),
+        p_any_feasible=feasible.any("num_experts").mean("sample"),
         p_optimum_inside=plan["loss_optimal_inside"].mean("sample"),
     )
     for name in summary.data_vars:

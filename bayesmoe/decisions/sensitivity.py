@@ -1,4 +1,4 @@
-"""Tornado: what each number of a scenario does to the choice to sign and to what it costs."""
+"""Tornado: how each input of a scenario moves the recommended design and its cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIDES = ("low", "high")
 
 
 class Input(NamedTuple):
-    """A number of a scenario that a tornado turns.
+    """A number of a scenario that a tornado varies.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ INPUTS = (
     Input("training", "price_usd_per_gpu_hour"),
     Input("architecture", "width_times_layers"),
 )
-"""Numbers that are turned, those of them that the scenario has."""
+"""Numbers that are varied, those of them that the scenario has."""
 
 
 @in_float64
@@ -83,14 +83,14 @@ def sensitivity(
     allow_failed : bool
         Whether to plan on a fit that failed its gate.
     on_progress : callable
-        Told each number before it is turned.
+        Called with each input before it is varied.
 
     Returns
     -------
     Dataset
-        By ``problem``, ``input`` and ``side`` (low, high): ``value`` of the number; ``recommended``, the expert count to sign there, 0 for none; ``cost``, what
+        By ``problem``, ``input`` and ``side`` (low, high): ``value`` of the number; ``recommended``, the recommended expert count there, 0 for none; ``cost``, what
         that choice costs in expectation: training and serving in all, USD, where the scenario says how much is served, else USD per million output tokens
-        (attribute ``unit``); ``loss``, its expected loss. ``baseline_choice``, ``baseline_cost`` and ``base_loss`` by ``problem``; inputs stand in falling order of
+        (attribute ``unit``); ``loss``, its expected loss. ``baseline_choice``, ``baseline_cost`` and ``baseline_loss`` by ``problem``; inputs stand in falling order of
         the swing of the first problem's cost.
 
     Examples
@@ -108,22 +108,28 @@ def sensitivity(
         on_progress(one.name)
         for side, value in enumerate(_ends(scenario, one)):
             values[row, side] = value
-            found = _answer(fit, _turned(scenario, one, value), allow_failed)
+            found = _answer(fit, _varied(scenario, one, value), allow_failed)
             choices[:, row, side], costs[:, row, side], losses[:, row, side] = found.choice, found.cost, found.loss
-    swing = np.abs(np.diff(np.nan_to_num(costs[0]), axis=1))[:, 0]
+    names = [one.name for one in known]
+    return _table(scenario, names, values, own, _Answer(own.problems, choices, costs, losses))
+
+
+def _table(scenario: Scenario, names: list[str], values: np.ndarray, own: _Answer, ends: _Answer) -> xr.Dataset:
+    """Answers at both ends of each input, of shape (problem, input, 2), in falling order of the first problem's swing."""
+    swing = np.abs(np.diff(np.nan_to_num(ends.cost[0]), axis=1))[:, 0]
     order = np.argsort(-swing, kind="stable")
     dims = ("problem", "input", "side")
     return xr.Dataset(
         {
             "value": (dims[1:], values[order]),
-            "recommended": (dims, choices[:, order]),
-            "cost": (dims, costs[:, order]),
-            "loss": (dims, losses[:, order], {"units": "nats/token"}),
+            "recommended": (dims, ends.choice[:, order]),
+            "cost": (dims, ends.cost[:, order]),
+            "loss": (dims, ends.loss[:, order], {"units": "nats/token"}),
             "baseline_choice": ("problem", own.choice),
             "baseline_cost": ("problem", own.cost),
-            "base_loss": ("problem", own.loss),
+            "baseline_loss": ("problem", own.loss),
         },
-        coords={"problem": list(own.problems), "input": [known[i].name for i in order], "side": list(SIDES)},
+        coords={"problem": list(own.problems), "input": [names[i] for i in order], "side": list(SIDES)},
         attrs={
             "unit": "USD" if scenario.serving.lifetime_tokens is not None else "USD per million output tokens",
             "scenario_name": scenario.name,
@@ -163,6 +169,6 @@ def _quantity(scenario: Scenario, one: Input) -> Quantity:
     return price_of(part) if one.key.startswith("price") else getattr(part, one.key)
 
 
-def _turned(scenario: Scenario, one: Input, value: float) -> Scenario:
+def _varied(scenario: Scenario, one: Input, value: float) -> Scenario:
     part = dataclasses.replace(getattr(scenario, one.section), **{one.key: fixed_at(_quantity(scenario, one), value)})
     return dataclasses.replace(scenario, **{one.section: part})

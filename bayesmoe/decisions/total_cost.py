@@ -1,4 +1,4 @@
-"""What fixed options cost in all, in USD: the common coin of regret and of the value of information."""
+"""What fixed options cost in all, in USD: the common unit of regret and of the value of information."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.decisions.recommendation import best_designs, measures, recommendations, taken
-from bayesmoe.planning.problems import problem_named
+from bayesmoe.planning.problems import OBJECTIVES, problem_named
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.units import TOKENS_PER_MILLION
 
@@ -35,8 +35,8 @@ def money(plan: xr.Dataset) -> Money | None:
 
     ``J = gain + price violation``. An objective in USD is the gain as it is, serving times the tokens served in all; a loss is worth
     ``usd_per_nat``, the scenario's or, without one, the median of what training buys a nat for at the margin. A violation is the loss above
-    the bar, at that price, or the serving cost above the bar for all tokens served, at its face value. Where the scenario puts no worth on
-    a nat, the price is at least what keeping the bar says it is: so high that no option of more violation costs less than the one chosen.
+    the threshold, at that price, or the serving cost above the threshold for all tokens served, at its face value. Where the scenario puts no worth on
+    a nat, the price is at least what keeping the threshold implies: so high that no option of more violation costs less than the one chosen.
     An option that nothing serves in a draw costs as much there as the worst that is served.
     """
     if "lifetime_tokens" not in plan:
@@ -57,7 +57,7 @@ def money(plan: xr.Dataset) -> Money | None:
                 else 0.0 * loss
             )
         else:
-            bought = part["option_train_usd"].astype(float) if problem.objective.startswith("lifetime") else 0.0
+            bought = part["option_train_usd"].astype(float) if OBJECTIVES[problem.objective].includes_training else 0.0
             gain, price = served * serving + bought, nat
             above = (loss - plan["threshold_loss"]).clip(min=0.0)
         if given is None:
@@ -102,7 +102,7 @@ def option_regret(plan: xr.Dataset) -> xr.Dataset:
     -------
     Dataset
         By ``problem`` and ``option``: ``regret_usd``, the expected excess over the best option of each draw; ``n_dense``; ``sure``, whether every constraint is kept
-        with the scenario's probability; ``chosen``, the option to sign. ``num_experts`` by ``option``.
+        with the scenario's probability; ``chosen``, the recommended option. ``num_experts`` by ``option``.
     """
     known = money(plan)
     if known is None:
@@ -139,7 +139,7 @@ def _marginal(bought: np.ndarray) -> float:
 
 
 def _implied(gain: xr.DataArray, above: xr.DataArray, part: xr.Dataset, best: xr.DataArray) -> float:
-    """Least price of a violation at which the chosen option costs no more than any of more violation; 0 where none is sure enough."""
+    """Least price of a violation at which the chosen option costs no more than any of more violation; 0 where none meets the probability."""
     probability = PlanInfo.read(part).scenario.tolerance.probability
     expected = part["option_objective"].where(np.isfinite(part["option_objective"])).mean("sample").values[best.values]
     sure = part["option_feasible"].mean("sample").values[best.values] >= probability

@@ -30,6 +30,7 @@ from bayesmoe.curves.by_budget import plans_by_budget, trade_offs
 from bayesmoe.curves.by_cost import by_cost
 from bayesmoe.curves.by_size import loss_by_tokens, serving_by_size
 from bayesmoe.curves.leverage_surface import leverage_surface
+from bayesmoe.decisions.decision import Decisions
 from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.planning.scenario import Scenario
@@ -60,7 +61,7 @@ _TIAN_NOISE, _TIAN_SEED = 0.05, 2507_17702
 
 
 def gallery(
-    fit: xr.DataTree, plan: xr.Dataset, risk: xr.Dataset, *, on_progress: Callable[[str], None] = lambda line: None
+    fit: xr.DataTree, plan: xr.Dataset, decisions: Decisions, *, on_progress: Callable[[str], None] = lambda line: None
 ) -> dict[str, Figure]:
     """All figures of the gallery by name; the caller closes them.
 
@@ -68,16 +69,18 @@ def gallery(
     ----------
     fit : DataTree
         The demo's fit: its runs are backtested too.
-    plan, risk : Dataset
-        The demo's plan and its risk.
+    plan : Dataset
+        The demo's plan.
+    decisions : Decisions
+        What was decided on it.
     on_progress : callable
-        Told what is being made.
+        Called with what is being made.
     """
     scenario = PlanInfo.read(plan).scenario
     # All are open at once, and are meant to be.
     with plt.rc_context({"figure.max_open_warning": 0}):
         on_progress("the plan")
-        made = figures(fit, risk, plan=plan, next_run=next_runs(fit, plan))
+        made = figures(fit, plan=plan, decisions=decisions, next_run=next_runs(fit, plan))
         made |= sensitivity_figures(sensitivity(fit, scenario))
         on_progress("sizes, costs and budgets")
         made |= budget_figures(fit, scenario)

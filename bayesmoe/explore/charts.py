@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import xarray as xr
 from bokeh.models import ColumnDataSource, FactorRange, HoverTool, NumeralTickFormatter
 from bokeh.plotting import figure
 
+from bayesmoe.decisions.decision import UNKNOWN, Decision
 from bayesmoe.plots.style import OKABE_ITO
-from bayesmoe.reporting.text import band_of, experts, percent
-from bayesmoe.units import QUANTILES
+from bayesmoe.units import band, experts, percent
 
 _BLUE, _GREY = OKABE_ITO[0], "#6b6b6b"
 _HEIGHT = 250
@@ -34,36 +33,36 @@ class Chart(NamedTuple):
     source: ColumnDataSource
 
 
-def charts(risk: xr.Dataset) -> dict[str, Chart]:
-    """Charts of one problem's risk by name."""
-    found = columns(risk)
+def charts(decision: Decision) -> dict[str, Chart]:
+    """Charts of one decision by name."""
+    found = columns(decision)
     names = found["best"]["experts"]
     return {
         "best": _bars(names, found["best"], "Best of all counts, share of draws"),
         "over_training": _bands(
             names, found["over_training"], "Over-training ratio: tokens over loss-optimal tokens", log=True
         ),
-        "loss": _bands(names, found["loss"], "Loss of the best size to sign, nats per token"),
+        "loss": _bands(names, found["loss"], "Loss of each count's best design, nats per token"),
         "serving": _bands(names, found["serving"], "Its serving cost, USD per million output tokens", log=True),
     }
 
 
-def columns(risk: xr.Dataset) -> dict[str, Columns]:
-    """Columns of each chart, medians with 5% and 95% quantiles, from one problem's risk; NaN where a count has no size that is sure enough."""
-    names = [experts(int(count)) for count in risk["num_experts"].values]
-    best = risk["p_best"].values.tolist()
+def columns(decision: Decision) -> dict[str, Columns]:
+    """Columns of each chart, medians with 5% and 95% quantiles; NaN where no design of a count meets the goal with the required probability."""
+    names = [experts(one.num_experts) for one in decision.optima]
+    best = [one.p_best for one in decision.optima]
     bands = {
-        "over_training": risk["over_training_ratio"],
-        "loss": risk["design_loss"].where(risk["design_meets_probability"]),
-        "serving": risk["design_serving_usd_per_million_tokens"].where(risk["design_meets_probability"]),
+        "over_training": [one.bands["over_training_ratio"] for one in decision.optima],
+        "loss": [one.loss if one.meets_probability else UNKNOWN for one in decision.designs],
+        "serving": [one.serving_usd_per_million_tokens if one.meets_probability else UNKNOWN for one in decision.designs],
     }
     found: dict[str, Columns] = {
         "best": {"experts": names, "value": best, "low": best, "high": best, "said": [percent(share) for share in best]}
     }
     for name, values in bands.items():
-        low, middle, high = (values.sel(quantile=q).values.tolist() for q in QUANTILES)
-        said = [band_of(values.sel(num_experts=count)) for count in values["num_experts"].values]
-        found[name] = {"experts": names, "value": middle, "low": low, "high": high, "said": said}
+        low, median, high = (list(column) for column in zip(*values, strict=True))
+        said = [band(*value) for value in values]
+        found[name] = {"experts": names, "value": median, "low": low, "high": high, "said": said}
     return found
 
 

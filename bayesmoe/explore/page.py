@@ -1,4 +1,4 @@
-"""The page: sliders on the left, what to sign and its bands on the right."""
+"""The page: sliders on the left, the recommended design and its bands on the right."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 import panel as pn
 from markupsafe import escape
 
+from bayesmoe.decisions.text import headline
 from bayesmoe.explore.charts import charts, columns
 from bayesmoe.explore.preview import Answer, Previewer
 from bayesmoe.explore.sliders import Slider, sliders, turned
 from bayesmoe.inference.store import FitInfo
+from bayesmoe.planning.problems import asked_problems
 from bayesmoe.planning.scenario import Scenario
-from bayesmoe.reporting import plan_text, text
+from bayesmoe.reporting import text
 from bayesmoe.reporting.decision import card
 from bayesmoe.reporting.render import STYLE, rendered_card
 from bayesmoe.specs import to_toml
@@ -59,7 +61,7 @@ class _Page:
         """With the scenario's first problem answered, and every widget listened to."""
         known = sliders(scenario)
         problem = pn.widgets.Select(
-            name="Problem", options={plan_text.TITLES[name]: name for name in scenario.problems}, sizing_mode="stretch_width"
+            name="Problem", options={one.title: one.name for one in asked_problems(scenario)}, sizing_mode="stretch_width"
         )
         widgets = [
             pn.widgets.DiscreteSlider(
@@ -68,7 +70,7 @@ class _Page:
             for one in known
         ]
         first = asker.ask(scenario.problems[0], scenario)
-        drawn = charts(first.risk)
+        drawn = charts(first.decision)
         shown, said = (pn.pane.HTML("", sizing_mode="stretch_width", stylesheets=sheets) for sheets in ([_style()], []))
         made: _Page
         exports = pn.Row(
@@ -108,18 +110,18 @@ class _Page:
     def show(self, answer: Answer) -> None:
         """Put an answer on the page."""
         asked, problem, gate = self.asked, self.problem.value, answer.gate
-        told = f'<div class="banner {gate.verdict}"><p><span class="verdict">Gate: {gate.verdict}.</span> {text.gate(gate.verdict, gate.method)}</p>'
-        told += f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in text.findings(gate.checks))}</ul></div>"
+        parts = f'<div class="banner {gate.verdict}"><p><span class="verdict">Gate: {gate.verdict}.</span> {text.gate(gate.verdict, gate.method)}</p>'
+        parts += f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in text.findings(gate.checks))}</ul></div>"
         if FitInfo.read(self.asker.fit).data_simulated:
-            told += f'<p class="banner REVIEW">{text.SIMULATED}</p>'
-        told += rendered_card(card(problem, answer.risk, asked))
+            parts += f'<p class="banner REVIEW">{text.SIMULATED}</p>'
+        parts += rendered_card(card(answer.decision))
         if asked != self.scenario:
             if problem not in self.as_opened:
                 self.as_opened[problem] = self.asker.ask(problem, self.scenario)
-            told += f"<p>As opened: {escape(plan_text.headline(problem, self.as_opened[problem].risk, self.scenario))}</p>"
-        self.card.object = told
+            parts += f"<p>As opened: {escape(headline(self.as_opened[problem].decision))}</p>"
+        self.card.object = parts
         self.said.object = f"<p>{answer.draws} draws, answered in {1000 * answer.seconds:.0f} ms.</p>"
-        for name, found in columns(answer.risk).items():
+        for name, found in columns(answer.decision).items():
             self.charts[name].source.data = found
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import xarray as xr
 
 from bayesmoe.criticism.gate import Gate, with_extrapolation
-from bayesmoe.decisions.risk import extrapolation_factors, risk
+from bayesmoe.decisions.decide import decide
+from bayesmoe.decisions.decision import Decision
 from bayesmoe.planning.planner import plan
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.reporting.build import report
@@ -26,7 +27,7 @@ class Answer:
 
     Attributes
     ----------
-    risk : Dataset
+    decision : Decision
         Of the one problem that was asked.
     gate : Gate
         The fit's checks, with how far the choice lies beyond the runs.
@@ -36,7 +37,7 @@ class Answer:
         What it took.
     """
 
-    risk: xr.Dataset
+    decision: Decision
     gate: Gate
     draws: int
     seconds: float
@@ -83,7 +84,6 @@ class Previewer:
     def _answer(self, scenario: Scenario, draws: int) -> Answer:
         begun = time.perf_counter()
         found = plan(self.fit, scenario, allow_failed=True, sketch=draws)
-        summary = risk(found)
-        gate = with_extrapolation(self.gate, extrapolation_factors(self.fit, summary))
-        own = summary.sel(problem=scenario.problems[0])
-        return Answer(own, gate, found.sizes["sample"], time.perf_counter() - begun)
+        (decision,) = decide(found, self.fit, advice=False)
+        gate = with_extrapolation(self.gate, dict(decision.extrapolation))
+        return Answer(decision, gate, found.sizes["sample"], time.perf_counter() - begun)

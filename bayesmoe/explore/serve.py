@@ -58,9 +58,9 @@ def serve(
     show : bool
         Whether to open a browser.
     preparing : callable
-        Told when the first answer is computed, which takes a while.
+        Called when the first answer is computed, which takes a while.
     ready : callable
-        Told the address of the page once it answers.
+        Called with the address of the page once it answers.
 
     Raises
     ------

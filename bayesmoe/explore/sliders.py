@@ -24,7 +24,7 @@ class Slider:
     Attributes
     ----------
     label, unit : str
-        What it is called, and in what it is told.
+        What it is called, and its unit.
     section, key : str
         Where it stands in the TOML.
     values : tuple

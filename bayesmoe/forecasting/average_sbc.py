@@ -32,20 +32,9 @@ _MOST_TRIES = 1000
 def average_ranks_of(spec: FitSpec, table: RunTable, numbers: Sequence[int], *, seed: int) -> xr.Dataset:
     """Percentiles of simulated larger runs within the average's forecast from the smaller ones.
 
-    Each simulation draws one of the average's laws, a truth from that law's prior and a table from the truth; holds out the fifth of the
-    runs with the most training compute; and puts the whole pipeline to the rest: fits, splits, weights, discrepancy. A simulation depends on
-    the seed and its own number only.
-
-    Parameters
-    ----------
-    spec : FitSpec
-        Groups, size, noise, and the laws of its average.
-    table : RunTable
-        Runs whose covariates, groups and number the simulated tables have; their losses are not used.
-    numbers : sequence of int
-        Which simulations.
-    seed : int
-        Seed.
+    Each simulation draws one of the laws of the spec's average, a truth from that law's prior and a table from the truth, with the covariates
+    and groups of ``table``, whose losses are not used; holds out the fifth of the runs with the most training compute; and puts the whole
+    pipeline to the rest: fits, splits, weights, discrepancy. A simulation depends on the seed and its own number only.
 
     Returns
     -------
@@ -77,11 +66,6 @@ def average_calibration(ranks: xr.Dataset) -> xr.Dataset:
     """Coverage of the bands of the largest run, and the probability of so little if they cover what they say.
 
     An average whose laws include the truth pays for laws that do not: its bands may be too wide here, and must not be too narrow.
-
-    Parameters
-    ----------
-    ranks : Dataset
-        From :func:`average_ranks_of`.
 
     Returns
     -------

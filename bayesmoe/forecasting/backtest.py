@@ -166,9 +166,7 @@ def baseline_draws(forecasts: Forecasts, law: str, *, seed: int) -> np.ndarray:
 def with_baseline(found: Backtest, draws: np.ndarray) -> Backtest:
     """A backtest with :func:`baseline_draws` beside it, of the law that PSIS-LOO picks."""
     return dataclasses.replace(
-        found,
-        draws=found.draws | {BASELINE: draws},
-        scores=found.scores | {BASELINE: scores(draws, found.observed)},
+        found, draws=found.draws | {BASELINE: draws}, scores=found.scores | {BASELINE: scores(draws, found.observed)}
     )
 
 

@@ -1,4 +1,4 @@
-"""What people do today: least Huber loss from many starts, a bootstrap over runs, and variable projection."""
+"""What people do today: least Huber loss from many starts, and a bootstrap over runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize, nnls
+from scipy.optimize import minimize
 
 from bayesmoe.laws import Law, reference_run
 
@@ -16,7 +16,6 @@ HUBER_DELTA = 1e-3
 """Where the loss on ln L turns from square to linear, as Hoffmann et al. have it."""
 
 _STARTS, _RESAMPLES = 24, 100
-_EXPONENTS = np.linspace(0.05, 0.95, 37)
 
 
 class Bootstrap(NamedTuple):
@@ -48,21 +47,12 @@ def huber_bootstrap(law: Law, frame: pd.DataFrame, seen: np.ndarray, *, seed: in
 
     Parameters
     ----------
-    law : Law
-        The law.
-    frame : DataFrame
-        All runs, with the law's covariates and ``loss``; ``group`` if they are grouped.
+    law, frame : Law, DataFrame
+        The law, and all runs with its covariates and ``loss``; ``group`` if they are grouped.
     seen : array of bool, shape (n,)
-        Runs to fit.
-    seed : int
-        Seed of starts and resamples.
-    resamples : int
-        Bootstrap resamples.
-
-    Returns
-    -------
-    Bootstrap
-        Predictions of all runs.
+        Runs to fit; all are predicted.
+    seed, resamples : int
+        Seed of starts and resamples; bootstrap resamples.
 
     References
     ----------
@@ -122,40 +112,3 @@ def with_residuals(bootstrap: Bootstrap, *, draws: int, seed: int) -> np.ndarray
     rng = np.random.default_rng(seed)
     expected = bootstrap.expected[rng.integers(len(bootstrap.expected), size=draws)]
     return expected * np.exp(bootstrap.residual_sd * rng.standard_normal(expected.shape))
-
-
-class Projection(NamedTuple):
-    """``L = E + A N^-alpha + B D^-beta`` by variable projection: A, B in nats per token times their units, and the residual sum of squares."""
-
-    E: float
-    A: float
-    B: float
-    alpha: float
-    beta: float
-    rss: float
-
-
-def variable_projection(size: np.ndarray, tokens: np.ndarray, loss: np.ndarray) -> Projection:
-    """Chinchilla's law by variable projection: exponents on a grid, the linear rest solved exactly and kept non-negative.
-
-    Parameters
-    ----------
-    size, tokens, loss : array, shape (n,)
-        Parameters, tokens, and losses in nats per token.
-
-    References
-    ----------
-    Golub and Pereyra 1973, doi:10.1137/0710036.
-    """
-    best: Projection | None = None
-    for alpha in _EXPONENTS:
-        for beta in _EXPONENTS:
-            columns = np.column_stack(
-                [np.ones(len(loss)), (size / size.mean()) ** -alpha, (tokens / tokens.mean()) ** -beta]
-            )
-            found, norm = nnls(columns, loss)
-            if best is None or norm**2 < best.rss:
-                a, b = found[1] * size.mean() ** alpha, found[2] * tokens.mean() ** beta
-                best = Projection(float(found[0]), float(a), float(b), float(alpha), float(beta), float(norm**2))
-    assert best is not None
-    return best

@@ -21,20 +21,12 @@ def coverage_by_level(
 ) -> xr.Dataset:
     """Share of the runs held out that lay in a forecast's central interval, by the interval's nominal level.
 
-    Parameters
-    ----------
-    found : Backtest
-        A backtest.
-    forecasters : sequence of str, optional
-        Which; all of the backtest where left out.
-    levels : sequence of float
-        Nominal levels.
-
     Returns
     -------
     Dataset
-        ``coverage`` by ``forecaster`` and ``level``; ``by_chance`` by ``level`` and ``quantile``, the coverage that a perfect forecaster of so many
-        independent runs would show: correlated errors would widen the band. The number of ``runs`` as attribute.
+        ``coverage`` by ``forecaster`` (all of the backtest where none is named) and ``level``; ``by_chance`` by ``level`` and ``quantile``,
+        the coverage that a perfect forecaster of so many independent runs would show: correlated errors would widen the band. The number
+        of ``runs`` as attribute.
     """
     names = list(found.draws) if forecasters is None else list(forecasters)
     coverage = [[inside(found.draws[name], found.observed, level).mean() for level in levels] for name in names]

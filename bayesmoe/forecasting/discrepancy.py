@@ -44,20 +44,16 @@ def discrepancy(
     Parameters
     ----------
     forecasts : sequence of Dataset
-        One per split, the runs asked only: ``expected`` (draw, run), ``noise_scale`` (draw, run), ``noise_df`` (draw), ``distance``
+        One per split, the runs held out only: ``expected`` (draw, run), ``noise_scale`` (draw, run), ``noise_df`` (draw), ``distance``
         (axis, run), ``observed`` (run). None at all leaves the prior.
-    axes : sequence of str
-        Axes of extrapolation.
-    seed : int
-        Seed.
-    prior : DiscrepancyPrior
-        Prior of the scale and of the correlation.
+    axes, seed, prior : sequence of str, int, DiscrepancyPrior
+        Axes of extrapolation; seed; prior of the scale and of the correlation.
 
     Returns
     -------
     Dataset
-        ``bias`` and ``scale``, shape (draw, axis), dimensionless, and ``correlation``; the prior without splits. In its attributes
-        ``log_evidence``, nats, of the errors against no discrepancy.
+        ``bias`` and ``scale``, shape (draw, axis), dimensionless, and ``correlation``. In its attributes ``log_evidence``, nats, of the
+        errors against no discrepancy.
 
     Notes
     -----
@@ -128,24 +124,7 @@ def error_per_distance(forecast: xr.Dataset) -> float:
 
 
 def predicted(forecast: xr.Dataset, own: xr.Dataset | None, *, draws: int, seed: int) -> np.ndarray:
-    """Draws of runs' responses, with noise and, given a discrepancy, with discrepancy that all runs of a draw share.
-
-    Parameters
-    ----------
-    forecast : Dataset
-        ``expected``, ``noise_scale``, ``noise_df``, ``distance``.
-    own : Dataset, optional
-        The law's :func:`discrepancy`.
-    draws : int
-        How many.
-    seed : int
-        Seed.
-
-    Returns
-    -------
-    array, shape (draw, run)
-        In nats per token.
-    """
+    """Draws of runs' responses, nats per token, shape (draw, run), with noise and with a discrepancy that all runs of a draw share."""
     rng = np.random.default_rng(seed)
     index, expected = _moved(forecast, own, draws, rng)
     return noisy(expected, forecast["noise_scale"].values[index], forecast["noise_df"].values[index], rng)

@@ -23,10 +23,7 @@ from bayesmoe.sampling.chains import Progress
 
 
 def fit_average(
-    spec: FitSpec,
-    *,
-    table: RunTable | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    spec: FitSpec, *, table: RunTable | None = None, on_progress: Callable[[Progress], None] = lambda progress: None
 ) -> xr.DataTree:
     """Fit several laws to a run table, and weigh them by forward validation inside it.
 

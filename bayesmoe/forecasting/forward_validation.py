@@ -62,26 +62,10 @@ def has_tokens(frame: pd.DataFrame) -> bool:
 
 
 def splits(frame: pd.DataFrame, seen: np.ndarray, axes: tuple[str, ...], size: str) -> tuple[Split, ...]:
-    """Splits inside the runs seen: along each axis, and along training compute.
+    """Splits inside the runs seen, a mask of shape (n,): along each of :func:`axes_of`, and along training compute.
 
     An axis of few levels loses its largest, then its two largest; one of many loses the largest 15% and 35% of its runs. Training
-    compute ``size * tokens`` loses 15%, 35% and 60% where both vary.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Runs.
-    seen : array of bool, shape (n,)
-        Runs that may be used at all.
-    axes : tuple of str
-        From :func:`axes_of`.
-    size : str
-        Column of the law's size.
-
-    Returns
-    -------
-    tuple of Split
-        Each with at least eight runs to fit and two to predict.
+    compute ``size * tokens`` loses 15%, 35% and 60% where both vary. Each split has at least eight runs to fit and two to predict.
     """
     found = []
     for axis in axes:

@@ -10,23 +10,9 @@ LEVELS = (0.5, 0.8, 0.9, 0.95)
 
 
 def crps(draws: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Continuous ranked probability score of draws, ``mean |x - y| - mean |x - x'| / 2``; smaller is better.
+    """Continuous ranked probability score of draws, ``mean |x - y| - mean |x - x'| / 2``, in their unit; smaller is better.
 
-    Parameters
-    ----------
-    draws : array, shape (draw, n)
-        Forecast, in the unit of what is observed.
-    observed : array, shape (n,)
-        What came.
-
-    Returns
-    -------
-    array, shape (n,)
-        In the same unit.
-
-    References
-    ----------
-    Gneiting and Raftery 2007, doi:10.1198/016214506000001437, Eq. 20.
+    ``draws`` has the shape (draw, n), ``observed`` and the score (n,). Gneiting and Raftery 2007, doi:10.1198/016214506000001437, Eq. 20.
     """
     ordered = np.sort(draws, axis=0)
     count = len(ordered)
@@ -47,14 +33,7 @@ def inside(draws: np.ndarray, observed: np.ndarray, level: float) -> np.ndarray:
 
 
 def scores(draws: np.ndarray, observed: np.ndarray) -> xr.Dataset:
-    """Summary scores of a forecast.
-
-    Parameters
-    ----------
-    draws : array, shape (draw, n)
-        Forecast with its noise, in nats per token.
-    observed : array, shape (n,)
-        Losses that came, in nats per token.
+    """Summary scores of a forecast with its noise, ``draws`` of shape (draw, n), of losses that came; both in nats per token.
 
     Returns
     -------

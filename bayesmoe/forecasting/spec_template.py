@@ -20,10 +20,8 @@ def starter(frame: pd.DataFrame, *, file: str | Path, columns: dict[str, str], b
 
     Parameters
     ----------
-    frame : DataFrame
-        Checked runs, with what was derived.
-    file : path
-        The file that holds them.
+    frame, file : DataFrame, path
+        Checked runs, with what was derived, and the file that holds them.
     columns : dict
         Ours to the file's own.
     beside : path

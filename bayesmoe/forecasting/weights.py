@@ -135,17 +135,7 @@ def laws_of(spec: FitSpec, frame: pd.DataFrame) -> tuple[str, ...]:
 
 
 def default_laws(frame: pd.DataFrame, size: str) -> tuple[str, ...]:
-    """Laws that a table can tell something about, by what varies in it.
-
-    See :func:`bayesmoe.laws.default_average`.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Runs.
-    size : str
-        Column of size.
-    """
+    """Laws that a table can tell something about, by what varies in it; see :func:`bayesmoe.laws.default_average`."""
     return tuple(law.name for law in default_average(axes_of(frame, size)))
 
 
@@ -157,24 +147,13 @@ def size_of(spec: FitSpec, frame: pd.DataFrame) -> Any:
 
 
 def stacking_weights(log_scores: Sequence[np.ndarray], *, laws: int) -> np.ndarray:
-    """Weights that maximize the forecast score of the mixture, and a little evenness.
+    """Weights that maximize the forecast score of the mixture, and a little evenness; shape (law,), positive, with sum 1.
 
     ``sum_c 3 mean_(i in c) ln sum_k w_k p_k(y_i) + 0.1 sum_k ln w_k``
 
     Errors within a split are correlated: each split has an effective sample size of three runs; the last term, a Dirichlet prior of 1.1, keeps
-    every law in the average.
-
-    Parameters
-    ----------
-    log_scores : sequence of array, shape (law, run)
-        Log predictive densities of the runs that each split asked for, in nats.
-    laws : int
-        How many.
-
-    Returns
-    -------
-    array, shape (law,)
-        Positive, with sum 1. Even where there is no split.
+    every law in the average. ``log_scores`` holds for each split the log predictive densities of the runs held out, in nats, shape
+    (law, run); without any split the weights are even.
 
     References
     ----------

@@ -19,18 +19,7 @@ from bayesmoe.units import QUANTILES
 def weights_by_scale(
     spec: FitSpec, table: RunTable, limits_flop: Sequence[float], *, on_progress: Callable[[str], None] = lambda line: None
 ) -> xr.Dataset:
-    """Weights of an average's laws from the runs up to each limit of training compute alone.
-
-    Parameters
-    ----------
-    spec : FitSpec
-        Groups, size, seed, and the laws of its ``average``; those that the table can tell something about where it names none.
-    table : RunTable
-        All runs.
-    limits_flop : sequence of float
-        Largest training compute seen (``6 N tokens``, FLOP), rising.
-    on_progress : callable
-        Called with a line per fit.
+    """Weights of the laws of a spec's average from the runs up to each limit of training compute (``6 N tokens``, FLOP, rising) alone.
 
     Returns
     -------

@@ -43,11 +43,6 @@ __all__ = [
 def hyperparameter_law_named(name: str) -> HyperparameterLaw:
     """Return the hyperparameter law of that name.
 
-    Parameters
-    ----------
-    name : str
-        A name of ``all_hyperparameter_laws``.
-
     Raises
     ------
     InputError

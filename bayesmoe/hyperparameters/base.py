@@ -32,8 +32,7 @@ _ROUNDING = 1e-9
 class PowerLaw:
     """One quantity as a product of powers.
 
-    ``y = exp(k) prod_i (x_i / c_i)^p_i``, computed as the exponential of a sum of logarithms, so that neither the powers
-    nor their product overflow in single precision.
+    ``y = exp(k) prod_i (x_i / c_i)^p_i``, as the exponential of a sum of logarithms, which does not overflow in single precision.
 
     Parameters
     ----------
@@ -108,8 +107,7 @@ class PowerLaw:
         self._require_inputs(inputs)
         ln_value: Any = self.ln_coefficient
         for name, exponent in self.exponents.items():
-            ln_input = jnp.log(jnp.asarray(inputs[name], dtype=float))
-            ln_value = ln_value + exponent * (ln_input - math.log(self.center.get(name, 1.0)))
+            ln_value = ln_value + exponent * (jnp.log(jnp.asarray(inputs[name], dtype=float)) - self._ln_center(name))
         return jnp.exp(ln_value)
 
     def draws(self, rng: np.random.Generator, size: int, /, **inputs: Any) -> np.ndarray:
@@ -144,19 +142,19 @@ class PowerLaw:
             )
         self._require_inputs(inputs)
         values = np.broadcast_arrays(*(np.asarray(inputs[name], float) for name in self.inputs))
+        basis = [np.ones(values[0].shape)]
         for name, value in zip(self.inputs, values, strict=True):
             if not (value > 0).all():
                 raise InputError("must be positive", column=name, value=float(value.min()))
-        centered = [np.log(v) - math.log(self.center.get(n, 1.0)) for n, v in zip(self.inputs, values, strict=True)]
-        basis = np.stack([np.ones_like(centered[0]), *centered])
+            basis.append(np.log(value) - self._ln_center(name))
         mean = [self.ln_coefficient, *self.exponents.values()]
         coefficients = rng.multivariate_normal(mean, np.asarray(self.covariance), size, method="eigh")
-        return np.exp(np.tensordot(coefficients, basis, axes=1))
+        return np.exp(np.tensordot(coefficients, np.stack(basis), axes=1))
 
     def around(self, **center: float) -> PowerLaw:
         """Return the same law with its intercept at another center: ``k' = k + sum_i p_i ln(c'_i / c_i)``.
 
-        Near the middle of the runs the intercept hardly correlates with the exponents and its standard deviation reads as
+        Near the center of the runs the intercept hardly correlates with the exponents and its standard deviation reads as
         the law's relative spread there.
 
         Parameters
@@ -172,23 +170,24 @@ class PowerLaw:
         self._require_inputs(center)
         shift = np.array([math.log(center[name] / self.center.get(name, 1.0)) for name in self.inputs])
         intercept = self.ln_coefficient + float(shift @ np.array(list(self.exponents.values())))
-        moved = None
+        covariance = None
         if self.covariance is not None:
             move = np.eye(1 + shift.size)
             move[0, 1:] = shift
-            moved = _as_tuples(move @ np.asarray(self.covariance) @ move.T)
-        return replace(self, ln_coefficient=intercept, center=center, covariance=moved)
+            covariance = _as_tuples(move @ np.asarray(self.covariance) @ move.T)
+        return replace(self, ln_coefficient=intercept, center=center, covariance=covariance)
 
-    def _require_inputs(self, given: dict[str, Any]) -> None:
-        for name in given:
+    def _ln_center(self, name: str) -> float:
+        return math.log(self.center.get(name, 1.0))
+
+    def _require_inputs(self, inputs: dict[str, Any]) -> None:
+        by = f"the law for {self.quantity}"
+        for name in inputs:
             if name not in self.exponents:
-                raise InputError(
-                    f"is not an input of the law for {self.quantity}", column=name, hint=nearest(name, self.inputs)
-                )
+                raise InputError(f"is not an input of {by}", column=name, hint=nearest(name, self.inputs))
         for name in self.inputs:
-            if name not in given:
-                hint = f"give {', '.join(self.inputs)}"
-                raise InputError(f"is needed by the law for {self.quantity}", column=name, hint=hint)
+            if name not in inputs:
+                raise InputError(f"is needed by {by}", column=name, hint=f"give {', '.join(self.inputs)}")
 
 
 @dataclass(frozen=True)
@@ -209,7 +208,7 @@ class HyperparameterLaw:
         Smallest and largest value of an input in the runs behind the law; a smallest of 0 where none is printed. An input
         without an entry has no printed range.
     notes : tuple of str
-        Sentences a user must know: what the inputs mean, and the traps.
+        Sentences a user must know: what the inputs mean, and caveats.
     """
 
     name: str
@@ -241,16 +240,7 @@ class HyperparameterLaw:
     def outside_fitted_range(self, **query: Any) -> tuple[str, ...]:
         """Sentences that say which inputs of a query lie outside the runs behind the law, and how far.
 
-        Parameters
-        ----------
-        **query : array
-            Some or all of :attr:`inputs`.
-
-        Returns
-        -------
-        tuple of str
-            One for every crossed end of a range, one for every input whose range is not printed; empty when the runs cover
-            the query.
+        One for every crossed end of a range and for every input whose range is not printed; none when the runs cover the query.
 
         Raises
         ------
@@ -275,15 +265,7 @@ class HyperparameterLaw:
 
 
 def covariance_of(sds: tuple[float, ...], correlations: tuple[tuple[float, ...], ...]) -> Covariance:
-    """Covariance from printed standard deviations and correlations: ``S_ij = r_ij s_i s_j``.
-
-    Parameters
-    ----------
-    sds : tuple of float
-        Standard deviations of the intercept and of each exponent.
-    correlations : tuple of tuple of float
-        Their correlation matrix.
-    """
+    """Covariance of intercept and exponents from their printed standard deviations and correlations: ``S_ij = r_ij s_i s_j``."""
     return _as_tuples(np.asarray(correlations) * np.outer(sds, sds))
 
 

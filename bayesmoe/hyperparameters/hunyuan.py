@@ -22,71 +22,17 @@ HUNYUAN = HyperparameterLaw(
     notes=(
         "train_flop is the least compute, at a batch far below the critical one: get it from least_train_flop.",
         "The exponents sum to 1.03, so size, tokens and the compute rule agree only near 3e24 FLOP: at 1e22 they use 86% of "
-        "the budget (budget_used).",
+        "the budget.",
     ),
 )
 """``N_a = 5.9e-3 Cmin^0.5305`` and ``D = 3.2 Cmin^0.50``."""
 
 
 def training_flop(n_active: Any, tokens: Any) -> Any:
-    """Training compute by the paper's own rule: ``C = (9.59 N_a + 2.3e8) D``.
-
-    Parameters
-    ----------
-    n_active : array
-        Active parameters.
-    tokens : array
-        Training tokens.
-
-    Returns
-    -------
-    array
-        FLOP, of the broadcast shape.
-
-    References
-    ----------
-    arXiv:2411.02265.
-    """
+    """Training compute in FLOP by the paper's own rule (arXiv:2411.02265): ``C = (9.59 N_a + 2.3e8) D``."""
     return (_FLOP_PER_ACTIVE_PARAMETER * n_active + _FLOP_PER_TOKEN) * tokens
 
 
 def least_train_flop(train_flop: Any, batch_tokens: Any, critical_batch_tokens: Any) -> Any:
-    """Compute that the same loss would need at a very small batch: ``Cmin = C / (1 + B/Bcrit)``.
-
-    Parameters
-    ----------
-    train_flop : array
-        Training compute C, FLOP.
-    batch_tokens, critical_batch_tokens : array
-        Batch B and critical batch Bcrit, tokens.
-
-    Returns
-    -------
-    array
-        FLOP, of the broadcast shape.
-
-    References
-    ----------
-    arXiv:2411.02265.
-    """
+    """Compute that the same loss would need at a very small batch (arXiv:2411.02265): ``Cmin = C / (1 + B/Bcrit)``, FLOP, B in tokens."""
     return train_flop / (1.0 + batch_tokens / critical_batch_tokens)
-
-
-def budget_used(train_flop: Any) -> Any:
-    """Share of a budget that the two laws spend by the compute rule: ``C(N_a(Cmin), D(Cmin)) / Cmin``.
-
-    It would be 1 everywhere if the laws were consistent; their exponents sum to 1.03, so it is 0.86 at 1e22 FLOP and 1.01
-    at 3e24.
-
-    Parameters
-    ----------
-    train_flop : array
-        Least training compute Cmin, FLOP.
-
-    Returns
-    -------
-    array
-        Share, of the shape of ``train_flop``.
-    """
-    n_active, tokens = (HUNYUAN.law_for(name).value(train_flop=train_flop) for name in ("n_active", "tokens"))
-    return training_flop(n_active, tokens) / train_flop

@@ -51,9 +51,6 @@ TIAN_MOE = HyperparameterLaw(
     provenance="primary",
     laws=_allocation(0.1915, 0.5095, 5.2232, 0.4905),
     fitted_range=_ALLOCATION_RUNS,
-    notes=(
-        _MEANING,
-        "Holds at an activation ratio of 7.8% and the paper's granularity 2 d_model/d_expert = 2.",
-    ),
+    notes=(_MEANING, "Holds at an activation ratio of 7.8% and the paper's granularity 2 d_model/d_expert = 2."),
 )
 """``M = 0.1915 C^0.5095`` and ``D = 5.2232 C^0.4905``."""

@@ -29,10 +29,7 @@ YUN = HyperparameterLaw(
         PowerLaw("tokens", -_LN_G, {"train_flop": 1.0 - _A}, center=_CENTRE),
     ),
     fitted_range={
-        "train_flop": (
-            _FLOP_PER_PARAMETER_TOKEN * 81_395_712 * 2.5e9,
-            _FLOP_PER_PARAMETER_TOKEN * 679_477_248 * 20e9,
-        )
+        "train_flop": (_FLOP_PER_PARAMETER_TOKEN * 81_395_712 * 2.5e9, _FLOP_PER_PARAMETER_TOKEN * 679_477_248 * 20e9)
     },
     notes=(
         "train_flop counts 6 n_dense tokens, the dense backbone's parameters without embeddings, whatever the experts add.",

@@ -12,24 +12,12 @@ from bayesmoe.inference.model import Data, Structure
 
 
 def degrees_of_centering(structure: Structure, data: Data) -> dict[str, Any]:
-    """Degree of centering of each pooled coordinate in each group.
+    """Degree of centering of each pooled coordinate in each group, in [0, 1]; arrays of shape (groups,) by coordinate.
 
     ``lambda = 1 - s^2 / spread^2`` with s the standard deviation that the group's own runs leave to the coordinate, by the
     law's gradient at the prior medians and the prior noise, when its prior is the between-group spread. Centered where the
     data are strong, non-centered where they are weak, and in between otherwise: both extremes alone leave a funnel in a table
     where one group varies experts and another does not.
-
-    Parameters
-    ----------
-    structure : Structure
-        Law, coordinates and groups.
-    data : Data
-        Covariates and groups; its ``centering`` is not read.
-
-    Returns
-    -------
-    dict of array, shape (groups,)
-        Values in [0, 1] by coordinate name.
     """
     if not structure.pooled:
         return {}

@@ -14,22 +14,10 @@ from bayesmoe.inference.noise import SEED_SHARE, SEED_SHARE_SD, SLOPES
 
 
 def log_prior(structure: Structure, posterior: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Log prior density of each coordinate, of each spread between groups and of the noise, at draws.
+    """Log prior density, in nats, of each coordinate, of each spread between groups and of the noise, at draws of shape (chain, draw).
 
     On the link scale, where every prior is normal: to raise a prior to a power is to widen or narrow it around its median. What groups
     make of a population is no prior to doubt, and is left out.
-
-    Parameters
-    ----------
-    structure : Structure
-        Law, priors, groups.
-    posterior : dict of array, shape (chain, draw)
-        Draws of the model's sites.
-
-    Returns
-    -------
-    dict of array, shape (chain, draw)
-        In nats, by site.
     """
     found = {}
     for coordinate in structure.coordinates:

@@ -157,20 +157,10 @@ def scaling_law(structure: Structure, data: Data, loss: Any = None) -> None:
 
 
 def noisy(expected: Any, run_noise: Any, noise_df: Any, rng: np.random.Generator, *, factor: float = 1.0) -> np.ndarray:
-    """Responses with the model's noise, ``L (1 + factor run_noise t)`` with t of Student's distribution.
+    """Responses drawn around their expectation with Student-t noise: ``expected (1 + factor run_noise t)``, t of ``noise_df``.
 
-    Parameters
-    ----------
-    expected : array, shape (..., n)
-        Responses without noise.
-    run_noise : array, shape (..., n)
-        Scale on the logarithm.
-    noise_df : array, shape (...)
-        Degrees of freedom.
-    rng : numpy Generator
-        Source of randomness; numpy's, whose Student draws need no compiled program.
-    factor : float
-        1 for the model's own noise.
+    ``expected`` and ``run_noise`` have the shape (..., n), ``noise_df`` (...). Randomness is numpy's, whose Student draws need no compiled
+    program; ``factor`` is 1 for the model's own noise.
     """
     expected = np.asarray(expected)
     t = rng.standard_t(np.broadcast_to(np.asarray(noise_df)[..., None], expected.shape))

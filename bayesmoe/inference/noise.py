@@ -31,12 +31,10 @@ def noise_data(frame: pd.DataFrame, kept: np.ndarray, response: str, parts: tupl
 
     Parameters
     ----------
-    frame : DataFrame
-        Runs in model order.
+    frame, response : DataFrame, str
+        Runs in model order, and the column of their response.
     kept : array of bool, shape (n,)
         Runs that the model sees: only they set references and count as replicates.
-    response : str
-        Column of the response.
     parts : tuple of str
         Parts of the noise.
 
@@ -59,7 +57,7 @@ def noise_data(frame: pd.DataFrame, kept: np.ndarray, response: str, parts: tupl
 
 
 def parts_of(frame: pd.DataFrame, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the parts asked for that a table can tell: seeds need replicates; the ratio needs tokens and a size that both
+    """Those of the parts named that a table can tell: seeds need replicates; the ratio needs tokens and a size that both
     vary, for where one is fixed it is the other's name."""
     known = {"loss": True, "ratio": _has_ratio(frame), "seed": bool(replicates(frame).duplicated().any())}
     return tuple(part for part in asked if known[part])
@@ -92,18 +90,9 @@ def replicates(frame: pd.DataFrame) -> pd.Series:
 def relative_scale(slopes: dict[str, Any], ln_loss: Any, run_ln_ratio: Any, data: dict[str, Any]) -> Any:
     """Noise of a run over the table's, ``exp(a (ln L - mean ln L) + b |ln(tokens/N) - median|)``.
 
-    The exponent bends over so that no run has more than e^3 times or less than e^-3 of the table's noise.
-
-    Parameters
-    ----------
-    slopes : dict
-        ``noise_loss`` (a) and ``noise_ratio`` (b), those that the model has, of a shape that goes with the runs'.
-    ln_loss : array, shape (..., n)
-        ln of the loss without noise.
-    run_ln_ratio : array, shape (n,), or None
-        :func:`ln_ratio`; None where the model has no ``noise_ratio``.
-    data : dict
-        References from :func:`noise_data`.
+    The exponent bends over so that no run has more than e^3 times or less than e^-3 of the table's noise. ``slopes`` holds those of a
+    (``noise_loss``) and b (``noise_ratio``) that the model has; ``ln_loss`` has the shape (..., n), ``run_ln_ratio`` (n,), None without b;
+    ``data`` holds the references from :func:`noise_data`.
     """
     exponent = 0.0
     if SLOPES["loss"][0] in slopes:

@@ -43,10 +43,8 @@ def predict(
         Models with every covariate of the laws, in the run table's units; ``run_id`` names them, or else the index does.
     group : str, optional
         Group of runs whose law is meant, or "new".
-    draws : int
-        How many; of an average, each law has its share.
-    seed : int
-        Seed.
+    draws, seed : int
+        How many, of an average each law has its share; and the seed.
     file : path, optional
         Where the models come from, for the message.
 

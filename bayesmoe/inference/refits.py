@@ -88,7 +88,7 @@ class Refits:
                 "noise_df": ("draw", expected["noise_df"][0]),
                 "distance": (("axis", "run"), _distance(covariates, slope, groups, kept)),
                 "rhat": float(np.max(array_stats.rhat(found.position, chain_axis=0, draw_axis=1))),
-            },
+            }
         ).merge(places)
 
     def places(self, fit: xr.DataTree, axes: tuple[str, ...]) -> xr.Dataset:

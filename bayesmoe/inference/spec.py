@@ -174,12 +174,12 @@ def read_fit_spec(path: str | Path) -> FitSpec:
 def spec_from(
     target: str | Path,
     *,
-    laws: list[str],
-    size: str | None,
-    groups: dict[str, Any],
-    data: dict[str, Any],
-    columns: list[str],
-    sampler: dict[str, Any],
+    laws: list[str] | None = None,
+    size: str | None = None,
+    groups: dict[str, Any] | None = None,
+    data: dict[str, Any] | None = None,
+    columns: list[str] | None = None,
+    sampler: dict[str, Any] | None = None,
     noise: list[str] | None = None,
 ) -> FitSpec:
     """Spec of a command: a TOML file or a run table, with what the flags say on top.
@@ -188,13 +188,13 @@ def spec_from(
     ----------
     target : path
         A model spec (.toml), or a run table.
-    laws : list of str
+    laws : list of str, optional
         One law; several, or "average", to average; none leaves the spec's.
     size : str, optional
         Column of the law's size.
-    groups, data, sampler : dict
+    groups, data, sampler : dict, optional
         Keys of these sections; None leaves a key as it is.
-    columns : list of str
+    columns : list of str, optional
         ``ours=yours`` pairs.
     noise : list of str, optional
         What noise depends on; "none" alone for one noise. None leaves the spec's.
@@ -206,25 +206,20 @@ def spec_from(
         base = dataclasses.asdict(read_fit_spec(target))
     else:
         base = {"name": Path(target).stem, "data": {"file": str(target)}}
-    one = laws[0] if len(laws) == 1 and laws[0] != AVERAGE else None
+    name = laws[0] if laws and len(laws) == 1 and laws[0] != AVERAGE else None
     if laws:
-        base["average"] = None if one else {"laws": [name for name in laws if name != AVERAGE]}
-        if not one:
+        base["average"] = None if name else {"laws": [law for law in laws if law != AVERAGE]}
+        if not name:
             base["law"] = {key: value for key, value in (base.get("law") or {}).items() if key != "name"}
     if noise:
         base["noise"] = {"depends_on": [] if noise == ["none"] else noise}
-    law = {"name": one, "size": size}
-    given = {key: _given(values) for key, values in {"law": law, "groups": groups, "data": data, "sampler": sampler}.items()}
-    for section, values in given.items():
-        if values:
+    sections = {"law": {"name": name, "size": size}, "groups": groups, "data": data, "sampler": sampler}
+    for section, flags in sections.items():
+        if values := {key: value for key, value in (flags or {}).items() if value is not None}:
             base[section] = {**(base.get(section) or {}), **values}
     if columns:
         base["data"]["columns"] = {**base["data"].get("columns", {}), **column_map(columns)}
     return from_mapping(base, FitSpec)
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}
 
 
 def load_table(data: DataSpec, groups: GroupSpec | None, response: str = "loss") -> RunTable:

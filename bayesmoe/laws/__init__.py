@@ -1,6 +1,6 @@
-"""Scaling laws: one file per law; a new law is one file and one line here.
+"""Scaling laws: one file per law; a new law is one file in ``forms`` and its name here.
 
-A law of your own needs no line: name it ``package.module:MyLaw`` wherever a law's name is asked for.
+A law of your own needs no line: name it ``package.module:MyLaw`` wherever a law is named.
 """
 
 from __future__ import annotations
@@ -14,83 +14,31 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnno
 
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.laws.base import Coordinate, Law, Published, Reference
-from bayesmoe.laws.forms.abnar import Abnar
-from bayesmoe.laws.forms.bian import Bian
-from bayesmoe.laws.forms.chinchilla import Chinchilla
-from bayesmoe.laws.forms.clark import Clark, ClarkBilinear, ClarkSeparable, ClarkUnsaturated
-from bayesmoe.laws.forms.effective_size import EffectiveSize, EffectiveSizeUnsaturated
-from bayesmoe.laws.forms.flame import Flame
-from bayesmoe.laws.forms.frantar import Frantar
-from bayesmoe.laws.forms.gadre import Gadre
-from bayesmoe.laws.forms.hossain import Hossain
-from bayesmoe.laws.forms.kaplan import Kaplan
-from bayesmoe.laws.forms.krajewski import Krajewski
-from bayesmoe.laws.forms.ludziejewski import Ludziejewski, LudziejewskiUnsaturated
-from bayesmoe.laws.forms.nested import Nested
-from bayesmoe.laws.forms.tian import Tian, TianLeverage
-from bayesmoe.laws.forms.wang import Wang
-from bayesmoe.laws.forms.yun import Yun, YunUnsaturated
-from bayesmoe.laws.forms.zhao import Zhao
 from bayesmoe.laws.reference import reference_run, require_columns, require_covariates
 from bayesmoe.laws.saturation import effective_experts
+from bayesmoe.plugins import imported
 from bayesmoe.specs import from_mapping
 
-all_laws: tuple[type[Law], ...] = (
-    Kaplan,
-    Chinchilla,
-    Nested,
-    Gadre,
-    Bian,
-    Clark,
-    ClarkUnsaturated,
-    ClarkBilinear,
-    ClarkSeparable,
-    Yun,
-    YunUnsaturated,
-    EffectiveSize,
-    EffectiveSizeUnsaturated,
-    Ludziejewski,
-    LudziejewskiUnsaturated,
-    Wang,
-    Flame,
-    Krajewski,
-    Abnar,
-    Zhao,
-    Hossain,
-    Frantar,
-    Tian,
-    TianLeverage,
+_FORMS = (
+    *("kaplan", "chinchilla", "nested", "gadre", "bian", "clark", "yun", "effective_size", "ludziejewski", "wang", "flame"),
+    *("krajewski", "abnar", "zhao", "hossain", "frantar", "tian"),
 )
 
+
+def _laws_of(form: str) -> tuple[type[Law], ...]:
+    """Laws that a module of :mod:`bayesmoe.laws.forms` writes, in its order."""
+    module = importlib.import_module(f"bayesmoe.laws.forms.{form}")
+    classes = (value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Law))
+    return tuple(law for law in classes if law.__module__ == module.__name__)
+
+
+all_laws: tuple[type[Law], ...] = tuple(law for form in _FORMS for law in _laws_of(form))
+
 __all__ = [
-    "Abnar",
-    "Bian",
-    "Chinchilla",
-    "Clark",
-    "ClarkBilinear",
-    "ClarkSeparable",
-    "ClarkUnsaturated",
     "Coordinate",
-    "EffectiveSize",
-    "EffectiveSizeUnsaturated",
-    "Flame",
-    "Frantar",
-    "Gadre",
-    "Hossain",
-    "Kaplan",
-    "Krajewski",
     "Law",
-    "Ludziejewski",
-    "LudziejewskiUnsaturated",
-    "Nested",
     "Published",
     "Reference",
-    "Tian",
-    "TianLeverage",
-    "Wang",
-    "Yun",
-    "YunUnsaturated",
-    "Zhao",
     "all_laws",
     "default_average",
     "effective_experts",
@@ -100,6 +48,16 @@ __all__ = [
     "require_covariates",
     "starter_law",
 ]
+
+_NEEDS = ("name", "source", "equation", "coordinates")
+
+
+def __getattr__(name: str) -> type[Law]:
+    """A shipped law by its class's name, such as ``bayesmoe.laws.Yun``."""
+    for law in all_laws:
+        if law.__name__ == name:
+            return law
+    raise AttributeError(f"module 'bayesmoe.laws' has no attribute {name!r}")
 
 
 def default_average(varying: Collection[str]) -> tuple[type[Law], ...]:
@@ -138,7 +96,7 @@ def law_named(name: str, **options: Any) -> Law:
         The name is unknown, the module cannot be imported, or what it names is not a law.
     """
     known = {law.name: law for law in all_laws}
-    kind = _imported(name) if ":" in name else known.get(name)
+    kind = imported(name, Law, column="law", needs=_NEEDS) if ":" in name else known.get(name)
     if kind is None:
         hint = f"{nearest(name, list(known))} (your own: package.module:MyLaw)"
         raise InputError("is not a known law", column="law", value=name, hint=hint)
@@ -151,22 +109,3 @@ def law_named(name: str, **options: Any) -> Law:
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
         said = str(error).partition("\n")[0]
         raise InputError(f"has a field that cannot be read from TOML ({said})", column="law", value=name) from error
-
-
-def _imported(name: str) -> type[Law]:
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # a module of the user's own may raise anything
-        raise InputError(
-            f"cannot be imported ({str(error).partition(chr(10))[0]})",
-            column="law",
-            value=name,
-            hint="write package.module:MyLaw and check PYTHONPATH",
-        ) from error
-    if not (isinstance(found, type) and issubclass(found, Law) and found is not Law):
-        raise InputError("is not a subclass of bayesmoe.laws.Law", column="law", value=name, hint="subclass it")
-    for attribute in ("name", "source", "equation", "coordinates"):
-        if not hasattr(found, attribute):
-            raise InputError(f"has no {attribute}", column="law", value=name, hint=f"set {attribute} on the class")
-    return found

@@ -22,12 +22,7 @@ PaperParameters = dict[str, Elementwise]
 Run = dict[str, Any]
 """Covariates of one run by column of the run table."""
 
-_TO_SUPPORT = {
-    "real": lambda z: z,
-    "positive": jnp.exp,
-    "above_one": lambda z: 1.0 + jnp.exp(z),
-    "unit": jax.nn.sigmoid,
-}
+_TO_SUPPORT = {"real": lambda z: z, "positive": jnp.exp, "above_one": lambda z: 1.0 + jnp.exp(z), "unit": jax.nn.sigmoid}
 _TO_REAL = {
     "real": lambda x: x,
     "positive": jnp.log,

@@ -38,20 +38,9 @@ def weakest_direction(
     """Weakest direction of a law over an imagined table, far richer than the real one.
 
     ``J_ij = d ln L(run_i) / d z_j`` with z the coordinates in units of their priors; the strength is the smallest singular value of
-    J over its largest, at the prior draw where that is largest. The imagined runs scatter over each covariate's range and 30 times
-    beyond, independently of each other. It judges the law and not the runs: two coordinates that only ever act together have
-    strength 0, one that these runs happen not to vary has not.
-
-    Parameters
-    ----------
-    law : Law
-        The law.
-    coordinates : tuple of Coordinate
-        Its coordinates, with the priors in force.
-    reference : Reference
-        Run that they are written around.
-    ranges : mapping of str to (float, float)
-        Smallest and largest value of each covariate.
+    J over its largest, at the prior draw where that is largest. The imagined runs scatter over each covariate's ``ranges`` (smallest,
+    largest) and 30 times beyond, independently of each other. It judges the law and not the runs: two coordinates that only ever
+    act together have strength 0, one that these runs happen not to vary has not.
     """
     rng = np.random.default_rng(_SEED)
     run = {name: jnp.asarray(_scattered(*ranges[name], rng)) for name in law.covariates}

@@ -8,21 +8,9 @@ from bayesmoe.arrays import Elementwise
 
 
 def power(base: Elementwise, exponent: Elementwise) -> Elementwise:
-    """``base^exponent = exp(exponent ln base)``, elementwise.
+    """``base^exponent = exp(exponent ln base)``, elementwise, of a positive base.
 
     A compiled ``base ** exponent`` and its gradient take several times as long, as they also serve bases that are not positive;
     the law's terms are most of what a fit computes.
-
-    Parameters
-    ----------
-    base : array
-        Positive.
-    exponent : array
-        Any.
-
-    Returns
-    -------
-    array
-        Of the broadcast shape, in the base's unit to that power.
     """
     return jnp.exp(exponent * jnp.log(base))

@@ -25,22 +25,7 @@ def typical_reference(law: Law) -> Reference | None:
 
 
 def prior_draws(law: Law, reference: Reference, draws: int, seed: int = 0) -> PaperParameters:
-    """The paper's own parameters under draws of the prior.
-
-    Parameters
-    ----------
-    law : Law
-        The law, with its default priors.
-    reference : Reference
-        Run that its coordinates are written around.
-    draws, seed : int
-        Draws and their seed.
-
-    Returns
-    -------
-    dict of array, shape (draws,)
-        Values in the paper's symbols and units.
-    """
+    """The paper's own parameters under draws of the law's default priors, in the paper's symbols and units; arrays of shape (draws,)."""
     z = np.random.default_rng(seed).standard_normal((draws, len(law.coordinates)))
     coordinates = {c.name: c.to_support(jnp.asarray(c.mean + c.sd * z[:, i])) for i, c in enumerate(law.coordinates)}
     if not coordinates:

@@ -14,15 +14,7 @@ _GAIN_WITHOUT_EXPERTS = 32.0
 
 
 def reference_run(frame: pd.DataFrame, law: Law) -> Reference:
-    """Reference run of a table: geometric means of the law's covariates, arithmetic where a column holds zeros.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Validated runs.
-    law : Law
-        Says which columns are read.
-    """
+    """Reference run of a table: geometric means of the law's covariates, arithmetic where a column holds zeros."""
     run = {name: _mean(frame[name].to_numpy(float)) for name in law.covariates}
     experts = frame["num_experts"].to_numpy(float) if "num_experts" in frame else np.ones(1)
     routed = experts[experts > 1]
@@ -45,7 +37,7 @@ def require_columns(frame: pd.DataFrame, columns: tuple[str, ...], by: str, *, f
     """Raise :class:`InputError` that names the first of the columns that ``frame`` lacks, what needs it, and how to get it."""
     for column in columns:
         if column not in frame or frame[column].isna().all():
-            raise InputError(f"is needed by {by}", file=file, column=column, hint=_CURES.get(column, "add the column"))
+            raise InputError(f"is needed by {by}", file=file, column=column, hint=_HINTS.get(column, "add the column"))
         if frame[column].isna().any():
             row = int(np.flatnonzero(frame[column].isna())[0])
             raise InputError(
@@ -56,7 +48,7 @@ def require_columns(frame: pd.DataFrame, columns: tuple[str, ...], by: str, *, f
             )
 
 
-_CURES = {
+_HINTS = {
     "n_dense": "add it (backbone parameters before expert expansion), add shape columns (d_model, num_layers, d_ff), "
     "or let the law read another size with --size n_active",
     "n_active": "add it, or n_dense, n_total and top_k to derive it",

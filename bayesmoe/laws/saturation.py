@@ -11,48 +11,20 @@ _LEAST_ROOM = 1e-9
 
 
 def saturated(offset: Elementwise, start: Elementwise, most: Elementwise) -> Elementwise:
-    """A count that starts at ``start`` and saturates at ``most``.
+    """A count that starts at ``start`` where x is 0 and saturates at ``most`` as x grows; an infinite ``most`` gives ``x + start``.
 
-    ``1/xhat = 1/(x + (1/start - 1/most)^-1) + 1/most``
-
-    Parameters
-    ----------
-    offset : array
-        x, 0 or more.
-    start, most : array
-        Values at ``x = 0`` and as x grows, ``0 < start < most``; an infinite ``most`` gives ``x + start``.
-
-    Returns
-    -------
-    array
-        xhat, of the broadcast shape.
+    ``1/xhat = 1/(x + (1/start - 1/most)^-1) + 1/most``, ``x >= 0``, ``0 < start < most``
     """
     room = jnp.maximum(1.0 / start - 1.0 / most, _LEAST_ROOM)
     return 1.0 / (1.0 / (offset + 1.0 / room) + 1.0 / most)
 
 
 def effective_experts(num_experts: Elementwise, e_start: Elementwise, e_max: Elementwise) -> Elementwise:
-    """Effective expert count.
+    """Effective expert count (Clark et al. 2022, arXiv:2202.01169, section 5.1).
 
-    ``1/Ehat = 1/(E - 1 + (1/e_start - 1/e_max)^-1) + 1/e_max``
+    ``1/Ehat = 1/(E - 1 + (1/e_start - 1/e_max)^-1) + 1/e_max``, ``E >= 1``, ``1 <= e_start < e_max``; e_max may be infinite.
 
     ``Ehat(1) = e_start`` exactly (not 1), and ``Ehat`` tends to ``e_max`` as ``E`` grows.
-
-    Parameters
-    ----------
-    num_experts : array
-        Routed experts E, at least 1.
-    e_start, e_max : array
-        Effective experts of a dense model and at saturation, ``1 <= e_start < e_max``; e_max may be infinite.
-
-    Returns
-    -------
-    array
-        Effective experts, of the broadcast shape.
-
-    References
-    ----------
-    Clark et al. 2022, arXiv:2202.01169, section 5.1.
     """
     return saturated(num_experts - 1.0, e_start, e_max)
 

@@ -1,31 +1,29 @@
-"""From a fit and a scenario to surfaces: draws of laws, of costs, and of how laws miss."""
+"""From a fit and a scenario to surfaces: draws of laws, of costs, and of discrepancies."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from bayesmoe.costs.cost import latency_of, serving_draws, training_draws
+from bayesmoe.costs.cost import latency_of
 from bayesmoe.costs.training import affordable_flop, usd_per_train_flop
-from bayesmoe.costs.uncertain import sample
 from bayesmoe.errors import InputError
 from bayesmoe.inference.ensemble import Component, apportion, components, discrepancy_draws
-from bayesmoe.inference.extrapolation import extrapolation_distance, runs_in_group
 from bayesmoe.inference.groups import parameters_of_group
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.laws import Law
 from bayesmoe.planning.constraints import constraint
+from bayesmoe.planning.cost_draws import CostDraws, sample_costs
+from bayesmoe.planning.distance_grid import with_discrepancy
 from bayesmoe.planning.problems import asked_problems
+from bayesmoe.planning.quantities import QUANTITIES
 from bayesmoe.planning.scenario import Scenario, ValueSpec
-from bayesmoe.planning.surface import DISTANCE_SIZES, DISTANCE_STEP, QUANTITIES, SMALLEST, DesignSurface
-
-_REACH_TOKENS, _REACH_SPAN = 65, 8.0
+from bayesmoe.planning.surface import DesignSurface
 
 
 def surfaces(
@@ -64,20 +62,18 @@ def surfaces(
     total = min(sizes["chain"] * sizes["draw"] for sizes in posteriors.values())
     total = total if draws is None else min(draws, total)
     counts = apportion(np.array([member.weight for member in laws.values()]), total)
-    costs = _cost_draws(scenario, total)
+    costs = sample_costs(scenario, total)
     found, first = {}, 0
     for (name, member), count in zip(laws.items(), counts, strict=True):
         if count:
             rows = slice(first, first + count)
             own = jax.tree.map(lambda values, rows=rows: values[rows], costs)
-            found[name] = _landscape(member, scenario, count, own, elsewhere)
+            found[name] = _surface(member, scenario, count, own, elsewhere)
         first += count
     return found
 
 
-def _landscape(
-    member: Component, scenario: Scenario, draws: int, cost_draws: dict[str, Any], elsewhere: bool
-) -> DesignSurface:
+def _surface(member: Component, scenario: Scenario, draws: int, cost_draws: CostDraws, elsewhere: bool) -> DesignSurface:
     fit = member.fit
     law = FitInfo.read(fit).law
     _require_choices(law, scenario)
@@ -108,14 +104,16 @@ def _landscape(
         fixed,
         cost_draws,
         latency_of(scenario.serving),
-        affordable_flop(scenario.training, usd_per_train_flop(scenario.training, **cost_draws["training"])),
+        affordable_flop(scenario.training, usd_per_train_flop(scenario.training, **cost_draws.training)),
     )
     if member.discrepancy is None:
         return found
     discrepancy = discrepancy_draws(member.discrepancy, draws, np.random.default_rng((scenario.seed, 2)))
-    strays = scenario.training.budget_usd is not None or np.isfinite(scenario.limits.most_tokens)
-    strays = strays or elsewhere or any(one.other_budgets for one in asked_problems(scenario))
-    return _with_discrepancy(found, jnp.asarray(discrepancy), member.discrepancy, scenario, strays=strays and fixed is None)
+    off_budget = scenario.training.budget_usd is not None or np.isfinite(scenario.limits.most_tokens)
+    off_budget = off_budget or elsewhere or any(one.other_budgets for one in asked_problems(scenario))
+    return with_discrepancy(
+        found, jnp.asarray(discrepancy), member.discrepancy, scenario, off_budget=off_budget and fixed is None
+    )
 
 
 def inputs(laws: Mapping[str, DesignSurface]) -> dict[str, np.ndarray]:
@@ -128,31 +126,14 @@ def inputs(laws: Mapping[str, DesignSurface]) -> dict[str, np.ndarray]:
     for number, (name, here) in enumerate(laws.items()):
         own = dict(here.parameters)
         if here.discrepancy is not None:
-            own |= {f"misfit_{axis}": here.discrepancy[:, axis] for axis in range(here.discrepancy.shape[1])}
+            own |= {f"discrepancy_{axis}": here.discrepancy[:, axis] for axis in range(here.discrepancy.shape[1])}
         for parameter, values in own.items():
             column = np.full(sum(sizes), np.nan)
             column[sum(sizes[:number]) : sum(sizes[: number + 1])] = values
             found[f"{name}.{parameter}"] = column
-    costs = [_costs_by_name(here.cost_draws) for here in laws.values()]
+    costs = [here.cost_draws.by_name() for here in laws.values()]
     found |= {name: np.concatenate([each[name] for each in costs]) for name in costs[0]}
     return {name: values for name, values in found.items() if np.nanmax(values) > np.nanmin(values)}
-
-
-def _costs_by_name(draws: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    serving = draws["serving"]
-    columns = {
-        "training.mfu": draws["training"]["mfu"],
-        "training.price_usd_per_gpu_hour": draws["training"]["price_usd_per_gpu_hour"],
-        "serving.price_usd_per_gpu_hour": serving.price_usd_per_gpu_hour,
-        "serving.utilization": serving.utilization,
-        "serving.prompt_tokens": serving.traffic.prompt_tokens,
-        "serving.output_tokens": serving.traffic.output_tokens,
-        "serving.latency": jnp.log(serving.coefficients.slowdown),
-        "architecture.width_times_layers": draws["width_times_layers"],
-    }
-    if "lifetime_tokens" in draws:
-        columns["serving.lifetime_tokens"] = draws["lifetime_tokens"]
-    return {name: np.asarray(values).mean(axis=1) for name, values in columns.items()}
 
 
 def _rules(scenario: Scenario) -> Scenario:
@@ -209,40 +190,3 @@ def _require_choices(law: Law, scenario: Scenario) -> None:
                 column=f"choices.{name}",
                 hint=f"leave one value, or fit a law that reads {name}, n_active or activation_ratio",
             )
-
-
-def _with_discrepancy(
-    here: DesignSurface, discrepancy: Any, beyond: xr.Dataset, scenario: Scenario, *, strays: bool
-) -> DesignSurface:
-    """A surface with the discrepancy of its law: reach on a grid of sizes, and of tokens where problems spend other than the budget."""
-    budget = float(np.median(np.asarray(here.budget_flop)))
-    span, across = (_REACH_SPAN, _REACH_TOKENS) if strays else (0.0, 1)
-    size = np.exp(np.log(SMALLEST) + DISTANCE_STEP * np.arange(DISTANCE_SIZES))[:, None]
-    bias = np.exp(np.linspace(-span, span, across))
-    axes = list(map(str, beyond["axis"].values))
-    seen = beyond.isel(seen=runs_in_group(beyond["group_of_run"].values, scenario.choices.group))
-    found = []
-    for count, top_k, granularity in scenario.candidates:
-        family = scenario.architecture.family(top_k, granularity)
-        middle_tokens = budget / family.train_flop_per_token(size, float(count), scenario.training.flop_rule)
-        tokens = middle_tokens * bias if here.fixed_tokens is None else here.fixed_tokens
-        run = family.run(size, tokens, float(count))
-        shape = (DISTANCE_SIZES, across)
-        asked = np.stack([np.broadcast_to(np.log(np.asarray(run[axis], dtype=float)), shape).ravel() for axis in axes])
-        found.append(extrapolation_distance(asked, seen["ln_covariate"].values, seen["slope"].values).T.reshape(*shape, -1))
-    return replace(
-        here, discrepancy=discrepancy, distance=jnp.asarray(np.stack(found)), distance_flop=budget, distance_span=span
-    )
-
-
-def _cost_draws(scenario: Scenario, draws: int) -> dict[str, Any]:
-    rng = np.random.default_rng((scenario.seed, 1))
-    found = {
-        "serving": serving_draws(scenario.serving, draws, len(scenario.candidates), rng),
-        "training": training_draws(scenario.training, draws, rng),
-        "width_times_layers": sample(scenario.architecture.width_times_layers, (draws, 1), rng),
-    }
-    lifetime = scenario.serving.lifetime_tokens
-    if lifetime is not None:
-        found["lifetime_tokens"] = sample(lifetime, (draws, 1), rng)
-    return jax.tree.map(jnp.asarray, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,19 +10,21 @@ import xarray as xr
 
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.build_surface import inputs, surfaces
+from bayesmoe.planning.outcomes import ConstraintLevels, DesignOutcomes, FixedDesigns, PerDrawOptima
 from bayesmoe.planning.problems import Problem, asked_problems
+from bayesmoe.planning.quantities import QUANTITIES, Quantities
 from bayesmoe.planning.scenario import Scenario
-from bayesmoe.planning.solve import ConstraintLevels, DesignOutcomes, FixedDesigns, PerDrawOptima, Solver, grid
+from bayesmoe.planning.solve import Solver, grid
 from bayesmoe.planning.store import PlanInfo, fingerprint
-from bayesmoe.planning.surface import QUANTITIES, DesignSurface
+from bayesmoe.planning.surface import DesignSurface
 from bayesmoe.precision import in_float64
 
 UNITS = {
     **QUANTITIES,
     "over_training_ratio": "tokens / loss-optimal tokens",
     "size_ratio": "size / loss-optimal size",
+    "efficiency_leverage": "dense FLOP / FLOP at equal loss",
 }
-LEVERAGE = "efficiency_leverage"
 _AT_OPTIMUM = (
     "n_dense",
     "n_active",
@@ -49,22 +52,19 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
     allow_failed : bool
         Whether to plan on a fit that failed its gate; the verdict is stored with the plan either way.
     sketch : int, optional
-        Answer from this many draws at most, evenly spaced over the posterior, and where a cost has many valleys take the first one
+        Answer from this many draws at most, evenly spaced over the posterior, and where a cost has many local minima take the first one
         found: for a page that answers at once.
 
     Returns
     -------
     Dataset
         By ``problem``, ``num_experts`` and ``sample``, with the ``law`` of each sample: the quantities of :data:`UNITS` (epochs and lifetimes
-        where the scenario speaks of them) at each draw's own solution, with the top_k and granularity that are best there, NaN where ``feasible`` is False. Over-training is told
-        against the loss optimum on what is spent. ``loss_optimal_*`` at each draw's lowest loss on the budget, and whether that lies
-        inside all sizes considered; ``bound``, the bar of each
-        problem, NaN where it has none.
-
+        where the scenario speaks of them) at each draw's own solution, with the top_k and granularity that are best there, NaN where ``feasible`` is False. Over-training is
+        relative to the loss optimum on what is spent. ``loss_optimal_*`` at each draw's lowest loss on the budget, and whether that lies
+        inside all sizes considered; ``threshold`` of each problem, NaN where it has none.
         By ``problem``, ``option`` and ``sample``: ``option_objective``, ``_loss``, ``_serving_usd_per_million_tokens``, ``_train_usd`` and
         ``option_feasible`` of options whose size (``option_n_dense``) and tokens are the same in every draw, in shapes that hardware likes.
-
-        By ``input`` and ``sample``: ``input_value``, every uncertain number that the plan rests on.
+        By ``input`` and ``sample``: ``input_value``, every uncertain number that the plan depends on.
 
     Raises
     ------
@@ -77,14 +77,10 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
     >>> plan["n_dense"].dims
     ('problem', 'num_experts', 'sample')
     """
-    fit_info = FitInfo.read(fit)
-    gate = fit_info.required_gate()
-    gate.refuse_failure(allow_failed=allow_failed)
-    problems = asked_problems(scenario)
-    laws = surfaces(fit, scenario, draws=sketch)
+    FitInfo.read(fit).required_gate().refuse_failure(allow_failed=allow_failed)
+    problems, laws = asked_problems(scenario), surfaces(fit, scenario, draws=sketch)
     solver = Solver(tuple(laws.values()), problems, scenario.tolerance.probability, all_minima=sketch is None)
-    levels = solver.levels()
-    solutions, fixed = solver.solve(levels)
+    solutions, fixed = solver.solve(levels := solver.levels())
     known, samples = inputs(laws), [here.shape[0] for here in laws.values()]
     found = xr.Dataset(
         {
@@ -95,25 +91,30 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
                 # In double precision: a law's coefficient may be larger than any single number.
                 np.array(list(known.values())).reshape(len(known), sum(samples)),
             ),
-        }
+        },
+        coords={
+            "problem": [problem.name for problem in problems],
+            "num_experts": list(scenario.choices.num_experts),
+            "input": list(known),
+            "law": ("sample", np.repeat(list(laws), samples)),
+        },
     )
-    found = found.assign_coords(
-        problem=[problem.name for problem in problems],
-        num_experts=list(scenario.choices.num_experts),
-        input=list(known),
-        law=("sample", np.repeat(list(laws), samples)),
-    )
+    return _info(fit, scenario, laws.values()).write(found)
+
+
+def _info(fit: xr.DataTree, scenario: Scenario, laws: Iterable[DesignSurface]) -> PlanInfo:
+    info = FitInfo.read(fit)
     return PlanInfo(
         scenario=scenario,
-        law=fit_info.law_name,
-        gate=gate.verdict,
-        method=fit_info.method,
-        fixed_tokens=max(here.fixed_tokens or 0.0 for here in laws.values()),
-        data_origin=fit_info.data_origin,
-        data_sha256=fit_info.data_sha256,
-        data_simulated=fit_info.data_simulated,
+        law=info.law_name,
+        gate=info.required_gate().verdict,
+        method=info.method,
+        fixed_tokens=max(here.fixed_tokens or 0.0 for here in laws),
+        data_origin=info.data_origin,
+        data_sha256=info.data_sha256,
+        data_simulated=info.data_simulated,
         fit_sha256=fingerprint(fit),
-    ).write(found)
+    )
 
 
 def _solved(found: PerDrawOptima, problems: tuple[Problem, ...], scenario: Scenario) -> dict[str, Any]:
@@ -121,24 +122,28 @@ def _solved(found: PerDrawOptima, problems: tuple[Problem, ...], scenario: Scena
     dims = ("problem", "num_experts", "sample")
     counts = np.array([one.num_experts for one in scenario.candidates])
     variants = [np.flatnonzero(counts == count) for count in scenario.choices.num_experts]
-    feasible, chosen, bounds = [], [], []
-    for problem, values, ok in zip(problems, found.chosen, found.feasible, strict=True):
+    feasible, chosen, thresholds = [], [], []
+    for problem, optimum, ok in zip(problems, found.chosen, found.feasible, strict=True):
+        values = optimum.by_name()
         best = _best_variants(np.where(ok, values[problem.objective], np.inf), variants)
         feasible.append(_taken(ok, best))
         chosen.append({name: np.where(feasible[-1], _taken(value, best), np.nan) for name, value in values.items()})
-        threshold = np.full(len(ok), np.nan) if problem.threshold is None else getattr(found.thresholds, problem.threshold)
-        bounds.append(threshold)
-    variables: dict[str, Any] = {"feasible": (dims, np.stack(feasible)), "bound": (("problem", "sample"), np.stack(bounds))}
+        none = np.full(len(ok), np.nan)
+        thresholds.append(none if problem.threshold is None else getattr(found.thresholds, problem.threshold))
+    variables: dict[str, Any] = {
+        "feasible": (dims, np.stack(feasible)),
+        "threshold": (("problem", "sample"), np.stack(thresholds)),
+    }
     unasked = {"epochs"} if scenario.limits.unique_tokens is None else set()
     unasked |= {"lifetime_flop", "lifetime_usd"} if scenario.serving.lifetime_tokens is None else set()
-    for name, unit in {**UNITS, LEVERAGE: "dense FLOP / FLOP at equal loss"}.items():
+    for name, unit in UNITS.items():
         known = [one[name] for one in chosen if name in one]
         if known and name not in unasked:
             nothing = np.full_like(known[0], np.nan)
             variables[name] = (dims, np.stack([one.get(name, nothing) for one in chosen]), {"units": unit})
-    best = _best_variants(found.optimal["loss"], variants)
+    best = _best_variants(found.optimal.loss, variants)
     for name in _AT_OPTIMUM:
-        variables[f"loss_optimal_{name}"] = (dims[1:], _taken(found.optimal[name], best), {"units": UNITS[name]})
+        variables[f"loss_optimal_{name}"] = (dims[1:], _taken(getattr(found.optimal, name), best), {"units": UNITS[name]})
     variables["loss_optimal_inside"] = (dims[1:], _taken(found.inside, best))
     variables["threshold_loss"] = ("sample", found.thresholds.loss, {"units": UNITS["loss"]})
     serving = "serving_usd_per_million_tokens"
@@ -161,7 +166,7 @@ def _options(
 ) -> dict[str, Any]:
     scenario = solver.laws[0].scenario
     sizes = [
-        _option_sizes(problem, solver.laws[0], own, ok, outcomes, solver.probability)
+        _option_sizes(problem, solver.laws[0], own.quantities, ok, outcomes, solver.probability)
         for problem, own, ok, outcomes in zip(solver.problems, found.chosen, found.feasible, fixed, strict=True)
     ]
     tokens = [solver.fixed_tokens(problem, size, levels) for problem, size in zip(solver.problems, sizes, strict=True)]
@@ -185,13 +190,13 @@ def _options(
     for name in ("num_experts", "top_k", "granularity"):
         variables[f"option_{name}"] = ("option", np.repeat([getattr(one, name) for one in scenario.candidates], each))
     if scenario.serving.lifetime_tokens is not None:
-        served = np.concatenate([np.ravel(here.cost_draws["lifetime_tokens"]) for here in solver.laws])
+        served = np.concatenate([np.ravel(here.cost_draws.lifetime_tokens) for here in solver.laws])
         variables["lifetime_tokens"] = ("sample", served, {"units": "output tokens"})
     return variables
 
 
 def _option_sizes(
-    problem: Problem, here: DesignSurface, own: dict[str, Any], feasible: Any, outcomes: FixedDesigns, probability: float
+    problem: Problem, here: DesignSurface, own: Quantities, feasible: Any, outcomes: FixedDesigns, probability: float
 ) -> np.ndarray:
     """ln sizes of options, shape (K, M): around the best fixed size, and what draws find best; each in a shape of whole numbers."""
     scenario, known = here.scenario, grid()
@@ -202,10 +207,10 @@ def _option_sizes(
     for number, candidate in enumerate(here.candidates):
         objective, met = (np.asarray(values[number]) for values in outcomes)
         sure = met >= probability
-        # Without a size that is sure enough, the surest: how sure that is stands beside it.
+        # Without a size that meets the probability, the most probable: its probability is reported with it.
         best = int(np.nanargmin(np.where(sure, objective, np.inf)) if sure.any() else np.argmax(met))
         around = known[np.clip(np.arange(best - _AROUND, best + _AROUND + 1), 0, len(known) - 1)]
-        sizes = np.log(own["n_dense"][:, number][feasible[:, number]])
+        sizes = np.log(own.n_dense[:, number][feasible[:, number]])
         among = np.quantile(sizes, np.linspace(0.02, 0.98, _AMONG)) if len(sizes) else np.full(_AMONG, known[best])
         shaped = [
             scenario.architecture.shape(float(size), *candidate).n_dense for size in np.exp(np.concatenate([around, among]))

@@ -30,7 +30,7 @@ class ChoicesSpec:
     num_experts : tuple of int
         Expert counts.
     baseline_num_experts : int
-        The count that sets the bar.
+        The count that sets the thresholds.
     top_k, granularity : tuple, optional
         Experts per token and granularities; the architecture's own where left out.
     group : str, optional
@@ -90,7 +90,7 @@ class LimitsSpec:
     Parameters
     ----------
     loss_nats, serving_usd_per_million_tokens : float, optional
-        The bar of loss and of serving cost; the base's at its loss optimum where left out.
+        Thresholds of loss and of serving cost; the baseline's at its loss optimum where left out.
     memory_bytes, cached_tokens : float, optional
         Total memory, and the tokens cached beside the weights, of ``memory_limited``.
     n_total_parameters : float, optional
@@ -134,7 +134,7 @@ class ValueSpec:
 
 @spec
 class ToleranceSpec:
-    """When two choices are as good as each other, and how sure a fixed choice must meet its bar."""
+    """When two designs are equally good, and with which probability a design must meet its constraints."""
 
     loss_nats: Annotated[float, Field(ge=0)] = 0.01
     cost_share: Annotated[float, Field(ge=0)] = 0.05

@@ -27,7 +27,7 @@ def bisect(below: Callable[[Any], Any], low: Any, high: Any, *, halvings: int = 
     Returns
     -------
     tuple of array
-        The last x where it holds and the first where it does not, next to each other: a cost that jumps has no middle.
+        The last x where it holds and the first where it does not, next to each other: a cost that jumps has no value between.
     """
 
     def halve(_: Any, bracket: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -54,12 +54,12 @@ def minimize_unimodal(slope: Callable[[Any], Any], low: Any, high: Any) -> Any:
 
 
 def bracket_minimum(value: Callable[[Any], Any], low: Any, high: Any, points: int) -> tuple[Any, Any]:
-    """Bracket between the neighbors of the lowest of so many points of an even grid, for a function of several valleys.
+    """Bracket between the neighbors of the lowest of so many points of an even grid, for a function with several local minima.
 
     Parameters
     ----------
     value : callable
-        Elementwise function. A valley narrower than a step may be missed.
+        Elementwise function. A local minimum narrower than a step may be missed.
     low, high : array
         Ends of the grid.
     points : int
@@ -96,7 +96,7 @@ def refine(value: Callable[[Any], Any], grid: Any, place: Any, own: Any) -> tupl
     """Lowest value over sizes, from a grid on which it is known: each round looks closer around the best size so far.
 
     Four rounds leave a 500th of the grid's step. Where the value is infinite on one side of the best (a constraint), the edge is approached
-    from within; where it has several valleys or islands between two points of the grid, the first round finds those wider than a
+    from within; where it has several local minima or islands between two points of the grid, the first round finds those wider than a
     sixteenth of a step. That round is in single precision, which at a flat optimum cannot tell neighbors apart: more of them
     than the nearest are looked at again.
 
@@ -151,9 +151,9 @@ _AROUND, _STEPS, _TOGETHER = 0.015, 2000, 40
 
 
 def best_local_minimum(value: Callable[[Any], Any], best: Any, least: Any) -> tuple[Any, Any]:
-    """Lowest value of all within one and a half percent of a size, for a value that jumps: its many valleys are nearly of the same depth.
+    """Lowest value of all within one and a half percent of a size, for a value that jumps: its many local minima are nearly of the same depth.
 
-    Steps of 1.5e-5 in single precision tell valleys apart that differ by a few millionths; the lowest is then looked at as in
+    Steps of 1.5e-5 in single precision tell local minima apart that differ by a few millionths; the lowest is then looked at as in
     :func:`refine`.
 
     Parameters

@@ -10,48 +10,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesmoe.architecture import Family
-from bayesmoe.costs.cost import ServingDraws, fleet_of
+from bayesmoe.costs.cost import fleet_of
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT
 from bayesmoe.costs.serving import Latency, ServingCost, cheapest_replica, served_family
 from bayesmoe.costs.training import usd_per_train_flop
 from bayesmoe.laws import Law
+from bayesmoe.planning.cost_draws import CostDraws
+from bayesmoe.planning.distance_grid import DISTANCE_SIZES, DISTANCE_STEP, LARGEST, SMALLEST, interpolated
+from bayesmoe.planning.quantities import Quantities
 from bayesmoe.planning.scenario import Candidate, Scenario
 from bayesmoe.planning.search import STEPS, bisect, bracket_minimum, minimize_unimodal
 from bayesmoe.units import TOKENS_PER_MILLION
 
-SMALLEST, LARGEST = 1e6, 1e14
-"""Backbone sizes considered, parameters."""
-
-DISTANCE_SIZES, FINE = 512, 33
-DISTANCE_STEP = float(np.log(LARGEST / SMALLEST)) / (DISTANCE_SIZES - 1)
+_FINE = 33
 _FFN_SHARE = 2.0 / 3.0
 """Share of a dense layer's parameters in its feed-forward part: the rest of the backbone's layers have no experts."""
 
 _FEWEST_TOKENS, _MOST_TOKENS = 1e3, 1e20
 _HALVINGS = 26
 """Halvings of these in single precision: more would change no digit."""
-
-QUANTITIES = {
-    "n_dense": "parameters",
-    "n_active": "parameters",
-    "n_total": "parameters",
-    "top_k": "experts per token",
-    "granularity": "1",
-    "tokens": "tokens",
-    "epochs": "passes over the unique tokens",
-    "loss": "nats/token",
-    "serving_usd_per_million_tokens": "USD per million output tokens",
-    "n_gpus": "GPUs per replica",
-    "batch": "requests",
-    "output_tokens_per_s": "tokens/s of a replica",
-    "fleet_tokens_per_s": "tokens/s of all GPUs of the fleet",
-    "memory_bytes": "bytes of weights and cached tokens",
-    "train_flop": "FLOP",
-    "train_usd": "USD",
-    "lifetime_flop": "FLOP of training and serving",
-    "lifetime_usd": "USD of training and serving",
-}
-"""What is known of a candidate at a size and tokens, and in which unit; an expression may name each."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +52,19 @@ class DesignSurface:
         Budget, fleet and prices.
     fixed_tokens : float or None
         Training tokens of every candidate when the law has no tokens term; the budget then bounds the size.
-    cost_draws : dict of array
-        Draws of the scenario's uncertain numbers: shape (S, 1), or (S, K) where candidates differ.
+    cost_draws : CostDraws
+        Draws of the scenario's uncertain numbers.
     latency : Latency
         Seconds of a serving iteration.
     budget_flop : array
         Training budget, a number or of shape (S, 1) or (S, K).
     discrepancy : array, shape (S, A), or None
-        Discrepancy per unit of reach along the law's A axes; None where the law was fitted alone.
-    reach : array, shape (K, G, T, A), or None
-        Reach of each candidate on an even grid of G sizes over all that are considered, and of T tokens around those of ``distance_flop``.
-    reach_flop, reach_span : float
-        Training FLOP in the middle of that grid, and how far the grid goes to either side in ln tokens.
+        Discrepancy per unit of extrapolation distance along the law's A axes; None where the law was fitted alone.
+    distance : array, shape (K, G, T, A), or None
+        Extrapolation distance of each candidate on an even grid of G sizes over all that are considered, and of T tokens around those of
+        ``distance_flop``.
+    distance_flop, distance_span : float
+        Training FLOP at the center of that grid, and how far the grid goes to either side in ln tokens.
     """
 
     law: Law
@@ -95,7 +73,7 @@ class DesignSurface:
     family: Family
     scenario: Scenario
     fixed_tokens: float | None
-    cost_draws: dict[str, Any]
+    cost_draws: CostDraws
     latency: Latency
     budget_flop: Any
     discrepancy: Any = None
@@ -117,11 +95,6 @@ class DesignSurface:
             "budget_flop": jnp.broadcast_to(self.budget_flop, (self.shape[0], 1)),
             "discrepancy": self.discrepancy,
         }
-
-    @property
-    def has_size(self) -> bool:
-        """Whether the law reads a size; one of compute alone cannot split a budget."""
-        return bool({"n_dense", "n_active", "n_total"} & set(self.law.covariates))
 
     def tokens(self, ln_size: Any) -> Any:
         """Training tokens that the budget buys, at most those that there are."""
@@ -149,8 +122,8 @@ class DesignSurface:
         by_size, by_tokens = self._gradient(ln_size, tokens)
         # On the budget tokens fall as a token's FLOP grow; where data or the law hold them, they stay.
         held = 0.0 if self.fixed_tokens is not None else tokens < self.scenario.limits.most_tokens
-        _, dearer = jax.jvp(lambda x: jnp.log(self.flop_per_token(x)), (ln_size,), (jnp.ones_like(ln_size),))
-        return by_size - by_tokens * tokens * held * dearer
+        _, flop_slope = jax.jvp(lambda x: jnp.log(self.flop_per_token(x)), (ln_size,), (jnp.ones_like(ln_size),))
+        return by_size - by_tokens * tokens * held * flop_slope
 
     def value_of_compute(self, ln_size: Any) -> Any:
         """Fall of the loss per e-fold of training compute at a loss optimum: ``-D dL/dD``, or ``-N dL/dN`` where tokens are fixed."""
@@ -170,8 +143,8 @@ class DesignSurface:
         """ln size of the lowest loss on the budget, shape (S, K)."""
         low, high = self.brackets()
         if self.discrepancy is not None:
-            # Reach goes straight between the points of its grid, and may turn there: a valley is as narrow as a step.
-            for points in (DISTANCE_SIZES, FINE):
+            # Distance is linear between the points of its grid, and may turn there: a local minimum is as narrow as a step.
+            for points in (DISTANCE_SIZES, _FINE):
                 low, high = bracket_minimum(self.loss, low, high, points)
         return minimize_unimodal(self.loss_slope, low, high)
 
@@ -186,7 +159,7 @@ class DesignSurface:
 
     def serving(self, ln_size: Any) -> ServingCost:
         """Cost of serving, USD per million output tokens, with the cheapest number of GPUs."""
-        draws: ServingDraws = jax.tree.map(lambda leaf: self._per_draw(leaf, ln_size), self.cost_draws["serving"])
+        draws = jax.tree.map(lambda leaf: self._per_draw(leaf, ln_size), self.cost_draws.serving)
         return cheapest_replica(
             self._served(ln_size),
             self.latency,
@@ -197,43 +170,46 @@ class DesignSurface:
             price_usd_per_gpu_hour=draws.price_usd_per_gpu_hour,
         )
 
-    def quantities(self, ln_size: Any, tokens: Any) -> dict[str, Any]:
-        """All of :data:`QUANTITIES`, each of the shape of ``ln_size``; costs of serving are NaN where no replica serves the model."""
+    def quantities(self, ln_size: Any, tokens: Any) -> Quantities:
+        """Everything that is known at a size and tokens, of the shape of ``ln_size``."""
         scenario = self.scenario
         counts, family = self._architectures(ln_size)
         run = family.run(jnp.exp(ln_size), tokens, counts)
         serving = self.serving(ln_size)
-        # Behind the barrier, the dearest of all is computed once and not again for everything that reads it.
+        # Behind the barrier, the most expensive of all is computed once and not again for everything that reads it.
         usd_per_million = jax.lax.optimization_barrier(serving.usd_per_million_tokens)
         train_flop = self.flop_per_token(ln_size) * tokens
         train_usd = train_flop * self._per_draw(self.usd_per_flop, ln_size)
-        lifetime = {"lifetime_flop": jnp.nan * train_usd, "lifetime_usd": jnp.nan * train_usd}
-        if scenario.serving.lifetime_tokens is not None:
-            served = self._per_draw(self.cost_draws["lifetime_tokens"], ln_size)
-            traffic = jax.tree.map(lambda leaf: self._per_draw(leaf, ln_size), self.cost_draws["serving"].traffic)
-            per_output = 2.0 * run["n_active"] * (1.0 + traffic.prompt_tokens / traffic.output_tokens)
-            lifetime = {
-                "lifetime_flop": train_flop + per_output * served,
-                "lifetime_usd": train_usd + usd_per_million * served / TOKENS_PER_MILLION,
-            }
-        served_model = self._served(ln_size)
-        cached = scenario.limits.cached_tokens * scenario.serving.bytes_per_kv_element * served_model.cache_per_token
-        found = {
+        lifetime_flop, lifetime_usd = self._lifetime(ln_size, run["n_active"], usd_per_million)
+        cached = (
+            scenario.limits.cached_tokens * scenario.serving.bytes_per_kv_element * self._served(ln_size).cache_per_token
+        )
+        found = Quantities(
             **{name: run[name] for name in ("n_dense", "n_active", "n_total", "top_k", "granularity", "tokens")},
-            "epochs": tokens / (scenario.limits.unique_tokens or jnp.nan),
-            "loss": self.loss(ln_size, tokens),
-            "serving_usd_per_million_tokens": usd_per_million,
-            "n_gpus": serving.n_gpus,
-            "batch": serving.batch,
-            "output_tokens_per_s": serving.tokens_per_s,
-            "fleet_tokens_per_s": serving.fleet_tokens_per_s,
-            "memory_bytes": BYTES_PER_WEIGHT[scenario.serving.precision] * run["n_total"] + cached,
-            "train_flop": train_flop,
-            "train_usd": train_usd,
-            **lifetime,
-        }
+            epochs=tokens / (scenario.limits.unique_tokens or jnp.nan),
+            loss=self.loss(ln_size, tokens),
+            serving_usd_per_million_tokens=usd_per_million,
+            n_gpus=serving.n_gpus,
+            batch=serving.batch,
+            output_tokens_per_s=serving.tokens_per_s,
+            fleet_tokens_per_s=serving.fleet_tokens_per_s,
+            memory_bytes=BYTES_PER_WEIGHT[scenario.serving.precision] * run["n_total"] + cached,
+            train_flop=train_flop,
+            train_usd=train_usd,
+            lifetime_flop=train_flop + lifetime_flop,
+            lifetime_usd=train_usd + lifetime_usd,
+        )
         shape = (*self.shape, *jnp.shape(ln_size)[2:])
-        return {name: jnp.broadcast_to(found[name], shape) for name in QUANTITIES}
+        return Quantities(*(jnp.broadcast_to(values, shape) for values in found))
+
+    def _lifetime(self, ln_size: Any, n_active: Any, usd_per_million: Any) -> tuple[Any, Any]:
+        """FLOP and USD of serving the demand; NaN without one."""
+        if self.cost_draws.lifetime_tokens is None:
+            return jnp.nan, jnp.nan
+        served = self._per_draw(self.cost_draws.lifetime_tokens, ln_size)
+        traffic = jax.tree.map(lambda leaf: self._per_draw(leaf, ln_size), self.cost_draws.serving.traffic)
+        per_output = 2.0 * n_active * (1.0 + traffic.prompt_tokens / traffic.output_tokens)
+        return per_output * served, usd_per_million * served / TOKENS_PER_MILLION
 
     def flop_per_token(self, ln_size: Any) -> Any:
         """Training FLOP of a token."""
@@ -252,14 +228,14 @@ class DesignSurface:
     @property
     def usd_per_flop(self) -> Any:
         """USD of a training FLOP, shape (S, 1)."""
-        return usd_per_train_flop(self.scenario.training, **self.cost_draws["training"])
+        return usd_per_train_flop(self.scenario.training, **self.cost_draws.training)
 
     def _served(self, ln_size: Any) -> Any:
         architecture = self.scenario.architecture
         return served_family(
             jnp.exp(ln_size),
             *self._architectures(ln_size),
-            mu=self._per_draw(self.cost_draws["width_times_layers"], ln_size),
+            mu=self._per_draw(self.cost_draws.width_times_layers, ln_size),
             cache_share=architecture.kv_share,
             moe_layer_share=min(1.0, architecture.moe_share / _FFN_SHARE),
         )
@@ -296,7 +272,7 @@ class DesignSurface:
         across = 0.0
         if away.shape[1] > 1:
             across = (jnp.log(tokens / middle) + self.distance_span) / (2.0 * self.distance_span) * (away.shape[1] - 1)
-        return loss * jnp.exp(discrepancy @ _between(away, along, across))
+        return loss * jnp.exp(discrepancy @ interpolated(away, along, across))
 
     def _gradient(self, ln_size: Any, tokens: Any) -> tuple[Any, Any]:
         """Derivatives of the loss with respect to ln size and to tokens."""
@@ -321,19 +297,3 @@ class DesignSurface:
 _DATA = ("parameters", "cost_draws", "budget_flop", "discrepancy", "distance", "distance_flop")
 _STATIC = ("law", "candidates", "family", "scenario", "fixed_tokens", "latency", "distance_span")
 jax.tree_util.register_dataclass(DesignSurface, _DATA, _STATIC)
-
-
-def _between(values: Any, along: Any, across: Any) -> Any:
-    """Values at whole places, shape (G, T, A), drawn straight between them along both axes; shape (A,)."""
-
-    def ends(place: Any, count: int) -> tuple[Any, Any, Any]:
-        below = jnp.clip(jnp.floor(place), 0, max(count - 2, 0)).astype(int)
-        return below, jnp.minimum(below + 1, count - 1), place - below
-
-    left, right, part = ends(along, values.shape[0])
-    under, over, share = ends(across, values.shape[1])
-    lower = values[left, under] + part * (values[right, under] - values[left, under])
-    if values.shape[1] == 1:
-        return lower
-    upper = values[left, over] + part * (values[right, over] - values[left, over])
-    return lower + share * (upper - lower)

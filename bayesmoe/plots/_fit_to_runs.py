@@ -7,7 +7,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesmoe.plots._statistics import predictive_of
-from bayesmoe.plots.style import expert_colors, experts_label, hover, new_figure
+from bayesmoe.plots.style import expert_colors, hover, new_figure
+from bayesmoe.units import experts
 
 
 def fit_to_runs(fit: xr.DataTree | xr.Dataset) -> Figure:
@@ -35,8 +36,8 @@ def fit_to_runs(fit: xr.DataTree | xr.Dataset) -> Figure:
     experts_of_run = predictive["num_experts"].values if known else np.zeros(predictive.sizes["run"])
     counts = sorted({int(e) for e in experts_of_run})
     colors = expert_colors(len(counts))
-    for i, experts in enumerate(counts):
-        here = experts_of_run == experts
+    for i, count in enumerate(counts):
+        here = experts_of_run == count
         (line,) = axes.plot(
             predictive["observed"].values[here],
             100 * predictive["residual"].values[here],
@@ -44,7 +45,7 @@ def fit_to_runs(fit: xr.DataTree | xr.Dataset) -> Figure:
             markersize=3.5,
             linestyle="none",
             color=colors[i],
-            label=experts_label(experts) if known else "runs",
+            label=experts(count) if known else "runs",
         )
         said = [
             f"run {run}: observed {seen:.4g}, {100 * off:+.2g}%"

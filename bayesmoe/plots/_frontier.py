@@ -5,7 +5,8 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import INK, decades, expert_colors, experts_label, new_panels, ribbon
+from bayesmoe.plots.style import INK, decades, expert_colors, new_panels, ribbon
+from bayesmoe.units import experts
 
 
 def frontier(found: xr.Dataset) -> Figure:
@@ -24,7 +25,7 @@ def frontier(found: xr.Dataset) -> Figure:
     ribbon(upper, cost, *best, color=INK, label="best of all counts", zorder=3, linestyle=":")
     for color, count in zip(colors, counts, strict=True):
         median = found["loss"].sel(num_experts=count, quantile=0.5)
-        upper.plot(cost, median, color=color, linewidth=1.7, label=experts_label(count), zorder=2)
+        upper.plot(cost, median, color=color, linewidth=1.7, label=experts(count), zorder=2)
     apportion = [found["p_best"].sel(num_experts=count).values for count in counts]
     lower.stackplot(cost, apportion, colors=colors, linewidth=0)
     lower.set_xlim(cost[0], cost[-1])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import barred, decades, expert_colors, experts_label, new_figure
+from bayesmoe.plots.style import barred, decades, expert_colors, new_figure
+from bayesmoe.units import experts
 
 
 def loss_by_cost(found: xr.Dataset) -> Figure:
@@ -20,7 +21,7 @@ def loss_by_cost(found: xr.Dataset) -> Figure:
     counts = found["num_experts"].values
     for number, (color, count) in enumerate(zip(expert_colors(len(counts)), counts, strict=True)):
         values = found["loss_of_largest"].sel(num_experts=count).transpose("quantile", "cost").values
-        look = {"number": number, "count": len(counts), "color": color, "label": experts_label(count)}
+        look = {"number": number, "count": len(counts), "color": color, "label": experts(count)}
         barred(axes, found["cost"].values, *values, **look)
     decades(axes.xaxis, lambda usd: f"{usd:g}")
     axes.set_xlabel("serving cost, USD per million output tokens")

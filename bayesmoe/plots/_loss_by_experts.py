@@ -8,12 +8,10 @@ from matplotlib.figure import Figure
 from bayesmoe.plots._statistics import risk_of
 from bayesmoe.plots.style import (
     LOSS_OPTIMUM,
-    PROBLEM_COLOURS,
-    PROBLEM_LABELS,
-    PROBLEM_MARKERS,
     banded,
     beside,
     expert_axis,
+    look_of,
     new_figure,
 )
 
@@ -34,9 +32,7 @@ def loss_by_experts(plan: xr.Dataset) -> Figure:
     for i, (name, values) in enumerate(series.items()):
         low, median, high = (values.isel(quantile=q).values for q in range(3))
         x = [p + beside(len(series), i) for p in positions]
-        banded(
-            axes, x, low, median, high, color=PROBLEM_COLOURS[name], marker=PROBLEM_MARKERS[name], label=PROBLEM_LABELS[name]
-        )
+        banded(axes, x, low, median, high, **look_of(name))
     axes.set_ylabel("loss, nats per token")
     figure.legend(frameon=False, fontsize=9, ncols=2, loc="outside lower center")
     return figure

@@ -9,12 +9,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import PROBLEM_LABELS, banded, beside, budget_colors, decades, expert_axis, new_panels
+from bayesmoe.planning.problems import OBJECTIVES, problem_named
+from bayesmoe.plots.style import banded, beside, budget_colors, decades, expert_axis, look_of, new_panels
 
-_LEFT = {
-    "cheapest_serving": ("serving_usd_per_million_tokens", "serving cost, USD per million output tokens"),
-    "lowest_loss": ("loss", "loss, nats per token"),
-}
 MARKERS = "osD^vP"
 
 
@@ -26,10 +23,10 @@ def minima_by_budget(found: xr.Dataset, problem: str) -> Figure:
     found : Dataset
         By ``problem``, ``num_experts``, ``train_flop`` and ``quantile``: ``loss`` (nats per token), ``serving_usd_per_million_tokens`` and
         ``size_ratio``; ``sure``, without which a point is hollow.
-    problem : {"cheapest_serving", "lowest_loss"}
+    problem : str
         Which problem.
     """
-    objective, said = _LEFT[problem]
+    objective = problem_named(problem).objective
     part = found.sel(problem=problem)
     figure, panels = new_panels(2)
     budgets, counts = part["train_flop"].values, part["num_experts"].values.tolist()
@@ -46,9 +43,9 @@ def minima_by_budget(found: xr.Dataset, problem: str) -> Figure:
         decades(panels[0].yaxis, lambda usd: f"{usd:g}")
     panels[1].axhline(1.0, color="#6b6b6b", linewidth=1, linestyle="--")
     panels[1].set_ylim(bottom=0.0)
-    panels[0].set_ylabel(said)
+    panels[0].set_ylabel(OBJECTIVES[objective].label)
     panels[1].set_ylabel("size / loss-optimal size")
-    figure.suptitle(PROBLEM_LABELS[problem], fontsize=10)
+    figure.suptitle(look_of(problem)["label"], fontsize=10)
     figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, fontsize=9, ncols=4, loc="outside lower center")
     return figure
 

@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import expert_colors, experts_label, hover, new_figure
+from bayesmoe.plots.style import expert_colors, hover, new_figure
+from bayesmoe.units import experts
 
 
 def next_run_value(runs: xr.Dataset) -> Figure:
@@ -33,12 +34,12 @@ def next_run_value(runs: xr.Dataset) -> Figure:
             color=colors[count],
             markersize=6,
             markeredgecolor="white",
-            label=experts_label(count),
+            label=experts(count),
         )
         hover(
             line,
             [
-                f"{experts_label(count)}, {size:.3g} backbone, {tokens:.3g} tokens: worth USD {worth:,.0f}, costs USD {paid:,.0f}"
+                f"{experts(count)}, {size:.3g} backbone, {tokens:.3g} tokens: worth USD {worth:,.0f}, costs USD {paid:,.0f}"
                 for size, tokens, worth, paid in zip(
                     *(own[name].values for name in ("n_dense", "tokens", "evsi_usd", "train_usd")), strict=True
                 )

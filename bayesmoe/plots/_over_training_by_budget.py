@@ -6,7 +6,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesmoe.plots._minima_by_budget import MARKERS, flop_label, unsure
-from bayesmoe.plots.style import PROBLEM_LABELS, banded, beside, budget_colors, expert_axis, new_panels
+from bayesmoe.plots.style import banded, beside, budget_colors, expert_axis, look_of, new_panels
 
 
 def over_training_by_budget(found: xr.Dataset) -> Figure:
@@ -32,7 +32,7 @@ def over_training_by_budget(found: xr.Dataset) -> Figure:
         axes.axhline(1.0, color="#6b6b6b", linewidth=1, linestyle="--")
         axes.set_yscale("log", base=2)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")
-        axes.set_title(PROBLEM_LABELS[str(problem)], fontsize=10)
+        axes.set_title(look_of(str(problem))["label"], fontsize=10)
     panels[0].set_ylabel("tokens / loss-optimal tokens")
     figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, fontsize=9, ncols=4, loc="outside lower center")
     return figure

@@ -8,11 +8,12 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from bayesmoe.plots._statistics import regret_of
-from bayesmoe.plots.style import PROBLEM_LABELS, expert_axis, experts_label, hover, new_figure
+from bayesmoe.plots.style import expert_axis, hover, look_of, new_figure
+from bayesmoe.units import experts
 
 
 def regret_map(plan: xr.Dataset, problem: str | None = None) -> Figure:
-    """Options by expert count and size, colored by regret; rings are those that keep their constraints surely enough, the star is the choice.
+    """Options by expert count and size, colored by regret; rings are those that meet their constraints with the required probability, the star is the choice.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def regret_map(plan: xr.Dataset, problem: str | None = None) -> Figure:
     hover(
         shown,
         [
-            f"{experts_label(count)}, {own:.3g} backbone: regret USD {usd:,.0f}{'' if keeps else ', not surely enough'}"
+            f"{experts(count)}, {own:.3g} backbone: regret USD {usd:,.0f}{'' if keeps else ', below the required probability'}"
             for count, own, usd, keeps in rows
         ],
     )
@@ -52,5 +53,5 @@ def regret_map(plan: xr.Dataset, problem: str | None = None) -> Figure:
     bar = figure.colorbar(shown, ax=axes)
     bar.set_label("expected regret, USD")
     bar.ax.yaxis.set_major_formatter(lambda usd, _: f"{usd:,.0f}")
-    axes.set_title(PROBLEM_LABELS[problem], fontsize=10)
+    axes.set_title(look_of(problem)["label"], fontsize=10)
     return figure

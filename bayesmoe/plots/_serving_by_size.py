@@ -5,8 +5,8 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import barred, decades, expert_colors, experts_label, new_panels
-from bayesmoe.units import short
+from bayesmoe.plots.style import barred, decades, expert_colors, new_panels
+from bayesmoe.units import experts, short
 
 USD = "USD per million output tokens"
 
@@ -24,7 +24,7 @@ def serving_by_size(by_size: xr.Dataset, by_cost: xr.Dataset) -> Figure:
     figure, (left, right) = new_panels(2)
     counts = by_size["num_experts"].values
     for number, (color, count) in enumerate(zip(expert_colors(len(counts)), counts, strict=True)):
-        look = {"number": number, "count": len(counts), "color": color, "label": experts_label(count)}
+        look = {"number": number, "count": len(counts), "color": color, "label": experts(count)}
         cost = by_size["serving_usd_per_million_tokens"].sel(num_experts=count).transpose("quantile", "n_dense")
         barred(left, by_size["n_dense"].values, *cost.values, **look)
         size = by_cost["largest_n_dense"].sel(num_experts=count).transpose("quantile", "cost")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import barred, decades, expert_colors, experts_label, new_panels
+from bayesmoe.plots.style import barred, decades, expert_colors, new_panels
+from bayesmoe.units import experts
 
 
 def trade_offs(found: xr.Dataset) -> Figure:
@@ -24,7 +25,7 @@ def trade_offs(found: xr.Dataset) -> Figure:
     for axes, (along, name) in zip(panels, drawn, strict=True):
         for number, (color, count) in enumerate(zip(expert_colors(len(counts)), counts, strict=True)):
             values = found[name].sel(num_experts=count).transpose("quantile", along).values
-            look = {"number": number, "count": len(counts), "color": color, "label": experts_label(count)}
+            look = {"number": number, "count": len(counts), "color": color, "label": experts(count)}
             barred(axes, found[along].values, *values, **look)
     for axes in panels[:2]:
         decades(axes.xaxis, _flop)

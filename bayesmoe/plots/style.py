@@ -11,22 +11,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from bayesmoe.planning.problems import problem_named
+
 INK = "#1b1b1b"
 OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6d1f", "#000000")
 LOSS_OPTIMUM = "loss_optimal"
-PROBLEM_LABELS = {
-    LOSS_OPTIMUM: "loss-optimal",
-    "cheapest_serving": "cheapest serving at bounded loss",
-    "lowest_loss": "lowest loss at bounded serving cost",
-    "lifetime_cost": "cheapest life at a loss target",
-    "lifetime_flop": "fewest lifetime FLOP at a loss target",
-    "memory_limited": "lowest loss in a memory",
-    "equal_resources": "lowest loss at equal resources",
-    "fixed_hardware": "lowest loss served in time",
-    "efficiency_leverage": "most efficiency leverage",
-}
-PROBLEM_COLOURS = dict(zip(PROBLEM_LABELS, ("#6b6b6b", *OKABE_ITO), strict=True))
-PROBLEM_MARKERS = dict(zip(PROBLEM_LABELS, "DosvP^X<>", strict=True))
+"""The problem whose look the lowest loss on the budget has."""
+
+
+def look_of(problem: str) -> dict[str, str]:
+    """Color, marker and label of a planning problem, by its name."""
+    known = problem_named(problem)
+    return {"color": known.color, "marker": known.marker, "label": known.label}
 
 
 def beside(count: int, number: int) -> float:
@@ -67,11 +63,6 @@ def budget_colors(count: int) -> list[Any]:
 def expert_colors(count: int) -> list[Any]:
     """Colors from dark (fewest experts) to light, distinct also without color vision."""
     return [plt.get_cmap("viridis")(0.92 * i / max(count - 1, 1)) for i in range(count)]
-
-
-def experts_label(num_experts: Any) -> str:
-    """``16 experts``, or ``dense``."""
-    return "dense" if int(num_experts) == 1 else f"{int(num_experts)} experts"
 
 
 def expert_axis(axes: Any, num_experts: Sequence[int]) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +14,37 @@ from matplotlib.figure import Figure
 
 from bayesmoe import plots
 from bayesmoe.costs.workload import price_of
-from bayesmoe.criticism.gate import Gate, check, far, with_extrapolation
+from bayesmoe.criticism.gate import check, far, with_extrapolation
 from bayesmoe.criticism.predictive import headline_names, predictive_check, prior_overlap
+from bayesmoe.decisions.decide import decide
+from bayesmoe.decisions.decision import Decision, Decisions
 from bayesmoe.decisions.next_run import next_runs
-from bayesmoe.decisions.risk import extrapolation_factors, without_each_law
-from bayesmoe.decisions.risk import risk as risk_of
 from bayesmoe.decisions.total_cost import option_regret
 from bayesmoe.files import write_text
 from bayesmoe.inference.ensemble import components
 from bayesmoe.inference.spec import AVERAGE
 from bayesmoe.inference.store import FitInfo
+from bayesmoe.planning.problems.base import baseline
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.precision import in_float64
 from bayesmoe.reporting import advice_text, plan_text, text
 from bayesmoe.reporting.captions import FIGURES
-from bayesmoe.reporting.decision import decisions, next_run_rows
+from bayesmoe.reporting.decision import next_run_rows, section
 from bayesmoe.reporting.forecasts import forecast_rows, own_coverage
 from bayesmoe.reporting.provenance import provenance
 from bayesmoe.reporting.render import STYLE, rendered
 from bayesmoe.reporting.svg import svg
+from bayesmoe.units import QUANTILES, band, percent
 
 _DPI = 130
 
 
 def figures(
-    fit: xr.DataTree, risk: xr.Dataset | None, *, plan: xr.Dataset | None = None, next_run: xr.Dataset | None = None
+    fit: xr.DataTree,
+    *,
+    plan: xr.Dataset | None = None,
+    decisions: Decisions | None = None,
+    next_run: xr.Dataset | None = None,
 ) -> dict[str, Figure]:
     """All figures of a report by name; those of the plan and of the next run only when there are any. They stay open: the caller closes them.
 
@@ -47,9 +53,9 @@ def figures(
     shown = heaviest(fit)
     names = headline_names(shown)
     made: dict[str, Figure] = {}
-    if risk is not None:
+    if decisions is not None:
         for plot in (plots.best_experts, plots.over_training, plots.cost_against_loss, plots.loss_by_experts):
-            made[plot.__name__] = plot(risk)
+            made[plot.__name__] = plot(decisions.risk)
     regret = option_regret(plan) if plan is not None else None
     if regret:
         made["regret_map"] = plots.regret_map(regret, str(regret["problem"].values[0]))
@@ -84,23 +90,21 @@ def report(fit: xr.DataTree, plan: xr.Dataset | None = None, *, backtests: Seque
     --------
     >>> Path("report.html").write_text(bm.report(dt, plan))  # doctest: +SKIP
     """
-    summary = risk_of(plan) if plan is not None else None
+    decisions = decide(plan, fit) if plan is not None else None
     runs = next_runs(fit, plan) if plan is not None and "lifetime_tokens" in plan else None
-    made = figures(fit, summary, plan=plan, next_run=runs)
+    made = figures(fit, plan=plan, decisions=decisions, next_run=runs)
     try:
-        found = check(fit)
-        return build_report(fit, found, made, plan=plan, risk=summary, next_run=runs, backtests=backtests)
+        return build_report(fit, made, plan=plan, decisions=decisions, next_run=runs, backtests=backtests)
     finally:
         for figure in made.values():
             plt.close(figure)
 
 
-def notes(fit: xr.DataTree, risk: xr.Dataset | None) -> list[str]:
+def notes(fit: xr.DataTree, decisions: Decisions | None) -> list[str]:
     """Sentences on extrapolation (with a plan) and identification."""
     said = []
-    if risk is not None:
-        times = extrapolation_factors(fit, risk)
-        said.append(text.extrapolation(times, far=far(times)))
+    if decisions is not None:
+        said.append(text.extrapolation(decisions.extrapolation, far=far(decisions.extrapolation)))
     shown = heaviest(fit)
     counts = shown["constant_data"].dataset.get("num_experts")
     largest = float(counts.max()) if counts is not None else 1.0
@@ -112,11 +116,10 @@ def notes(fit: xr.DataTree, risk: xr.Dataset | None) -> list[str]:
 
 def build_report(
     fit: xr.DataTree,
-    gate: Gate,
     made: dict[str, Figure],
     *,
     plan: xr.Dataset | None = None,
-    risk: xr.Dataset | None = None,
+    decisions: Decisions | None = None,
     next_run: xr.Dataset | None = None,
     backtests: Sequence[dict[str, Any]] = (),
 ) -> str:
@@ -126,12 +129,12 @@ def build_report(
     ----------
     fit : DataTree
         The posterior.
-    gate : Gate
-        Its checks; those of the plan are added here.
     made : dict of Figure
         Figures by name, from :func:`figures`.
-    plan, risk : Dataset, optional
-        A plan and its risk; without them the report is about the fit alone.
+    plan : Dataset, optional
+        A plan; without one the report is about the fit alone.
+    decisions : Decisions, optional
+        What was decided on the plan, from :func:`bayesmoe.decisions.decide.decide`.
     next_run : Dataset, optional
         Candidate runs, from :func:`bayesmoe.decisions.next_run.next_runs`.
     backtests : sequence of dict
@@ -142,7 +145,8 @@ def build_report(
     str
         HTML with inline styles and images; needs no network.
     """
-    info = FitInfo.read(fit)
+    info, gate = FitInfo.read(fit), check(fit)
+    times = {} if decisions is None else decisions.extrapolation
     images = {name: _embedded(name, figure, FIGURES[name]) for name, figure in made.items()}
     return rendered(
         "report.html.jinja",
@@ -150,18 +154,18 @@ def build_report(
         text=text,
         plan_text=plan_text,
         advice_text=advice_text,
-        gate=gate if risk is None else with_extrapolation(gate, extrapolation_factors(fit, risk)),
+        gate=gate if decisions is None else with_extrapolation(gate, times),
         images=images,
-        notes=notes(fit, risk),
-        far=risk is not None and far(extrapolation_factors(fit, risk)),
-        decisions=decisions(plan, risk) if plan is not None and risk is not None else [],
+        notes=notes(fit, decisions),
+        far=far(times),
+        decisions=[section(one) for one in decisions or ()],
         next_runs=next_run_rows(next_run) if next_run is not None else {},
         scenario=_scenario_rows(plan) if plan is not None else [],
         scenario_name=PlanInfo.read(plan).scenario.name if plan is not None else "",
         law=text.laws({name: member.weight for name, member in components(fit).items()}),
         shown=FitInfo.read(heaviest(fit)).law_name,
-        laws=_law_rows(fit, plan),
-        problems=[plan_text.TITLES[str(name)] for name in plan["problem"].values] if plan is not None else [],
+        laws=_law_rows(fit, decisions or ()),
+        problems=[one.problem.title for one in decisions or ()],
         simulated=info.data_simulated,
         parameters=_parameter_rows(heaviest(fit)),
         data_notes=info.data_notes,
@@ -191,20 +195,15 @@ def _data_uri(figure: Figure) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _law_rows(fit: xr.DataTree, plan: xr.Dataset | None) -> list[dict[str, Any]]:
+def _law_rows(fit: xr.DataTree, decisions: Iterable[Decision]) -> list[dict[str, Any]]:
     """A row a law of an average: weight, forecasts, discrepancy, and what the plan would be without it; none for one law."""
     if AVERAGE not in fit.children:
         return []
     table = fit[AVERAGE].to_dataset()
-    without = without_each_law(plan) if plan is not None else {}
     rows = []
     for name in components(fit):
         own = table.sel(law=name)
         discrepancy = [text.discrepancy(str(axis), own.sel(axis=axis)) for axis in table["axis"].values]
-        plans = []
-        if name in without:
-            for problem in without[name]["problem"].values:
-                plans.append(plan_text.brief(without[name].sel(problem=problem)))
         weight, spread = float(own["weight"]), float(own["weight_sd"])
         rows.append(
             {
@@ -213,7 +212,9 @@ def _law_rows(fit: xr.DataTree, plan: xr.Dataset | None) -> list[dict[str, Any]]
                 "loo": text.loo_weight(float(own["loo_weight"]), float(own["doubtful"])),
                 "score": text.score(own["log_score"].values),
                 "discrepancy": ", ".join(discrepancy),
-                "plans": plans,
+                "plans": [
+                    plan_text.brief(one.advice.without_law[name]) for one in decisions if name in one.advice.without_law
+                ],
             }
         )
     return rows
@@ -225,7 +226,7 @@ def _scenario_rows(plan: xr.Dataset) -> list[tuple[str, str]]:
     training, serving = scenario.training, scenario.serving
     latency = serving.latency_table or (
         f"roofline calibrated on {'public measurements' if serving.calibration is None else serving.calibration}, "
-        f"engine {serving.engine or 'unknown'}; its error on models it never saw is in the bands"
+        f"engine {serving.engine or 'unknown'}; its error on unseen models is in the bands"
     )
     tokens = f"{info.fixed_tokens:.3g} for every candidate: this law has no tokens term" if info.fixed_tokens else "free"
     return [
@@ -248,7 +249,7 @@ def _scenario_rows(plan: xr.Dataset) -> list[tuple[str, str]]:
             "Architecture",
             f"{scenario.architecture.moe_share:.3g} of the backbone in experts, top-{scenario.architecture.top_k}, granularity {scenario.architecture.granularity:g}",
         ),
-        ("Bar", f"set by the loss-optimal {text.experts(scenario.choices.baseline_num_experts)} model on the same budget"),
+        ("Baseline", f"{baseline(scenario)} on the same budget sets the thresholds"),
         ("Group of runs", scenario.choices.group or "all runs"),
     ]
 
@@ -266,6 +267,6 @@ def _parameter_rows(fit: xr.DataTree) -> list[dict[str, str]]:
         bands = {}
         for group in ("prior", "posterior"):
             values = fit[group][name]
-            bands[group] = text.band(*(float(q) for q in values.quantile([0.05, 0.5, 0.95])))
-        rows.append({"name": name, **bands, "overlap": text.percent(overlap)})
+            bands[group] = band(*(float(q) for q in values.quantile(list(QUANTILES))))
+        rows.append({"name": name, **bands, "overlap": percent(overlap)})
     return rows

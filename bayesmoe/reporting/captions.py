@@ -5,22 +5,22 @@ from __future__ import annotations
 FIGURES = {
     "best_experts": "Distribution of the optimal expert count: the share of posterior draws in which each count wins.",
     "over_training": "Over-training ratio: tokens chosen over the tokens of the loss optimum at the same budget. Line: 90% band.",
-    "cost_against_loss": "Serving cost against loss on the training budget. Bars: 90% bands of either; they move together within a draw.",
+    "cost_against_loss": "Serving cost against loss on the training budget. Bars: 90% bands of either; they are correlated within a draw.",
     "loss_by_experts": "Loss on the training budget by expert count, at the loss optimum and for each problem. Line: 90% band.",
-    "regret_map": "Expected regret of every size that was weighed, in USD. Ringed: keeps its constraints surely enough. Star: the choice to sign.",
-    "next_run_value": "What each candidate run is worth to the plan against its cost, with two standard errors. Above the dashed line it pays.",
-    "tornado": "Cost of the choice with each number of the scenario at the low and the high end of its 90% band, all others as they are.",
+    "regret_map": "Expected regret of every candidate size, in USD. Ringed: meets its constraints with the required probability. Star: the recommended design.",
+    "next_run_value": "Expected value of each candidate run (EVSI) against its cost, with two standard errors. Above the dashed line it pays.",
+    "tornado": "Cost of the recommended design with each input of the scenario at the low and the high end of its 90% band, all others as they are.",
     "fit_to_runs": "Residuals of the runs against the posterior predictive. Band: 90% of it; about nine in ten runs should lie inside.",
-    "prior_posterior": "Prior against posterior. Where the two agree, the runs said nothing and the plan rests on the prior.",
+    "prior_posterior": "Prior against posterior. Where the two agree, the runs are uninformative and the plan depends on the prior.",
     "trace": "Trace of every chain. All should look like the same noise.",
     "rank": "Rank plots, as differences from uniform. Chains that agree stay near zero, without trend: a p below 0.01 says that they do not agree.",
     "loss_by_tokens": (
-        "Loss by expert count, training tokens and size, whatever they cost to train (Yun's Figure 1). Line: posterior median; band: 90% of the draws, "
-        "of the law alone, without the noise of a run. Rings: runs that were trained. Where there are none, the law extrapolates."
+        "Loss by expert count, training tokens and size, at any training cost (Yun's Figure 1). Line: posterior median; band: 90% of the draws, "
+        "of the law alone, without the noise of a run. Rings: the runs. Where there are none, the law extrapolates."
     ),
     "serving_by_size": (
         "Serving cost by model size, and the largest size that a serving cost allows (Yun's Figure 2). Line: median; bars: 90% of the draws of "
-        "prices, utilization and latency, with the roofline's error on models that it never saw, for the curve of their color. A curve ends where a replica's memory does."
+        "prices, utilization and latency, with the roofline's error on unseen models, for the curve of their color. A curve ends where a replica's memory does."
     ),
     "trade_offs": (
         "Loss, serving cost and training FLOP of loss-optimal models against each other (Yun's Figure 3). Line: median; bars: 90% of the draws of what is on the "
@@ -31,11 +31,11 @@ FIGURES = {
         "Line: median; bars: 90% of the draws, for the curve of their color. To the right of its lowest point a model is too large for the budget, to the left it is over-trained."
     ),
     "cheapest_by_budget": (
-        "Cheapest serving at no higher a loss than the loss-optimal base's on the same budget, and the size over the count's own loss-optimal size "
+        "Cheapest serving at no higher a loss than the loss-optimal baseline's on the same budget, and the size over the count's own loss-optimal size "
         "(Yun's Figure 5). Point: median; line: 90% band, over the draws in which the count can do so; hollow: fewer than nine of ten."
     ),
     "lowest_loss_by_budget": (
-        "Lowest loss that serves no dearer than the loss-optimal base on the same budget, and the size over the count's own loss-optimal size "
+        "Lowest loss that costs no more to serve than the loss-optimal baseline on the same budget, and the size over the count's own loss-optimal size "
         "(Yun's Figure 6). Point: median; line: 90% band, over the draws in which the count can do so; hollow: fewer than nine of ten."
     ),
     "leverage_surface": (
@@ -44,24 +44,24 @@ FIGURES = {
     ),
     "over_training_by_budget": (
         "Over-training ratio by expert count and training budget: tokens chosen over the tokens of the loss optimum at the same budget. Point: median; line: "
-        "90% band, over the draws in which the count can meet the bar; hollow: fewer than nine of ten."
+        "90% band, over the draws in which the count can meet the threshold; hollow: fewer than nine of ten."
     ),
     "frontier": (
-        "Frontier of serving cost and loss on the training budget. Above: the lowest loss of any size that serves no dearer; colored: each expert count's median; "
+        "Frontier of serving cost and loss on the training budget. Above: the lowest loss of any size at no higher serving cost; colored: each expert count's median; "
         "dotted, with its band: the best of all counts, median and 90% of the draws. Below: the share of draws in which each count has the lowest; "
-        "white, nothing is served so cheaply."
+        "white, nothing is served at so low a cost."
     ),
     "calibration": (
         "Calibration of a backtest: the share of the held-out larger runs that lay in a forecast's central interval, by the interval's nominal level. "
-        "Below the diagonal a forecaster is too sure. Gray: 90% of what a perfect forecaster of as many independent runs would show; runs that miss together stray "
-        "farther. The law alone is the one that PSIS-LOO picks; Huber + bootstrap is today's practice with it."
+        "Below the diagonal a forecaster is overconfident. Gray: 90% of what a perfect forecaster of as many independent runs would show; correlated errors spread "
+        "wider. The law alone is the one that PSIS-LOO picks; Huber + bootstrap is today's practice with it."
     ),
     "law_weights": (
-        "Weights of averaged laws by scale: what forward validation among the runs up to a training compute says. Point: weight; line: its 90% band, by a jackknife "
-        "over cuts. It knows of no run beyond."
+        "Weights of averaged laws by scale: by forward validation on the runs up to a training compute. Point: weight; line: its 90% band, by a jackknife "
+        "over splits. It uses no run beyond."
     ),
     "prior_predictive": (
-        "What each law says before it has seen a run, around a typical one. Line: prior median; band: 90% of the prior; dotted: median by tokens."
+        "Prior predictive of each law around a typical run. Line: prior median; band: 90% of the prior; dotted: median by tokens."
     ),
 }
 """By name."""

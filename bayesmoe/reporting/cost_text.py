@@ -8,7 +8,8 @@ from typing import Any
 import xarray as xr
 
 from bayesmoe.errors import printable
-from bayesmoe.reporting.text import BAND_NOTE, band, percent
+from bayesmoe.reporting.text import BAND_NOTE
+from bayesmoe.units import band, percent
 
 _COSTS = {
     "weight_bytes": ("weights", 1e9, "GB"),
@@ -77,7 +78,7 @@ def _served(chance: float, limit: str) -> str:
         why = {
             "memory": "it does not fit into the memory of the most GPUs allowed",
             "max_batch": "the cap on the batch is below one request",
-            "speed": "it fits, but a step takes forever or its latency was not measured",
+            "speed": "it fits, but a step takes forever, or its latency was not measured",
             "max_tpot_s": "not even one request meets the target for time per output token",
             "max_ttft_s": "not even one request meets the target for time to first token",
         }

@@ -1,4 +1,4 @@
-"""The first page: what to sign, how sure that is, what else is as good, what would change it, and what to train next."""
+"""Rows of the report: each problem's recommended design, the best design of every other count, and the runs to train next."""
 
 from __future__ import annotations
 
@@ -6,55 +6,34 @@ from typing import Any
 
 import xarray as xr
 
-from bayesmoe.decisions.break_even import break_even
-from bayesmoe.decisions.hyperparameters import hyperparameters
-from bayesmoe.decisions.risk import without_each_law
-from bayesmoe.decisions.value_of_information import evppi
-from bayesmoe.planning.problems import problem_named
-from bayesmoe.planning.scenario import Scenario
-from bayesmoe.planning.store import PlanInfo
-from bayesmoe.reporting import advice_text, plan_text, text
-from bayesmoe.units import short
+from bayesmoe.decisions.decision import Decision, DesignOutcome, PerDrawOptimum
+from bayesmoe.decisions.text import facts, headline
+from bayesmoe.reporting import advice_text, plan_text
+from bayesmoe.units import band, experts, percent, short
 
 _RUNS = 5
 
 
-def decisions(plan: xr.Dataset, risk: xr.Dataset) -> list[dict[str, Any]]:
-    """What the page says of each problem, in the plan's order."""
-    scenario = PlanInfo.read(plan).scenario
-    worth, changes, settings = evppi(plan), break_even(plan), hyperparameters(plan, risk)
-    without = without_each_law(plan)
-    found = []
-    for problem in map(str, risk["problem"].values):
-        part = risk.sel(problem=problem)
-        told = [
-            plan_text.dropped(int(part["recommended"]), {law: other.sel(problem=problem) for law, other in without.items()}),
-            advice_text.turns(problem, changes),
-            advice_text.worth_knowing(problem, float(part.get("evpi_usd", float("nan"))), worth),
-        ]
-        found.append(
-            {
-                **card(problem, part, scenario),
-                "text": plan_text.decision(problem, part, scenario),
-                "changes": [line for line in told if line],
-                "settings": advice_text.settings(problem, settings),
-                "rows": [
-                    _row(part.sel(num_experts=count), part, problem_named(problem).objective)
-                    for count in part["num_experts"].values
-                ],
-            }
-        )
-    return found
-
-
-def card(problem: str, part: xr.Dataset, scenario: Scenario) -> dict[str, Any]:
-    """What is said of the choice to sign and of the best size of every other count, from a problem's risk."""
+def section(decision: Decision) -> dict[str, Any]:
+    """What the report says of a problem."""
+    changes = plan_text.without_laws(decision), advice_text.break_even(decision), advice_text.worth_knowing(decision)
     return {
-        "title": plan_text.TITLES[problem],
-        "headline": plan_text.headline(problem, part, scenario),
-        "facts": plan_text.facts(problem, part, scenario),
-        "shape": _shape(part, scenario),
-        "fixed": [_fixed(part.sel(num_experts=count), part) for count in part["num_experts"].values],
+        **card(decision),
+        "text": plan_text.per_draw(decision),
+        "changes": [line for line in changes if line],
+        "settings": advice_text.settings(decision),
+        "rows": [_per_draw_row(one, decision) for one in decision.optima],
+    }
+
+
+def card(decision: Decision) -> dict[str, Any]:
+    """What is said of the recommended design and of the best design of every other count."""
+    return {
+        "title": decision.problem.title,
+        "headline": headline(decision),
+        "facts": facts(decision),
+        "shape": "" if decision.shape is None else plan_text.shape_text(decision.shape),
+        "fixed": [_design_row(one, decision) for one in decision.designs],
     }
 
 
@@ -65,7 +44,7 @@ def next_run_rows(found: xr.Dataset) -> dict[str, Any]:
         run = found.isel(run=number)
         rows.append(
             {
-                "experts": text.experts(int(run["num_experts"])),
+                "experts": experts(int(run["num_experts"])),
                 "n_dense": short(float(run["n_dense"])),
                 "tokens": short(float(run["tokens"])),
                 "flop": f"{float(run['train_flop']):.2g}",
@@ -76,44 +55,34 @@ def next_run_rows(found: xr.Dataset) -> dict[str, Any]:
     return {"said": advice_text.best_run(found), "rows": rows}
 
 
-def _shape(part: xr.Dataset, scenario: Scenario) -> str:
-    choice = int(part["recommended"])
-    if not choice:
-        return ""
-    row = part.sel(num_experts=choice)
-    size, top_k, granularity = (float(row[f"design_{name}"]) for name in ("n_dense", "top_k", "granularity"))
-    return plan_text.shape(scenario.architecture.shape(size, choice, round(top_k), granularity))
-
-
-def _fixed(row: xr.Dataset, part: xr.Dataset) -> dict[str, Any]:
-    count, sure = int(row["num_experts"]), bool(row["design_meets_probability"])
-    regret = f"USD {short(float(row['design_regret_usd']))}" if "design_regret_usd" in row and sure else "–"
+def _design_row(outcome: DesignOutcome, decision: Decision) -> dict[str, Any]:
+    design, sure = outcome.design, outcome.meets_probability
     return {
-        "experts": text.experts(count),
-        "chosen": count == int(part["recommended"]),
-        "near": bool(row["near_optimal"]),
-        "n_dense": short(float(row["design_n_dense"]), 3),
-        "tokens": short(float(row["design_tokens"]), 3),
-        "met": text.percent(float(row["design_p_feasible"])),
+        "experts": experts(design.num_experts),
+        "chosen": design.num_experts == decision.recommended_num_experts,
+        "near": design.num_experts in decision.near_optimal,
+        "n_dense": short(design.n_dense, 3),
+        "tokens": short(design.tokens, 3),
+        "met": percent(outcome.p_feasible),
         "sure": sure,
-        "loss": text.band_of(row["design_loss"]),
-        "serving": text.band_of(row["design_serving_usd_per_million_tokens"]),
-        "regret": regret,
+        "loss": band(*outcome.loss),
+        "serving": band(*outcome.serving_usd_per_million_tokens),
+        "regret": f"USD {short(outcome.regret_usd)}" if outcome.regret_usd is not None and sure else "–",
     }
 
 
-def _row(row: xr.Dataset, part: xr.Dataset, objective: str) -> dict[str, Any]:
-    count = int(row["num_experts"])
+def _per_draw_row(optimum: PerDrawOptimum, decision: Decision) -> dict[str, Any]:
+    bands = optimum.bands
     return {
-        "experts": text.experts(count),
-        "chosen": count == int(part["per_draw_choice"]),
-        "near": bool(row["near_optimal"]),
-        "n_dense": text.band_of(row["n_dense"], large=True),
-        "tokens": text.band_of(row["tokens"], large=True),
-        "ratio": text.band_of(row["over_training_ratio"]),
-        "loss": text.band_of(row["loss"]),
-        "serving": text.band_of(row["serving_usd_per_million_tokens"]),
-        "feasible": text.percent(float(row["p_feasible"])),
-        "best": text.percent(float(row["p_best"])),
-        "regret": plan_text.regret(objective, float(row["expected_regret"])),
+        "experts": experts(optimum.num_experts),
+        "chosen": optimum.num_experts == decision.per_draw_num_experts,
+        "near": optimum.near_optimal,
+        "n_dense": band(*bands["n_dense"], large=True),
+        "tokens": band(*bands["tokens"], large=True),
+        "ratio": band(*bands["over_training_ratio"]),
+        "loss": band(*bands["loss"]),
+        "serving": band(*bands["serving_usd_per_million_tokens"]),
+        "feasible": percent(optimum.p_feasible),
+        "best": percent(optimum.p_best),
+        "regret": plan_text.regret(decision.problem.objective, optimum.expected_regret),
     }

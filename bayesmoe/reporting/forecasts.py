@@ -14,6 +14,7 @@ from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import AVERAGE
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.reporting import text
+from bayesmoe.units import percent
 
 _LEVEL = "0.9"
 
@@ -53,7 +54,7 @@ def forecast_rows(backtests: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
         {
             "held_out": f"{each['held_out']} ({len(each['runs'])} runs)",
             "forecaster": forecaster,
-            "coverage": text.percent(score["coverage"][_LEVEL]),
+            "coverage": percent(score["coverage"][_LEVEL]),
             "bias": f"{100 * score['bias_ln']:+.1f}%",
             "crps": f"{score['crps_nats_per_token']:.4f}",
         }

@@ -1,4 +1,4 @@
-"""Figures as SVG: the same bytes each time, told to who cannot see them, with values where one points."""
+"""Figures as SVG: the same bytes each time, described for screen readers, with values on hover."""
 
 from __future__ import annotations
 

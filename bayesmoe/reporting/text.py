@@ -1,4 +1,4 @@
-"""Prose of the report and of the terminal on fits and gates, and numbers rounded to their uncertainty."""
+"""Prose of the report and of the terminal on fits and gates."""
 
 from __future__ import annotations
 
@@ -8,83 +8,31 @@ from typing import Any
 
 import xarray as xr
 
-from bayesmoe.units import short, significant
+from bayesmoe.units import percent, significant
 
-BAND_NOTE = "Numbers are medians with the 90% band in brackets: the truth lies outside in one case of ten if the law holds."
+BAND_NOTE = (
+    "Numbers are medians with the 90% band in brackets; if the law holds, the true value lies outside one time in ten."
+)
 SIMULATED = "Simulated data: the losses come from a published law, not from training. Nothing here is about real models."
 AVERAGED = (
-    "The bands average over laws by how well each forecast larger runs from smaller ones in this table, and widen with the distance from "
-    "the runs by as much as laws have missed there."
+    "The bands average over laws, weighted by how well each forecast larger runs from smaller ones in this table, and widen with the extrapolation "
+    "distance by as much as the laws were off there."
 )
-NO_FORECASTS = "No forecast of this law was tested on held-out runs: bayesmoe backtest does so, and bayesmoe report --backtest shows it here."
-REPRODUCE = "Save the model spec as model.toml and the scenario as scenario.toml. With the same versions, these commands make this page again:"
-WITHOUT_NOTE = "What the plan would be without each law. A decision that changes with one of them rests on it: train the run that tells them apart."
+NO_FORECASTS = "This law was not tested on held-out runs: run bayesmoe backtest, and bayesmoe report --backtest to show the result here."
+REPRODUCE = "Save the model spec as model.toml and the scenario as scenario.toml. With the same versions, these commands reproduce this page:"
+WITHOUT_NOTE = "The last columns are the plan without each law. A decision that changes when one is dropped depends on it: train a run on which the laws disagree."
 ONE_LAW = (
-    "The bands hold under this one law. A law that converged and fits its runs can still miss larger models, and the farther the "
-    "choice lies beyond the runs the more: take the bands as a lower bound on the uncertainty."
+    "The bands assume this one law. A law that converged and fits its runs can still be wrong about larger models, the more so the farther "
+    "the design extrapolates: take the bands as a lower bound on the uncertainty."
 )
 REGRET_NOTE = (
-    "Regret is what an expert count costs over the best one, with its size chosen anew in each draw. It leaves out draws where "
-    "the count cannot meet the constraint; the chance of meeting it stands beside it."
+    "Expected regret is the objective of an expert count less that of the best count in the same draw, each with its own size, averaged over "
+    "the draws where the count is feasible; P(feasible) says how many these are."
 )
-
-
-def band(low: float, middle: float, high: float, *, large: bool = False) -> str:
-    """``2.161 (2.123–2.204)``, rounded so that the band has two digits, or each number where it spans a factor of three; counts as ``3.1B``.
-
-    Parameters
-    ----------
-    low, middle, high : float
-        The 5%, 50% and 95% quantiles.
-    large : bool
-        Whether the value is a count to be shortened.
-    """
-    if not all(map(math.isfinite, (low, middle, high))):
-        return "–"
-    if low == high and large:
-        return short(middle)
-    if large or high >= 1e5:
-        return f"{short(middle)} ({short(low)}–{short(high)})"
-    if low > 0 and high / low > 3:
-        return f"{significant(middle)} ({significant(low)}–{significant(high)})"
-    width = high - low
-    if width == 0:
-        return significant(middle)
-    digits = max(0, min(6, 1 - math.floor(math.log10(width))))
-    return f"{middle:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
-
-
-def band_of(values: xr.DataArray, *, large: bool = False) -> str:
-    """Band of a variable that has only the ``quantile`` dimension left."""
-    return band(*(float(value) for value in values), large=large)
-
-
-def percent(share: float) -> str:
-    """A probability, never rounded to a certainty it is not."""
-    if 0 < share < 0.01:
-        return "< 1%"
-    if 0.99 < share < 1:
-        return "> 99%"
-    return f"{100 * share:.0f}%"
-
-
-def experts(count: int) -> str:
-    """``dense`` or ``16 experts``."""
-    return "dense" if count == 1 else f"{count} experts"
-
-
-def listed(counts: Iterable[int]) -> str:
-    """``4, 8 or 16 experts``."""
-    names = ["dense" if count == 1 else str(count) for count in counts]
-    if not names:
-        return "none"
-    head = ", ".join(names[:-1])
-    joined = f"{head} or {names[-1]}" if head else names[-1]
-    return joined if names[-1] == "dense" else f"{joined} experts"
 
 
 def extrapolation(ratios: dict[str, float], *, far: bool) -> str:
-    """How far the chosen model lies beyond the runs, and whether the gate finds that too far."""
+    """How far the design extrapolates, and whether the gate finds that too far."""
     names = {
         "n_dense": "backbone",
         "n_active": "active size",
@@ -101,25 +49,25 @@ def extrapolation(ratios: dict[str, float], *, far: bool) -> str:
         if worst <= 1
         else "This is an extrapolation."
         if not far
-        else "This is a long extrapolation: train something in between before you sign."
+        else "This is a long extrapolation: train something in between before you commit."
     )
     return f"Against the largest run: {', '.join(parts)}. {verdict}"
 
 
 def laws(weights: dict[str, float]) -> str:
-    """``Law yun``, or ``Average of house (47%), yun (21%)``, heaviest first."""
+    """``Law yun``, or ``Average of effective-size (47%), yun (21%)``, heaviest first."""
     if len(weights) == 1:
         return f"Law {next(iter(weights))}"
     return "Average of " + ", ".join(f"{name} ({percent(share)})" for name, share in weights.items())
 
 
 def weight(share: float, sd: float) -> str:
-    """A law's weight, with how far it hangs on the choice of cuts where that is known."""
+    """A law's weight, with its jackknife sd over splits where that is known."""
     return percent(share) if math.isnan(sd) else f"{percent(share)} ± {100 * sd:.0f}%"
 
 
 def loo_weight(share: float, doubtful: float) -> str:
-    """A law's stacking weight by PSIS-LOO, with the number of runs that make it doubtful; a dash where it is not known."""
+    """A law's stacking weight by PSIS-LOO, with the number of runs of high Pareto k; a dash where it is not known."""
     if math.isnan(share):
         return "–"
     return percent(share) if not doubtful else f"{percent(share)} ({doubtful:.0f} of high k)"
@@ -140,12 +88,12 @@ def _times(ratio: float) -> str:
 
 
 def identification(overlaps: dict[str, float], e_max_beyond: float | None, largest: float) -> str:
-    """What the runs left to the prior."""
+    """Which parameters the runs do not identify."""
     weak = [name for name, overlap in overlaps.items() if overlap > 0.8]
     said = (
-        f"Left to the prior by these runs (overlap above 80%): {', '.join(weak)}."
+        f"Not identified by these runs (prior and posterior overlap above 80%): {', '.join(weak)}."
         if weak
-        else "The runs moved every parameter."
+        else "The runs are informative about every parameter."
     )
     if e_max_beyond is not None:
         said += f" Saturation lies beyond the largest trained expert count ({largest:.0f}) with probability {percent(e_max_beyond)}."
@@ -157,7 +105,7 @@ def gate(verdict: str, method: str = "mcmc") -> str:
     what = "sampler converged" if method == "mcmc" else "approximation holds"
     return {
         "PASS": f"The {what}. This says nothing yet about the law.",
-        "REVIEW": "Something needs a look before anyone signs: see the checks.",
+        "REVIEW": "Look at the checks before you commit compute.",
         "FAIL": f"The {'sampler did not converge' if method == 'mcmc' else 'approximation does not hold'}. Do not decide on these numbers.",
     }[verdict]
 
@@ -177,15 +125,15 @@ def gate_lines(verdict: str, method: str, checks: Iterable[Any]) -> str:
 def own_coverage(share: float) -> str:
     """How the average's own forecasts of held-out larger runs did."""
     if math.isnan(share):
-        return "The table is too small to hold out larger runs: how well the laws forecast is not known."
+        return "The table is too small to hold out larger runs, so forecast accuracy is unknown."
     return (
-        f"Of the larger runs that were held out to weigh the laws, {percent(share)} lay in the average's 90% band, each forecast from "
-        "smaller runs with weights that it had no part in."
+        f"Of the larger runs held out in forward validation, {percent(share)} lay in the average's 90% band, each forecast from smaller runs "
+        "with weights estimated without it."
     )
 
 
 def approximate(method: str) -> str:
-    """What a posterior that was not sampled is; nothing for one that was."""
+    """What a posterior that was not sampled is worth; nothing for one that was."""
     if method == "mcmc":
         return ""
-    return f"Approximate posterior ({method}, importance-resampled): good for a look, sample with --method mcmc before you sign."
+    return f"Approximate posterior ({method}, importance-resampled): good for a first look; sample with --method mcmc before you commit compute."

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from bayesmoe.runs.schema import COLUMNS, SHAPE, Column, numbers_of
+from bayesmoe.runs.schema import COLUMNS, MAPPABLE, Column
 from bayesmoe.runs.trackers import RESULTS, SETTINGS, Export
+from bayesmoe.tables import numbers_of
 
 EXTRA: dict[str, Column] = {
     "name": Column("text", "name of the run; checkpoints of one run share it"),
@@ -114,7 +115,7 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", snake.lower()).strip("_")
 
 
-def understood(export: Export, given: Mapping[str, str]) -> dict[str, str]:
+def recognized(export: Export, given: Mapping[str, str]) -> dict[str, str]:
     """Which column of the file each of ours is: what the user says, then the common names.
 
     Parameters
@@ -126,7 +127,7 @@ def understood(export: Export, given: Mapping[str, str]) -> dict[str, str]:
     """
     frame, found = export.frame, dict(given)
     columns = [str(name) for name in frame.columns]
-    for ours in (*COLUMNS, *SHAPE, "d_shared", *EXTRA):
+    for ours in (*MAPPABLE, *EXTRA):
         if ours in found:
             continue
         free = [name for name in columns if name not in found.values() and _may_be(ours, name)]

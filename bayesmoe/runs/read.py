@@ -1,24 +1,22 @@
-"""Files of runs as frames whose index is the line each run stands in; the header is line 1."""
+"""Files of runs as frames whose index is the line each run stands in; the header is line 1, and records are counted from 2."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import zlib
+import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from bayesmoe.errors import InputError
 from bayesmoe.files import require_file
+from bayesmoe.tables import other_format, read_csv, unreadable
 
-PARQUET = (".parquet", ".pq")
-SUFFIXES = (".csv", ".csv.gz", *PARQUET)
+_AGAIN = "export the runs again"
 
 
 def read_frame(path: Path) -> pd.DataFrame:
-    """Read a CSV (also gzipped) or Parquet file.
+    """Read a CSV (also gzipped), Parquet or JSON file.
 
     Raises
     ------
@@ -27,68 +25,78 @@ def read_frame(path: Path) -> pd.DataFrame:
     """
     require_file(path)
     name = path.name.lower()
-    if not name.endswith(SUFFIXES):
-        hint = _other_format(path) or "export the runs as .csv or .parquet"
-        raise InputError("is neither CSV nor Parquet", file=path, hint=hint)
+    if name.endswith((".csv", ".csv.gz")):
+        return read_csv(path, row="trained model", hint=_AGAIN)
+    if name.endswith((".json", ".jsonl")):
+        return numbered(_read_json(path))
+    if not name.endswith((".parquet", ".pq")):
+        hint = other_format(path) or "export the runs as .csv, .parquet or .json"
+        raise InputError("is neither CSV, Parquet nor JSON", file=path, hint=hint)
     try:
-        return _read_parquet(path) if name.endswith(PARQUET) else _read_csv(path)
-    except (OSError, ValueError, EOFError, csv.Error, zlib.error) as error:
+        return numbered(pd.read_parquet(path))
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error, _AGAIN) from error
+
+
+def numbered(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with an index that has a name as columns, and its records counted from 2."""
+    levels = {str(name): place for place, name in enumerate(frame.index.names) if name is not None and name not in frame}
+    named = {name: list(frame.index.get_level_values(place)) for name, place in levels.items()}
+    return frame.set_axis(range(2, len(frame) + 2)).assign(**named)
+
+
+def _read_json(path: Path) -> pd.DataFrame:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(path, error, _AGAIN) from error
+    if not text.strip():
+        raise InputError("is empty", file=path, hint=_AGAIN)
+    try:
+        return pd.DataFrame(_records(_parsed(text)))
+    except (ValueError, RecursionError, TypeError, AttributeError) as error:
         said = str(error).partition("\n")[0]
-        raise InputError(
-            f"cannot be read ({said})", file=path, hint=_other_format(path) or "export the runs again"
-        ) from error
+        hint = "write a list with one object a run, as DataFrame.to_json(orient='records') does"
+        raise InputError(f"is not JSON of runs ({said})", file=path, hint=hint) from error
 
 
-_FORMATS = {
-    b"PK\x03\x04": "it is an Excel workbook or a zip: save the sheet as CSV",
-    b"\xd0\xcf\x11\xe0": "it is an Excel workbook: save the sheet as CSV",
-    b"PAR1": "it is Parquet: name it .parquet",
-    b"\x1f\x8b": "it is gzipped: name it .csv.gz",
-    b"\x89HDF": "it is netCDF, such as a fit: give the table of runs",
-    b"\xff\xfe": "it is UTF-16: save it as UTF-8",
-    b"\xfe\xff": "it is UTF-16: save it as UTF-8",
-}
-"""What files of other formats begin with, and the cure."""
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) < 2 or not lines[0].lstrip().startswith("{"):
+            raise
+        return [json.loads(line) for line in lines]
 
 
-def _other_format(path: Path) -> str | None:
-    """The cure where a file is of another format than its name says; people rename what should be exported."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    known = b"\x1f\x8b" if path.name.lower().endswith(".gz") else b"PAR1" if path.suffix.lower() in PARQUET else None
-    return next((hint for mark, hint in _FORMATS.items() if start.startswith(mark) and mark != known), None)
+def _records(found: Any) -> list[dict[str, Any]]:
+    """One object a run, from the ways in which pandas, MLflow and Trackio arrange them."""
+    if isinstance(found, list):
+        if not all(isinstance(record, dict) for record in found):
+            raise ValueError("not every record is an object")
+        return [_mlflow_record(record) if {"info", "data"} <= set(record) else record for record in found]
+    if not isinstance(found, dict):
+        raise ValueError("neither a list nor an object")
+    for key in ("runs", "logs", "metrics"):
+        if isinstance(found.get(key), list):
+            return _records(found[key])
+    if isinstance(found.get("data"), list) and isinstance(found.get("columns"), list):
+        return [dict(zip(map(str, found["columns"]), row, strict=True)) for row in found["data"]]
+    if isinstance(found.get("data"), list):
+        return _records(found["data"])
+    if found and all(str(key).isdigit() and isinstance(record, dict) for key, record in found.items()):
+        return list(found.values())
+    if found and all(isinstance(column, dict | list) for column in found.values()):
+        return pd.DataFrame(found).to_dict("records")  # pyright: ignore[reportReturnType]
+    raise ValueError("no list of runs in it")
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    frame = pd.read_parquet(path)
-    return frame.set_axis(range(2, len(frame) + 2))
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Lines are counted and measured before pandas reads them: it would skip blank ones, shift the columns of long ones and
-    rename a column that stands twice."""
-    opened = gzip.open if path.name.lower().endswith(".gz") else open
-    with opened(path, "rt", encoding="utf-8-sig", newline="") as text:
-        reader = csv.reader(text)
-        lines = [(reader.line_num, values) for values in reader if any(value.strip() for value in values)]
-    if not lines:
-        raise InputError("is empty", file=path, hint="add a header and one row a trained model")
-    header = [name.strip() for name in lines[0][1]]
-    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        raise InputError(
-            "must be separated by commas", file=path, row=lines[0][0], value=header[0][:60], hint="export it with commas"
-        )
-    doubled = next((name for name in header if name and header.count(name) > 1), None)
-    if doubled is not None:
-        raise InputError("stands more than once in the header", file=path, column=doubled, hint="rename one of the two")
-    width = len(header)
-    for number, values in lines[1:]:
-        if any(value.strip() for value in values[width:]):
-            hint = "quote values that hold a comma, or name the column in the header"
-            raise InputError(
-                f"must have {width} values like the header", file=path, row=number, value=len(values), hint=hint
-            )
-    cleaned = io.StringIO()
-    csv.writer(cleaned).writerows([header, *(values[:width] for _, values in lines[1:])])
-    cleaned.seek(0)
-    return pd.read_csv(cleaned, skip_blank_lines=False).set_axis([number for number, _ in lines[1:]])
+def _mlflow_record(record: dict[str, Any]) -> dict[str, Any]:
+    """A run as MLflow's ``runs/search`` gives it, under the names of its ``search_runs()``."""
+    found = {name: value for name, value in record["info"].items() if not isinstance(value, dict | list)}
+    for part in ("metrics", "params", "tags"):
+        entries = record["data"].get(part, [])
+        pairs = entries.items() if isinstance(entries, dict) else [(entry["key"], entry["value"]) for entry in entries]
+        found |= {f"{part}.{key}": value for key, value in pairs}
+    return found

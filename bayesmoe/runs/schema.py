@@ -1,8 +1,8 @@
-"""The schema of a run table: columns, units, rules, and the cure for each broken rule."""
+"""The schema of a run table: columns, units, rules, and the hint for each broken rule."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from bayesmoe.errors import InputError, nearest
+from bayesmoe.tables import numbers_of
 from bayesmoe.units import perplexity_to_loss
 
 
@@ -45,7 +46,10 @@ SIZES = ("n_dense", "n_active", "n_total")
 SHAPE = ("d_model", "num_layers", "d_ff", "num_moe_layers", "d_expert")
 """Columns that give the sizes of a gated transformer when all are there."""
 
-_MOST_LOSS = 20.0
+MAPPABLE = (*COLUMNS, *SHAPE, "d_shared")
+"""Columns that a law or a derivation may read."""
+
+MOST_LOSS = 20.0
 LEAST_TOKENS = 1e6
 LEAST_SIZE = 1e4
 """Fewest tokens and parameters of a run; fewer are millions or billions written as ones."""
@@ -58,75 +62,76 @@ class _Rule:
     hint: Callable[[float], str]
 
 
+def _rule(says: str, holds: Callable[[pd.Series], Any], hint: str | Callable[[float], str]) -> _Rule:
+    return _Rule(says, holds, hint if callable(hint) else lambda value: hint)
+
+
 def _positive(hint: str) -> _Rule:
-    return _Rule("must be positive", lambda column: column > 0, lambda value: hint)
+    return _rule("must be positive", lambda column: column > 0, hint)
 
 
-_FINITE = _Rule(
+_FINITE = _rule(
     "must be a finite number",
     lambda column: column.abs() < float("inf"),
-    lambda value: "remove the run (diverged or unfinished) or fill in its value",
+    "remove the run (diverged or unfinished) or fill in its value",
 )
-_WHOLE = _Rule("must be a whole number", lambda column: column % 1 == 0, lambda value: "count routed experts only")
-
+_COUNT = (
+    _FINITE,
+    _rule("must be at least 1", lambda column: column >= 1, "write 1 for a dense model"),
+    _rule("must be a whole number", lambda column: column % 1 == 0, "count routed experts only"),
+)
+_SIZE = (
+    _FINITE,
+    _positive("give parameters"),
+    _rule(
+        f"must be at least {LEAST_SIZE:.0e} parameters",
+        lambda column: column >= LEAST_SIZE,
+        lambda value: (
+            f"it looks like millions or billions: multiply the column ({value * 1e6:.3g} or {value * 1e9:.3g} parameters)"
+        ),
+    ),
+)
+_MAY_BE_ZERO = ("num_moe_layers", "d_shared", "shared_experts")
+_NOT_NEGATIVE = _rule("must be 0 or more", lambda column: column >= 0, "correct it")
 _RULES: dict[str, tuple[_Rule, ...]] = {
     "loss": (
         _FINITE,
         _positive("losses are nats per token; remove the run or correct it"),
-        _Rule(
-            f"must be at most {_MOST_LOSS:g} nats per token",
-            lambda column: column <= _MOST_LOSS,
+        _rule(
+            f"must be at most {MOST_LOSS:g} nats per token",
+            lambda column: column <= MOST_LOSS,
             lambda value: f"it looks like a perplexity: give its logarithm, {perplexity_to_loss(value):.3f}",
         ),
     ),
     "tokens": (
         _FINITE,
         _positive("give training tokens"),
-        _Rule(
+        _rule(
             f"must be at least {LEAST_TOKENS:.0e}",
             lambda column: column >= LEAST_TOKENS,
             lambda value: f"it looks like billions of tokens: multiply the column by 1e9 ({value * 1e9:.3g} tokens)",
         ),
     ),
-    "num_experts": (
+    **dict.fromkeys(("num_experts", "top_k"), _COUNT),
+    **dict.fromkeys(SIZES, _SIZE),
+    **{
+        name: (_FINITE, _NOT_NEGATIVE if name in _MAY_BE_ZERO else _positive("give a positive number"))
+        for name in (*SHAPE, "d_shared", "granularity", "shared_experts", "train_flop")
+    },
+    "leverage": (_FINITE, _positive("leverage is a ratio of FLOP; remove the run or correct it")),
+    "activation_ratio": (
         _FINITE,
-        _Rule("must be at least 1", lambda column: column >= 1, lambda value: "write 1 for a dense model"),
-        _WHOLE,
-    ),
-    "top_k": (
-        _FINITE,
-        _Rule("must be at least 1", lambda column: column >= 1, lambda value: "write 1 for a dense model"),
-        _WHOLE,
+        _positive("give active over all experts"),
+        _rule("must be at most 1", lambda column: column <= 1, "give active over all experts, 1 for dense"),
     ),
 }
-for _size in SIZES:
-    _RULES[_size] = (
-        _FINITE,
-        _positive("give parameters"),
-        _Rule(
-            f"must be at least {LEAST_SIZE:.0e} parameters",
-            lambda column: column >= LEAST_SIZE,
-            lambda value: (
-                f"it looks like millions or billions: multiply the column ({value * 1e6:.3g} or {value * 1e9:.3g} parameters)"
-            ),
-        ),
-    )
 
-for _name in (*SHAPE, "d_shared", "granularity", "shared_experts", "train_flop"):
-    _zero = _name in ("num_moe_layers", "d_shared", "shared_experts")
-    _RULES[_name] = (
-        _FINITE,
-        _Rule("must be 0 or more", lambda column: column >= 0, lambda value: "correct it")
-        if _zero
-        else _positive("give a positive number"),
-    )
-
-_RULES["leverage"] = (_FINITE, _positive("leverage is a ratio of FLOP; remove the run or correct it"))
-_RULES["activation_ratio"] = (
-    _FINITE,
-    _positive("give active over all experts"),
-    _Rule("must be at most 1", lambda column: column <= 1, lambda value: "give active over all experts, 1 for dense"),
+_BOUNDS = (
+    ("top_k", "num_experts", 1.0, "swap the columns, or write num_experts 1 and top_k 1 for a dense model"),
+    # Half a per cent of slack: sources round the two counts separately.
+    ("n_active", "n_total", 1.005, "swap the columns or correct the counts"),
 )
+"""Columns that another bounds, with the slack."""
 
 NUMERIC = tuple(name for name in _RULES if name not in ("loss", "leverage"))
 """Columns of numbers that describe a run before its result."""
@@ -134,7 +139,7 @@ NUMERIC = tuple(name for name in _RULES if name not in ("loss", "leverage"))
 _MAY_BE_BLANK = set(_RULES) - {"tokens", "num_experts"}
 
 
-def run_schema(response: str = "loss") -> pa.DataFrameSchema:
+def run_schema(response: str | None = "loss") -> pa.DataFrameSchema:
     """The pandera schema of a run table, for users who validate their own frames."""
     columns = {
         name: pa.Column(
@@ -152,8 +157,10 @@ def run_schema(response: str = "loss") -> pa.DataFrameSchema:
     return pa.DataFrameSchema({**columns, "run_id": pa.Column(str, unique=True, coerce=True)}, strict=False)
 
 
-def _required(response: str) -> tuple[str, ...]:
-    """Columns that every table must have: what was observed, and the expert count where it was a loss."""
+def _required(response: str | None) -> tuple[str, ...]:
+    """Columns that every table must have: what was observed, if anything, and the expert count unless that was a leverage."""
+    if response is None:
+        return ("num_experts",)
     return (response, "num_experts") if response == "loss" else (response,)
 
 
@@ -175,96 +182,68 @@ def checked(frame: pd.DataFrame, origin: str, response: str = "loss") -> pd.Data
     return frame
 
 
-def complaints(frame: pd.DataFrame, origin: str, response: str = "loss") -> tuple[pd.DataFrame, list[InputError]]:
+def complaints(
+    frame: pd.DataFrame, origin: str, response: str | None = "loss", present: Iterable[str] | None = None
+) -> tuple[pd.DataFrame, list[InputError]]:
     """The frame with canonical types, and every broken rule: one complaint a cell, in the order in which they are met.
 
-    Parameters as in :func:`checked`. Numbers that cannot be read are NaN in the frame; a complaint about the whole table names no row,
+    Parameters as in :func:`checked`; ``present`` are the file's own column names, if others. Numbers that cannot be read are NaN in the frame; a complaint about the whole table names no row,
     and where there is one no row is looked at.
     """
     if frame.empty:
         return frame, [InputError("has no runs", file=origin, hint="add one row a trained model")]
-    absent = [_absent(name, frame, origin) for name in _required(response) if name not in frame]
+    known = list(map(str, frame.columns if present is None else present))
+    absent = [_absent(name, known, origin) for name in _required(response) if name not in frame]
     if absent:
         return frame, absent
     frame, broken = _numeric(frame, origin)
     try:
         frame = run_schema(response).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
-        broken += _failures(error.failure_cases, frame, origin)
+        cases = error.failure_cases.dropna(subset=["index"]).sort_values("index", kind="stable")
+        broken += [
+            _failure(int(row), str(name), check, frame, origin)
+            for row, name, check in zip(cases["index"], cases["column"], cases["check"], strict=True)
+        ]
     broken += _cross_checks(frame, origin)
     first = {(error.row, error.column): error for error in reversed(broken)}
     return frame, [error for error in broken if first[error.row, error.column] is error]
 
 
-def _absent(name: str, frame: pd.DataFrame, origin: str) -> InputError:
+def _absent(name: str, known: list[str], origin: str) -> InputError:
     column = COLUMNS[name]
-    hint = f"map your own name with --map {name}=YOUR_COLUMN ({nearest(name, list(map(str, frame.columns)))})"
+    hint = f"map your own name with --map {name}=YOUR_COLUMN ({nearest(name, known)})"
     return InputError(f"is missing ({column.meaning}, {column.unit})", file=origin, column=name, hint=hint)
 
 
 def _numeric(frame: pd.DataFrame, origin: str) -> tuple[pd.DataFrame, list[InputError]]:
     frame, broken = frame.copy(), []
-    for name in _RULES:
-        if name not in frame:
-            continue
+    hint = "write plain numbers such as 2.5e9, without units or separators"
+    for name in [name for name in _RULES if name in frame]:
         numbers = numbers_of(frame[name])
         unread = numbers.isna() & frame[name].notna() & (frame[name].astype(str).str.strip().str.lower() != "nan")
-        broken += [
-            InputError(
-                "must be a number",
-                file=origin,
-                row=int(row),
-                column=name,
-                value=str(value),
-                hint="write plain numbers such as 2.5e9, without units or separators",
-            )
-            for row, value in zip(frame.index[unread], frame.loc[unread, name], strict=True)
-        ]
+        for row, value in frame.loc[unread, name].items():
+            broken.append(InputError("must be a number", file=origin, row=row, column=name, value=str(value), hint=hint))
         frame[name] = numbers
     if "run_id" in frame:
         hint = "give each run its own key, or drop the column to have them numbered"
-        broken += [
-            InputError("must not be blank", file=origin, row=int(row), column="run_id", hint=hint)
-            for row in frame.index[frame["run_id"].isna()]
-        ]
+        blank = frame.index[frame["run_id"].isna()]
+        broken += [InputError("must not be blank", file=origin, row=int(row), column="run_id", hint=hint) for row in blank]
         numbered = pd.Series([f"row-{row}" for row in frame.index], index=frame.index)
         frame["run_id"] = frame["run_id"].where(frame["run_id"].notna(), numbered).astype(str)
     return frame, broken
 
 
-def numbers_of(column: pd.Series) -> pd.Series:
-    """A column as float64, NaN where it holds no number."""
-    try:
-        return pd.to_numeric(column, errors="coerce").astype(float)
-    except (OverflowError, TypeError):
-        # Whole numbers of Python may be larger than any float; as text they become infinite.
-        return pd.to_numeric(column.astype(str), errors="coerce").astype(float)
-
-
-def _failures(failures: pd.DataFrame, frame: pd.DataFrame, origin: str) -> list[InputError]:
-    failures = failures.dropna(subset=["index"]).sort_values("index", kind="stable")
-    return [
-        _failure(int(row), str(name), check, frame, origin)
-        for row, name, check in zip(failures["index"], failures["column"], failures["check"], strict=True)
-    ]
-
-
 def _failure(row: int, name: str, check: object, frame: pd.DataFrame, origin: str) -> InputError:
     if name == "run_id":
         value = frame.loc[row, "run_id"]
-        twins = [int(i) for i in frame.index[frame["run_id"] == value]]
-        return InputError(
-            "must be unique",
-            file=origin,
-            row=row if row != twins[0] else twins[-1],
-            column="run_id",
-            value=value,
-            hint=f"it stands in rows {', '.join(map(str, twins[:4]))}: drop the copy, or give repeats their own run_id and a seed",
-        )
+        alike = [int(i) for i in frame.index[frame["run_id"] == value]]
+        row = row if row != alike[0] else alike[-1]
+        rows = ", ".join(map(str, alike[:4]))
+        hint = f"it stands in rows {rows}: drop the copy, or give repeats their own run_id and a seed"
+        return InputError("must be unique", file=origin, row=row, column=name, value=value, hint=hint)
     value = _at(frame, row, name)
-    if np.isnan(value):
-        return InputError(_FINITE.says, file=origin, row=row, column=name, value=value, hint=_FINITE.hint(value))
-    rule = next(rule for rule in _RULES[name] if rule.says == check)
+    rule = _FINITE if np.isnan(value) else next(rule for rule in _RULES[name] if rule.says == check)
     return InputError(rule.says, file=origin, row=row, column=name, value=value, hint=rule.hint(value))
 
 
@@ -274,29 +253,11 @@ def _at(frame: pd.DataFrame, row: int, column: str) -> float:
 
 def _cross_checks(frame: pd.DataFrame, origin: str) -> list[InputError]:
     broken = []
-    if "top_k" in frame and "num_experts" in frame:
-        broken += [
-            InputError(
-                f"must be at most num_experts ({_at(frame, row, 'num_experts'):g})",
-                file=origin,
-                row=int(row),
-                column="top_k",
-                value=_at(frame, row, "top_k"),
-                hint="swap the columns, or write num_experts 1 and top_k 1 for a dense model",
-            )
-            for row in frame.index[(frame["top_k"] > frame["num_experts"]) & (frame["num_experts"] >= 1)]
-        ]
-    if "n_active" in frame and "n_total" in frame:
-        # Half a per cent of slack: sources round the two counts separately.
-        broken += [
-            InputError(
-                f"must be at most n_total ({_at(frame, row, 'n_total'):.4g})",
-                file=origin,
-                row=int(row),
-                column="n_active",
-                value=_at(frame, row, "n_active"),
-                hint="swap the columns or correct the counts",
-            )
-            for row in frame.index[(frame["n_active"] > frame["n_total"] * 1.005) & (frame["n_total"] > 0)]
-        ]
+    for column, bound, slack, hint in _BOUNDS:
+        if column not in frame or bound not in frame:
+            continue
+        for row in frame.index[(frame[column] > frame[bound] * slack) & (frame[bound] > 0)]:
+            rule = f"must be at most {bound} ({_at(frame, row, bound):g})"
+            value = _at(frame, row, column)
+            broken.append(InputError(rule, file=origin, row=int(row), column=column, value=value, hint=hint))
     return broken

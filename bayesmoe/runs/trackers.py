@@ -13,17 +13,14 @@ from typing import Any, Literal
 import pandas as pd
 
 from bayesmoe.errors import InputError
-from bayesmoe.files import require_file
 from bayesmoe.runs.read import read_frame
-from bayesmoe.runs.schema import numbers_of
+from bayesmoe.tables import numbers_of, require_unique
 
 Tool = Literal["Weights & Biases", "MLflow", "Trackio", "plain table"]
 
 SETTINGS = ("config", "params")
 RESULTS = ("summary", "metrics")
 """First parts of column names under which trackers keep what was set and what was measured."""
-
-JSON_SUFFIXES = (".json", ".jsonl")
 
 _WANDB_TABLE = {"Notes", "User", "Tags", "Created", "Runtime", "Sweep"}
 _MLFLOW_TABLE = {"Start Time", "Duration", "Run ID", "Source Type", "Status"}
@@ -46,14 +43,11 @@ class Export:
         JSON or Parquet file are counted from 2, as the lines of a CSV below its header are).
     notes : tuple of str
         Sentences that say what was done to get there.
-    direct : bool
-        Whether rows and columns stand in the file as they do in ``frame``, so that a model spec can name the file itself.
     """
 
     tool: Tool
     frame: pd.DataFrame
     notes: tuple[str, ...] = ()
-    direct: bool = True
 
 
 def read_export(path: str | Path) -> Export:
@@ -64,37 +58,34 @@ def read_export(path: str | Path) -> Export:
     InputError
         The file is unreadable, or holds no table.
     """
-    path = Path(path)
-    is_json = path.name.lower().endswith(JSON_SUFFIXES)
-    frame = _read_json(path) if is_json else read_frame(path)
-    frame = frame.drop(
-        columns=[name for name in frame.columns if re.fullmatch(r"Unnamed: \d+|__index_level_\d+__", str(name))]
-    )
+    return as_export(read_frame(Path(path)), Path(path))
+
+
+def as_export(frame: pd.DataFrame, origin: str | Path) -> Export:
+    """Bring a frame, indexed by line, to one row a run; ``origin`` is for messages, and as a Path it is the file."""
+    unnamed = [name for name in frame.columns if re.fullmatch(r"Unnamed: \d+|__index_level_\d+__", str(name))]
+    frame = frame.drop(columns=unnamed)
     frame = frame.set_axis([str(name) for name in frame.columns], axis="columns")
-    columns = set(frame.columns)
     if frame.empty:
-        raise InputError("has no runs", file=path, hint="add one row a trained model")
-    if len(columns) < len(frame.columns):
-        doubled = frame.columns[frame.columns.duplicated()][0]
-        raise InputError("stands more than once in the header", file=path, column=str(doubled), hint="rename one of the two")
+        raise InputError("has no runs", file=origin, hint="add one row a trained model")
+    require_unique(list(frame.columns), origin)
+    columns = set(frame.columns)
     if columns >= _TRACKIO_LOG and columns & {"run_name", "run", "run_id"}:
-        return _trackio(frame, path)
-    if {"config", "summary"} & columns and any(
-        _holds_mappings(frame[name]) for name in ("config", "summary") if name in frame
-    ):
+        return _trackio(frame, origin)
+    if any(_holds_mappings(frame[name]) for name in ("config", "summary") if name in frame):
         return _nested(frame, "Weights & Biases")
-    if any(name.startswith(("params.", "metrics.")) for name in columns) or columns >= _MLFLOW_SEARCH:
-        return Export("MLflow", _unlogged(frame), direct=not is_json)
-    if len(columns & _MLFLOW_TABLE) >= 4:
-        return Export("MLflow", _unlogged(frame), direct=not is_json)
-    if any(re.match(r"(config|summary)[./]", name) for name in columns):
-        return Export("Weights & Biases", _unlogged(frame), direct=not is_json)
-    if {"Name", "State"} <= columns and len(columns & _WANDB_TABLE) >= 2:
-        return Export("Weights & Biases", _unlogged(frame), direct=not is_json)
-    nested = [name for name in frame if _holds_mappings(frame[name])]
-    if nested:
+    if (
+        any(name.startswith(("params.", "metrics.")) for name in columns)
+        or columns >= _MLFLOW_SEARCH
+        or len(columns & _MLFLOW_TABLE) >= 4
+    ):
+        return Export("MLflow", _unlogged(frame))
+    in_wandb = {"Name", "State"} <= columns and len(columns & _WANDB_TABLE) >= 2
+    if in_wandb or any(re.match(r"(config|summary)[./]", name) for name in columns):
+        return Export("Weights & Biases", _unlogged(frame))
+    if any(_holds_mappings(frame[name]) for name in frame):
         return _nested(frame, "plain table")
-    return Export("plain table", frame, direct=not is_json)
+    return Export("plain table", frame)
 
 
 def _unlogged(frame: pd.DataFrame) -> pd.DataFrame:
@@ -154,10 +145,10 @@ def _nested(frame: pd.DataFrame, tool: Tool) -> Export:
         for row in frame.to_dict("records")
     ]
     flat = pd.DataFrame(rows, index=frame.index)
-    return Export(tool, _unlogged(flat), (f"read the settings and results nested in {_listed(expanded)}",), direct=False)
+    return Export(tool, _unlogged(flat), (f"read the settings and results nested in {', '.join(map(str, expanded))}",))
 
 
-def _trackio(frame: pd.DataFrame, path: Path) -> Export:
+def _trackio(frame: pd.DataFrame, origin: str | Path) -> Export:
     """The last value that each run logged of each metric, with the settings from the file that Trackio writes beside."""
     key = next(name for name in ("run_id", "run_name", "run") if name in frame and frame[name].notna().any())
     label = next((name for name in ("run_name", "run") if name in frame), key)
@@ -174,7 +165,7 @@ def _trackio(frame: pd.DataFrame, path: Path) -> Export:
     if counted.all():
         last = last.drop(columns="step")
         notes.append("step counts the log calls, not training steps, and was not read")
-    settings = _trackio_settings(path)
+    settings = _trackio_settings(origin) if isinstance(origin, Path) else None
     if settings is not None and key in settings:
         settings = settings.drop(columns=[name for name in settings if name in ("id", "created_at", label) and name != key])
         settings = settings.rename(columns={name: f"config.{name}" for name in settings if name != key})
@@ -186,80 +177,13 @@ def _trackio(frame: pd.DataFrame, path: Path) -> Export:
         last = _nested(last, "Trackio").frame
     last = last.replace({"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")})
     last = last.rename(columns={label: "name"}) if label != key else last
-    return Export("Trackio", _unlogged(last.rename_axis(None)), tuple(notes), direct=False)
+    return Export("Trackio", _unlogged(last.rename_axis(None)), tuple(notes))
 
 
 def _trackio_settings(path: Path) -> pd.DataFrame | None:
     name, dot, suffix = path.name.partition(".")
     for beside in (path.with_name(f"{name}_configs{dot}{suffix}"), path.parent / "aux" / f"configs{dot}{suffix}"):
         if beside.is_file() and beside != path:
-            frame = _read_json(beside) if beside.name.lower().endswith(JSON_SUFFIXES) else read_frame(beside)
+            frame = read_frame(beside)
             return frame.drop(columns=[column for column in frame if str(column).startswith("_")])
     return None
-
-
-def _read_json(path: Path) -> pd.DataFrame:
-    require_file(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read ({error})", file=path, hint="export the runs again") from error
-    if not text.strip():
-        raise InputError("is empty", file=path, hint="export the runs again")
-    try:
-        records = _records(_parsed(text))
-        frame = pd.DataFrame(records)
-    except (ValueError, RecursionError, TypeError, AttributeError) as error:
-        said = str(error).partition("\n")[0]
-        hint = "write a list with one object a run, as DataFrame.to_json(orient='records') does"
-        raise InputError(f"is not JSON of runs ({said})", file=path, hint=hint) from error
-    return frame.set_axis(range(2, len(frame) + 2))
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        lines = [line for line in text.splitlines() if line.strip()]
-        if len(lines) < 2 or not lines[0].lstrip().startswith("{"):
-            raise
-        return [json.loads(line) for line in lines]
-
-
-def _records(found: Any) -> list[dict[str, Any]]:
-    """One object a run, from the ways in which pandas, MLflow and Trackio arrange them."""
-    if isinstance(found, list):
-        if not all(isinstance(record, dict) for record in found):
-            raise ValueError("not every record is an object")
-        return [_mlflow_record(record) if {"info", "data"} <= set(record) else record for record in found]
-    if not isinstance(found, dict):
-        raise ValueError("neither a list nor an object")
-    for key in ("runs", "logs", "metrics"):
-        if isinstance(found.get(key), list):
-            return _records(found[key])
-    if isinstance(found.get("data"), list) and isinstance(found.get("columns"), list):
-        return [dict(zip(map(str, found["columns"]), row, strict=True)) for row in found["data"]]
-    if isinstance(found.get("data"), list):
-        return _records(found["data"])
-    if found and all(str(key).isdigit() and isinstance(record, dict) for key, record in found.items()):
-        return list(found.values())
-    if found and all(isinstance(column, dict | list) for column in found.values()):
-        return pd.DataFrame(found).to_dict("records")  # pyright: ignore[reportReturnType]
-    raise ValueError("no list of runs in it")
-
-
-def _mlflow_record(record: dict[str, Any]) -> dict[str, Any]:
-    """A run as MLflow's ``runs/search`` gives it, under the names of its ``search_runs()``."""
-    found = {name: value for name, value in record["info"].items() if not isinstance(value, dict | list)}
-    for part in ("metrics", "params", "tags"):
-        entries = record["data"].get(part, [])
-        pairs = entries.items() if isinstance(entries, dict) else [(entry["key"], entry["value"]) for entry in entries]
-        found |= {f"{part}.{key}": value for key, value in pairs}
-    return found
-
-
-def _listed(names: Sequence[object]) -> str:
-    return ", ".join(map(str, names))
-
-
-__all__ = ["JSON_SUFFIXES", "RESULTS", "SETTINGS", "Export", "Tool", "read_export"]

@@ -23,23 +23,17 @@ _START_SD = 3.0
 
 
 def laplace(log_density: Callable[..., Any], arguments: tuple[Any, ...], start: Start, key: Any, *, draws: int) -> Samples:
-    """Draw from a Laplace approximation with importance resampling.
+    """Draw from a Laplace approximation with importance resampling, one chain.
 
     ``q = Student_8(mode, (-H)^-1)``, H the Hessian of the log density at the mode; tails heavier than a normal's keep
-    the weights ``p/q`` bounded. Proposals are resampled by Pareto-smoothed importance weights.
+    the weights ``p/q`` bounded. Four times as many proposals as draws are resampled by Pareto-smoothed importance weights.
 
     Parameters
     ----------
-    log_density : callable
-        ``log_density(position, *arguments)`` of a position of shape (dimension,) on the unconstrained space.
-    arguments : tuple
-        Data.
+    log_density, arguments, key
+        As in :func:`bayesmoe.sampling.chains.sample`.
     start : Start
         Its mode is the initial value of the optimizer.
-    key : PRNG key
-        Source of randomness.
-    draws : int
-        Draws returned, as one chain; four times as many are proposed.
 
     Returns
     -------

@@ -210,9 +210,14 @@ class _Chains:
 def _pooled_covariance(late: np.ndarray) -> np.ndarray:
     """Covariance of draws of shape (chain, draw, dimension), pooled over chains and shrunk towards its diagonal."""
     flat = late.reshape(-1, late.shape[-1])
-    covariance = np.cov(flat, rowvar=False).reshape(flat.shape[1], flat.shape[1])
-    weight = len(flat) / (len(flat) + 5.0 + flat.shape[1])
-    return weight * covariance + (1 - weight) * np.diag(np.diag(covariance) + 1e-10)
+    return shrunk(np.cov(flat, rowvar=False).reshape(flat.shape[1], flat.shape[1]), len(flat))
+
+
+def shrunk(covariance: Any, draws: int) -> Any:
+    """Shrink a covariance estimated from so many draws towards its diagonal."""
+    size = len(covariance)
+    weight = draws / (draws + 5.0 + size)
+    return weight * covariance + (1.0 - weight) * np.eye(size) * (covariance + 1e-10)
 
 
 class _Programs(NamedTuple):

@@ -10,25 +10,18 @@ import jax
 import jax.numpy as jnp
 from blackjax.adaptation.step_size import dual_averaging_adaptation
 
+from bayesmoe.sampling.chains import shrunk
+
 _WINDOWS = (100, 150, 100)
 
 
 def chain_program(
     log_density: Callable[..., Any], *, draws: int, target_accept: float = 0.9
 ) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
-    """Compile a NUTS chain of a density whose data are arguments.
+    """Compile a NUTS chain of a density ``log_density(position, data)`` on the unconstrained space; pure JAX.
 
     The inverse mass matrix starts as the inverse Hessian at the starting position, eigenvalues clipped to [1e-8, 1], and is
-    re-estimated once from the draws of the second warm-up window.
-
-    Parameters
-    ----------
-    log_density : callable
-        ``log_density(position, data)`` of a position of shape (dimension,) on the unconstrained space; pure JAX.
-    draws : int
-        Draws kept after 350 transitions of warm-up.
-    target_accept : float
-        Target mean acceptance of the step-size adaptation.
+    re-estimated once from the draws of the second of three warm-up windows, 350 transitions in all.
 
     Returns
     -------
@@ -54,7 +47,7 @@ def chain_program(
             mean = mean + jnp.where(inside, state.position / second, 0.0)
             square = square + jnp.where(inside, jnp.outer(state.position, state.position) / second, 0.0)
             learned = number == first + second - 1
-            inverse_mass = jnp.where(learned, _shrunk(square - jnp.outer(mean, mean), second), inverse_mass)
+            inverse_mass = jnp.where(learned, shrunk(square - jnp.outer(mean, mean), second), inverse_mass)
             average = jax.tree.map(lambda new, old: jnp.where(adapting, new, old), adapted, average)
             restarted = begin(final(average))
             average = jax.tree.map(lambda new, old: jnp.where(learned, new, old), restarted, average)
@@ -68,10 +61,3 @@ def chain_program(
         return positions[-draws:], diverging[-draws:].sum()
 
     return jax.jit(run)
-
-
-def _shrunk(covariance: Any, draws: int) -> Any:
-    """Shrink a covariance of few draws towards its diagonal."""
-    size = len(covariance)
-    weight = draws / (draws + 5.0 + size)
-    return weight * covariance + (1.0 - weight) * jnp.diag(jnp.diag(covariance) + 1e-10)

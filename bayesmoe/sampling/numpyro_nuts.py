@@ -25,11 +25,7 @@ _STATS = {
 
 
 def numpyro_nuts(
-    log_density: Callable[..., Any],
-    arguments: tuple[Any, ...],
-    start: Start,
-    key: Any,
-    settings: SamplerSpec,
+    log_density: Callable[..., Any], arguments: tuple[Any, ...], start: Start, key: Any, settings: SamplerSpec
 ) -> Samples:
     """Draw with ``numpyro.infer.NUTS``: dense mass matrix, NumPyro's warm-up, one chain after the other.
 

@@ -64,19 +64,7 @@ def sample_with_retries(
     attempt is the last, and so is one whose trajectories are near the maximum length: the step size has collapsed, and a retry would
     take hours.
 
-    Parameters
-    ----------
-    run : callable
-        ``run(settings, before)`` samples, given the earlier attempts ``before``.
-    first : SamplerSpec
-        Settings of the first attempt, and ``retries``.
-
-    Returns
-    -------
-    Samples
-        Of the last attempt.
-    tuple of Attempt
-        All attempts, in order.
+    ``run(settings, before)`` samples, given the earlier attempts; returned are the last attempt's samples, and all attempts in order.
     """
     settings = first
     made: tuple[Attempt, ...] = ()

@@ -53,21 +53,17 @@ def overdispersed_starts(
 
     Parameters
     ----------
-    log_density : callable
-        ``log_density(position, *arguments)`` of a position of shape (dimension,) on the unconstrained space.
-    arguments : tuple
-        Data.
+    log_density, arguments
+        As in :func:`bayesmoe.sampling.chains.sample`.
     prior_draws : array, shape (climbs, dimension)
         Unconstrained prior draws.
-    chains : int
-        Chains to start.
+    chains, seed : int
+        Chains to start; seed of the scatter.
     held : array of bool, shape (dimension,)
         Entries along which the density is unbounded.
-    seed : int
-        Seed of the scatter.
     """
-    objective = Objective(log_density, arguments, held=held, middle=np.median(prior_draws, axis=0))
-    climbs = [objective.climb(start) for start in np.where(held, objective.middle, prior_draws)]
+    objective = Objective(log_density, arguments, held=held, center=np.median(prior_draws, axis=0))
+    climbs = [objective.climb(start) for start in np.where(held, objective.center, prior_draws)]
     heights = np.array([objective(mode)[0] for mode in climbs])
     best = climbs[int(heights.argmin())]
     covariance = inverse_curvature(objective, best)
@@ -92,14 +88,7 @@ def _value_and_gradient(log_density: Callable[..., Any]) -> Callable[..., Any]:
 class Objective:
     """Negative log density and its gradient for SciPy's minimizers; a large constant where it is not finite.
 
-    Parameters
-    ----------
-    log_density, arguments
-        As in :func:`overdispersed_starts`.
-    held : array of bool, shape (dimension,), optional
-        Entries kept near ``middle``.
-    middle : array, shape (dimension,), optional
-        Center of the entries held.
+    Entries ``held``, a mask of shape (dimension,), are kept near ``center``.
     """
 
     def __init__(
@@ -108,17 +97,17 @@ class Objective:
         arguments: tuple[Any, ...],
         *,
         held: np.ndarray | float = 0.0,
-        middle: np.ndarray | float = 0.0,
+        center: np.ndarray | float = 0.0,
     ) -> None:
         self._value_and_gradient = _value_and_gradient(log_density)
         self._arguments = jax.device_put(arguments)
         self._held = held
-        self.middle = middle
+        self.center = center
 
     def __call__(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
         """Return value and gradient at a position of shape (dimension,)."""
         value, gradient = self._value_and_gradient(vector, self._arguments)
-        away = self._held * (vector - self.middle) / _SPREAD_SD
+        away = self._held * (vector - self.center) / _SPREAD_SD
         total, slope = float(value) + 0.5 * float(away @ away), np.asarray(gradient, dtype=float) + away / _SPREAD_SD
         if not (np.isfinite(total) and np.isfinite(slope).all()):
             return _WALL, np.zeros_like(vector)

@@ -10,7 +10,7 @@ import tomli_w
 from fuzz.tables import FEW
 from hypothesis import strategies as st
 
-from bayesmoe.planning.surface import QUANTITIES
+from bayesmoe.planning.quantities import QUANTITIES
 from bayesmoe.resources import resource_folder
 
 MODELS = resource_folder("models")

@@ -115,7 +115,7 @@ def test_a_grouped_fit_has_its_report(fitted, mirror) -> None:
     from bayesmoe.reporting.build import build_report, figures
 
     found = fitted("clark2022-routers")
-    html = build_report(found, check(found), figures(found, None))
+    html = build_report(found, figures(found))
     plt.close("all")
     assert html.count("<figure>") == 4
     assert "e_above_population" in html

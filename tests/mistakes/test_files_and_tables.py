@@ -21,7 +21,7 @@ from mistakes.inputs import RUNS, SPEC, changed
         ),
         (
             "fit fit.nc --out new.nc",
-            "fit.nc: is neither CSV nor Parquet; it is netCDF, such as a fit: give the table of runs.",
+            "fit.nc: is neither CSV, Parquet nor JSON; it is netCDF, such as a fit: give the table of runs.",
         ),
         ("plan plan.nc scenario.toml --out new.nc", "plan.nc: is a plan, not a fit; give the fit that it was made from."),
         (
@@ -62,7 +62,7 @@ def test_a_model_spec_where_a_scenario_is_due(said):
         (
             "runs.xlsx",
             b"PK\x03\x04\x14\x00",
-            "runs.xlsx: is neither CSV nor Parquet; it is an Excel workbook or a zip: save the sheet as CSV.",
+            "runs.xlsx: is neither CSV, Parquet nor JSON; it is an Excel workbook or a zip: save the sheet as CSV.",
         ),
         (
             "book.csv",
@@ -90,8 +90,8 @@ def test_the_wrong_format(said, name, content, sentence):
     [
         (
             "loss",
-            "val_loss",
-            "runs.csv, loss: is missing (final loss, nats/token); map your own name with --map loss=YOUR_COLUMN (did you mean 'val_loss'?).",
+            "los",
+            "runs.csv, loss: is missing (final loss, nats/token); map your own name with --map loss=YOUR_COLUMN (did you mean 'los'?).",
         ),
         ("loss,tokens", "loss,loss", "runs.csv, loss: stands more than once in the header; rename one of the two."),
         (
@@ -122,7 +122,7 @@ def test_the_wrong_format(said, name, content, sentence):
         (
             "1e9",
             "20",
-            "runs.csv, row 2, tokens: must be at least 1e+06, found 20.0; it looks like billions of tokens: multiply the column by 1e9 (2e+10 tokens).",
+            "runs.csv, row 2, tokens: is in billions, by the tokens per parameter that follow, found 20; write tokens in ones: multiply the column by 1e+09.",
         ),
         (
             "1e8",
@@ -132,7 +132,7 @@ def test_the_wrong_format(said, name, content, sentence):
         (
             "1e8",
             "100",
-            "runs.csv, row 2, n_dense: must be at least 1e+04 parameters, found 100.0; it looks like millions or billions: multiply the column (1e+08 or 1e+11 parameters).",
+            "runs.csv, row 2, n_dense: is in millions, by the tokens per parameter that follow, found 100; write parameters in ones: multiply the column by 1e+06.",
         ),
         ("4,2", "0,2", "runs.csv, row 3, num_experts: must be at least 1, found 0.0; write 1 for a dense model."),
         ("8,2", "8.5,2", "runs.csv, row 4, num_experts: must be a whole number, found 8.5; count routed experts only."),
@@ -153,8 +153,8 @@ def test_the_wrong_format(said, name, content, sentence):
         ),
         (
             "num_experts",
-            "experts",
-            "runs.csv, num_experts: is missing (routed experts; 1 for dense, count); map your own name with --map num_experts=YOUR_COLUMN (did you mean 'experts'?).",
+            "nexperts",
+            "runs.csv, num_experts: is missing (routed experts; 1 for dense, count); map your own name with --map num_experts=YOUR_COLUMN (did you mean 'nexperts'?).",
         ),
         (
             "2.4,1e9",

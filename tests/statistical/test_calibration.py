@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from designs import catalog_design
 from seeds import seeded
 
 from bayesmoe.criticism.sbc import calibration, ranks_of, simulation_ranks
@@ -13,7 +14,6 @@ from bayesmoe.inference.model import Data, Structure
 from bayesmoe.inference.spec import DataSpec, FitSpec, GroupSpec
 from bayesmoe.laws import all_laws, law_named
 from bayesmoe.runs import as_run_table
-from bayesmoe.runs.simulate import catalog_design
 
 pytestmark = pytest.mark.slow
 

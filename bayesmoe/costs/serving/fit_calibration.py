@@ -54,7 +54,7 @@ def calibrate_serving(
 
     ``ln TPOT_i = ln sum_c exp(theta_c + [overhead] engine_e + [memory] hardware_h) x_ic + model_m + e_i``,
     ``e_i ~ StudentT(nu, 0, within)``, each effect normal around 0 with its own spread; the time to first token likewise, of prompt and step.
-    In the prior all theta move together by a log-sd of 0.7, so that a fleet that is slower throughout moves every forecast. All points of
+    In the prior all theta share an offset with a log-sd of 0.7, so that a fleet that is slower throughout moves every forecast. All points of
     one architecture count as ten: they sweep batch and lengths on the same kernels and err together, and what a slope must carry over to
     another model shows between models.
 
@@ -81,13 +81,11 @@ def calibrate_serving(
     InputError
         Fewer than 20 points.
     """
-    frame = points.frame
-    if len(frame) < 20:
-        raise InputError("has too few points", file=points.file, value=len(frame), hint="give at least 20")
+    if len(points.frame) < 20:
+        raise InputError("has too few points", file=points.file, value=len(points.frame), hint="give at least 20")
     data, coords = _data(points, reads)
-    kernel = NUTS(_model, init_strategy=numpyro.infer.init_to_median)
     mcmc = MCMC(
-        kernel,
+        NUTS(_model, init_strategy=numpyro.infer.init_to_median),
         num_warmup=warmup,
         num_samples=draws,
         num_chains=chains,
@@ -95,28 +93,29 @@ def calibrate_serving(
         progress_bar=progress,
     )
     mcmc.run(jax.random.key(seed), data, extra_fields=("diverging",))
-    found = {name: np.asarray(value) for name, value in mcmc.get_samples(group_by_chain=True).items()}
-    dims = {
-        "theta": ["term"],
-        **{f"{prefix}{name}": [dim] for prefix in ("", "first_") for name, dim in _EFFECTS},
-    }
+    tree = _as_tree(mcmc, coords)
+    source = {"points": len(points.frame), "points_file": Path(points.file).name, "points_sha256": points.sha256}
+    tree.attrs |= {**source, "reads": reads, "seed": seed}
+    return tree
+
+
+def _as_tree(mcmc: MCMC, coords: dict[str, list[str]]) -> xr.DataTree:
+    """Draws and divergences, with the worst R-hat and the number of divergences as attributes."""
+    samples = {name: np.asarray(value) for name, value in mcmc.get_samples(group_by_chain=True).items()}
+    dims = {"theta": ["term"], **{f"{prefix}{name}": [dim] for prefix in ("", "first_") for name, dim in _EFFECTS}}
     posterior = xr.Dataset(
-        {name: (["chain", "draw", *dims.get(name, [])], value) for name, value in found.items() if not name.endswith("_z")},
+        {
+            name: (["chain", "draw", *dims.get(name, [])], value)
+            for name, value in samples.items()
+            if not name.endswith("_z")
+        },
         coords={"term": list(TERMS), **coords},
     )
     diverging = np.asarray(mcmc.get_extra_fields(group_by_chain=True)["diverging"])
     tree = xr.DataTree.from_dict(
         {"posterior": posterior, "sample_stats": xr.Dataset({"diverging": (["chain", "draw"], diverging)})}
     )
-    tree.attrs = {
-        "points": len(frame),
-        "points_file": Path(points.file).name,
-        "points_sha256": points.sha256,
-        "reads": reads,
-        "seed": seed,
-        "rhat": _worst_rhat(posterior),
-        "divergences": int(diverging.sum()),
-    }
+    tree.attrs = {"rhat": _worst_rhat(posterior), "divergences": int(diverging.sum())}
     return tree
 
 
@@ -208,7 +207,7 @@ def _model(data: dict[str, Any]) -> None:
     with numpyro.handlers.scale(scale=data["counts_as"]):
         numpyro.sample("tpot", dist.StudentT(nu, ln_step, spread["within"]), obs=data["ln_tpot"])
     first = {
-        name: jnp.exp(numpyro.sample(name, dist.Normal(jnp.log(middle), sd))) for name, (middle, sd) in FIRST_PRIOR.items()
+        name: jnp.exp(numpyro.sample(name, dist.Normal(jnp.log(center), sd))) for name, (center, sd) in FIRST_PRIOR.items()
     }
     seen = jnp.exp(data["ln_tpot"])
     ln_first = jnp.log(first["first_prefill"] * data["prompt"] + first["first_step"] * seen)

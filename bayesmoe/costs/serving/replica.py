@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 
+from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.serving.roofline import Coefficients, Traffic, cache_bytes, replication
 from bayesmoe.costs.serving.served_model import ServedModel
 from bayesmoe.units import SECONDS_PER_HOUR, TOKENS_PER_MILLION
@@ -17,25 +19,25 @@ from bayesmoe.units import SECONDS_PER_HOUR, TOKENS_PER_MILLION
 class Latency(Protocol):
     """Seconds of one iteration that decodes a batch and prefills its share of new requests."""
 
-    def largest_batch(self, num_experts: Any, n_gpus: Any) -> Any:
+    def largest_batch(self, num_experts: Elementwise, n_gpus: Elementwise) -> Elementwise:
         """Largest batch whose latency is known, with those expert and GPU counts."""
         ...
 
     def __call__(
-        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
-    ) -> tuple[Any, Any]:
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> tuple[Elementwise, Elementwise]:
         """``(prefill_s, decode_s)`` of an iteration."""
         ...
 
     def first_token_s(
-        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
-    ) -> Any | None:
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> Elementwise | None:
         """Seconds to the first token of a request that meets a server at work; None where the model cannot say."""
         ...
 
     def seconds_by_term(
-        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
-    ) -> tuple[Any, ...] | None:
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> tuple[Elementwise, ...] | None:
         """Seconds of each of :data:`bayesmoe.costs.serving.roofline.TERMS`; None where the model has no such terms."""
         ...
 
@@ -70,7 +72,7 @@ class Fleet(NamedTuple):
 _MOST_BATCH = 2.0**40
 
 LIMITS = ("memory", "max_batch", "max_tpot_s", "max_ttft_s", "speed")
-"""What bounds a batch; ``speed`` where a batch fits and its latency is not known or endless."""
+"""What bounds a batch; ``speed`` where a batch fits and its latency is not known or infinite."""
 
 
 class ServingCost(NamedTuple):
@@ -103,7 +105,7 @@ class ServingCost(NamedTuple):
     limit: Any
 
 
-def memory_batch(model: ServedModel, n_gpus: Any, traffic: Traffic, fleet: Fleet) -> Any:
+def memory_batch(model: ServedModel, n_gpus: Elementwise, traffic: Traffic, fleet: Fleet) -> Elementwise:
     """Requests whose cache fits beside the weights, in whole numbers; below 1 the model does not fit.
 
     ``b = floor( (u g M0 - w n_total - 2 n_embedding) / (kv (p + n/2)) )``: a request holds its prompt and, on average, half its output.
@@ -125,8 +127,8 @@ def cheapest_replica(
     traffic: Traffic,
     coefficients: Coefficients,
     *,
-    utilization: Any,
-    price_usd_per_gpu_hour: Any,
+    utilization: Elementwise,
+    price_usd_per_gpu_hour: Elementwise,
 ) -> ServingCost:
     """Cost per output token, minimized over the GPUs of a replica.
 
@@ -135,14 +137,10 @@ def cheapest_replica(
 
     Parameters
     ----------
-    model : Served
+    model, traffic : ServedModel, Traffic
         Arrays of any one shape.
-    latency : Latency
-        Seconds of prefill and decode of an iteration.
-    fleet : Fleet
-        Memory, caps, targets.
-    traffic : Traffic
-        Lengths.
+    latency, fleet : Latency, Fleet
+        Seconds of prefill and decode of an iteration; memory, caps and targets.
     coefficients : Coefficients
         Draws of the latency's coefficients and residuals; a table reads none.
     utilization : array
@@ -158,62 +156,68 @@ def cheapest_replica(
     rank = max(jnp.ndim(leaf) for leaf in jax.tree.leaves(parts))
     # The GPUs come first: along the last axis, of sizes, the processor works on many numbers at once.
     gpus = jnp.arange(1, fleet.max_gpus + 1, dtype=jnp.result_type(1.0 * model.n_dense)).reshape(-1, *(1,) * rank)
-    cap = jnp.minimum(fleet.max_batch, latency.largest_batch(model.num_experts, gpus))
-    bounds = [memory_batch(model, gpus, traffic, fleet), cap]
-    batch = jnp.minimum(*bounds)
-
-    def within(target: Any, seconds: Any) -> Any:
-        if target is None:
-            return jnp.inf
-        most = min(fleet.max_batch, _MOST_BATCH)
-        return _largest_within(target, seconds, jnp.minimum(batch, most), halvings=math.ceil(math.log2(most)) + 2)
-
-    def tpot(batch: Any) -> Any:
-        return sum(latency(model, batch, gpus, traffic, coefficients))
-
-    bounds.append(within(fleet.max_tpot_s, tpot))
-    if fleet.max_ttft_s is not None and latency.first_token_s(model, batch, gpus, traffic, coefficients) is not None:
-        bounds.append(
-            within(fleet.max_ttft_s, lambda batch: latency.first_token_s(model, batch, gpus, traffic, coefficients))
-        )
-    stacked = jnp.stack(jnp.broadcast_arrays(*bounds))
-    batch, limit = jnp.min(stacked, axis=0), jnp.argmin(stacked, axis=0)
-    step_s = tpot(jnp.maximum(batch, 1.0))
+    bounds = _batch_bounds(model, latency, fleet, gpus, traffic, coefficients)
+    batch, limit = jnp.min(bounds, axis=0), jnp.argmin(bounds, axis=0)
+    step_s = sum(latency(model, jnp.maximum(batch, 1.0), gpus, traffic, coefficients))
     fits = (batch >= 1.0) & (step_s < jnp.inf)
     limit = jnp.where((batch >= 1.0) & ~fits, LIMITS.index("speed"), limit)
-    hourly = jnp.where(fits, gpus * step_s / batch, jnp.inf)
-    best = jnp.argmin(hourly, axis=0, keepdims=True)
-    least = jnp.min(hourly, axis=0)
+    gpu_s_per_token = jnp.where(fits, gpus * step_s / batch, jnp.inf)
+    least = jnp.min(gpu_s_per_token, axis=0)
     feasible = least < jnp.inf
-    # Why nothing serves a model shows on the most GPUs of which anything is known.
-    told = jnp.where(limit != LIMITS.index("speed"), gpus, 0.0)
-    most = jnp.where(jnp.any(told > 0, axis=0, keepdims=True), jnp.argmax(told, axis=0, keepdims=True), fleet.max_gpus - 1)
-    best = jnp.where(feasible[None], best, jnp.broadcast_to(most, best.shape))
+    best = jnp.where(feasible, jnp.argmin(gpu_s_per_token, axis=0), _most_known_gpus(limit, gpus))
 
-    def chosen(values: Any) -> Any:
-        return jnp.take_along_axis(jnp.broadcast_to(values, hourly.shape), best, axis=0)[0]
+    def at_best(values: Any) -> Any:
+        return jnp.take_along_axis(jnp.broadcast_to(values, gpu_s_per_token.shape), best[None], axis=0)[0]
 
-    def known(values: Any) -> Any:
-        return jnp.where(feasible, chosen(values), jnp.nan)
+    def where_feasible(values: Any) -> Any:
+        return jnp.where(feasible, values, jnp.nan)
 
     # The least is found without the gather that its place needs: where only the price is asked, nothing else is computed.
-    usd = jnp.where(feasible, least, jnp.nan) * price_usd_per_gpu_hour / SECONDS_PER_HOUR * TOKENS_PER_MILLION / utilization
+    usd = where_feasible(least) * price_usd_per_gpu_hour / SECONDS_PER_HOUR * TOKENS_PER_MILLION / utilization
     speed = batch / step_s
     of_fleet = jnp.max(jnp.where(fits, jnp.floor(fleet.max_gpus / gpus) * speed, 0.0), axis=0)
-    return ServingCost(
-        usd, known(gpus), known(batch), known(speed), feasible, jnp.where(feasible, of_fleet, jnp.nan), chosen(limit)
-    )
+    n_gpus, requests, tokens_per_s = (where_feasible(at_best(values)) for values in (gpus, batch, speed))
+    return ServingCost(usd, n_gpus, requests, tokens_per_s, feasible, where_feasible(of_fleet), at_best(limit))
 
 
-def _largest_within(target: Any, seconds: Any, most: Any, *, halvings: int) -> Any:
+def _most_known_gpus(limit: Any, gpus: Any) -> Any:
+    """Index of the most GPUs whose latency is known, where it shows why nothing serves a model; of the most at all where none is."""
+    known = limit != LIMITS.index("speed")
+    return jnp.where(jnp.any(known, axis=0), jnp.argmax(jnp.where(known, gpus, 0.0), axis=0), len(gpus) - 1)
+
+
+def _batch_bounds(
+    model: ServedModel, latency: Latency, fleet: Fleet, gpus: Any, traffic: Traffic, coefficients: Coefficients
+) -> Any:
+    """Largest batch under each of :data:`LIMITS` but speed, stacked along a new first axis."""
+    cap = jnp.minimum(fleet.max_batch, latency.largest_batch(model.num_experts, gpus))
+    memory = memory_batch(model, gpus, traffic, fleet)
+    most = jnp.minimum(jnp.minimum(memory, cap), min(fleet.max_batch, _MOST_BATCH))
+    halvings = math.ceil(math.log2(min(fleet.max_batch, _MOST_BATCH))) + 2
+
+    def within(target: Any, seconds: Any) -> Any:
+        return jnp.inf if target is None else _largest_within(target, seconds, most, halvings=halvings)
+
+    def first_token_s(batch: Any) -> Any:
+        return latency.first_token_s(model, batch, gpus, traffic, coefficients)
+
+    bounds = [memory, cap, within(fleet.max_tpot_s, lambda batch: sum(latency(model, batch, gpus, traffic, coefficients)))]
+    if fleet.max_ttft_s is not None and first_token_s(most) is not None:
+        bounds.append(within(fleet.max_ttft_s, first_token_s))
+    return jnp.stack(jnp.broadcast_arrays(*bounds))
+
+
+def _largest_within(
+    target: Elementwise, seconds: Callable[[Elementwise], Elementwise], most: Elementwise, *, halvings: int
+) -> Elementwise:
     """Largest whole batch, at most ``most``, whose seconds meet a target; 0 where not even one request does. Seconds rise with it."""
 
     def halved(_: Any, bounds: tuple[Any, Any]) -> tuple[Any, Any]:
         low, high = bounds
-        middle = jnp.ceil(0.5 * (low + high))
+        half = jnp.ceil(0.5 * (low + high))
         # A batch below those that were measured counts as fast enough: whether its latency is known is asked of the batch found.
-        ok = ~(seconds(jnp.maximum(middle, 1.0)) > target)
-        return jnp.where(ok, middle, low), jnp.where(ok, high, middle - 1.0)
+        ok = ~(seconds(jnp.maximum(half, 1.0)) > target)
+        return jnp.where(ok, half, low), jnp.where(ok, high, half - 1.0)
 
     most = jnp.broadcast_to(most, jnp.broadcast_shapes(jnp.shape(most), jnp.shape(seconds(jnp.maximum(most, 1.0)))))
     low, _ = jax.lax.fori_loop(0, halvings, halved, (jnp.zeros_like(most), jnp.maximum(most, 0.0)))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmoe.architecture import Family, Shape, num_layers, width_times_layers
+from bayesmoe.arrays import Elementwise
 
 
 class ServedModel(NamedTuple):
@@ -88,22 +89,24 @@ def served_shapes(shapes: Sequence[Shape]) -> ServedModel:
 
 
 def served_family(
-    n_dense: Any, num_experts: Any, family: Family, *, mu: Any, cache_share: float, moe_layer_share: float
+    n_dense: Elementwise,
+    num_experts: Elementwise,
+    family: Family,
+    *,
+    mu: Elementwise,
+    cache_share: float,
+    moe_layer_share: float,
 ) -> ServedModel:
     """Models of a family at continuous sizes, without embeddings; layers and width from ``d L = mu n_dense^(2/3)``.
 
     Parameters
     ----------
-    n_dense, num_experts : array
-        Backbone parameters and expert counts.
+    n_dense, num_experts, mu : array
+        Backbone parameters, expert counts; for mu see :func:`bayesmoe.architecture.width_times_layers`.
     family : Family
         The family.
-    mu : array
-        See :func:`bayesmoe.architecture.width_times_layers`.
-    cache_share : float
-        Cached elements over those of plain multi-head attention, ``2 d`` a token and layer.
-    moe_layer_share : float
-        Share of layers with experts.
+    cache_share, moe_layer_share : float
+        Cached elements over those of plain multi-head attention (``2 d`` a token and layer); share of layers with experts.
     """
     run = family.run(n_dense, 0.0, num_experts)
     wide, layers = width_times_layers(n_dense, mu), num_layers(n_dense, mu)

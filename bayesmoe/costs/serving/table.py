@@ -8,16 +8,18 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
-from bayesmoe.costs.csv_table import numbers_of, read_measurements
+from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.serving.roofline import Coefficients, Traffic
 from bayesmoe.costs.serving.served_model import ServedModel
 from bayesmoe.errors import InputError
+from bayesmoe.tables import numbers_of, read_measurements
 
 _COLUMNS = ("num_experts", "n_gpus", "n_dense", "batch", "prefill_s", "decode_s")
 
 
-# Told apart by identity: compiled programs are kept by what they were compiled for, and tables of numbers have no hash.
+# Compared by identity: compiled programs are kept by what they were compiled for, and tables of numbers have no hash.
 @dataclass(frozen=True, eq=False)
 class TableLatency:
     """Measured latencies, linear in backbone size and batch between the points (Yun 2024, appendix C).
@@ -28,17 +30,17 @@ class TableLatency:
 
     grids: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
-    def largest_batch(self, num_experts: Any, n_gpus: Any) -> Any:
+    def largest_batch(self, num_experts: Elementwise, n_gpus: Elementwise) -> Elementwise:
         """Largest batch measured with those expert and GPU counts, where a server that could hold more stops; infinite for others."""
         experts, gpus = jnp.broadcast_arrays(num_experts, n_gpus)
-        found = jnp.full(experts.shape, jnp.inf)
+        largest = jnp.full(experts.shape, jnp.inf)
         for (count, on), (_, batches, *_) in self.grids.items():
-            found = jnp.where((experts == count) & (gpus == on), batches[-1], found)
-        return found
+            largest = jnp.where((experts == count) & (gpus == on), batches[-1], largest)
+        return largest
 
     def __call__(
-        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
-    ) -> tuple[Any, Any]:
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> tuple[Elementwise, Elementwise]:
         """Seconds of prefill and of decode in one iteration; lengths are those of the measurements."""
         experts, gpus, size, batch = jnp.broadcast_arrays(model.num_experts, n_gpus, model.n_dense, batch)
         pairs, sizes, batches, seconds = self._stacked()
@@ -54,12 +56,12 @@ class TableLatency:
         return total[..., 0], total[..., 1]
 
     def first_token_s(
-        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
     ) -> None:
         """A table has iterations only: no time to first token."""
 
     def seconds_by_term(
-        self, model: ServedModel, batch: Any, n_gpus: Any, traffic: Traffic, coefficients: Coefficients
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
     ) -> None:
         """A table has no terms."""
 
@@ -70,9 +72,13 @@ class TableLatency:
         sizes = np.full((len(self.grids), rows), np.inf)
         batches = np.full((len(self.grids), columns), np.inf)
         seconds = np.zeros((len(self.grids), rows, columns, 2))
-        for i, (own_sizes, own_batches, prefill_s, decode_s) in enumerate(self.grids.values()):
-            sizes[i, : len(own_sizes)], batches[i, : len(own_batches)] = own_sizes, own_batches
-            seconds[i, : len(own_sizes), : len(own_batches)] = np.stack([prefill_s, decode_s], axis=-1)
+        for i, (measured_sizes, measured_batches, *measured_s) in enumerate(self.grids.values()):
+            size, batch = slice(len(measured_sizes)), slice(len(measured_batches))
+            sizes[i, size], batches[i, batch], seconds[i, size, batch] = (
+                measured_sizes,
+                measured_batches,
+                np.stack(measured_s, axis=-1),
+            )
         return jnp.array(list(self.grids)), jnp.asarray(sizes), jnp.asarray(batches), jnp.asarray(seconds)
 
 
@@ -99,28 +105,10 @@ def read_latency_table(path: str | Path) -> TableLatency:
     frame = read_measurements(path, _COLUMNS, "latencies")
     for column in _COLUMNS:
         numbers = numbers_of(frame[column])
-        broken = ~((numbers > 0) & (numbers < float("inf")))
-        if broken.any():
-            row = int(np.flatnonzero(broken)[0])
-            raise InputError(
-                "must be a positive number",
-                file=path,
-                row=int(frame.index[row]),
-                column=column,
-                value=str(frame[column].iloc[row]),
-            )
+        refuse_rows(frame, path, column, ~((numbers > 0) & np.isfinite(numbers)), "must be a positive number")
         frame[column] = numbers
     for column in ("num_experts", "n_gpus"):
-        broken = frame[column] % 1 != 0
-        if broken.any():
-            row = int(np.flatnonzero(broken)[0])
-            raise InputError(
-                "must be a whole number",
-                file=path,
-                row=int(frame.index[row]),
-                column=column,
-                value=str(frame[column].iloc[row]),
-            )
+        refuse_rows(frame, path, column, frame[column] % 1 != 0, "must be a whole number")
     if frame.empty:
         raise InputError("has no measurements", file=path, hint="measure at least two sizes with two batches each")
     grids = {}
@@ -138,3 +126,12 @@ def read_latency_table(path: str | Path) -> TableLatency:
         sizes, batches = grid.index.to_numpy(float), grid["decode_s"].columns.to_numpy(float)
         grids[experts, gpus] = (sizes, batches, grid["prefill_s"].to_numpy(), grid["decode_s"].to_numpy())
     return TableLatency(grids)
+
+
+def refuse_rows(
+    frame: pd.DataFrame, path: str | Path, column: str, broken: pd.Series, rule: str, hint: str | None = None
+) -> None:
+    """Raise :class:`InputError` of the first row that breaks a rule; the index is the line that each stands in."""
+    if broken.any():
+        line, value = next(frame.loc[broken, column].items())
+        raise InputError(rule, file=path, row=int(str(line)), column=column, value=str(value), hint=hint)

@@ -47,14 +47,7 @@ class Clark(Law):
     source: ClassVar[str] = "Clark et al. 2022, arXiv:2202.01169"
     equation: ClassVar[str] = "log10 L = a log10 N + b log10 Ehat + c log10 N log10 Ehat + d"
     other_covariates: ClassVar[tuple[str, ...]] = ("num_experts",)
-    coordinates: ClassVar[tuple[Coordinate, ...]] = (
-        LOSS_REFERENCE,
-        SLOPE_SIZE,
-        GAIN,
-        INTERACTION,
-        E_START,
-        E_ABOVE,
-    )
+    coordinates: ClassVar[tuple[Coordinate, ...]] = (LOSS_REFERENCE, SLOPE_SIZE, GAIN, INTERACTION, E_START, E_ABOVE)
     symbols: ClassVar[dict[str, str]] = {
         "a": "1",
         "b": "1",

@@ -73,12 +73,7 @@ class EffectiveSize(Law):
     def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
         q, run, shape = coordinates, reference.run, shape_of(coordinates)
         span = ln_gain(reference.gain_experts, shape)
-        p = {
-            "g": q["size_gain"] / span,
-            "h": -q["size_gain_slope"] / span,
-            "N_0": run[self.size],
-            **shape,
-        }
+        p = {"g": q["size_gain"] / span, "h": -q["size_gain_slope"] / span, "N_0": run[self.size], **shape}
         slope = q["slope_size"] / self._growth(p, run)
         return {**nested_paper(q, self._ln_effective_size(p, run), jnp.log(run["tokens"]), slope), **p}
 
@@ -108,11 +103,11 @@ class EffectiveSize(Law):
 
 @dataclass(frozen=True)
 class EffectiveSizeUnsaturated(EffectiveSize):
-    """The house law without saturation.
+    """The effective-size law without saturation.
 
     ``L = F + A ( N_e^-a + R D^-b )^k,   ln N_e = ln N + ( g + h ln(N/N_0) ) ln( (E - 1 + e_start)/e_start )``
 
-    The limit ``e_max -> infinity`` of :class:`House`: gains of experts never end.
+    The limit ``e_max -> infinity`` of :class:`EffectiveSize`: gains of experts never end.
     """
 
     name: ClassVar[str] = "effective-size-unsaturated"

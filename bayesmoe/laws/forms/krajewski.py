@@ -124,26 +124,11 @@ def train_flop(
     c_f: float = 6.0,
     c_r: float = 14.0,
 ) -> Elementwise:
-    """Training FLOP of a fine-grained MoE with its routing.
+    """Training FLOP of a fine-grained MoE with its routing (arXiv:2402.07871, Eq. 10; c_r = 14, and 6 to 20 allowed).
 
     ``F = ( 12 d^2 c_f + d E G c_r ) D n_blocks``
 
-    Parameters
-    ----------
-    d_model, num_layers, tokens, granularity : array
-        Width d, blocks, training tokens D, granularity G.
-    expansion : float
-        Expansion rate E: experts over granularity.
-    c_f, c_r : float
-        FLOP per parameter of the model and of the router.
-
-    Returns
-    -------
-    array
-        FLOP.
-
-    References
-    ----------
-    arXiv:2402.07871, Eq. 10; c_r = 14, and 6 to 20 allowed.
+    d width, D tokens, G granularity, E expansion rate (experts over granularity); c_f and c_r FLOP per parameter of the model and of
+    the router.
     """
     return (12.0 * d_model**2 * c_f + d_model * expansion * granularity * c_r) * tokens * num_layers

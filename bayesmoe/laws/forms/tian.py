@@ -38,62 +38,6 @@ _RANGE = {"train_flop": (3e17, 6e20), "activation_ratio": (0.008, 1), "granulari
 
 
 @dataclass(frozen=True)
-class TianLeverage(Law):
-    """Efficiency leverage: how much more compute a dense model needs for the same loss.
-
-    ``EL = Ahat^x,   x = a + d log10 C + gamma (log2 G)^2 + beta log2 G,   Ahat = A + A_start``
-
-    A activation ratio ``(K + s)/(E + s)``, ``G = 2 d_model/d_expert`` (half of the column ``granularity``), C training FLOP; EL a
-    ratio of FLOP. Logarithms are log10 of C and log2 of G: of all bases only these give the paper's leverage (7.2 at A =
-    1/32, G = 12, C = 1e22) and best G (11.3) together. d is NEGATIVE: Ahat < 1, so leverage grows with compute.
-
-    Coordinates: minus the exponent at the reference run, minus d, the best G, gamma, and A_start.
-
-    Notes
-    -----
-    The printed A_max of 5e16 is no saturation at all and is left out of the coordinates. EL(A = 1) is 0.99, not 1. C must
-    include the backward pass. The fit covers up to 6e20 FLOP; the claim at 1e22 extrapolates.
-
-    References
-    ----------
-    arXiv:2507.17702, Eq. 13 and Table 2.
-    """
-
-    name: ClassVar[str] = "tian-leverage"
-    source: ClassVar[str] = "Tian et al. 2025, arXiv:2507.17702, Eq. 13"
-    equation: ClassVar[str] = "EL = (A + A_start)^(a + d log10 C + gamma (log2 G)^2 + beta log2 G)"
-    coordinates: ClassVar[tuple[Coordinate, ...]] = _LEVERAGE
-    symbols: ClassVar[dict[str, str]] = _SYMBOLS
-    fitted_range: ClassVar[dict[str, tuple[float, float]]] = _RANGE
-    response: ClassVar[Literal["loss", "leverage"]] = "leverage"
-    noise_median: ClassVar[float] = 0.05
-    published: ClassVar[tuple[Published, ...]] = (
-        Published(
-            "table-2",
-            {"a": 1.23, "d": -7.61e-2, "gamma": 1.67e-2, "beta": -1.17e-1, "A_start": 1.63e-2},
-            "Tian et al. 2025, arXiv:2507.17702, Table 2",
-            "primary",
-        ),
-    )
-
-    @property
-    def covariates(self) -> tuple[str, ...]:
-        """Columns read: no size, no tokens."""
-        return ("train_flop", "activation_ratio", "granularity")
-
-    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
-        p = parameters
-        ln_ratio = jnp.log(saturated(run["activation_ratio"], p["A_start"], p.get("A_max", jnp.inf)))
-        return jnp.exp(_exponent(p, run) * ln_ratio)
-
-    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
-        return _leverage_paper(coordinates, reference)
-
-    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
-        return _leverage_center(parameters, reference)
-
-
-@dataclass(frozen=True)
 class Tian(Law):
     """Loss of an MoE as that of a dense model with leveraged compute.
 
@@ -159,6 +103,62 @@ class Tian(Law):
             "reducible": reducible,
             **_leverage_center(p, reference),
         }
+
+
+@dataclass(frozen=True)
+class TianLeverage(Law):
+    """Efficiency leverage: how much more compute a dense model needs for the same loss.
+
+    ``EL = Ahat^x,   x = a + d log10 C + gamma (log2 G)^2 + beta log2 G,   Ahat = A + A_start``
+
+    A activation ratio ``(K + s)/(E + s)``, ``G = 2 d_model/d_expert`` (half of the column ``granularity``), C training FLOP; EL a
+    ratio of FLOP. Logarithms are log10 of C and log2 of G: of all bases only these give the paper's leverage (7.2 at A =
+    1/32, G = 12, C = 1e22) and best G (11.3) together. d is NEGATIVE: Ahat < 1, so leverage grows with compute.
+
+    Coordinates: minus the exponent at the reference run, minus d, the best G, gamma, and A_start.
+
+    Notes
+    -----
+    The printed A_max of 5e16 is no saturation at all and is left out of the coordinates. EL(A = 1) is 0.99, not 1. C must
+    include the backward pass. The fit covers up to 6e20 FLOP; the claim at 1e22 extrapolates.
+
+    References
+    ----------
+    arXiv:2507.17702, Eq. 13 and Table 2.
+    """
+
+    name: ClassVar[str] = "tian-leverage"
+    source: ClassVar[str] = "Tian et al. 2025, arXiv:2507.17702, Eq. 13"
+    equation: ClassVar[str] = "EL = (A + A_start)^(a + d log10 C + gamma (log2 G)^2 + beta log2 G)"
+    coordinates: ClassVar[tuple[Coordinate, ...]] = _LEVERAGE
+    symbols: ClassVar[dict[str, str]] = _SYMBOLS
+    fitted_range: ClassVar[dict[str, tuple[float, float]]] = _RANGE
+    response: ClassVar[Literal["loss", "leverage"]] = "leverage"
+    noise_median: ClassVar[float] = 0.05
+    published: ClassVar[tuple[Published, ...]] = (
+        Published(
+            "table-2",
+            {"a": 1.23, "d": -7.61e-2, "gamma": 1.67e-2, "beta": -1.17e-1, "A_start": 1.63e-2},
+            "Tian et al. 2025, arXiv:2507.17702, Table 2",
+            "primary",
+        ),
+    )
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Columns read: no size, no tokens."""
+        return ("train_flop", "activation_ratio", "granularity")
+
+    def loss(self, parameters: PaperParameters, run: Run) -> Elementwise:
+        p = parameters
+        ln_ratio = jnp.log(saturated(run["activation_ratio"], p["A_start"], p.get("A_max", jnp.inf)))
+        return jnp.exp(_exponent(p, run) * ln_ratio)
+
+    def to_paper(self, coordinates: Coordinates, reference: Reference) -> PaperParameters:
+        return _leverage_paper(coordinates, reference)
+
+    def from_paper(self, parameters: PaperParameters, reference: Reference) -> Coordinates:
+        return _leverage_center(parameters, reference)
 
 
 def _log2_granularity(run: Run) -> Elementwise:

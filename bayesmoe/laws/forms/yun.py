@@ -9,16 +9,7 @@ import jax.numpy as jnp
 
 from bayesmoe.arrays import Elementwise
 from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Published, Reference, Run
-from bayesmoe.laws.coordinates import (
-    E_ABOVE,
-    E_START,
-    GAIN,
-    LOSS_REFERENCE,
-    REDUCIBLE,
-    SIZE_PART,
-    SLOPE_SIZE,
-    SLOPE_TOKENS,
-)
+from bayesmoe.laws.coordinates import E_ABOVE, E_START, GAIN, LOSS_REFERENCE, REDUCIBLE, SIZE_PART, SLOPE_SIZE, SLOPE_TOKENS
 from bayesmoe.laws.power import power
 from bayesmoe.laws.saturation import ln_effective, ln_gain, shape_coordinates, shape_of
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from bayesmoe.errors import InputError
 from bayesmoe.planning.problems.base import Problem
+from bayesmoe.planning.quantities import Quantities
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.surface import DesignSurface
 
@@ -25,7 +26,11 @@ class EfficiencyLeverage(Problem):
     Tian et al. 2025, arXiv:2507.17702, Eq. 1.
     """
 
-    name: ClassVar[str] = "efficiency_leverage"
+    name: ClassVar[str] = "efficiency_leverage"  # type: ignore[misc]
+    title: ClassVar[str] = "Most efficiency leverage over dense"
+    label: ClassVar[str] = "most efficiency leverage"
+    marker: ClassVar[str] = ">"
+    color: ClassVar[str] = "#000000"
     source: ClassVar[str] = "Tian et al. 2025, arXiv:2507.17702, Eq. 1"
     other_budgets: ClassVar[bool] = True
 
@@ -37,6 +42,9 @@ class EfficiencyLeverage(Problem):
                 value=list(scenario.choices.num_experts),
             )
 
+    def more_quantities(self, here: DesignSurface, quantities: Quantities) -> dict[str, Any]:
+        return {"efficiency_leverage": leverage(here, quantities.loss, quantities.train_flop)}
+
 
 def leverage(here: DesignSurface, loss: Any, spent_flop: Any) -> Any:
     """Compute of the dense model of equal loss over the compute spent.
@@ -46,7 +54,7 @@ def leverage(here: DesignSurface, loss: Any, spent_flop: Any) -> Any:
 
     Parameters
     ----------
-    here : Landscape
+    here : DesignSurface
         S draws; one of its candidates is dense.
     loss, spent_flop : array, shape (S, K)
         Loss and training FLOP of the models asked.

@@ -24,7 +24,11 @@ class EqualResources(Problem):
     Li et al. 2025, arXiv:2506.12119, sections 3 and 5.
     """
 
-    name: ClassVar[str] = "equal_resources"
+    name: ClassVar[str] = "equal_resources"  # type: ignore[misc]
+    title: ClassVar[str] = "Lowest loss at equal parameters, compute and data"
+    label: ClassVar[str] = "lowest loss at equal resources"
+    marker: ClassVar[str] = "X"
+    color: ClassVar[str] = "#e69f00"
     source: ClassVar[str] = "Li et al. 2025, arXiv:2506.12119"
 
     def require(self, scenario: Scenario) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from bayesmoe.planning.problems.base import Problem, Thresholds
+from bayesmoe.planning.quantities import Quantities
+from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.surface import DesignSurface
 
 
@@ -24,10 +25,17 @@ class FixedHardware(Problem):
     Constraints T_inf <= T_c as in Bian et al. 2025, arXiv:2501.18107; the replica is Yun's (arXiv:2404.02852).
     """
 
-    name: ClassVar[str] = "fixed_hardware"
+    name: ClassVar[str] = "fixed_hardware"  # type: ignore[misc]
+    title: ClassVar[str] = "Lowest loss that the fleet serves in time"
+    label: ClassVar[str] = "lowest loss served in time"
+    marker: ClassVar[str] = "<"
+    color: ClassVar[str] = "#8c6d1f"
     source: ClassVar[str] = "Bian et al. 2025, arXiv:2501.18107 (latency as a constraint)"
 
-    def met(self, here: DesignSurface, quantities: Mapping[str, Any], thresholds: Thresholds) -> Any:
-        served = jnp.isfinite(quantities["serving_usd_per_million_tokens"])
+    def met(self, here: DesignSurface, quantities: Quantities, thresholds: Thresholds) -> Any:
+        served = jnp.isfinite(quantities.serving_usd_per_million_tokens)
         demand = here.scenario.limits.output_tokens_per_s
-        return served if demand is None else served & (quantities["fleet_tokens_per_s"] >= demand)
+        return served if demand is None else served & (quantities.fleet_tokens_per_s >= demand)
+
+    def goal(self, scenario: Scenario) -> str:
+        return "served by the fleet within its targets"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bayesmoe.planning.problems.base import Problem
+from bayesmoe.planning.problems.base import Problem, as_good_as_baseline
 from bayesmoe.planning.scenario import Scenario
 
 
@@ -13,14 +13,18 @@ from bayesmoe.planning.scenario import Scenario
 class LifetimeCost(Problem):
     """``min USD_train(N, D, E) + cost(N, E) T`` with ``L(N, D, E) = target``, T output tokens served in all.
 
-    The target is ``limits.loss_nats``, or the base's lowest loss on the budget; the budget itself need not be spent.
+    The target is ``limits.loss_nats``, or the baseline's lowest loss on the budget; the budget itself need not be spent.
 
     References
     ----------
     Sardana et al. 2023, arXiv:2401.00448, Eq. 3, with a serving model in place of 2 N a token.
     """
 
-    name: ClassVar[str] = "lifetime_cost"
+    name: ClassVar[str] = "lifetime_cost"  # type: ignore[misc]
+    title: ClassVar[str] = "Lowest lifetime cost at a loss target"
+    label: ClassVar[str] = "lowest lifetime cost at a loss target"
+    marker: ClassVar[str] = "v"
+    color: ClassVar[str] = "#009e73"
     source: ClassVar[str] = "Sardana et al. 2023, arXiv:2401.00448, Eq. 3"
     objective: ClassVar[str] = "lifetime_usd"
     threshold: ClassVar[str | None] = None
@@ -32,6 +36,9 @@ class LifetimeCost(Problem):
         hint = "say how many output tokens will be served in all, such as { median = 1e13, log_sd = 0.5 }"
         self._need(scenario.serving.lifetime_tokens, "serving.lifetime_tokens", hint)
 
+    def goal(self, scenario: Scenario) -> str:
+        return as_good_as_baseline(scenario)
+
 
 @dataclass(frozen=True)
 class LifetimeFlop(LifetimeCost):
@@ -42,7 +49,11 @@ class LifetimeFlop(LifetimeCost):
     Sardana et al. 2023, arXiv:2401.00448, Eq. 2.
     """
 
-    name: ClassVar[str] = "lifetime_flop"
+    name: ClassVar[str] = "lifetime_flop"  # type: ignore[misc]
+    title: ClassVar[str] = "Fewest lifetime FLOP at a loss target"
+    label: ClassVar[str] = "fewest lifetime FLOP at a loss target"
+    marker: ClassVar[str] = "P"
+    color: ClassVar[str] = "#cc79a7"
     source: ClassVar[str] = "Sardana et al. 2023, arXiv:2401.00448, Eq. 2"
     objective: ClassVar[str] = "lifetime_flop"
     has_local_minima: ClassVar[bool] = False

@@ -17,5 +17,9 @@ class LossOptimal(Problem):
     Hoffmann et al. 2022, arXiv:2203.15556, Eq. 4.
     """
 
-    name: ClassVar[str] = "loss_optimal"
+    name: ClassVar[str] = "loss_optimal"  # type: ignore[misc]
+    title: ClassVar[str] = "Lowest loss on the training budget"
+    label: ClassVar[str] = "loss-optimal"
+    marker: ClassVar[str] = "D"
+    color: ClassVar[str] = "#6b6b6b"
     source: ClassVar[str] = "Hoffmann et al. 2022, arXiv:2203.15556, Eq. 4"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from bayesmoe.planning.problems.base import Problem, Thresholds
+from bayesmoe.planning.quantities import Quantities
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.surface import DesignSurface
+from bayesmoe.units import short
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,20 @@ class MemoryLimited(Problem):
     Ludziejewski et al. 2025, arXiv:2502.05172, section 5.3.
     """
 
-    name: ClassVar[str] = "memory_limited"
+    name: ClassVar[str] = "memory_limited"  # type: ignore[misc]
+    title: ClassVar[str] = "Lowest loss that fits a memory"
+    label: ClassVar[str] = "lowest loss in a memory"
+    marker: ClassVar[str] = "^"
+    color: ClassVar[str] = "#56b4e9"
     source: ClassVar[str] = "Ludziejewski et al. 2025, arXiv:2502.05172, section 5.3"
 
     def require(self, scenario: Scenario) -> None:
         self._need(scenario.limits.memory_bytes, "limits.memory_bytes", "give the memory, such as 80e9")
 
-    def met(self, here: DesignSurface, quantities: Mapping[str, Any], thresholds: Thresholds) -> Any:
-        return quantities["memory_bytes"] <= here.scenario.limits.memory_bytes
+    def met(self, here: DesignSurface, quantities: Quantities, thresholds: Thresholds) -> Any:
+        return quantities.memory_bytes <= here.scenario.limits.memory_bytes
+
+    def goal(self, scenario: Scenario) -> str:
+        limits = scenario.limits
+        cached = f" with {short(limits.cached_tokens)} tokens cached" if limits.cached_tokens else ""
+        return f"within {short(limits.memory_bytes or 0.0)} bytes{cached}"

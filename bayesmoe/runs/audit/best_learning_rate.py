@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from bayesmoe.errors import InputError
-from bayesmoe.runs.schema import COLUMNS, SHAPE
+from bayesmoe.runs.schema import MAPPABLE
 
 _NOT_A_CONFIGURATION = ("run_id", "loss", "leverage", "seed")
 
@@ -63,14 +63,14 @@ def best_of_learning_rate(frame: pd.DataFrame, *, origin: str) -> Best:
     if "learning_rate" not in frame:
         hint = "add it, or say which it is: --map learning_rate=YOUR_COLUMN"
         raise InputError("is needed to choose the best of", file=origin, column="learning_rate", hint=hint)
-    told = [name for name in (*COLUMNS, *SHAPE, "d_shared") if name in frame and name not in _NOT_A_CONFIGURATION]
-    if set(told) <= {"num_experts", "group"}:
+    configuration = [name for name in MAPPABLE if name in frame and name not in _NOT_A_CONFIGURATION]
+    if set(configuration) <= {"num_experts", "group"}:
         hint = "add sizes or tokens, or map them with --map"
         raise InputError("has nothing that tells configurations apart", file=origin, hint=hint)
-    runs = frame.groupby(told, dropna=False, sort=False)
+    runs = frame.groupby(configuration, dropna=False, sort=False)
     count = runs["loss"].size()
     most, median = int(count.max()), round(float(count.median()))
-    sd, replicates = _between_seeds(frame, [*told, "learning_rate"])
+    sd, replicates = _between_seeds(frame, [*configuration, "learning_rate"])
     return Best(
         kept=tuple(sorted(int(row) for row in runs["loss"].idxmin())),
         most=most,
@@ -79,7 +79,7 @@ def best_of_learning_rate(frame: pd.DataFrame, *, origin: str) -> Best:
         replicates=replicates,
         bias_nats=None if sd is None else sd * lowest_of(median),
         most_bias_nats=None if sd is None else sd * lowest_of(most),
-        also_differed=_also_differed(frame, told),
+        also_differed=_also_differed(frame, configuration),
     )
 
 
@@ -90,26 +90,26 @@ def lowest_of(count: int) -> float:
     return float(quad(lambda x: count * x * norm.pdf(x) * norm.cdf(x) ** (count - 1), -10.0, 10.0)[0])
 
 
-def _between_seeds(frame: pd.DataFrame, told: list[str]) -> tuple[float | None, int]:
+def _between_seeds(frame: pd.DataFrame, configuration: list[str]) -> tuple[float | None, int]:
     """Pooled standard deviation of the loss between seeds, all else equal, and the runs behind it."""
     if "seed" not in frame or frame["seed"].isna().all():
         return None, 0
-    loss = frame.groupby(told, dropna=False, sort=False).filter(lambda runs: runs["seed"].nunique() > 1)
+    loss = frame.groupby(configuration, dropna=False, sort=False).filter(lambda runs: runs["seed"].nunique() > 1)
     if loss.empty:
         return None, 0
-    groups = loss.groupby(told, dropna=False, sort=False)["loss"]
+    groups = loss.groupby(configuration, dropna=False, sort=False)["loss"]
     squares = float(((loss["loss"] - groups.transform("mean")) ** 2).sum())
     return float(np.sqrt(squares / (len(loss) - groups.ngroups))), len(loss)
 
 
-def _also_differed(frame: pd.DataFrame, told: list[str]) -> tuple[str, ...]:
+def _also_differed(frame: pd.DataFrame, configuration: list[str]) -> tuple[str, ...]:
     others = [
         str(name)
         for name in frame
-        if name not in told and name not in (*_NOT_A_CONFIGURATION, "learning_rate", "name", "state")
+        if name not in configuration and name not in (*_NOT_A_CONFIGURATION, "learning_rate", "name", "state")
     ]
     if not others:
         return ()
     values = frame[others].astype(str)
-    count = values.groupby([frame[name] for name in told], dropna=False, sort=False).nunique()
+    count = values.groupby([frame[name] for name in configuration], dropna=False, sort=False).nunique()
     return tuple(name for name in others if (count[name] > 1).any())

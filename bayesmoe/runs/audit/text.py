@@ -9,8 +9,8 @@ from typing import Any
 
 from bayesmoe.errors import printable
 from bayesmoe.runs.audit.best_learning_rate import Best, lowest_of
-from bayesmoe.runs.audit.finding import Finding
 from bayesmoe.runs.audit.inspect import Inspection
+from bayesmoe.runs.finding import Finding
 
 WIDTH = 124
 _NAMED = 6
@@ -18,15 +18,15 @@ _HEADS = {"wrong": "wrong: these rows cannot stand", "look": "look: these may be
 
 
 def inspection_text(inspection: Inspection) -> str:
-    """What was understood, derived and found, in lines of at most :data:`WIDTH`."""
+    """What was recognized, derived and found, in lines of at most :data:`WIDTH`."""
     wrong = len(inspection.wrong_rows)
     left_out = f", {wrong} cannot stand" if wrong else ""
-    parts = [f"{printable(inspection.origin)}: {inspection.rows} runs ({inspection.tool}){left_out}"]
+    parts = [f"{printable(inspection.origin)}: {len(inspection.run_ids)} runs ({inspection.tool}){left_out}"]
     parts += [_wrapped(note) for note in inspection.notes]
     renamed = [f"{ours} = {yours}" for ours, yours in inspection.names.items() if ours != yours]
     as_they_are = [ours for ours, yours in inspection.names.items() if ours == yours]
-    parts += _listed("understood", [*as_they_are, *renamed])
-    parts += _listed("not understood, and left alone", inspection.unread)
+    parts += _listed("recognized", [*as_they_are, *renamed])
+    parts += _listed("not recognized, and left alone", inspection.unread)
     parts += _sentences("derived", inspection.derived)
     parts += _sentences("could not be derived", inspection.missing)
     if inspection.best is not None:
@@ -65,13 +65,9 @@ def _rows(rows: Sequence[int], run_ids: dict[int, str]) -> str:
 
 
 def _value(value: Any) -> str:
-    return (
-        f"{value:g}"
-        if isinstance(value, float) and math.isfinite(value)
-        else repr(value)
-        if isinstance(value, str)
-        else str(value)
-    )
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:g}"
+    return repr(value) if isinstance(value, str) else str(value)
 
 
 def _best(best: Best) -> str:

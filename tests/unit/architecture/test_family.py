@@ -148,27 +148,11 @@ def test_a_dense_row_ignores_expert_columns():
     assert shape["n_dense"] == shape["n_active"] == shape["n_total"] == 12 * 9_437_184
 
 
-def test_attention_ratio_counts_grouped_keys():
-    # Four query heads to one key and value head: 1 + 1/4 + 1/4 + 1 times d^2.
-    shape = parameters_from_shape(
-        d_model=100,
-        num_layers=2,
-        d_ff=0,
-        num_moe_layers=0,
-        num_experts=1,
-        top_k=1,
-        d_expert=0,
-        d_shared=0,
-        attention_ratio=2.5,
-    )
-    assert shape["n_dense"] == 2 * 2.5 * 100**2
-
-
 @pytest.mark.parametrize("family", [YUN, FINE])
 def test_family_and_shape_count_alike(family):
-    # A shape whose feed-forward share is the family's: attention r d^2 beside 3 d d_ff, all layers MoE.
-    d_model, layers, d_ff = 512, 8, 2048
-    ratio = 3 * d_ff / d_model * (1 - family.moe_share) / family.moe_share
+    # A shape whose feed-forward share is the family's: 3 d d_ff beside attention of 4 d^2, all layers MoE.
+    d_model, layers = 512, 8
+    d_ff = 4 / 3 * d_model * family.moe_share / (1 - family.moe_share)
     shape = parameters_from_shape(
         d_model=d_model,
         num_layers=layers,
@@ -178,7 +162,6 @@ def test_family_and_shape_count_alike(family):
         top_k=family.top_k,
         d_expert=d_ff / family.granularity,
         d_shared=family.shared_experts * d_ff / family.granularity,
-        attention_ratio=ratio,
     )
     run = family.run(shape["n_dense"], 0.0, 16)
     assert run["n_active"] == pytest.approx(shape["n_active"], rel=1e-12)

@@ -8,13 +8,15 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from shape_costs import cache_elements
 
 import bayesmoe
 from bayesmoe.architecture import Heads, Shape, public_shape
-from bayesmoe.costs.cost import UNITS, bands, cost, document
+from bayesmoe.costs.cost import UNITS, bands, cost
 from bayesmoe.costs.serving.replica import LIMITS
 from bayesmoe.costs.uncertain import Uncertain
 from bayesmoe.costs.workload import ServingSpec, TrainingSpec
+from bayesmoe.documents.cost import CostDocument
 from bayesmoe.errors import InputError
 from bayesmoe.reporting.cost_text import costs
 
@@ -128,7 +130,7 @@ def test_memory_counts_a_cache_that_every_gpu_keeps():
     model = public_shape("deepseek-v3")
     found = cost([model], TRAINING, serve(precision="fp8", max_gpus=16), draws=20)
     # Latent attention has no heads to split: each GPU keeps all of it.
-    cache = found["batch"] * 2 * model.cache_elements(161.31 + 337.99 / 2) * found["n_gpus"]
+    cache = found["batch"] * 2 * cache_elements(model, 161.31 + 337.99 / 2) * found["n_gpus"]
     assert (found["n_gpus"] > 8).all()
     np.testing.assert_allclose(found["memory_bytes"], found["weight_bytes"] + cache, rtol=1e-9)
     assert (found["memory_bytes"] <= 0.9 * 80e9 * found["n_gpus"]).all()
@@ -182,9 +184,9 @@ def test_a_measured_latency_has_bands_of_no_width(table):
     said = costs(bands(found))
     assert "nan" not in said.lower()
     assert "time to first token" not in said
-    told = document(bands(found))["architectures"][0]
-    assert told["ttft_s"] == {"q05": None, "q50": None, "q95": None}
-    assert set(told["step_share"].values()) == {None}, "a table does not say what a step is made of"
+    document = CostDocument.of(bands(found)).as_dict()["architectures"][0]
+    assert document["ttft_s"] == {"q05": None, "q50": None, "q95": None}
+    assert set(document["step_share"].values()) == {None}, "a table does not say what a step is made of"
 
 
 def test_a_latency_that_was_not_measured_is_said_to_be_so(table):
@@ -216,8 +218,8 @@ def test_the_commonest_limit_is_that_of_most_draws(found):
     limit = np.full((400, 3), "memory", dtype="U10")
     limit[:150, 0] = "max_tpot_s"
     limit[:250, 1] = "max_tpot_s"
-    told = bands(found.assign(limit=(("draw", "architecture"), limit)))["commonest_limit"]
-    assert told.values.tolist() == ["memory", "max_tpot_s", "memory"]
+    document = bands(found.assign(limit=(("draw", "architecture"), limit)))["commonest_limit"]
+    assert document.values.tolist() == ["memory", "max_tpot_s", "memory"]
 
 
 @pytest.mark.parametrize(
@@ -249,20 +251,20 @@ def test_a_model_that_cannot_be_served_says_why(changed, limit, why):
     said = costs(summary)
     assert f"{model.name}: P(feasible) = 0: {why}." in said
     assert "nan" not in said.lower()
-    row = json.loads(json.dumps(document(summary), allow_nan=False))["architectures"][0]
+    row = json.loads(CostDocument.of(summary).as_json())["architectures"][0]
     assert (row["p_feasible"], row["limited_by"]) == (0.0, limit)
     assert row["tpot_s"] == {"q05": None, "q50": None, "q95": None}
     assert row["train_usd"]["q50"] > 0
 
 
 def test_the_document_is_versioned_json_with_units_in_its_keys(found):
-    told = json.loads(json.dumps(document(bands(found)), allow_nan=False))
-    assert (told["schema"], told["schema_version"], told["band"]) == ("bayesmoe.cost", 1, [0.05, 0.95])
-    assert told["bayesmoe_version"] == bayesmoe.__version__
+    document = json.loads(CostDocument.of(bands(found)).as_json())
+    assert (document["schema"], document["schema_version"], document["band"]) == ("bayesmoe.cost", 1, [0.05, 0.95])
+    assert document["bayesmoe_version"] == bayesmoe.__version__
     renamed = {"n_gpus": "n_gpus_per_replica", "batch": "batch_requests"}
     expected = {"architecture", "p_feasible", "limited_by", "step_share", *(renamed.get(name, name) for name in UNITS)}
-    assert [row["architecture"] for row in told["architectures"]] == [shape.name for shape in SHAPES]
-    for row in told["architectures"]:
+    assert [row["architecture"] for row in document["architectures"]] == [shape.name for shape in SHAPES]
+    for row in document["architectures"]:
         assert set(row) == expected
         assert sum(row["step_share"].values()) == pytest.approx(1.0)
         assert row["p_feasible"] == 1.0

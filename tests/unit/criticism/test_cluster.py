@@ -79,9 +79,10 @@ def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch) -> Non
 def test_ranks_depend_on_the_seed_and_the_number_alone() -> None:
     import dataclasses
 
+    from designs import catalog_design
+
     from bayesmoe.criticism.sbc import simulation_ranks
     from bayesmoe.laws import law_named
-    from bayesmoe.runs.simulate import catalog_design
 
     law = law_named("kaplan", size="n_dense")
     assert dataclasses.is_dataclass(law)

@@ -6,12 +6,34 @@ import dataclasses
 
 import numpy as np
 import pytest
+import xarray as xr
 
-from bayesmoe.criticism.prior_predictive import prior_bands, prior_check, prior_predictive
+from bayesmoe.criticism.prior_predictive import prior_bands, prior_predictive
 from bayesmoe.errors import InputError
 from bayesmoe.laws import Law, all_laws, law_named
 
 LOSS_LAWS = [kind for kind in all_laws if kind.response == "loss"]
+
+PLAUSIBLE_NATS = (0.5, 12.0)
+"""Losses between which a language model's lies: below what text's entropy allows, above a uniform guess over 160,000 tokens."""
+
+
+def prior_check(predictive: xr.DataArray) -> dict[str, float]:
+    """Shares of the prior that make sense.
+
+    Returns
+    -------
+    dict of float
+        ``plausible``: share of losses within :data:`PLAUSIBLE_NATS`; ``falls_with_size`` and ``falls_with_tokens``: share of
+        draws whose loss falls along every line of the grid, a factor 100 long.
+    """
+    low, high = PLAUSIBLE_NATS
+    grid = ["n_dense", "tokens", "num_experts"]
+    return {
+        "plausible": float(((predictive >= low) & (predictive <= high)).mean()),
+        "falls_with_size": float((predictive.diff("n_dense") <= 0).all(grid).mean()),
+        "falls_with_tokens": float((predictive.diff("tokens") <= 0).all(grid).mean()),
+    }
 
 
 @pytest.mark.parametrize("kind", LOSS_LAWS, ids=lambda kind: kind.name)

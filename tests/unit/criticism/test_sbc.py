@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from designs import catalog_design
 
 from bayesmoe.criticism.sbc import calibration, simulation_ranks
 from bayesmoe.laws import law_named
-from bayesmoe.runs.simulate import catalog_design
 
 
 def ranks_of(**values: np.ndarray) -> xr.Dataset:

@@ -9,7 +9,7 @@ import pytest
 
 from bayesmoe import plots
 from bayesmoe.errors import InputError
-from bayesmoe.decisions.risk import risk
+from bayesmoe.decisions.decide import decide
 from bayesmoe.reporting.build import BY_CHAIN, figures
 from bayesmoe.reporting.captions import FIGURES, SECTIONS, gallery_page
 from bayesmoe.demo.gallery import budget_figures, law_figures, leverage_figures, save_figures, save_gallery
@@ -21,7 +21,7 @@ BANDS = ("90%", "standard errors")
 @pytest.fixture(scope="module")
 def made(small_fit, small_plan, scenario):
     """What the gallery draws of a fit and a plan, but of other runs."""
-    found = figures(small_fit, risk(small_plan), plan=small_plan)
+    found = figures(small_fit, plan=small_plan, decisions=decide(small_plan, advice=False))
     found |= budget_figures(small_fit, scenario) | leverage_figures() | law_figures()
     yield found
     for figure in found.values():

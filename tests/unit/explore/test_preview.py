@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from bayesmoe.criticism.gate import check
-from bayesmoe.decisions.risk import risk
+from bayesmoe.decisions.decide import decide
 from bayesmoe.explore import preview
-from bayesmoe.explore.charts import charts, columns
+from bayesmoe.explore.charts import charts
 from bayesmoe.explore.preview import Answer, Previewer
-from bayesmoe.planning.solve import _mapped
+from bayesmoe.planning.blocks import _mapped
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +26,15 @@ def answered(asker, scenario):
 
 
 def test_an_answer_is_the_plan_of_fewer_draws(answered, small_plan):
-    whole = risk(small_plan).sel(problem="lowest_loss")
+    whole = decide(small_plan, advice=False)[1]
     assert answered.draws <= preview.MOST_DRAWS < small_plan.sizes["sample"]
     # Four standard errors of a share from as many draws.
     allowed = 4 * np.sqrt(0.25 / answered.draws)
-    np.testing.assert_allclose(answered.risk["p_best"], whole["p_best"], atol=allowed)
-    np.testing.assert_allclose(answered.risk["design_loss"], whole["design_loss"], rtol=0.02)
-    assert int(answered.risk["recommended"]) == int(whole["recommended"])
+    for own, other in zip(answered.decision.optima, whole.optima, strict=True):
+        assert abs(own.p_best - other.p_best) < allowed
+    for own, other in zip(answered.decision.designs, whole.designs, strict=True):
+        np.testing.assert_allclose(own.loss, other.loss, rtol=0.02)
+    assert answered.decision.recommended_num_experts == whole.recommended_num_experts
 
 
 def test_moving_numbers_compiles_nothing(asker, scenario):
@@ -65,12 +67,11 @@ def test_a_slow_question_gets_fewer_draws(asker, scenario, monkeypatch):
 
 
 def test_charts_draw_what_the_answer_says(answered):
-    drawn, risk_ = charts(answered.risk), answered.risk
+    drawn, designs = charts(answered.decision), answered.decision.designs
     assert set(drawn) == {"best", "over_training", "loss", "serving"}
-    np.testing.assert_array_equal(drawn["best"].source.data["value"], risk_["p_best"])
-    sure = risk_["design_meets_probability"].values
-    for name, variable in (("loss", "design_loss"), ("serving", "design_serving_usd_per_million_tokens")):
-        for column, quantile in (("low", 0.05), ("value", 0.5), ("high", 0.95)):
-            expected = np.where(sure, risk_[variable].sel(quantile=quantile), np.nan)
+    assert drawn["best"].source.data["value"] == [one.p_best for one in answered.decision.optima]
+    for name, bands in (("loss", "loss"), ("serving", "serving_usd_per_million_tokens")):
+        for column, end in (("low", "low"), ("value", "median"), ("high", "high")):
+            expected = [getattr(getattr(one, bands), end) if one.meets_probability else np.nan for one in designs]
             np.testing.assert_array_equal(drawn[name].source.data[column], expected)
-    assert columns(risk_)["best"]["experts"] == ["dense", "4 experts", "8 experts", "16 experts", "32 experts"]
+    assert drawn["best"].source.data["experts"] == ["dense", "4 experts", "8 experts", "16 experts", "32 experts"]

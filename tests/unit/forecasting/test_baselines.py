@@ -7,7 +7,7 @@ import pytest
 from seeds import seeded
 
 from bayesmoe.architecture import Family
-from bayesmoe.forecasting.baselines import huber_bootstrap, variable_projection, with_residuals
+from bayesmoe.forecasting.baselines import huber_bootstrap, with_residuals
 from bayesmoe.laws import law_named
 from bayesmoe.runs.simulate import grid_of_runs, simulate_losses
 
@@ -20,14 +20,6 @@ def runs():
     """Thirty runs of Chinchilla's law with little noise."""
     design = grid_of_runs(np.geomspace(5e7, 2e9, 6), np.geomspace(2e9, 1e11, 5), [1], family=Family())
     return simulate_losses(design, lambda run: LAW.loss(TRUTH, run), noise_scale=0.002, seed=seeded(0))
-
-
-def test_variable_projection_finds_the_law(runs) -> None:
-    found = variable_projection(*(runs[name].to_numpy(float) for name in ("n_dense", "tokens", "loss")))
-    assert found.alpha == pytest.approx(TRUTH["alpha"], abs=0.05)
-    assert found.beta == pytest.approx(TRUTH["beta"], abs=0.05)
-    predicted = found.E + found.A * runs["n_dense"] ** -found.alpha + found.B * runs["tokens"] ** -found.beta
-    assert np.abs(np.log(runs["loss"] / predicted)).max() < 0.01
 
 
 def test_the_bootstrap_moves_and_holds_the_runs_it_saw(runs) -> None:

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 from bayesmoe.criticism.gate import check, computed_gate, far, with_extrapolation
+from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.risk import risk, without_each_law
 from bayesmoe.forecasting.fit_average import fit_average
 from bayesmoe.inference.ensemble import apportion, components, discrepancy_draws
@@ -170,8 +171,8 @@ def test_a_plan_without_each_law_has_none_of_its_draws(planned) -> None:
 
 def test_the_page_shows_the_laws_and_the_plan_without_each(planned) -> None:
     found, fit = planned
-    summary = risk(found)
-    page = build_report(fit, check(fit), figures(fit, summary), plan=found, risk=summary)
+    decisions = decide(found, fit)
+    page = build_report(fit, figures(fit, decisions=decisions), plan=found, decisions=decisions)
     assert "Average of yun" in page
     assert text.WITHOUT_NOTE in page
     assert text.AVERAGED in page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from seeds import seeded
 
 from bayesmoe.forecasting.scores import crps, log_score, scores
 
@@ -27,7 +28,7 @@ def test_log_score_is_the_log_of_the_mean_density() -> None:
 
 
 def test_an_honest_forecast_covers_and_a_narrow_one_does_not() -> None:
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seeded(0))
     center = rng.normal(size=2000)
     observed = 3.0 + 0.1 * (center + rng.normal(size=2000))
     draws = 3.0 + 0.1 * (center + rng.normal(size=(500, 2000)))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from seeds import seeded
 
 from bayesmoe.forecasting.weights import mixed, stacking_weights
 
 
 def log_scores(seed: int, splits: int = 4, runs: int = 20) -> list[np.ndarray]:
     """Three laws: right, biased, and much too wide."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(seeded(seed))
     made = []
     for _ in range(splits):
         y = rng.normal(size=runs)
@@ -27,7 +28,7 @@ def test_weights_maximize_the_objective() -> None:
 
     best = stacking_weights(found, laws=3)
     assert best.sum() == pytest.approx(1.0)
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seeded(1))
     others = rng.dirichlet(best * 200, size=2000)
     assert max(map(objective, others)) <= objective(best) + 1e-6
 
@@ -49,7 +50,7 @@ def test_without_cuts_weights_are_even() -> None:
 
 
 def test_a_mixture_has_its_weights() -> None:
-    draws = mixed([np.zeros((10, 2)), np.ones((10, 2))], np.array([0.25, 0.75]), count=4000, seed=0)
+    draws = mixed([np.zeros((10, 2)), np.ones((10, 2))], np.array([0.25, 0.75]), count=4000, seed=seeded(0))
     assert draws.shape == (4000, 2)
     # Binomial(4000, 0.75): 4 sd is 0.027.
     assert draws.mean() == pytest.approx(0.75, abs=0.027)

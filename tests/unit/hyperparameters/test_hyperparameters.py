@@ -26,7 +26,7 @@ from bayesmoe.hyperparameters import (
     hyperparameter_law_named,
 )
 from bayesmoe.hyperparameters.base import QUANTITIES, covariance_of
-from bayesmoe.hyperparameters.hunyuan import budget_used, least_train_flop, training_flop
+from bayesmoe.hyperparameters.hunyuan import least_train_flop, training_flop
 
 WHOLE_RANGE = {
     "n_active": (1e5, 1e14),
@@ -246,8 +246,9 @@ def test_allocations_spend_their_budget() -> None:
 
 
 def test_hunyuans_allocation_spends_its_budget_at_one_size_only() -> None:
-    assert float(budget_used(1e22)) == pytest.approx(0.86, abs=0.005)
-    assert float(budget_used(3e24)) == pytest.approx(1.01, abs=0.005)
+    for budget, used in ((1e22, 0.86), (3e24, 1.01)):
+        size, tokens = (HUNYUAN.law_for(name).value(train_flop=budget) for name in ("n_active", "tokens"))
+        assert float(training_flop(size, tokens)) / budget == pytest.approx(used, abs=0.005)
     with jax.enable_x64(False):
         flop = training_flop(jnp.float32(1e14), jnp.float32(1e16))
         assert float(flop) == pytest.approx(9.59e30, rel=1e-4)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bayesmoe.architecture import Family
-from bayesmoe.catalog.documents import document
+from bayesmoe.documents.law import document_of
 from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.laws import Reference, law_named
@@ -56,7 +56,7 @@ def test_coordinates_give_the_reference_loss(folder) -> None:
 
 
 def test_the_catalog_shows_it(folder) -> None:
-    found = document(LAW, ["n_active=3e8", "n_total=9e8"])
+    found = document_of(LAW, ["n_active=3e8", "n_total=9e8"]).as_dict()
     assert [p["parameter"] for p in found["parameters"]] == list(TRUTH)
     assert all(value > 0 for p in found["parameters"] for value in p["prior"].values())
 

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.hyperparameters import hyperparameters
 from bayesmoe.decisions.next_run import SHARE, next_runs
 from bayesmoe.decisions.risk import risk
@@ -84,7 +85,7 @@ def test_a_next_run_needs_money(small_fit, small_plan):
 def test_the_next_run_in_words_and_in_json(found):
     said = advice_text.next_runs(found)
     assert "Runs of at most 5.15e+20 FLOP" in said
-    assert "Together, one added after another:" in said
+    assert "As a batch, added greedily:" in said
     assert said.endswith(advice_text.EVSI_NOTE)
     document = NextRunDocument.of(found).as_dict()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
@@ -153,14 +154,16 @@ def test_hyperparameters_are_those_of_the_papers_at_the_choice(small_plan):
     assert low < high
     assert 0.1 < float(own["learning_rate_log_sd"]) < 2.0
     assert "the largest in the runs behind step-law" in str(own["beyond"].sel(paper="step-law").item())
-    assert "What the literature would train it with" in advice_text.settings("lowest_loss", found)
+    assert "Training settings by the literature's laws" in advice_text.settings(decide(small_plan)[1])
 
 
-def test_nothing_to_sign_has_no_hyperparameters(small_plan):
+def test_no_recommendation_has_no_hyperparameters(small_plan):
     summary = risk(small_plan)
     found = hyperparameters(small_plan, summary.assign(recommended=0 * summary["recommended"]))
     assert found["learning_rate"].isnull().all()
-    assert advice_text.settings("lowest_loss", found) == ""
+    advice = decide(small_plan.assign(option_feasible=small_plan["option_feasible"] & False))[1]
+    assert advice.recommended is None
+    assert advice_text.settings(advice) == ""
 
 
 def test_inputs_are_the_numbers_that_vary(small_fit, scenario):
@@ -171,7 +174,7 @@ def test_inputs_are_the_numbers_that_vary(small_fit, scenario):
 
 
 def test_scenarios_that_differ_in_prices_share_their_compiled_program(small_fit, scenario):
-    from bayesmoe.planning.solve import _mapped
+    from bayesmoe.planning.blocks import _mapped
 
     plan(small_fit, scenario)
     before = _mapped._cache_size()

@@ -10,7 +10,7 @@ import pytest
 
 from bayesmoe.errors import InputError
 from bayesmoe.planning.constraints import FUNCTIONS, constraint
-from bayesmoe.planning.surface import QUANTITIES
+from bayesmoe.planning.quantities import QUANTITIES
 
 KNOWN = ("n_total", "tokens", "n_active", "loss")
 VALUES = {name: np.array(values) for name, values in
@@ -56,7 +56,7 @@ def test_what_holds(text, holds):
             "limits.constraints: may hold numbers, quantities, arithmetic and comparisons only",
         ),
         ("__import__ < 1", "limits.constraints: is not a quantity of a plan"),
-        ("eval(1) < 1", "limits.constraints: is not a quantity of a plan"),
+        ("eval(1) < 1", "limits.constraints: may hold numbers"),
         ("n_total.real < 1", "limits.constraints: may hold numbers"),
         ("n_total[0] < 1", "limits.constraints: may hold numbers"),
         ("(lambda: 1)() < 1", "limits.constraints: may hold numbers"),
@@ -68,7 +68,7 @@ def test_what_holds(text, holds):
         ("n_total in (1, 2)", "limits.constraints: may hold numbers"),
         ("(n := 1) < 2", "limits.constraints: may hold numbers"),
         ("f'{n_total}' < 2", "limits.constraints: may hold numbers"),
-        ("log(n_total, 2, 3) < 2", "limits.constraints: cannot be evaluated"),
+        ("log(n_total, 2, 3) < 2", "limits.constraints: may hold numbers"),
         ("log(x=n_total) < 2", "limits.constraints: may hold numbers"),
         ("(" * 500 + "1" + ")" * 500 + " < n_total", "limits.constraints: is not an expression"),
         ("lambda: n_total < 1", "limits.constraints: may hold numbers"),
@@ -88,9 +88,9 @@ def test_what_holds(text, holds):
         ("__builtins__ < 1", "limits.constraints: is not a quantity of a plan"),
         ("open('x') < 1", "limits.constraints: "),
         ("nan < n_total", "limits.constraints: is not a quantity of a plan"),
-        ("n_total(1) < 1", "limits.constraints: cannot be evaluated"),
+        ("n_total(1) < 1", "limits.constraints: may hold numbers"),
         ("log < 1", "limits.constraints: cannot be evaluated"),
-        ("log() < 1", "limits.constraints: cannot be evaluated"),
+        ("log() < 1", "limits.constraints: may hold numbers"),
         ("1 / 0 < n_total", "limits.constraints: cannot be evaluated"),
         ("10 ** 400 > n_total", "limits.constraints: cannot be evaluated"),
         ("n_total = 1", "limits.constraints: is not an expression"),
@@ -110,13 +110,10 @@ def test_what_is_refused(text, says):
     [
         "not " * 500 + "n_total < 1",
         " + ".join(["1"] * 3000) + " < n_total",
-        " and ".join(["n_total < 1"] * 3000),
-        " < ".join(["n_total"] * 3000),
         "n_total" + ".real" * 3000 + " < 1",
-        "0x" + "f" * 5000 + " < n_total",
         "1" * 5000 + " < n_total",
     ],
-    ids=["not", "sum", "and", "chain", "attributes", "hexadecimal", "digits"],
+    ids=["not", "sum", "attributes", "digits"],
 )
 def test_what_is_too_long_for_python_is_refused_like_the_rest(text):
     with pytest.raises(InputError, match=r"^limits\.constraints: is not an expression"):
@@ -124,7 +121,15 @@ def test_what_is_too_long_for_python_is_refused_like_the_rest(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["not " * 50 + "n_total < 1", " + ".join(["1"] * 100) + " < n_total", " and ".join(["n_total < 1"] * 100)]
+    "text",
+    [
+        "not " * 50 + "n_total < 1",
+        " + ".join(["1"] * 100) + " < n_total",
+        " and ".join(["n_total < 1"] * 300),
+        " < ".join(["n_total"] * 300),
+        "0x" + "f" * 5000 + " < n_total",
+    ],
+    ids=["not", "sum", "and", "chain", "hexadecimal"],
 )
 def test_what_is_merely_long_is_read(text):
     assert np.asarray(constraint(text, KNOWN)({name: jnp.asarray(each) for name, each in VALUES.items()})).shape == (3,)

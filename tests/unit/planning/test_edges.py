@@ -13,6 +13,7 @@ from oracle import yun_loss
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.decisions.risk import risk
+from bayesmoe.decisions.text import headline
 from bayesmoe.documents import PlanDocument
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.planner import plan
@@ -32,11 +33,10 @@ def changed(scenario, **sections):
 def told(fit, scenario):
     """Plan, risk, and what is said of the only problem; the document is JSON."""
     found = plan(fit, scenario)
-    summary = risk(found)
-    PlanDocument.of(found, decide(found)).as_json()
-    problem = scenario.problems[0]
-    part = summary.sel(problem=problem)
-    return found, part, plan_text.headline(problem, part, scenario), plan_text.decision(problem, part, scenario)
+    decided = decide(found)
+    PlanDocument.of(found, decided).as_json()
+    part = decided.risk.sel(problem=scenario.problems[0])
+    return found, part, headline(decided[0]), plan_text.per_draw(decided[0])
 
 
 @pytest.mark.parametrize(

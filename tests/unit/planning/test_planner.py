@@ -237,12 +237,12 @@ def test_solutions_are_never_larger_than_the_loss_optimum(case):
 
 def test_cheapest_serving_meets_its_loss(case):
     part = case.plan.sel(problem="cheapest_serving")
-    assert float((part["loss"] - part["bound"]).max()) <= 1e-9
+    assert float((part["loss"] - part["threshold"]).max()) <= 1e-9
 
 
 def test_lowest_loss_keeps_to_its_cost(case):
     part = case.plan.sel(problem="lowest_loss")
-    assert float((part["serving_usd_per_million_tokens"] / part["bound"]).max()) <= 1 + 1e-9
+    assert float((part["serving_usd_per_million_tokens"] / part["threshold"]).max()) <= 1 + 1e-9
 
 
 def test_the_base_is_its_own_loss_optimum(case):
@@ -254,7 +254,7 @@ def test_the_base_is_its_own_loss_optimum(case):
     found = found.isel(sample=served)
     np.testing.assert_allclose(found["over_training_ratio"].sel(problem="cheapest_serving"), 1.0, rtol=0, atol=1e-6)
     for problem, bound in (("cheapest_serving", "loss"), ("lowest_loss", "serving_usd_per_million_tokens")):
-        np.testing.assert_allclose(found[f"loss_optimal_{bound}"], found["bound"].sel(problem=problem), rtol=1e-9)
+        np.testing.assert_allclose(found[f"loss_optimal_{bound}"], found["threshold"].sel(problem=problem), rtol=1e-9)
     for name in ("n_dense", "n_active", "n_total", "tokens", "loss", "serving_usd_per_million_tokens", "train_usd"):
         values = found[name].sel(problem="cheapest_serving")
         np.testing.assert_allclose(values, found[f"loss_optimal_{name}"], rtol=1e-6)
@@ -287,7 +287,7 @@ def test_a_larger_budget_never_raises_the_lowest_loss(small_fit, small_plan, sce
 def test_a_base_that_cannot_be_served_leaves_no_lowest_loss(small_fit, scenario):
     asked = changed(scenario, serving={"max_gpus": 1}, choices={"num_experts": (1, 32), "baseline_num_experts": 32})
     found = plan(small_fit, asked)
-    unserved = found["bound"].sel(problem="lowest_loss").isnull()
+    unserved = found["threshold"].sel(problem="lowest_loss").isnull()
     assert 0.5 < float(unserved.mean()) < 1
     assert not found["feasible"].sel(problem="lowest_loss").where(unserved, False).any()
     assert not found["feasible"].sel(problem="cheapest_serving", num_experts=32).where(unserved, False).any()

@@ -19,7 +19,9 @@ from bayesmoe.costs.uncertain import UncertainShare
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import DataSpec, FitSpec, GroupSpec, LawSpec
 from bayesmoe.inference.store import FitInfo
-from bayesmoe.laws import Clark, Reference, Yun, all_laws, law_named
+from bayesmoe.laws import Reference, all_laws, law_named
+from bayesmoe.laws.forms.clark import Clark
+from bayesmoe.laws.forms.yun import Yun
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.scenario import Candidate, in_group
 from bayesmoe.planning.surface import DesignSurface

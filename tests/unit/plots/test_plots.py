@@ -15,7 +15,7 @@ from bayesmoe.decisions.risk import risk
 from bayesmoe.decisions.total_cost import option_regret
 from bayesmoe.errors import InputError
 from bayesmoe.laws import law_named
-from bayesmoe.plots.style import PROBLEM_COLOURS, PROBLEM_LABELS, PROBLEM_MARKERS, expert_colors
+from bayesmoe.plots.style import expert_colors, look_of
 
 PROBLEMS = ("cheapest_serving", "lowest_loss")
 COUNTS = (1, 4, 8, 16, 32)
@@ -72,9 +72,9 @@ def test_bars_are_the_chances_of_being_best(summary):
     for bars, problem in zip(axes.containers, PROBLEMS, strict=True):
         np.testing.assert_array_equal([bar.get_height() for bar in bars], summary["p_best"].sel(problem=problem))
         np.testing.assert_array_equal(np.round([bar.get_x() + bar.get_width() / 2 for bar in bars]), range(5))
-        assert {to_hex(bar.get_facecolor()) for bar in bars} == {PROBLEM_COLOURS[problem]}
+        assert {to_hex(bar.get_facecolor()) for bar in bars} == {look_of(problem)["color"]}
     assert ticks(axes) == ["dense", "4", "8", "16", "32"]
-    assert labels(figure) == [PROBLEM_LABELS[problem] for problem in PROBLEMS]
+    assert labels(figure) == [look_of(problem)["label"] for problem in PROBLEMS]
 
 
 def test_bars_carry_their_height_unless_it_rounds_to_nothing(summary):
@@ -94,7 +94,7 @@ def test_over_training_shows_medians_and_bands(summary):
         np.testing.assert_array_equal(line.get_ydata(), middle)
         np.testing.assert_allclose(line.get_xdata(), band[:, 0], rtol=1e-12)
         np.testing.assert_array_equal(np.round(line.get_xdata()), range(5))
-        assert (to_hex(line.get_color()), line.get_marker()) == (PROBLEM_COLOURS[problem], PROBLEM_MARKERS[problem])
+        assert (to_hex(line.get_color()), line.get_marker()) == (look_of(problem)["color"], look_of(problem)["marker"])
     assert axes.get_yscale() == "log"
     assert ticks(axes) == ["dense", "4", "8", "16", "32"]
     assert [list(line.get_ydata()) for line in axes.lines if line.get_linestyle() == "--"] == [[1.0, 1.0]]
@@ -108,7 +108,7 @@ def test_loss_by_experts_shows_the_optimum_and_both_problems(summary):
         np.testing.assert_allclose(band[:, 1:], np.stack([low, high], axis=1), rtol=1e-12)
         np.testing.assert_array_equal(line.get_ydata(), middle)
         np.testing.assert_array_equal(np.round(line.get_xdata()), range(5))
-        assert (to_hex(line.get_color()), line.get_marker()) == (PROBLEM_COLOURS[name], PROBLEM_MARKERS[name])
+        assert (to_hex(line.get_color()), line.get_marker()) == (look_of(name)["color"], look_of(name)["marker"])
     assert "nats per token" in axes.get_ylabel()
 
 
@@ -130,7 +130,7 @@ def test_cost_against_loss_shows_every_solution_with_both_bands(summary):
     colors = expert_colors(5)
     for (name, i, x, y), line, across, along in zip(expected, markers(axes), drawn[0::3], drawn[1::3], strict=True):
         assert (line.get_xdata()[0], line.get_ydata()[0]) == (x[1], y[1])
-        assert (line.get_marker(), to_hex(line.get_color())) == (PROBLEM_MARKERS[name], to_hex(colors[i]))
+        assert (line.get_marker(), to_hex(line.get_color())) == (look_of(name)["marker"], to_hex(colors[i]))
         np.testing.assert_array_equal(across.get_xydata(), [[x[0], y[1]], [x[2], y[1]]])
         np.testing.assert_array_equal(along.get_xydata(), [[x[1], y[0]], [x[1], y[2]]])
     assert "USD per million output tokens" in axes.get_xlabel()
@@ -235,7 +235,7 @@ def test_traces_without_names_are_of_what_was_sampled(small_fit):
 
 def test_a_regret_map_takes_the_bare_plan_and_asks_for_a_demand(small_plan):
     bare, given = plots.regret_map(small_plan), plots.regret_map(option_regret(small_plan), PROBLEMS[0])
-    assert bare.axes[0].get_title() == given.axes[0].get_title() == PROBLEM_LABELS[PROBLEMS[0]]
+    assert bare.axes[0].get_title() == given.axes[0].get_title() == look_of(PROBLEMS[0])["label"]
     with pytest.raises(InputError, match="demand"):
         plots.regret_map(small_plan.drop_vars("lifetime_tokens"))
 

@@ -14,16 +14,21 @@ import pytest
 import xarray as xr
 
 from bayesmoe import plots
-from bayesmoe.criticism.gate import Check, Gate, check, far
+from bayesmoe.criticism.gate import Check, Gate, far
+from bayesmoe.decisions.decide import decide
+from bayesmoe.decisions.decision import Decisions
 from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.decisions.risk import extrapolation_factors, risk
+from bayesmoe.decisions.text import headline
 from bayesmoe.demo.gallery import save_figures
 from bayesmoe.errors import InputError
+from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.reporting import advice_text, plan_text, text
 from bayesmoe.reporting.build import build_report, figures, notes, save_report
 from bayesmoe.reporting.captions import FIGURES
 from bayesmoe.specs import to_json
+from bayesmoe.units import experts
 
 HOSTILE = "<script>alert(1)</script>"
 FAILED = Gate(
@@ -92,8 +97,14 @@ def summary(small_plan):
 
 
 @pytest.fixture(scope="module")
-def hostile(small_fit, small_plan, summary):
-    """Fit, plan and risk whose every name is an attack."""
+def decided(small_fit, small_plan):
+    """Decisions on the small plan."""
+    return decide(small_plan, small_fit)
+
+
+@pytest.fixture(scope="module")
+def hostile(small_fit, small_plan):
+    """A failed fit, a plan and its decisions, whose every name is an attack."""
     fit = small_fit.copy()
     for group in ("observed_data", "posterior_predictive", "constant_data"):
         dataset = fit[group].to_dataset()
@@ -105,14 +116,16 @@ def hostile(small_fit, small_plan, summary):
     fit.attrs.update(data_origin=f"origin{HOSTILE}", data_notes=json.dumps([f"note{HOSTILE}"]), law=f"law{HOSTILE}")
     spec = json.loads(fit.attrs["spec"])
     fit.attrs["spec"] = json.dumps({**spec, "name": f"spec{HOSTILE}"})
-    return fit, small_plan.assign_attrs(scenario=changed), summary.assign_attrs(scenario=changed)
+    dataclasses.replace(FitInfo.read(fit), gate=FAILED).write(fit)
+    plan = small_plan.assign_attrs(scenario=changed)
+    return fit, plan, decide(plan, fit)
 
 
 @pytest.fixture(scope="module")
 def made(hostile):
     """All figures of the hostile plan."""
-    fit, plan, summary = hostile
-    found = figures(fit, summary, plan=plan)
+    fit, plan, decisions = hostile
+    found = figures(fit, plan=plan, decisions=decisions)
     yield found
     for figure in found.values():
         plt.close(figure)
@@ -121,15 +134,15 @@ def made(hostile):
 @pytest.fixture(scope="module")
 def full(hostile, made):
     """The page of a fit that failed its gate and was planned on all the same."""
-    fit, plan, summary = hostile
-    return build_report(fit, FAILED, made, plan=plan, risk=summary)
+    fit, plan, decisions = hostile
+    return build_report(fit, made, plan=plan, decisions=decisions)
 
 
 @pytest.fixture(scope="module")
 def alone(small_fit):
     """The page of a fit without a plan."""
-    found = figures(small_fit, None)
-    html = build_report(small_fit, check(small_fit), found)
+    found = figures(small_fit)
+    html = build_report(small_fit, found)
     for figure in found.values():
         plt.close(figure)
     return html
@@ -246,16 +259,15 @@ def test_simulated_runs_are_called_so_before_anything_else(html):
 def test_trained_runs_are_not_called_simulated(small_fit):
     fit = small_fit.copy()
     fit.attrs["data_simulated"] = 0
-    assert text.SIMULATED not in build_report(fit, FAILED, {})
+    assert text.SIMULATED not in build_report(fit, {})
 
 
-def test_the_decision_of_each_problem_stands_before_the_evidence(full, summary, scenario):
+def test_the_decision_of_each_problem_stands_before_the_evidence(full, decided):
     said = Page(full).text
-    for problem in map(str, summary["problem"].values):
-        part = summary.sel(problem=problem)
-        signed, decision = (say(problem, part, scenario) for say in (plan_text.headline, plan_text.decision))
-        title = plan_text.TITLES[problem]
-        assert said.index(title) < said.index(signed) < said.index(decision) < said.index("Evidence")
+    for decision in decided:
+        order = (decision.problem.title, headline(decision), plan_text.per_draw(decision), "Evidence")
+        places = [said.index(part) for part in order]
+        assert places == sorted(places)
     assert plan_text.FIXED_NOTE in said
     assert text.BAND_NOTE in said
     assert text.ONE_LAW in said
@@ -268,7 +280,7 @@ def test_a_plan_far_beyond_the_runs_is_flagged(small_fit, summary, full):
     assert f'<p class="banner REVIEW">{text.extrapolation(times, far=True)}' in full
 
 
-def test_the_reach_is_of_the_worst_problem(small_fit, summary):
+def test_the_extrapolation_is_of_the_worst_problem(small_fit, summary):
     found = extrapolation_factors(small_fit, summary)
     rows = [
         summary.sel(problem=p, quantile=0.5, num_experts=int(summary["per_draw_choice"].sel(problem=p)))
@@ -282,17 +294,17 @@ def test_the_reach_is_of_the_worst_problem(small_fit, summary):
     assert found["train_flop"] == pytest.approx(max(float(row["n_active"] * row["tokens"]) for row in rows) / flop)
 
 
-def test_no_choice_reaches_nowhere(small_fit, summary):
+def test_no_choice_extrapolates_nowhere(small_fit, summary):
     nothing = summary.assign(per_draw_choice=0 * summary["per_draw_choice"])
     assert extrapolation_factors(small_fit, nothing) == {}
-    assert notes(small_fit, nothing)[0] == ""
+    assert notes(small_fit, Decisions([], nothing))[0] == ""
 
 
 def test_every_expert_count_has_a_row_and_the_chosen_one_is_marked(full, summary):
     page = Page(full)
     assert page.values("tr", "class").count("chosen") == 2 * 2
     for count in summary["num_experts"].values:
-        assert full.count(f'<th scope="row">{text.experts(int(count))}') == 2 * 2
+        assert full.count(f'<th scope="row">{experts(int(count))}') == 2 * 2
 
 
 def test_the_page_says_where_it_all_comes_from(full, hostile):
@@ -324,10 +336,10 @@ def test_figures_are_saved_under_their_names(made, tmp_path):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.glob("*.png"))
 
 
-def test_the_page_says_what_to_train_next(small_fit, small_plan, summary):
+def test_the_page_says_what_to_train_next(small_fit, small_plan, decided):
     found = next_runs(small_fit, small_plan)
     drawn = {"next_run_value": plots.next_run_value(found)}
-    page = Page(build_report(small_fit, check(small_fit), drawn, plan=small_plan, risk=summary, next_run=found))
+    page = Page(build_report(small_fit, drawn, plan=small_plan, decisions=decided, next_run=found))
     plt.close(drawn["next_run_value"])
     assert page.values("svg", "aria-label") == [FIGURES["next_run_value"]]
     assert page.text.index("What to train next") < page.text.index("Evidence")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bayesmoe.errors import InputError
-from bayesmoe.runs.aliases import plain, understood
+from bayesmoe.runs.aliases import plain, recognized
 from bayesmoe.runs.trackers import read_export
 
 # W&B app (wandb.ai, 2025): runs table, "Export as CSV": every cell quoted, settings and results under bare keys, nested ones dotted.
@@ -37,13 +37,13 @@ def read(folder: Path, text: str, name: str = "runs.csv"):
 
 
 def names(export) -> dict[str, str]:
-    """What is understood of an export without a map."""
-    return understood(export, {})
+    """What is recognized of an export without a map."""
+    return recognized(export, {})
 
 
 def test_the_runs_table_of_weights_and_biases(tmp_path):
     export = read(tmp_path, WANDB_TABLE)
-    assert (export.tool, export.direct, list(export.frame.index)) == ("Weights & Biases", True, [2, 3])
+    assert (export.tool, list(export.frame.index)) == ("Weights & Biases", [2, 3])
     found = names(export)
     assert found["loss"] == "eval/loss"
     assert found["num_experts"] == "model.num_experts"
@@ -73,7 +73,7 @@ def test_the_dump_of_the_api_of_weights_and_biases(tmp_path, kind):
         orient = {"json": {}, "records": {"orient": "records"}, "lines": {"orient": "records", "lines": True}}[kind]
         frame.to_json(path, **orient)
     export = read_export(path)
-    assert (export.tool, export.direct, len(export.frame)) == ("Weights & Biases", False, 2)
+    assert (export.tool, len(export.frame)) == ("Weights & Biases", 2)
     assert export.frame["config.num_local_experts"].tolist() == [8, 8]
     found = names(export)
     assert found["loss"] == "summary.eval/loss"
@@ -92,7 +92,7 @@ def test_a_setting_is_not_taken_for_a_result(tmp_path):
 
 def test_search_runs_of_mlflow(tmp_path):
     export = read(tmp_path, MLFLOW_SEARCH)
-    assert (export.tool, export.direct) == ("MLflow", True)
+    assert export.tool == "MLflow"
     found = names(export)
     assert found["loss"] == "metrics.val_loss"
     assert (found["num_experts"], found["top_k"]) == ("params.num_experts", "params.num_experts_per_tok")
@@ -122,7 +122,7 @@ def test_runs_search_of_mlflow_as_json(tmp_path):
         },
     }
     export = read(tmp_path, json.dumps({"runs": [run, run], "next_page_token": "t"}), "runs.json")
-    assert (export.tool, export.direct) == ("MLflow", False)
+    assert export.tool == "MLflow"
     assert export.frame["metrics.val_loss"].tolist() == [2.5, 2.5]
     assert names(export)["num_experts"] == "params.num_experts"
 
@@ -156,7 +156,7 @@ def test_the_log_of_trackio_becomes_the_last_value_of_each_metric(tmp_path, kind
     write(LOGGED, tmp_path / f"project.{kind}")
     write(CONFIGS, tmp_path / f"{configs}.{kind}")
     export = read_export(tmp_path / f"project.{kind}")
-    assert (export.tool, export.direct, len(export.notes)) == ("Trackio", False, 2)
+    assert (export.tool, len(export.notes)) == ("Trackio", 2)
     frame = export.frame.set_index("run_id")
     assert frame["loss"].tolist() == [2.5, 2.4]
     assert frame["eval/loss"].tolist() == [2.7, 2.6]
@@ -197,7 +197,7 @@ def test_every_json_of_pandas(tmp_path, orient):
 
 def test_a_plain_table_keeps_its_rows_and_its_words(tmp_path):
     export = read(tmp_path, "loss,val_loss,num_experts,Anzahl Tokens\n2.5,2.6,1,1e9\n\n2.4,2.5,8,1e9\n")
-    assert (export.tool, export.direct, list(export.frame.index)) == ("plain table", True, [2, 4])
+    assert (export.tool, list(export.frame.index)) == ("plain table", [2, 4])
     assert names(export)["loss"] == "loss"
 
 
@@ -218,7 +218,7 @@ def test_a_name_in_plain_words(name, word):
 
 def test_what_the_user_maps_comes_first(tmp_path):
     export = read(tmp_path, WANDB_TABLE)
-    found = understood(export, {"loss": "train/loss"})
+    found = recognized(export, {"loss": "train/loss"})
     assert found["loss"] == "train/loss"
 
 
@@ -238,7 +238,7 @@ def test_what_the_user_maps_comes_first(tmp_path):
         ("runs.csv", b"loss,num_experts\n", "has no runs"),
         ("runs.csv", b"loss,loss\n1,2\n", "stands more than once"),
         ("runs.parquet", b"PAR1", "cannot be read"),
-        ("runs.xlsx", b"x", "is neither CSV nor Parquet"),
+        ("runs.xlsx", b"x", "is neither CSV, Parquet nor JSON"),
     ],
 )
 def test_an_unreadable_file_is_refused_in_a_sentence(tmp_path, name, content, says):

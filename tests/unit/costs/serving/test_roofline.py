@@ -15,7 +15,6 @@ from bayesmoe.costs.serving import Coefficients, Roofline, ServedModel, Traffic
 from bayesmoe.costs.serving.roofline import (
     TERMS,
     cache_bytes,
-    expert_hit_share,
     prefill_s,
     replication,
     step_terms,
@@ -78,6 +77,14 @@ def many_experts(num_experts=64.0, top_k=4.0):
     )
 
 
+def hit_share(batch, num_experts, top_k, evenness=1.0):
+    """Share of the routed experts whose weights a step reads: all of them, but for those that it spares."""
+    model = many_experts(num_experts, top_k)
+    read, all_read = (terms(model, batch, reads=reads, evenness=evenness)["memory"] for reads in ("distinct", "all"))
+    spared_bytes = (all_read - read) * 4.0 * CHIP.bandwidth_bytes_per_s
+    return np.asarray(1.0 - spared_bytes / (2.0 * model.n_routed))
+
+
 @pytest.mark.parametrize(
     ("term", "value"),
     [
@@ -120,8 +127,7 @@ def test_one_accelerator_pays_no_exchange():
 
 
 def test_skewed_routing_touches_the_experts_of_fewer_requests():
-    skewed, fewer = (expert_hit_share(batch, 64, 4) for batch in (0.5 * 20, 10))
-    assert float(skewed) == float(fewer)
+    assert hit_share(19.0, 64.0, 4.0, evenness=0.5) == pytest.approx(float(hit_share(10.0, 64.0, 4.0)), rel=1e-12)
     model = many_experts()
     assert float(terms(model, 20.0, evenness=0.5)["memory"]) < float(terms(model, 20.0)["memory"])
 
@@ -221,17 +227,17 @@ def test_time_per_output_token_is_the_anchors(anchor):
 def test_share_of_experts_hit_is_erdils(anchor):
     """Erdil 2025, arXiv:2506.04645, Eq. 22."""
     x = anchor["inputs"]
-    share = float(expert_hit_share(x["batch_size"], x["num_experts"], x["top_k"]))
+    share = float(hit_share(x["batch_size"], x["num_experts"], x["top_k"]))
     distinct = x["num_experts"] if anchor["output"] == "distinct_experts" else 1
     assert share * distinct == pytest.approx(anchor["value"], rel=anchor["rtol"])
 
 
 @pytest.mark.parametrize(("num_experts", "top_k"), [(4, 1), (64, 6), (512, 10)])
 def test_one_token_touches_its_own_experts_and_a_large_batch_all(num_experts, top_k):
-    apportion = np.asarray(expert_hit_share(np.array([1.0, 10.0, 100.0, 1e6]), num_experts, top_k))
-    assert apportion[0] * num_experts == pytest.approx(top_k, rel=1e-12)
-    assert apportion[-1] == pytest.approx(1.0, rel=1e-12)
-    assert (np.diff(apportion) > 0).all()
+    share = hit_share(np.array([1.0, 10.0, 100.0, 1e6]), num_experts, top_k)
+    assert share[0] * num_experts == pytest.approx(top_k, rel=1e-12)
+    assert share[-1] == pytest.approx(1.0, rel=1e-12)
+    assert (np.diff(share) > 0).all()
     model = many_experts(float(num_experts), float(top_k))
     for batch, reads in ((1.0, "active"), (1e6, "all")):
         found = terms(model, batch, 1.0)["memory"]
@@ -240,7 +246,7 @@ def test_one_token_touches_its_own_experts_and_a_large_batch_all(num_experts, to
 
 @pytest.mark.parametrize(("num_experts", "top_k"), [(1, 1), (2, 2), (2, 4)])
 def test_experts_that_every_token_uses_are_always_hit(num_experts, top_k):
-    assert float(expert_hit_share(1.0, num_experts, top_k)) == pytest.approx(1.0, rel=1e-9)
+    assert float(hit_share(1.0, num_experts, top_k)) == pytest.approx(1.0, rel=1e-9)
 
 
 @pytest.mark.parametrize("batch", [1.0, 7.0, 500.0])

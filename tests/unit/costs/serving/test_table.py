@@ -126,9 +126,16 @@ def test_a_missing_table_is_named(tmp_path):
         read_latency_table(tmp_path / "gone.csv")
 
 
-@pytest.mark.parametrize("text", ["", '"unclosed\n1,2', "a,b\n1,2\n1,2,3,4\n"])
-def test_what_is_no_csv_is_refused(written, text):
-    with pytest.raises(InputError, match="cannot be read"):
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "is empty"),
+        ('"unclosed\n1,2', "is missing from the latencies"),
+        ("a,b\n1,2\n1,2,3,4\n", "row 3: must have 2 values like the header, found 4"),
+    ],
+)
+def test_what_is_no_csv_is_refused(written, text, says):
+    with pytest.raises(InputError, match=says):
         read_latency_table(written(text))
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from bayesmoe.architecture import parameters_from_shape
-from bayesmoe.runs.audit import checks
-from bayesmoe.runs.audit.finding import Finding, Sheet
+from bayesmoe.runs.audit.checks import OF_RUNS
 from bayesmoe.runs.audit.robust_trend import power_law_residuals
+from bayesmoe.runs.checks import OF_ROWS, OF_VALUES
+from bayesmoe.runs.finding import Finding, Sheet
+
+SUSPICIONS = (*OF_ROWS, *OF_VALUES, *OF_RUNS)
+checks = SimpleNamespace(**{suspect.__name__: suspect for suspect in SUSPICIONS})
 
 
 def sheet(names: dict[str, str] | None = None, **columns) -> Sheet:
@@ -71,9 +77,7 @@ def test_a_suspicion(name, holds, expected, not_there):
     assert found[1] == []
 
 
-@pytest.mark.parametrize(
-    "suspect", [*checks.OF_ROWS, *checks.OF_VALUES, *checks.OF_RUNS], ids=lambda suspect: suspect.__name__
-)
+@pytest.mark.parametrize("suspect", SUSPICIONS, ids=lambda suspect: suspect.__name__)
 def test_a_suspicion_has_nothing_to_say_of_an_empty_or_blank_sheet(suspect):
     assert suspect(Sheet(pd.DataFrame(index=pd.Index([], dtype=int)))) == []
     blank = {

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bayesmoe.documents.runs_check import RunsCheckDocument
 from bayesmoe.errors import InputError
 from bayesmoe.resources import resource_folder
 from bayesmoe.runs import load_source, read_runs
 from bayesmoe.runs.audit.best_learning_rate import best_of_learning_rate, lowest_of
-from bayesmoe.runs.audit.inspect import document, inspect_runs, tidy, write_tidy
+from bayesmoe.runs.audit.inspect import inspect_runs, tidy, write_tidy
 from bayesmoe.runs.audit.text import WIDTH, inspection_text, left_out_text
 
 GOOD = """run_id,val_loss,train_tokens,num_local_experts,num_experts_per_tok,n_params,lr,seed
@@ -41,14 +42,17 @@ def kinds(inspection) -> dict[str, tuple[int, ...]]:
     return {finding.column: finding.rows for finding in inspection.findings if finding.severity == "wrong"}
 
 
-def test_common_names_are_understood_and_what_follows_is_derived(check):
+def test_common_names_are_recognized_and_what_follows_is_derived(check):
     found = check()
     assert found.names["loss"] == "val_loss"
     assert (found.names["tokens"], found.names["num_experts"]) == ("train_tokens", "num_local_experts")
     assert (found.names["top_k"], found.names["n_total"]) == ("num_experts_per_tok", "n_params")
     assert any(sentence.startswith("activation_ratio") for sentence in found.derived)
     assert any(sentence.startswith("n_dense: give it") for sentence in found.missing)
-    assert (found.findings, found.wrong_rows, found.direct) == ((), (), True)
+    assert (
+        found.findings,
+        found.wrong_rows,
+    ) == ((), ())
     assert found.table["loss"].tolist() == [2.5, 2.4, 2.3]
 
 
@@ -85,7 +89,7 @@ def test_the_last_checkpoint_of_a_run_stands(check):
 
 def test_a_table_without_losses_is_told_and_no_row_is_blamed(check):
     found = check("run_id,tokens,num_experts\na,1e9,1\n")
-    assert found.is_wrong
+    assert found.wrong
     assert found.wrong_rows == ()
     assert found.table.empty
     assert "is missing" in found.findings[0].rule
@@ -101,7 +105,6 @@ def test_tokens_are_made_of_steps_and_batch(check):
     found = check("loss,num_experts,global_step,tokens_per_step\n2.5,1,4000,1e6\n2.4,8,4000,1e6\n")
     assert found.derived[0] == "tokens = steps * batch_tokens"
     assert found.table["tokens"].tolist() == [4e9, 4e9]
-    assert not found.direct
     assert tidy(found)["tokens"].tolist() == [4e9, 4e9]
 
 
@@ -206,7 +209,7 @@ def test_the_text_states_the_bias(check):
     )
     assert "seed sd of 0.0707 nats (2 replicates" in said
     assert found.table["run_id"].tolist() == ["a", "b", "c"]
-    assert document(found)["best_of_learning_rate"]["bias_nats_per_token"] <= 0
+    assert RunsCheckDocument.of(found).as_dict()["best_of_learning_rate"]["bias_nats_per_token"] <= 0
 
 
 # Documents
@@ -214,13 +217,13 @@ def test_the_text_states_the_bias(check):
 
 def test_the_document_is_json_and_names_every_row(check):
     found = check(GOOD.replace("2.4", "inf"))
-    text = json.dumps(document(found), allow_nan=False)
+    text = json.dumps(RunsCheckDocument.of(found).as_dict(), allow_nan=False)
     back = json.loads(text)
-    assert (back["schema"], back["schema_version"]) == ("bayesmoe.runs_check", 1)
+    assert (back["schema"], back["schema_version"]) == ("bayesmoe.runs_check", 2)
     assert back["findings"][0]["run_ids"] == ["b"]
     assert back["findings"][0]["value"] is None
     assert back["left_out"] == [{"row": 3, "run_id": "b"}]
-    assert {"column": "tokens", "yours": "train_tokens", "unit": "tokens"} in back["understood"]
+    assert {"column": "tokens", "yours": "train_tokens", "unit": "tokens"} in back["recognized_columns"]
 
 
 def test_lines_are_not_wide(check):
@@ -240,8 +243,8 @@ def test_nothing_is_wrong_with_the_embedded_runs():
 def test_nothing_is_wrong_with_the_registered_runs(mirror, tmp_path, name):
     load_source(name).frame.to_csv(tmp_path / "runs.csv", index=False)
     found = inspect_runs(tmp_path / "runs.csv")
-    assert not found.is_wrong, inspection_text(found)
-    assert len(found.table) == found.rows
+    assert not found.wrong, inspection_text(found)
+    assert len(found.table) == len(found.run_ids)
     assert len(found.findings) <= 4
 
 
@@ -252,7 +255,7 @@ def test_nothing_is_wrong_with_the_shared_tables(shared_data):
         if "num_experts" not in table or table.get("diverged", pd.Series(0)).any():
             continue
         found = inspect_runs(path)
-        assert not found.is_wrong, inspection_text(found)
+        assert not found.wrong, inspection_text(found)
 
 
 def test_the_outliers_of_epoch_are_those_that_epoch_left_out(shared_data):
@@ -305,7 +308,7 @@ def test_no_table_gives_a_traceback(tmp_path_factory, data):
         assert "\n" not in said
         return
     assert inspection_text(found)
-    json.dumps(document(found), allow_nan=False)
+    json.dumps(RunsCheckDocument.of(found).as_dict(), allow_nan=False)
 
 
 @pytest.mark.parametrize(
@@ -317,4 +320,4 @@ def test_odd_values_of_json_never_give_a_traceback(tmp_path, column, value):
     (tmp_path / "runs.json").write_text(json.dumps([run | {"run_id": "b"}, run | {column: value}]), encoding="utf-8")
     found = inspect_runs(tmp_path / "runs.json")
     assert inspection_text(found)
-    json.dumps(document(found), allow_nan=False)
+    json.dumps(RunsCheckDocument.of(found).as_dict(), allow_nan=False)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from bayesmoe.runs.schema import numbers_of
+from bayesmoe.errors import InputError
+from bayesmoe.tables import numbers_of
 
 Severity = Literal["wrong", "look"]
 
@@ -44,6 +45,11 @@ class Finding:
     column: str | None = None
     value: Any = None
 
+    def as_error(self, origin: str) -> InputError:
+        """What is wrong with the first of the rows, as one sentence."""
+        row = self.rows[0] if self.rows else None
+        return InputError(self.rule, file=origin, row=row, column=self.column, value=self.value, hint=self.hint)
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -73,14 +79,26 @@ class Sheet:
             return pd.Series(np.nan, index=self.frame.index)
         return numbers_of(self.frame[ours])
 
+    def wrong(self, kind: str, ours: str, holds: pd.Series, rule: str, hint: str) -> list[Finding]:
+        """A finding that the rows where a condition holds cannot stand; none where it holds nowhere."""
+        return self._about("wrong", kind, ours, holds, rule, hint)
+
+    def look(self, kind: str, ours: str, holds: pd.Series, rule: str, hint: str) -> list[Finding]:
+        """A finding that the rows where a condition holds deserve a look; none where it holds nowhere."""
+        return self._about("look", kind, ours, holds, rule, hint)
+
+    def _about(self, severity: Severity, kind: str, ours: str, holds: Any, rule: str, hint: str) -> list[Finding]:
+        rows = rows_where(holds)
+        if not rows:
+            return []
+        value = self.frame[ours].loc[rows[0]] if ours in self.frame else None
+        plain = value.item() if isinstance(value, np.generic) else value
+        return [Finding(kind, severity, rule, hint, rows, self.own(ours), plain)]
+
+
+Suspicion = Callable[[Sheet], list[Finding]]
+
 
 def rows_where(holds: pd.Series) -> tuple[int, ...]:
     """Lines at which a condition holds."""
     return tuple(int(row) for row in holds.index[holds.to_numpy(bool)])
-
-
-def about(sheet: Sheet, ours: str, holds: pd.Series, **said: Any) -> list[Finding]:
-    """One finding for the rows where a condition holds, none where it holds nowhere."""
-    rows = rows_where(holds)
-    value = sheet.frame[ours].loc[rows[0]] if rows and ours in sheet.frame else None
-    return [Finding(rows=rows, column=sheet.own(ours), value=value, **said)] if rows else []

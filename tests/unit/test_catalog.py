@@ -10,20 +10,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from bayesmoe.catalog.documents import (
-    TYPICAL,
-    catalog,
-    document,
-    formula,
-    hyperparameter_document,
-    law_document,
-    outside_fitted_range,
-    run_from,
-)
-from bayesmoe.catalog.text import WIDTH, catalog_text, document_text
+from bayesmoe.catalog import catalog, formula, outside_fitted_range, run_from
+from bayesmoe.documents.law import TYPICAL, HyperparameterLawDocument, LawDocument, document_of
 from bayesmoe.errors import InputError
 from bayesmoe.hyperparameters import all_hyperparameter_laws, hyperparameter_law_named
 from bayesmoe.laws import Coordinate, Law, all_laws, law_named
+from bayesmoe.reporting.law_text import WIDTH, catalog_text, document_text
 
 INSIDE = {
     "real": lambda x: True,
@@ -50,9 +42,9 @@ every_law = pytest.mark.parametrize("kind", all_laws, ids=lambda kind: kind.name
 every_hyperparameter_law = pytest.mark.parametrize("law", all_hyperparameter_laws, ids=lambda law: law.name)
 
 
-def strict(found: dict) -> dict:
+def strict(found: LawDocument | HyperparameterLawDocument) -> dict:
     """The document after a trip through strict JSON."""
-    return json.loads(json.dumps(found, allow_nan=False))
+    return json.loads(found.as_json(), parse_constant=pytest.fail)
 
 
 def test_the_catalog_has_every_law_once() -> None:
@@ -67,8 +59,9 @@ def test_the_catalog_has_every_law_once() -> None:
 @every_law
 def test_a_document_is_strict_json_and_complete(kind) -> None:
     law = kind()
-    found = law_document(law, {name: RUN[name] for name in law.covariates})
-    assert strict(found) == found
+    document = LawDocument.of(law, {name: RUN[name] for name in law.covariates})
+    found = strict(document)
+    assert found == document.as_dict()
     assert [c["column"] for c in found["columns"]] == list(law.covariates)
     assert all(c["unit"] and c["meaning"] for c in found["columns"])
     assert [c["coordinate"] for c in found["coordinates"]] == [c.name for c in law.coordinates]
@@ -81,7 +74,7 @@ def test_a_document_is_strict_json_and_complete(kind) -> None:
 
 @every_law
 def test_priors_lie_inside_their_supports(kind) -> None:
-    found = law_document(kind())
+    found = LawDocument.of(kind()).as_dict()
     for coordinate in found["coordinates"]:
         prior = coordinate["prior"]
         assert prior["q05"] < prior["q50"] < prior["q95"]
@@ -93,34 +86,36 @@ def test_priors_lie_inside_their_supports(kind) -> None:
 
 @every_law
 def test_without_a_run_there_is_nothing_at_one(kind) -> None:
-    found = law_document(kind())
+    found = LawDocument.of(kind()).as_dict()
     assert (found["run"], found["published_at_run"], found["warnings"]) == (None, [], [])
 
 
 @every_law
 def test_text_fits_the_terminal(kind) -> None:
     law = kind()
-    lines = document_text(law_document(law, {name: RUN[name] for name in law.covariates})).splitlines()
+    lines = document_text(LawDocument.of(law, {name: RUN[name] for name in law.covariates})).splitlines()
     assert lines[0] == law.name
     assert max(map(len, lines)) <= WIDTH
     assert not any(line.endswith(" ") for line in lines)
 
 
 def test_priors_of_a_coordinate_are_exact_quantiles() -> None:
-    found = next(c for c in law_document(law_named("kaplan"))["coordinates"] if c["coordinate"] == "loss_reference")
+    found = next(
+        c for c in LawDocument.of(law_named("kaplan")).as_dict()["coordinates"] if c["coordinate"] == "loss_reference"
+    )
     factor = math.exp(1.6448536269514722 * 0.35)
     assert found["prior"] == pytest.approx({"q05": 2.7 / factor, "q50": 2.7, "q95": 2.7 * factor}, rel=1e-9)
 
 
 def test_a_parameter_that_is_a_coordinate_inherits_its_prior() -> None:
-    found = law_document(law_named("clark"))
+    found = LawDocument.of(law_named("clark")).as_dict()
     coordinate = next(c for c in found["coordinates"] if c["coordinate"] == "e_start")
     parameter = next(p for p in found["parameters"] if p["parameter"] == "e_start")
     assert parameter["prior"] == pytest.approx(coordinate["prior"], rel=0.1)
 
 
 def test_the_typical_run_is_said() -> None:
-    found = law_document(law_named("zhao"))
+    found = LawDocument.of(law_named("zhao")).as_dict()
     assert {v["column"]: v["value"] for v in found["parameters_typical_run"]} == TYPICAL
     run = {v["column"]: v["value"] for v in found["parameters_reference_run"]}
     assert run == {
@@ -133,7 +128,7 @@ def test_the_typical_run_is_said() -> None:
 
 
 def test_a_published_set_gives_its_loss() -> None:
-    found = document("chinchilla", ["n_total=1e9", "tokens=2e10"])
+    found = document_of("chinchilla", ["n_total=1e9", "tokens=2e10"]).as_dict()
     assert found["published_at_run"] == [
         {"published": "hoffmann", "loss_nats_per_token": pytest.approx(2.53067, rel=1e-5)},
         {"published": "besiroglu", "loss_nats_per_token": pytest.approx(2.52921, rel=1e-5)},
@@ -142,7 +137,7 @@ def test_a_published_set_gives_its_loss() -> None:
 
 
 def test_leverage_is_a_ratio() -> None:
-    found = document("tian-leverage", ["train_flop=1e20", "activation_ratio=0.03125", "granularity=24"])
+    found = document_of("tian-leverage", ["train_flop=1e20", "activation_ratio=0.03125", "granularity=24"]).as_dict()
     assert list(found["published_at_run"][0]) == ["published", "leverage_ratio"]
 
 
@@ -194,11 +189,13 @@ def test_leverage_is_a_ratio() -> None:
 )
 def test_range_warnings(name, run, says) -> None:
     assert outside_fitted_range(law_named(name), run) == says
-    assert law_document(law_named(name), run)["warnings"] == list(says)
+    assert LawDocument.of(law_named(name), run).as_dict()["warnings"] == list(says)
 
 
 def test_a_range_with_no_lower_end_has_none() -> None:
-    ranges = {r["column"]: (r["low"], r["high"]) for r in law_document(law_named("ludziejewski"))["fitted_range"]}
+    ranges = {
+        r["column"]: (r["low"], r["high"]) for r in LawDocument.of(law_named("ludziejewski")).as_dict()["fitted_range"]
+    }
     assert ranges["n_active"] == (None, 2.7e9)
 
 
@@ -272,15 +269,16 @@ class OwnDense(Own):
 
 
 def test_a_law_of_a_column_of_ones_own() -> None:
-    found = strict(document(f"{__name__}:Own", ["x=2"]))
+    document = document_of(f"{__name__}:Own", ["x=2"])
+    found = strict(document)
     assert found["columns"] == [{"column": "x", "unit": "", "meaning": "a column of your own"}]
     assert (found["size_column"], found["parameters_reference_run"], found["parameters"]) == (None, None, [])
-    assert "a typical run lacks a column" in document_text(found)
-    assert "none: no coefficients are published" in document_text(found)
+    assert "a typical run lacks a column" in document_text(document)
+    assert "none: no coefficients are published" in document_text(document)
 
 
 def test_a_law_whose_coordinates_are_its_parameters() -> None:
-    found = law_document(OwnDense())
+    found = LawDocument.of(OwnDense()).as_dict()
     assert [(p["parameter"], p["unit"]) for p in found["parameters"]] == [("a", "nats/token"), ("b", "1")]
     assert found["parameters"][0]["prior"]["q50"] == pytest.approx(1.0, rel=0.1)
 
@@ -291,8 +289,9 @@ def test_a_law_whose_coordinates_are_its_parameters() -> None:
 @every_hyperparameter_law
 def test_a_hyperparameter_document_is_strict_json_and_complete(law) -> None:
     run = {name: RUN[name] for name in law.inputs}
-    found = hyperparameter_document(law, run)
-    assert strict(found) == found
+    document = HyperparameterLawDocument.of(law, run)
+    found = strict(document)
+    assert found == document.as_dict()
     assert [c["column"] for c in found["columns"]] == list(law.inputs)
     assert [q["quantity"] for q in found["quantities"]] == [one.quantity for one in law.laws]
     for at, one in zip(found["quantities_at_run"], law.laws, strict=True):
@@ -300,7 +299,7 @@ def test_a_hyperparameter_document_is_strict_json_and_complete(law) -> None:
         assert (at["q05"] is None) == (one.spread == "not published")
         assert at["q05"] is None or at["q05"] < at["value"] < at["q95"]
     assert found["warnings"] == list(law.outside_fitted_range(**run))
-    lines = document_text(found).splitlines()
+    lines = document_text(document).splitlines()
     assert lines[0] == f"hyper/{law.name}"
     assert max(map(len, lines)) <= WIDTH
 
@@ -312,14 +311,18 @@ def test_formulas_are_written_with_their_numbers() -> None:
 
 
 def test_hyper_may_be_left_out_where_it_is_clear() -> None:
-    assert document("step-law")["schema"] == document("hyper/step-law")["schema"] == "bayesmoe.hyperparameter_law"
-    assert document("kaplan")["schema"] == "bayesmoe.law"
-    assert document("hyper/kaplan")["schema"] == "bayesmoe.hyperparameter_law"
+    assert (
+        document_of("step-law").as_dict()["schema"]
+        == document_of("hyper/step-law").as_dict()["schema"]
+        == "bayesmoe.hyperparameter_law"
+    )
+    assert document_of("kaplan").as_dict()["schema"] == "bayesmoe.law"
+    assert document_of("hyper/kaplan").as_dict()["schema"] == "bayesmoe.hyperparameter_law"
 
 
 def test_the_spread_at_a_run_is_that_of_draws() -> None:
     law = hyperparameter_law_named("step-law-bootstrap")
     run = {"n_total": 1e10, "tokens": 1e12}
-    at = hyperparameter_document(law, run)["quantities_at_run"][0]
+    at = HyperparameterLawDocument.of(law, run).as_dict()["quantities_at_run"][0]
     draws = law.law_for("learning_rate").draws(np.random.default_rng(0), 20_000, **run)
     assert np.quantile(draws, [0.05, 0.95]) == pytest.approx([at["q05"], at["q95"]], rel=0.02)

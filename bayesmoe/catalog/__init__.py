@@ -1,1 +1,0 @@
-"""What is known of every published law: equations, coefficients, ranges, as documents and as text."""

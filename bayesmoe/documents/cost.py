@@ -1,0 +1,100 @@
+"""What architectures cost to train and to serve."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+import xarray as xr
+from pydantic import Field
+
+import bayesmoe
+from bayesmoe.documents.base import Document, Number, Probability, Quantiles, Section
+from bayesmoe.units import BAND
+
+_QUANTITIES = {
+    "weight_bytes": "weight_bytes",
+    "memory_bytes": "memory_bytes",
+    "n_gpus_per_replica": "n_gpus",
+    "batch_requests": "batch",
+    "tpot_s": "tpot_s",
+    "ttft_s": "ttft_s",
+    "output_tokens_per_s_per_gpu": "output_tokens_per_s_per_gpu",
+    "serving_usd_per_million_tokens": "serving_usd_per_million_tokens",
+    "train_tokens": "train_tokens",
+    "train_flop": "train_flop",
+    "train_usd": "train_usd",
+    "lifetime_usd": "lifetime_usd",
+}
+"""Names of the bands by key."""
+
+
+class StepShare(Section):
+    """Mean share of a decode step by term; null where the latency model does not say."""
+
+    layer: Number
+    moe_layer: Number
+    hop: Number
+    memory: Number
+    compute: Number
+    prefill: Number
+    communication: Number
+
+
+class ArchitectureCost(Section):
+    """One architecture. Bands are over the draws in which some replica serves it, null where none does; training, over all draws."""
+
+    architecture: str
+    p_feasible: Probability = Field(description="that an allowed replica holds the model and meets the latency targets")
+    limited_by: Literal["memory", "max_batch", "max_tpot_s", "max_ttft_s", "speed"] = Field(
+        description="what bounds the batch in most draws; `speed`: no known latency"
+    )
+    step_share: StepShare
+    weight_bytes: Quantiles
+    memory_bytes: Quantiles = Field(description="weights and the cache of the batch, of a replica")
+    n_gpus_per_replica: Quantiles
+    batch_requests: Quantiles = Field(description="requests decoded at once")
+    tpot_s: Quantiles = Field(description="seconds per output token")
+    ttft_s: Quantiles = Field(description="seconds to the first token; null with a latency table")
+    output_tokens_per_s_per_gpu: Quantiles
+    serving_usd_per_million_tokens: Quantiles = Field(description="per million output tokens")
+    train_tokens: Quantiles = Field(description="tokens that the budget buys")
+    train_flop: Quantiles
+    train_usd: Quantiles
+    lifetime_usd: Quantiles | None = Field(
+        default=None, description="training and serving; only where the scenario gives lifetime_tokens"
+    )
+
+    @classmethod
+    def of(cls, part: xr.Dataset) -> ArchitectureCost:
+        """From the bands of one architecture."""
+        quantities = {key: _band(part[name].values) for key, name in _QUANTITIES.items() if name in part}
+        return cls(
+            architecture=str(part["architecture"].item()),
+            p_feasible=float(part["p_feasible"]),
+            limited_by=str(part["commonest_limit"].item()),  # type: ignore[arg-type]
+            step_share=StepShare(**{str(term): float(part["term_share"].sel(term=term)) for term in part["term"].values}),
+            **quantities,
+        )
+
+
+class CostDocument(Document):
+    """What architectures cost."""
+
+    kind: ClassVar[str] = "cost"
+    version: ClassVar[int] = 1
+    command: ClassVar[str] = "bayesmoe cost --json"
+
+    bayesmoe_version: str
+    band: tuple[Probability, Probability] = Field(description="quantiles of the band")
+    architectures: tuple[ArchitectureCost, ...]
+
+    @classmethod
+    def of(cls, found: xr.Dataset) -> CostDocument:
+        """The document of :func:`bayesmoe.costs.cost.bands`."""
+        parts = (found.isel(architecture=i) for i in range(found.sizes["architecture"]))
+        return cls(bayesmoe_version=bayesmoe.__version__, band=BAND, architectures=tuple(map(ArchitectureCost.of, parts)))
+
+
+def _band(values: np.ndarray) -> Quantiles:
+    return Quantiles.of(values if np.isfinite(values).all() else [None] * 3)

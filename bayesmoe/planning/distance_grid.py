@@ -1,0 +1,77 @@
+"""Extrapolation distance of candidates on a grid of sizes and tokens, and values between its points."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from bayesmoe.inference.extrapolation import extrapolation_distance, runs_in_group
+from bayesmoe.planning.scenario import Scenario
+
+if TYPE_CHECKING:
+    from bayesmoe.planning.surface import DesignSurface
+
+SMALLEST, LARGEST = 1e6, 1e14
+"""Backbone sizes considered, parameters."""
+
+DISTANCE_SIZES = 512
+DISTANCE_STEP = float(np.log(LARGEST / SMALLEST)) / (DISTANCE_SIZES - 1)
+_TOKENS, _SPAN = 65, 8.0
+
+
+def with_discrepancy(
+    here: DesignSurface, discrepancy: Any, beyond: xr.Dataset, scenario: Scenario, *, off_budget: bool
+) -> DesignSurface:
+    """A surface with the discrepancy of its law.
+
+    Parameters
+    ----------
+    here : DesignSurface
+        The law alone.
+    discrepancy : array, shape (S, A)
+        Relative error of the loss per unit of extrapolation distance, by draw and axis.
+    beyond : Dataset
+        The discrepancy of the law, with what the runs have seen.
+    scenario : Scenario
+        Its choices and rule for FLOP.
+    off_budget : bool
+        Whether other numbers of tokens are looked at than those of the budget.
+    """
+    budget = float(np.median(np.asarray(here.budget_flop)))
+    span, across = (_SPAN, _TOKENS) if off_budget else (0.0, 1)
+    size = np.exp(np.log(SMALLEST) + DISTANCE_STEP * np.arange(DISTANCE_SIZES))[:, None]
+    bias = np.exp(np.linspace(-span, span, across))
+    axes = list(map(str, beyond["axis"].values))
+    seen = beyond.isel(seen=runs_in_group(beyond["group_of_run"].values, scenario.choices.group))
+    found = []
+    for count, top_k, granularity in scenario.candidates:
+        family = scenario.architecture.family(top_k, granularity)
+        middle_tokens = budget / family.train_flop_per_token(size, float(count), scenario.training.flop_rule)
+        tokens = middle_tokens * bias if here.fixed_tokens is None else here.fixed_tokens
+        run = family.run(size, tokens, float(count))
+        shape = (DISTANCE_SIZES, across)
+        asked = np.stack([np.broadcast_to(np.log(np.asarray(run[axis], dtype=float)), shape).ravel() for axis in axes])
+        found.append(extrapolation_distance(asked, seen["ln_covariate"].values, seen["slope"].values).T.reshape(*shape, -1))
+    return replace(
+        here, discrepancy=discrepancy, distance=jnp.asarray(np.stack(found)), distance_flop=budget, distance_span=span
+    )
+
+
+def interpolated(values: Any, along: Any, across: Any) -> Any:
+    """Bilinear interpolation of values at whole places, shape (G, T, A), along the first two axes; shape (A,)."""
+
+    def ends(place: Any, count: int) -> tuple[Any, Any, Any]:
+        below = jnp.clip(jnp.floor(place), 0, max(count - 2, 0)).astype(int)
+        return below, jnp.minimum(below + 1, count - 1), place - below
+
+    left, right, part = ends(along, values.shape[0])
+    under, over, share = ends(across, values.shape[1])
+    lower = values[left, under] + part * (values[right, under] - values[left, under])
+    if values.shape[1] == 1:
+        return lower
+    upper = values[left, over] + part * (values[right, over] - values[left, over])
+    return lower + share * (upper - lower)

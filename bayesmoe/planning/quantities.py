@@ -1,0 +1,37 @@
+"""What is known of a candidate at a size and a number of tokens."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NamedTuple, get_type_hints
+
+
+class Quantities(NamedTuple):
+    """Each an array of one shape, (S, K) or (S, K, M), in the unit that stands beside it.
+
+    Serving is NaN where no replica serves the model, a lifetime where the scenario gives no demand, and epochs where it limits no tokens.
+    """
+
+    n_dense: Annotated[Any, "parameters"]
+    n_active: Annotated[Any, "parameters"]
+    n_total: Annotated[Any, "parameters"]
+    top_k: Annotated[Any, "experts per token"]
+    granularity: Annotated[Any, "1"]
+    tokens: Annotated[Any, "tokens"]
+    epochs: Annotated[Any, "passes over the unique tokens"]
+    loss: Annotated[Any, "nats/token"]
+    serving_usd_per_million_tokens: Annotated[Any, "USD per million output tokens"]
+    n_gpus: Annotated[Any, "GPUs per replica"]
+    batch: Annotated[Any, "requests"]
+    output_tokens_per_s: Annotated[Any, "tokens/s of a replica"]
+    fleet_tokens_per_s: Annotated[Any, "tokens/s of all GPUs of the fleet"]
+    memory_bytes: Annotated[Any, "bytes of weights and cached tokens"]
+    train_flop: Annotated[Any, "FLOP"]
+    train_usd: Annotated[Any, "USD"]
+    lifetime_flop: Annotated[Any, "FLOP of training and serving"]
+    lifetime_usd: Annotated[Any, "USD of training and serving"]
+
+
+QUANTITIES: dict[str, str] = {
+    name: hint.__metadata__[0] for name, hint in get_type_hints(Quantities, include_extras=True).items()
+}
+"""Unit of each of :class:`Quantities`; an expression may name each."""

@@ -1,0 +1,107 @@
+"""Columns of a run table that follow from others."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bayesmoe.architecture import parameters_from_shape, train_flop
+from bayesmoe.runs.schema import SHAPE
+from bayesmoe.tables import numbers_of
+
+_SHAPE = "shape columns d_model, num_layers, d_ff, num_moe_layers, d_expert"
+_NEEDS = {
+    "n_dense": _SHAPE,
+    "n_active": "n_dense, n_total, num_experts and top_k",
+    "n_total": _SHAPE,
+    "granularity": "d_model and d_expert",
+    "activation_ratio": "top_k",
+}
+
+
+def tokens_made(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Tokens from steps and the batch, where a tracker counted steps only, and the sentence that says so."""
+    if "tokens" in frame or "steps" not in frame:
+        return frame, ()
+    if "batch_tokens" in frame:
+        per_step, how = numbers_of(frame["batch_tokens"]), "steps * batch_tokens"
+    elif {"batch_sequences", "sequence_length"} <= set(frame.columns):
+        per_step = numbers_of(frame["batch_sequences"]) * numbers_of(frame["sequence_length"])
+        how = "steps * batch_sequences * sequence_length"
+    else:
+        return frame, ()
+    return frame.assign(tokens=numbers_of(frame["steps"]) * per_step), (f"tokens = {how}",)
+
+
+def derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """A checked frame with what follows from its columns, and sentences on what was derived and what could not be."""
+    if "num_experts" not in frame:
+        return frame.copy(), [], []
+    known = _Known(frame.copy())
+    experts = known.frame["num_experts"]
+    dense = experts == 1
+    one = pd.Series(1.0, index=frame.index).where(dense)
+    if "top_k" in frame or dense.all():
+        known.give("top_k", one, "1 for dense runs")
+    top_k = known.frame.get("top_k", one)
+    _sizes(known, dense, top_k)
+    found = known.frame
+    if "n_active" in found and "tokens" in found:
+        known.give("train_flop", train_flop(found["n_active"], found["tokens"]), "6 n_active tokens")
+    if "d_model" in found and "d_expert" in found:
+        width = found["d_expert"].where(experts > 1)
+        ratio = (4.0 * found["d_model"] / width).where(~dense, 1.0)
+        known.give("granularity", ratio, "4 d_model / d_expert, 1 for dense runs")
+    elif "d_ff" in found and "d_expert" in found:
+        ratio = (found["d_ff"] / found["d_expert"]).where(~dense, 1.0)
+        known.give("granularity", ratio, "d_ff / d_expert, 1 for dense runs")
+    if "top_k" in found:
+        shared = found.get("shared_experts", 0)
+        how = "(top_k + shared_experts) / (num_experts + shared_experts)"
+        known.give("activation_ratio", (top_k + shared) / (experts + shared), how)
+    found = known.frame
+    missing = [
+        f"{column}: give it, or {needs}"
+        for column, needs in _NEEDS.items()
+        if column not in found or found[column].isna().any()
+    ]
+    return found, [f"{column} = {how}" for column, how in known.derived if column in found], missing
+
+
+def _sizes(known: _Known, dense: pd.Series, top_k: pd.Series) -> None:
+    """Parameters from the shape, and active ones from the backbone, the total and the chosen experts."""
+    experts = known.frame["num_experts"]
+    if all(column in known.frame for column in (*SHAPE, "top_k")):
+        shape = {column: known.frame[column] for column in SHAPE}
+        d_shared = known.frame.get("d_shared", 0.0)
+        sizes = parameters_from_shape(**shape, num_experts=experts, top_k=top_k, d_shared=d_shared)
+        for column, values in sizes.items():
+            known.give(column, values, "from the shape columns, gated feed-forward parts, 4 d_model^2 attention")
+    if "n_dense" not in known.frame:
+        return
+    n_dense = known.frame["n_dense"]
+    known.give("n_active", n_dense.where(dense), "n_dense for dense runs")
+    known.give("n_total", n_dense.where(dense), "n_dense for dense runs")
+    n_total = known.frame["n_total"]
+    if n_total.notna().any() and "top_k" in known.frame:
+        per_expert = (n_total - n_dense) / (experts - 1).where(experts > 1)
+        how = "n_dense + (top_k - 1)(n_total - n_dense)/(num_experts - 1)"
+        known.give("n_active", n_dense + (top_k - 1) * per_expert, how)
+    unknown = [column for column in ("n_active", "n_total") if known.frame[column].isna().all()]
+    known.frame = known.frame.drop(columns=unknown)
+
+
+class _Known:
+    """A frame whose blanks are filled, with what was derived and how."""
+
+    def __init__(self, frame: pd.DataFrame):
+        self.frame, self.derived = frame, list[tuple[str, str]]()
+
+    def give(self, column: str, values: pd.Series, how: str) -> None:
+        """Fill a column where the table does not give it."""
+        if column not in self.frame:
+            self.frame[column] = values
+        elif self.frame[column].isna().any() and values.notna().any():
+            self.frame[column] = self.frame[column].fillna(values)
+        else:
+            return
+        self.derived.append((column, how))
