@@ -6,6 +6,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,8 @@ def test_the_notebook_runs_from_the_wheel(tmp_path: Path) -> None:
     isolation = ["--no-build-isolation"] if backend else []
     subprocess.run([*pip, "wheel", "--no-deps", *isolation, "-w", str(wheels), str(EXAMPLES.parent)], check=True)
     (wheel,) = wheels.glob("bayesmoe-*.whl")
+    modules = {path.relative_to(EXAMPLES.parent).as_posix() for path in (EXAMPLES.parent / "bayesmoe").rglob("*.py")}
+    assert modules <= set(zipfile.ZipFile(wheel).namelist())
     venv.create(fresh, with_pip=True)
     python = next(fresh.glob("*/python"))
     subprocess.run([python, "-m", "pip", "-q", "install", "--no-deps", "--no-index", str(wheel)], check=True)
