@@ -8,6 +8,7 @@ import sys
 
 import pandas as pd
 import pytest
+from processes import environment
 
 import bayesmoe as bm
 from bayesmoe.resources import resource_folder
@@ -52,7 +53,9 @@ def test_the_public_names_are_these_and_load() -> None:
 
 def test_a_notebook_runs_in_double_precision_and_leaves_the_callers_setting() -> None:
     path = str(resource_folder("datasets") / "simulated-yun-grid.csv")
-    ended = subprocess.run([sys.executable, "-c", NOTEBOOK, path], capture_output=True, text=True, check=False, timeout=300)
+    ended = subprocess.run(
+        [sys.executable, "-c", NOTEBOOK, path], env=environment(), capture_output=True, text=True, check=False, timeout=600
+    )
     assert ended.returncode == 0, ended.stderr
 
 

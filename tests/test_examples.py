@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import sysconfig
 import venv
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import jax
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from processes import environment
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 WRITES = {
@@ -29,16 +29,6 @@ WRITES = {
 }
 SECONDS, MINUTES = 300, 40
 NOTEBOOK = EXAMPLES / "quickstart.ipynb"
-
-
-def environment() -> dict[str, str]:
-    """A proxy that refuses every connection: nothing may need the network. Compiled programs are those of the tests."""
-    refused = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
-    kept = {f"JAX_{name}".upper(): str(getattr(jax.config, f"jax_{name}")) for name in CACHE}
-    return {name: value for name, value in os.environ.items() if name != "BAYESMOE_DATA_DIR"} | refused | kept
-
-
-CACHE = ("compilation_cache_dir", "persistent_cache_min_compile_time_secs", "persistent_cache_min_entry_size_bytes")
 
 
 def notebook(*without: str) -> Any:
@@ -131,6 +121,8 @@ def test_the_notebook_runs_from_the_wheel(tmp_path: Path) -> None:
     isolation = ["--no-build-isolation"] if backend else []
     subprocess.run([*pip, "wheel", "--no-deps", *isolation, "-w", str(wheels), str(EXAMPLES.parent)], check=True)
     (wheel,) = wheels.glob("bayesmoe-*.whl")
+    modules = {path.relative_to(EXAMPLES.parent).as_posix() for path in (EXAMPLES.parent / "bayesmoe").rglob("*.py")}
+    assert modules <= set(zipfile.ZipFile(wheel).namelist())
     venv.create(fresh, with_pip=True)
     python = next(fresh.glob("*/python"))
     subprocess.run([python, "-m", "pip", "-q", "install", "--no-deps", "--no-index", str(wheel)], check=True)

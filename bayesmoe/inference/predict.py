@@ -73,13 +73,13 @@ def predict(
         found = _expected(member, frame, group, draws=int(count), rng=rng, file=file)
         expected.append(found)
         loss.append(noisy(found, *noise_of(member.fit, frame, found), rng))
-    dims, names = ("sample", "run"), frame.get("run_id", frame.index)
+    dims = ("sample", "run")
     return xr.Dataset(
         {
             "expected": (dims, np.concatenate(expected), {"units": "nats/token"}),
             "loss": (dims, np.concatenate(loss), {"units": "nats/token"}),
         },
-        coords={"run": names.to_numpy(str), "law": ("sample", np.repeat(list(laws), counts))},
+        coords={"run": frame.get("run_id", frame.index).to_numpy(str), "law": ("sample", np.repeat(list(laws), counts))},
     )
 
 
