@@ -15,26 +15,26 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesmoe import plots
-from bayesmoe.forecasting.weights import size_of
-from bayesmoe.forecasting.backtest import AVERAGE, AVERAGE_ALONE, BASELINE, backtest
-from bayesmoe.forecasting.coverage import coverage_by_level
-from bayesmoe.forecasting.forward_validation import training_compute
 from bayesmoe.criticism.prior_predictive import prior_bands, prior_predictive
-from bayesmoe.forecasting.weights_by_compute import weights_by_scale
-from bayesmoe.files import write_text, written_whole
-from bayesmoe.inference.fit_law import fit_law
-from bayesmoe.inference.spec import AverageSpec, DataSpec, FitSpec, LawSpec, load_table
-from bayesmoe.inference.store import FitInfo
-from bayesmoe.laws import Law, all_laws, default_average, law_named
 from bayesmoe.curves.by_budget import plans_by_budget, trade_offs
 from bayesmoe.curves.by_cost import by_cost
 from bayesmoe.curves.by_size import loss_by_tokens, serving_by_size
 from bayesmoe.curves.leverage_surface import leverage_surface
 from bayesmoe.decisions.decision import Decisions
 from bayesmoe.decisions.next_run import next_runs
-from bayesmoe.planning.store import PlanInfo
-from bayesmoe.planning.scenario import Scenario
 from bayesmoe.decisions.sensitivity import sensitivity
+from bayesmoe.files import write_text, written_whole
+from bayesmoe.forecasting.backtest import AVERAGE, AVERAGE_ALONE, BASELINE, backtest
+from bayesmoe.forecasting.coverage import coverage_by_level
+from bayesmoe.forecasting.forward_validation import training_compute
+from bayesmoe.forecasting.weights import size_of
+from bayesmoe.forecasting.weights_by_compute import weights_by_scale
+from bayesmoe.inference.fit_law import fit_law
+from bayesmoe.inference.spec import AverageSpec, DataSpec, FitSpec, LawSpec, load_table
+from bayesmoe.inference.store import FitInfo
+from bayesmoe.laws import Law, all_laws, default_average, law_named
+from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.store import PlanInfo
 from bayesmoe.reporting.build import BY_CHAIN, figures
 from bayesmoe.reporting.captions import FIGURES, gallery_page
 from bayesmoe.reporting.svg import svg

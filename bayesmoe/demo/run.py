@@ -8,21 +8,21 @@ from typing import Any, NamedTuple
 
 import xarray as xr
 
+from bayesmoe.decisions.decide import decide
+from bayesmoe.decisions.decision import Decisions
+from bayesmoe.decisions.next_run import next_runs
+from bayesmoe.demo.gallery import save_figures
+from bayesmoe.documents import PlanDocument
 from bayesmoe.files import write_text
 from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.inference.store import save_fit
-from bayesmoe.resources import resource_folder
-from bayesmoe.decisions.decide import decide
-from bayesmoe.documents import PlanDocument
-from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.planning.planner import plan
-from bayesmoe.planning.store import save_plan
-from bayesmoe.decisions.decision import Decisions
 from bayesmoe.planning.scenario import read_scenario
+from bayesmoe.planning.store import save_plan
 from bayesmoe.reporting import plan_text
 from bayesmoe.reporting.build import build_report, figures, notes, save_report
-from bayesmoe.demo.gallery import save_figures
+from bayesmoe.resources import resource_folder
 
 
 class DemoResults(NamedTuple):

@@ -8,11 +8,12 @@ import matplotlib.pyplot as plt
 import pytest
 
 from bayesmoe import plots
-from bayesmoe.errors import InputError
 from bayesmoe.decisions.decide import decide
+from bayesmoe.decisions.risk import risk
+from bayesmoe.demo.gallery import budget_figures, law_figures, leverage_figures, save_figures, save_gallery
+from bayesmoe.errors import InputError
 from bayesmoe.reporting.build import BY_CHAIN, figures
 from bayesmoe.reporting.captions import FIGURES, SECTIONS, gallery_page
-from bayesmoe.demo.gallery import budget_figures, law_figures, leverage_figures, save_figures, save_gallery
 
 SHOWN = {name for figures in SECTIONS.values() for name in figures}
 BANDS = ("90%", "standard errors")
