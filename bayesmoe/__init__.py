@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from bayesmoe import laws as laws
     from bayesmoe import plots as plots
     from bayesmoe.costs.cost import cost as cost
-    from bayesmoe.costs.workload import ServingSpec as Serving  # noqa: F401
-    from bayesmoe.costs.workload import TrainingSpec as Training  # noqa: F401
+    from bayesmoe.costs.workload import Serving as Serving
+    from bayesmoe.costs.workload import Training as Training
     from bayesmoe.criticism.compare import compare as compare
     from bayesmoe.criticism.gate import check as check
     from bayesmoe.decisions.decide import decide as decide
@@ -97,9 +97,7 @@ def __getattr__(name: str) -> Any:
     home = _HOME[name]
     if not home:
         return importlib.import_module(f"bayesmoe.{name}")
-    named = getattr(
-        importlib.import_module(f"bayesmoe.{home}"), {"Serving": "ServingSpec", "Training": "TrainingSpec"}.get(name, name)
-    )
+    named = getattr(importlib.import_module(f"bayesmoe.{home}"), name)
     globals()[name] = named
     return named
 

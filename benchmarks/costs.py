@@ -19,7 +19,7 @@ import numpy as np
 from bayesmoe.architecture import shape_of_size
 from bayesmoe.costs.cost import cost
 from bayesmoe.costs.serving.roofline import TERMS
-from bayesmoe.costs.workload import ServingSpec, TrainingSpec
+from bayesmoe.costs.workload import Serving, Training
 
 _EXPERTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
@@ -63,7 +63,7 @@ def main() -> None:
     draws, models = 4000, 10 if given.quick else 100
     sizes = np.geomspace(1e8, 2e10, models // len(_EXPERTS)).tolist()
     shapes = [shape_of_size(size, experts, top_k=min(2, experts)) for size in sizes for experts in _EXPERTS]
-    training, serving = TrainingSpec(budget_flop=1e22), ServingSpec(accelerator="H100-SXM", max_gpus=8)
+    training, serving = Training(budget_flop=1e22), Serving(accelerator="H100-SXM", max_gpus=8)
     took = seconds(lambda: cost(shapes, training, serving, draws=draws), 3)
     least = seconds(floor(draws, models, serving.max_gpus), 5)
     print(

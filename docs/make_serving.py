@@ -91,7 +91,7 @@ def throughput(file: Path) -> Any:
     from bayesmoe.costs.hardware import ACCELERATORS
     from bayesmoe.costs.serving import served_shapes
     from bayesmoe.costs.serving.replica import memory_batch
-    from bayesmoe.costs.workload import ServingSpec
+    from bayesmoe.costs.workload import Serving
     from bayesmoe.specs import from_mapping
 
     frame = pd.read_csv(file)
@@ -110,7 +110,7 @@ def throughput(file: Path) -> Any:
             "max_batch": MOST,
             "engine": "TensorRT-LLM",
         }
-        spec = from_mapping(fleet, ServingSpec)
+        spec = from_mapping(fleet, Serving)
         latency, model, gpus = latency_of(spec), served_shapes([public_shape(run.architecture)]), float(run.n_gpus)
         uncertain = serving_draws(spec, 1000, 1, rng)
         batch = np.minimum(np.asarray(memory_batch(model, gpus, uncertain.traffic, fleet_of(spec))), MOST)

@@ -104,7 +104,7 @@ def measured(task: tuple[str, str, int]) -> dict[str, Any]:
     """Percentiles of one truth within the bands of an averaged fit, at each factor."""
     import jax
 
-    from bayesmoe.costs.workload import ServingSpec, TrainingSpec
+    from bayesmoe.costs.workload import Serving, Training
     from bayesmoe.forecasting.fit_average import fit_average
     from bayesmoe.inference.spec import AVERAGE, AverageSpec, DataSpec, FitSpec
     from bayesmoe.inference.store import FitInfo
@@ -124,8 +124,8 @@ def measured(task: tuple[str, str, int]) -> dict[str, Any]:
     for factor in FACTORS:
         budget = factor * budget_of(frame)
         scenario = Scenario(
-            training=TrainingSpec(budget_flop=budget, price_usd_per_gpu_hour=2.0),
-            serving=ServingSpec(price_usd_per_gpu_hour=2.0),
+            training=Training(budget_flop=budget, price_usd_per_gpu_hour=2.0),
+            serving=Serving(price_usd_per_gpu_hour=2.0),
             choices=ChoicesSpec(num_experts=EXPERTS[kind], baseline_num_experts=EXPERTS[kind][0]),
         )
         right = best(truth, kind, budget)

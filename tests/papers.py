@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from made_up import write_info
 
-from bayesmoe.costs.workload import ServingSpec, TrainingSpec
+from bayesmoe.costs.workload import Serving, Training
 from bayesmoe.inference.spec import DataSpec, FitSpec, LawSpec
 from bayesmoe.laws import Reference, law_named
 from bayesmoe.planning.planner import plan
@@ -76,10 +76,10 @@ def certain(law, coefficients, *, draws=1):
 def scenario_for(budget_flop, problem="loss_optimal", *, counts=(1,), top_k=None, rule="6 n_active tokens", **sections):
     """A scenario of one problem; the first expert count sets the threshold."""
     return Scenario(
-        training=TrainingSpec(budget_flop=budget_flop, flop_rule=rule),
+        training=Training(budget_flop=budget_flop, flop_rule=rule),
         choices=ChoicesSpec(num_experts=counts, baseline_num_experts=counts[0], top_k=top_k),
         problems=(problem,),
-        **{"serving": ServingSpec(), **sections},
+        **{"serving": Serving(), **sections},
     )
 
 

@@ -17,7 +17,7 @@ from bayesmoe.costs.serving.served_model import ServedModel, served_shapes
 from bayesmoe.costs.serving.table import read_latency_table
 from bayesmoe.costs.training import affordable_flop, usd_per_train_flop
 from bayesmoe.costs.uncertain import sample
-from bayesmoe.costs.workload import ServingSpec, TrainingSpec, price_of
+from bayesmoe.costs.workload import Serving, Training, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.precision import in_float64
 from bayesmoe.units import QUANTILES, TOKENS_PER_MILLION
@@ -62,14 +62,14 @@ class ServingDraws(NamedTuple):
     max_ttft_s: Any = None
 
 
-def latency_of(spec: ServingSpec) -> Latency:
+def latency_of(spec: Serving) -> Latency:
     """The latency model of a fleet: its table of measurements, or the roofline."""
     if spec.latency_table is not None:
         return read_latency_table(spec.latency_table)
     return Roofline(accelerator_named(spec.accelerator), spec.precision, spec.routing_evenness)
 
 
-def fleet_of(spec: ServingSpec) -> Fleet:
+def fleet_of(spec: Serving) -> Fleet:
     """Memory, caps and targets of a fleet."""
     return Fleet(
         max_gpus=spec.max_gpus,
@@ -82,7 +82,7 @@ def fleet_of(spec: ServingSpec) -> Fleet:
     )
 
 
-def serving_draws(spec: ServingSpec, draws: int, models: int, rng: np.random.Generator) -> ServingDraws:
+def serving_draws(spec: Serving, draws: int, models: int, rng: np.random.Generator) -> ServingDraws:
     """Draws of what serving K models depends on.
 
     Raises
@@ -109,7 +109,7 @@ def serving_draws(spec: ServingSpec, draws: int, models: int, rng: np.random.Gen
     )
 
 
-def training_draws(spec: TrainingSpec, draws: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def training_draws(spec: Training, draws: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Draws of ``mfu`` and ``price_usd_per_gpu_hour``, shape (S, 1)."""
     return {
         "mfu": sample(spec.mfu, (draws, 1), rng, most=1.0),
@@ -118,9 +118,7 @@ def training_draws(spec: TrainingSpec, draws: int, rng: np.random.Generator) -> 
 
 
 @in_float64
-def cost(
-    shapes: Sequence[Shape], training: TrainingSpec, serving: ServingSpec, *, draws: int = 4000, seed: int = 0
-) -> xr.Dataset:
+def cost(shapes: Sequence[Shape], training: Training, serving: Serving, *, draws: int = 4000, seed: int = 0) -> xr.Dataset:
     """Cost of architectures under every draw.
 
     Each is served by the replica that is cheapest in that draw (:func:`bayesmoe.costs.serving.replica.cheapest_replica`), and trained on the
@@ -130,9 +128,9 @@ def cost(
     ----------
     shapes : sequence of Shape
         K architectures.
-    training : TrainingSpec
+    training : Training
         Budget, utilization, price, and the rule of FLOP.
-    serving : ServingSpec
+    serving : Serving
         Fleet, lengths, targets, prices.
     draws, seed : int
         S draws, from a seed.
@@ -177,7 +175,7 @@ def cost(
 
 
 def _serving(
-    model: ServedModel, spec: ServingSpec, draws: int, rng: np.random.Generator
+    model: ServedModel, spec: Serving, draws: int, rng: np.random.Generator
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Variables of the cheapest replica in each draw, and the mean share of each term in a step, shape (architecture, term)."""
     latency, uncertain = latency_of(spec), serving_draws(spec, draws, len(model.n_total), rng)
@@ -223,7 +221,7 @@ def _shares(seconds: Sequence[Any]) -> np.ndarray:
 
 
 def _training(
-    shapes: Sequence[Shape], model: ServedModel, spec: TrainingSpec, draws: int, rng: np.random.Generator
+    shapes: Sequence[Shape], model: ServedModel, spec: Training, draws: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     rules = {
         "6 n_active tokens": train_flop(model.n_active),

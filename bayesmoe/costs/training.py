@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.hardware import accelerator_named
-from bayesmoe.costs.workload import TrainingSpec
+from bayesmoe.costs.workload import Training
 from bayesmoe.units import SECONDS_PER_HOUR
 
 
@@ -15,12 +15,12 @@ def training_usd(
     return train_flop / (mfu * peak_flop_per_s) * price_usd_per_gpu_hour / SECONDS_PER_HOUR
 
 
-def usd_per_train_flop(spec: TrainingSpec, *, mfu: Elementwise, price_usd_per_gpu_hour: Elementwise) -> Elementwise:
+def usd_per_train_flop(spec: Training, *, mfu: Elementwise, price_usd_per_gpu_hour: Elementwise) -> Elementwise:
     """USD of one training FLOP on the accelerator of a spec, under draws of its utilization and price."""
     peak = accelerator_named(spec.accelerator).peak_flop_per_s
     return training_usd(1.0, mfu=mfu, peak_flop_per_s=peak, price_usd_per_gpu_hour=price_usd_per_gpu_hour)
 
 
-def affordable_flop(spec: TrainingSpec, usd_per_flop: Elementwise) -> Elementwise:
+def affordable_flop(spec: Training, usd_per_flop: Elementwise) -> Elementwise:
     """Training FLOP of a budget: as given, or what its money buys at that price."""
     return spec.budget_flop if spec.budget_flop is not None else spec.budget_usd / usd_per_flop

@@ -22,7 +22,7 @@ AcceleratorName = Annotated[str, AfterValidator(_known_accelerator)]
 
 
 @spec
-class TrainingSpec:
+class Training:
     """Training budget and what a FLOP costs.
 
     Parameters
@@ -56,7 +56,7 @@ class TrainingSpec:
     sequence_tokens: Positive = 4096.0
 
     @model_validator(mode="after")
-    def _one_budget(self) -> TrainingSpec:
+    def _one_budget(self) -> Training:
         if self.budget_flop is None and self.budget_usd is None:
             raise InputError("is required", column="training.budget_flop", hint="add it, or training.budget_usd")
         if self.budget_flop is not None and self.budget_usd is not None:
@@ -65,7 +65,7 @@ class TrainingSpec:
 
 
 @spec
-class ServingSpec:
+class Serving:
     """Serving fleet, workload and latency targets.
 
     Parameters
@@ -124,7 +124,7 @@ class ServingSpec:
     routing_evenness: Share = 1.0
 
     @model_validator(mode="after")
-    def _one_latency(self) -> ServingSpec:
+    def _one_latency(self) -> Serving:
         if self.latency_table is not None and (self.calibration is not None or self.engine is not None):
             raise ValueError("latency_table stands for itself: leave out calibration and engine")
         if self.latency_table is not None and self.max_ttft_s is not None:
@@ -132,7 +132,7 @@ class ServingSpec:
         return self
 
 
-def price_of(fleet: TrainingSpec | ServingSpec) -> Quantity:
+def price_of(fleet: Training | Serving) -> Quantity:
     """USD of a GPU hour: the fleet's own, or what its accelerator is assumed to cost."""
     if fleet.price_usd_per_gpu_hour is not None:
         return fleet.price_usd_per_gpu_hour

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from bayesmoe.architecture import Family, Shape, shape_of_size
 from bayesmoe.costs.uncertain import Positive, Quantity, Share, Uncertain, median
-from bayesmoe.costs.workload import ServingSpec, TrainingSpec, price_of
+from bayesmoe.costs.workload import Serving, Training, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.specs import read_toml, spec
 
@@ -168,8 +168,8 @@ class Scenario:
     ... )
     """
 
-    training: TrainingSpec
-    serving: ServingSpec
+    training: Training
+    serving: Serving
     name: str = "unnamed"
     choices: ChoicesSpec = Field(default_factory=ChoicesSpec)
     architecture: ArchitectureSpec = Field(default_factory=ArchitectureSpec)

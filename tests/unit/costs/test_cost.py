@@ -15,7 +15,7 @@ from bayesmoe.architecture import Heads, Shape, public_shape
 from bayesmoe.costs.cost import UNITS, bands, cost
 from bayesmoe.costs.serving.replica import LIMITS
 from bayesmoe.costs.uncertain import Uncertain
-from bayesmoe.costs.workload import ServingSpec, TrainingSpec
+from bayesmoe.costs.workload import Serving, Training
 from bayesmoe.documents.cost import CostDocument
 from bayesmoe.errors import InputError
 from bayesmoe.reporting.cost_text import costs
@@ -32,11 +32,11 @@ OWN = Shape(
 N_OWN = 10 * (3e6 + 6e6)
 COUNTS = ("n_total", "n_active", "n_dense")
 SHAPES = [public_shape("mixtral-8x7b"), public_shape("llama-3.1-8b"), OWN]
-TRAINING = TrainingSpec(budget_flop=1e21, mfu=0.4, price_usd_per_gpu_hour=2.0)
-SERVING = ServingSpec(accelerator="H100-SXM", price_usd_per_gpu_hour=2.0, utilization=0.5, lifetime_tokens=1e12)
+TRAINING = Training(budget_flop=1e21, mfu=0.4, price_usd_per_gpu_hour=2.0)
+SERVING = Serving(accelerator="H100-SXM", price_usd_per_gpu_hour=2.0, utilization=0.5, lifetime_tokens=1e12)
 
 
-def serve(**changed) -> ServingSpec:
+def serve(**changed) -> Serving:
     return dataclasses.replace(SERVING, **changed)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bayesmoe.costs.hardware import ACCELERATORS
 from bayesmoe.costs.uncertain import Uncertain
-from bayesmoe.costs.workload import ServingSpec, TrainingSpec, price_of
+from bayesmoe.costs.workload import Serving, Training, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.specs import from_json, from_mapping, to_json
 
@@ -20,7 +20,7 @@ def refused(kind: type, **given) -> str:
 
 
 def test_lengths_left_out_are_those_of_sharegpt():
-    spec = ServingSpec()
+    spec = Serving()
     # Kwon et al. 2023, arXiv:2309.06180, Fig. 11.
     assert (spec.prompt_tokens, spec.output_tokens) == (161.31, 337.99)
     assert (spec.utilization, spec.bytes_per_kv_element, spec.precision) == (1.0, 2.0, "bf16")
@@ -28,12 +28,12 @@ def test_lengths_left_out_are_those_of_sharegpt():
 
 
 def test_training_needs_a_budget():
-    assert refused(TrainingSpec) == "training.budget_flop: is required; add it, or training.budget_usd."
-    spec = TrainingSpec(budget_flop=1e21)
+    assert refused(Training) == "training.budget_flop: is required; add it, or training.budget_usd."
+    spec = Training(budget_flop=1e21)
     assert (spec.accelerator, spec.mfu, spec.flop_rule) == ("H100-SXM", 0.4, "6 n_active tokens")
 
 
-@pytest.mark.parametrize(("kind", "more"), [(TrainingSpec, {"budget_flop": 1e21}), (ServingSpec, {})])
+@pytest.mark.parametrize(("kind", "more"), [(Training, {"budget_flop": 1e21}), (Serving, {})])
 def test_an_unknown_accelerator_is_told_the_nearest(kind, more):
     said = refused(kind, accelerator="H100-SXN", **more)
     assert said == "accelerator: is not a known accelerator (did you mean 'H100-SXM'?), found 'H100-SXN'."
@@ -41,15 +41,15 @@ def test_an_unknown_accelerator_is_told_the_nearest(kind, more):
 
 @pytest.mark.parametrize("also", [{"calibration": "mine.nc"}, {"engine": "vLLM"}])
 def test_a_table_stands_for_itself(also):
-    assert refused(ServingSpec, latency_table="t.csv", **also) == (
+    assert refused(Serving, latency_table="t.csv", **also) == (
         "latency_table stands for itself: leave out calibration and engine."
     )
 
 
 def test_a_table_knows_no_time_to_first_token():
-    said = refused(ServingSpec, latency_table="t.csv", max_ttft_s=1.0)
+    said = refused(Serving, latency_table="t.csv", max_ttft_s=1.0)
     assert said == "latency_table knows no time to first token: leave out max_ttft_s."
-    assert ServingSpec(latency_table="t.csv", max_tpot_s=0.05).max_tpot_s == 0.05
+    assert Serving(latency_table="t.csv", max_tpot_s=0.05).max_tpot_s == 0.05
 
 
 @pytest.mark.parametrize(
@@ -67,17 +67,17 @@ def test_a_table_knows_no_time_to_first_token():
     ],
 )
 def test_a_value_out_of_bounds_is_named(key, value):
-    assert refused(ServingSpec, **{key: value}).startswith(key)
+    assert refused(Serving, **{key: value}).startswith(key)
 
 
 def test_a_price_is_the_fleets_own_or_the_accelerators():
-    assert price_of(ServingSpec(accelerator="H200-SXM")) == ACCELERATORS["H200-SXM"].price_usd_per_hour
-    assert price_of(TrainingSpec(budget_flop=1e21)) == ACCELERATORS["H100-SXM"].price_usd_per_hour
+    assert price_of(Serving(accelerator="H200-SXM")) == ACCELERATORS["H200-SXM"].price_usd_per_hour
+    assert price_of(Training(budget_flop=1e21)) == ACCELERATORS["H100-SXM"].price_usd_per_hour
     own = Uncertain(median=3.0, log_sd=0.1)
-    assert price_of(ServingSpec(price_usd_per_gpu_hour=own)) == own
-    assert price_of(TrainingSpec(budget_flop=1e21, price_usd_per_gpu_hour=2.0)) == 2.0
+    assert price_of(Serving(price_usd_per_gpu_hour=own)) == own
+    assert price_of(Training(budget_flop=1e21, price_usd_per_gpu_hour=2.0)) == 2.0
 
 
 def test_a_spec_survives_json():
-    spec = ServingSpec(prompt_tokens=Uncertain(median=1000, log_sd=0.3), engine="vLLM", max_ttft_s=0.5)
-    assert from_json(to_json(spec), ServingSpec) == spec != dataclasses.replace(spec, engine=None)
+    spec = Serving(prompt_tokens=Uncertain(median=1000, log_sd=0.3), engine="vLLM", max_ttft_s=0.5)
+    assert from_json(to_json(spec), Serving) == spec != dataclasses.replace(spec, engine=None)

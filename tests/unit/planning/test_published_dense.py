@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from papers import SOLVER, anchors, certain, derived, each, near, paper_values, planned, scenario_for
 
-from bayesmoe.costs.workload import ServingSpec
+from bayesmoe.costs.workload import Serving
 from bayesmoe.laws import law_named
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.scenario import LimitsSpec
@@ -140,7 +140,7 @@ def lifetime(task, coefficients, *, prompts=1e-9, served=None, named_threshold=F
         scenario_for(
             6.0 * size * tokens,
             "lifetime_flop",
-            serving=ServingSpec(prompt_tokens=prompts, output_tokens=1.0, lifetime_tokens=served),
+            serving=Serving(prompt_tokens=prompts, output_tokens=1.0, lifetime_tokens=served),
             limits=LimitsSpec(loss_nats=loss if named_threshold else None),
         ),
     )
@@ -220,6 +220,6 @@ def test_a_plan_held_to_half_the_size_pays_the_overhead():
     anchor = next(one for one in anchors("devries2023_besiroglu", "overhead") if one["inputs"]["k_N"] == 0.5)
     values, _, optimal = devries(anchor)
     limits = LimitsSpec(constraints=(f"n_dense <= {0.5 * np.exp(optimal).item()!r}",))
-    serving = ServingSpec(lifetime_tokens=1.0)
+    serving = Serving(lifetime_tokens=1.0)
     found = planned("chinchilla", values, scenario_for(1e22, "lifetime_flop", serving=serving, limits=limits))
     assert near(found["train_flop"].item() / 1e22 - 1.0, anchor, 1e-3)
