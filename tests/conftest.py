@@ -22,8 +22,10 @@ from seeds import seeded
 from bayesmoe.cli import main
 from bayesmoe.resources import resource_folder
 
-# Before either room is imported: every call into laws and costs is held to its annotations.
-install_import_hook(["bayesmoe.laws", "bayesmoe.costs"], "typechecker.typechecked")
+# Before these rooms are imported: every call into laws, costs and the surface of a plan is held to its annotations.
+install_import_hook(
+    ["bayesmoe.laws", "bayesmoe.costs", "bayesmoe.planning.search", "bayesmoe.planning.surface"], "typechecker.typechecked"
+)
 
 mpl.use("Agg")
 jax.config.update("jax_enable_x64", True)

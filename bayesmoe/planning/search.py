@@ -8,11 +8,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from bayesmoe.arrays import Elementwise
+
 STEPS = 60
 """Bisection steps: 60 halvings of the widest bracket used leave less than one part in 1e15."""
 
 
-def bisect(below: Callable[[Any], Any], low: Any, high: Any, *, halvings: int = STEPS) -> tuple[Any, Any]:
+def bisect(
+    below: Callable[[Any], Any], low: Elementwise, high: Elementwise, *, halvings: int = STEPS
+) -> tuple[Elementwise, Elementwise]:
     """Where a predicate that holds first and then no more stops to hold.
 
     Parameters
@@ -39,7 +43,7 @@ def bisect(below: Callable[[Any], Any], low: Any, high: Any, *, halvings: int = 
     return jax.lax.fori_loop(0, halvings, halve, (low, high))
 
 
-def minimize_unimodal(slope: Callable[[Any], Any], low: Any, high: Any) -> Any:
+def minimize_unimodal(slope: Callable[[Any], Any], low: Elementwise, high: Elementwise) -> Elementwise:
     """Minimum of a function that falls and then rises, from the sign of its derivative.
 
     Parameters
@@ -53,7 +57,9 @@ def minimize_unimodal(slope: Callable[[Any], Any], low: Any, high: Any) -> Any:
     return falling
 
 
-def bracket_minimum(value: Callable[[Any], Any], low: Any, high: Any, points: int) -> tuple[Any, Any]:
+def bracket_minimum(
+    value: Callable[[Any], Any], low: Elementwise, high: Elementwise, points: int
+) -> tuple[Elementwise, Elementwise]:
     """Bracket between the neighbors of the lowest of so many points of an even grid, for a function with several local minima.
 
     Parameters
@@ -92,7 +98,7 @@ _FIRST, _BESIDE, _FINE, POINTS = 32, 3, 3, 8
 """Points of the first round of :func:`refine`, and how many of its steps to either side are looked at again; rounds after it, and points of each."""
 
 
-def refine(value: Callable[[Any], Any], grid: Any, place: Any, own: Any) -> tuple[Any, Any]:
+def refine(value: Callable[[Any], Any], grid: Any, place: Elementwise, own: Elementwise) -> tuple[Elementwise, Elementwise]:
     """Lowest value over sizes, from a grid on which it is known: each round looks closer around the best size so far.
 
     Four rounds leave a 500th of the grid's step. Where the value is infinite on one side of the best (a constraint), the edge is approached
@@ -150,7 +156,9 @@ _AROUND, _STEPS, _TOGETHER = 0.015, 2000, 40
 """How far around a size :func:`best_local_minimum` looks, in how many steps, and how many of them at a time."""
 
 
-def best_local_minimum(value: Callable[[Any], Any], best: Any, least: Any) -> tuple[Any, Any]:
+def best_local_minimum(
+    value: Callable[[Any], Any], best: Elementwise, least: Elementwise
+) -> tuple[Elementwise, Elementwise]:
     """Lowest value of all within one and a half percent of a size, for a value that jumps: its many local minima are nearly of the same depth.
 
     Steps of 1.5e-5 in single precision tell local minima apart that differ by a few millionths; the lowest is then looked at as in

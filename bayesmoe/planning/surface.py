@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesmoe.architecture import Family
+from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.cost import fleet_of
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT
 from bayesmoe.costs.serving import Latency, ServingCost, cheapest_replica, served_family
@@ -96,14 +97,14 @@ class DesignSurface:
             "discrepancy": self.discrepancy,
         }
 
-    def tokens(self, ln_size: Any) -> Any:
+    def tokens(self, ln_size: Elementwise) -> Elementwise:
         """Training tokens that the budget buys, at most those that there are."""
         if self.fixed_tokens is not None:
             return jnp.full_like(ln_size, self.fixed_tokens)
         affordable = self._per_draw(self.budget_flop, ln_size) / self.flop_per_token(ln_size)
         return jnp.minimum(affordable, self.scenario.limits.most_tokens)
 
-    def tokens_of_loss(self, ln_size: Any, target: Any, *, halvings: int | None = None) -> Any:
+    def tokens_of_loss(self, ln_size: Elementwise, target: Elementwise, *, halvings: int | None = None) -> Elementwise:
         """Fewest training tokens that reach a loss, shape of ``ln_size``; infinite where none do. The loss falls with tokens."""
         if halvings is None:
             halvings = STEPS if jnp.result_type(ln_size) == jnp.float64 else _HALVINGS
@@ -112,11 +113,11 @@ class DesignSurface:
         _, found = bisect(lambda ln_tokens: self.loss(ln_size, jnp.exp(ln_tokens)) > target, low, high, halvings=halvings)
         return jnp.where(self.loss(ln_size, jnp.exp(high)) <= target, jnp.exp(found), jnp.inf)
 
-    def loss(self, ln_size: Any, tokens: Any = None) -> Any:
+    def loss(self, ln_size: Elementwise, tokens: Elementwise | None = None) -> Elementwise:
         """Loss, nats per token; on the budget where no tokens are given."""
         return self._over_candidates(self._loss_of_one)(ln_size, self.tokens(ln_size) if tokens is None else tokens)
 
-    def loss_slope(self, ln_size: Any) -> Any:
+    def loss_slope(self, ln_size: Elementwise) -> Elementwise:
         """Derivative of the loss with respect to ln size along the budget."""
         tokens = self.tokens(ln_size)
         by_size, by_tokens = self._gradient(ln_size, tokens)
@@ -125,13 +126,13 @@ class DesignSurface:
         _, flop_slope = jax.jvp(lambda x: jnp.log(self.flop_per_token(x)), (ln_size,), (jnp.ones_like(ln_size),))
         return by_size - by_tokens * tokens * held * flop_slope
 
-    def value_of_compute(self, ln_size: Any) -> Any:
+    def value_of_compute(self, ln_size: Elementwise) -> Elementwise:
         """Fall of the loss per e-fold of training compute at a loss optimum: ``-D dL/dD``, or ``-N dL/dN`` where tokens are fixed."""
         tokens = self.tokens(ln_size)
         by_size, by_tokens = self._gradient(ln_size, tokens)
         return -by_size if self.fixed_tokens is not None else -by_tokens * tokens
 
-    def brackets(self) -> tuple[Any, Any]:
+    def brackets(self) -> tuple[Elementwise, Elementwise]:
         """Smallest and largest ln size considered."""
         low, high = jnp.full(self.shape, np.log(SMALLEST)), jnp.full(self.shape, np.log(LARGEST))
         if self.fixed_tokens is not None:
@@ -139,7 +140,7 @@ class DesignSurface:
             high = jnp.minimum(jnp.broadcast_to(affordable, self.shape), high)
         return low, high
 
-    def loss_optimal(self) -> Any:
+    def loss_optimal(self) -> Elementwise:
         """ln size of the lowest loss on the budget, shape (S, K)."""
         low, high = self.brackets()
         if self.discrepancy is not None:
@@ -157,7 +158,7 @@ class DesignSurface:
         """The same candidates on another training budget, a number or of shape (S, 1) or (S, K)."""
         return replace(self, budget_flop=flop)
 
-    def serving(self, ln_size: Any) -> ServingCost:
+    def serving(self, ln_size: Elementwise) -> ServingCost:
         """Cost of serving, USD per million output tokens, with the cheapest number of GPUs."""
         draws = jax.tree.map(lambda leaf: self._per_draw(leaf, ln_size), self.cost_draws.serving)
         return cheapest_replica(
@@ -170,7 +171,7 @@ class DesignSurface:
             price_usd_per_gpu_hour=draws.price_usd_per_gpu_hour,
         )
 
-    def quantities(self, ln_size: Any, tokens: Any) -> Quantities:
+    def quantities(self, ln_size: Elementwise, tokens: Elementwise) -> Quantities:
         """Everything that is known at a size and tokens, of the shape of ``ln_size``."""
         scenario = self.scenario
         counts, family = self._architectures(ln_size)
@@ -202,7 +203,9 @@ class DesignSurface:
         shape = (*self.shape, *jnp.shape(ln_size)[2:])
         return Quantities(*(jnp.broadcast_to(values, shape) for values in found))
 
-    def _lifetime(self, ln_size: Any, n_active: Any, usd_per_million: Any) -> tuple[Any, Any]:
+    def _lifetime(
+        self, ln_size: Elementwise, n_active: Elementwise, usd_per_million: Elementwise
+    ) -> tuple[Elementwise, Elementwise]:
         """FLOP and USD of serving the demand; NaN without one."""
         if self.cost_draws.lifetime_tokens is None:
             return jnp.nan, jnp.nan
@@ -211,7 +214,7 @@ class DesignSurface:
         per_output = 2.0 * n_active * (1.0 + traffic.prompt_tokens / traffic.output_tokens)
         return per_output * served, usd_per_million * served / TOKENS_PER_MILLION
 
-    def flop_per_token(self, ln_size: Any) -> Any:
+    def flop_per_token(self, ln_size: Elementwise) -> Elementwise:
         """Training FLOP of a token."""
         counts, family = self._architectures(ln_size)
         return family.train_flop_per_token(jnp.exp(ln_size), counts, self.scenario.training.flop_rule)
@@ -221,7 +224,7 @@ class DesignSurface:
         counts, family = self._architectures(np.zeros(self.shape))
         return family.total_ratio(counts)
 
-    def affords(self, train_flop: Any) -> Any:
+    def affords(self, train_flop: Elementwise) -> Any:
         """Whether the budget buys that much training."""
         return train_flop <= self._per_draw(self.budget_flop, train_flop) * (1.0 + 1e-9)
 
