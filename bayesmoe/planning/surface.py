@@ -253,10 +253,6 @@ class DesignSurface:
         counts, top_k, granularity = (jnp.asarray(each, dtype=jnp.result_type(ln_size)).reshape(beside) for each in columns)
         return counts, replace(self.family, top_k=top_k, granularity=granularity)
 
-    @property
-    def _precision(self) -> Any:
-        return jnp.result_type(next(iter(self.parameters.values())))
-
     @staticmethod
     def _per_draw(leaf: Any, ln_size: Any) -> Any:
         """An array of shape (S, 1) or (S, K) beside the sizes of ``ln_size``."""
@@ -283,7 +279,9 @@ class DesignSurface:
 
     def _over_candidates(self, function: Any) -> Any:
         """A function of one ln size and tokens, over sizes where there are several, candidates and draws."""
-        counts, family = self._architectures(jnp.zeros(self.shape, dtype=self._precision))
+        counts, family = self._architectures(
+            jnp.zeros(self.shape, dtype=jnp.result_type(next(iter(self.parameters.values()))))
+        )
         candidates, draws = (counts, family.top_k, family.granularity, self.distance), (self.parameters, self.discrepancy)
 
         def over(ln_size: Any, tokens: Any) -> Any:
