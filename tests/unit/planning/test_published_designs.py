@@ -14,6 +14,7 @@ from bayesmoe.architecture import Family
 from bayesmoe.costs.cost import latency_of
 from bayesmoe.laws import law_named
 from bayesmoe.planning.build_surface import surfaces
+from bayesmoe.planning.cost_draws import sample_costs
 from bayesmoe.planning.problems import leverage
 from bayesmoe.planning.scenario import ArchitectureSpec, Candidate, LimitsSpec
 from bayesmoe.planning.surface import DesignSurface
@@ -186,7 +187,7 @@ def leverages(found, *, halved=True, dense=DENSE_LAW, **changes):
         Family(),
         asked,
         None,
-        {},
+        sample_costs(asked, len(budgets)),
         latency_of(asked.serving),
         np.array(budgets)[:, None],
     )

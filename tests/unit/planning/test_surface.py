@@ -23,6 +23,7 @@ from bayesmoe.laws import Reference, all_laws, law_named
 from bayesmoe.laws.forms.clark import Clark
 from bayesmoe.laws.forms.yun import Yun
 from bayesmoe.planning.build_surface import surfaces
+from bayesmoe.planning.cost_draws import sample_costs
 from bayesmoe.planning.scenario import Candidate, in_group
 from bayesmoe.planning.surface import DesignSurface
 
@@ -48,7 +49,9 @@ def at(scenario, law, coefficients, counts, *, fixed_tokens=None, family=None):
     family = family or scenario.architecture.family()
     candidates = tuple(Candidate(count, family.top_k, family.granularity) for count in counts)
     latency, budget = latency_of(scenario.serving), scenario.training.budget_flop
-    return DesignSurface(law, parameters, candidates, family, scenario, fixed_tokens, {}, latency, budget)
+    return DesignSurface(
+        law, parameters, candidates, family, scenario, fixed_tokens, sample_costs(scenario, 1), latency, budget
+    )
 
 
 @pytest.mark.parametrize(
