@@ -94,7 +94,7 @@ def test_a_twin_with_other_priors_is_rejected(grouped, wrong) -> None:
 
 HARDLY_KNOWN = {kind.name: "e_above" for kind in all_laws if any(c.name == "e_above" for c in kind.coordinates)}
 HARDLY_KNOWN |= {"krajewski": "granularity_exponent", "tian": "a_start", "zhao": "shared_gain"}
-"""Coordinates of which the catalog's runs say so little that their priors matter; of other laws they say enough about all."""
+"""Coordinates of which the catalog's runs say so little that so few tables tell their priors; of the last coordinate of other laws they say more."""
 
 
 @pytest.mark.parametrize("name", HARDLY_KNOWN)
