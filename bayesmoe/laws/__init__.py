@@ -84,10 +84,10 @@ def law_named(name: str, **options: Any) -> Law:
     InputError
         The name is unknown, the module cannot be imported, or what it names is not a law.
     """
-    known = {law.name: law for law in all_laws}
-    kind = _imported(name) if ":" in name else known.get(name)
+    laws = {law.name: law for law in all_laws}
+    kind = _imported(name) if ":" in name else laws.get(name)
     if kind is None:
-        hint = f"{nearest(name, list(known))} (your own: package.module:MyLaw)"
+        hint = f"{nearest(name, list(laws))} (your own: package.module:MyLaw)"
         raise InputError("is not a known law", column="law", value=name, hint=hint)
     allowed = {field.name for field in fields(kind)}
     for option in options:
@@ -96,14 +96,14 @@ def law_named(name: str, **options: Any) -> Law:
     try:
         return from_mapping(options, kind)
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
-        said = str(error).partition("\n")[0]
-        raise InputError(f"has a field that cannot be read from TOML ({said})", column="law", value=name) from error
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"has a field that cannot be read from TOML ({reason})", column="law", value=name) from error
 
 
 def _imported(name: str) -> type[Law]:
     module, _, attribute = name.partition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        law = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # a module of the user's own may raise anything
         raise InputError(
             f"cannot be imported ({str(error).partition(chr(10))[0]})",
@@ -111,9 +111,9 @@ def _imported(name: str) -> type[Law]:
             value=name,
             hint="write package.module:MyLaw and check PYTHONPATH",
         ) from error
-    if not (isinstance(found, type) and issubclass(found, Law) and found is not Law):
+    if not (isinstance(law, type) and issubclass(law, Law) and law is not Law):
         raise InputError("is not a subclass of bayesmoe.laws.Law", column="law", value=name, hint="subclass it")
     for attribute in ("name", "source", "equation", "coordinates"):
-        if not hasattr(found, attribute):
+        if not hasattr(law, attribute):
             raise InputError(f"has no {attribute}", column="law", value=name, hint=f"set {attribute} on the class")
-    return found
+    return law

@@ -178,4 +178,4 @@ class Law:
 
     def coefficients(self, name: str) -> dict[str, float]:
         """Coefficients of the published set of that name."""
-        return next(known.coefficients for known in self.published if known.name == name)
+        return next(published.coefficients for published in self.published if published.name == name)
