@@ -25,8 +25,8 @@ def public_models() -> dict[str, PublicModel]:
     """All public models, by name."""
     raw = tomllib.loads(Path(__file__).with_name("public.toml").read_text(encoding="utf-8"))
     return {
-        name: PublicModel(from_mapping(one["shape"], Shape), one["n_total_published"], one["n_active_published"])
-        for name, one in raw.items()
+        name: PublicModel(from_mapping(model["shape"], Shape), model["n_total_published"], model["n_active_published"])
+        for name, model in raw.items()
     }
 
 

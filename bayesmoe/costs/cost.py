@@ -214,9 +214,9 @@ def _shares(seconds: Sequence[Any]) -> np.ndarray:
     """Mean share of each term in a step over the draws that are feasible, shape (architecture, term); NaN where none is."""
     stacked = np.stack(np.broadcast_arrays(*map(np.asarray, seconds)), axis=-1)
     share = stacked / stacked.sum(axis=-1, keepdims=True)
-    known = np.isfinite(share).all(axis=-1)
-    counts = known.sum(axis=0)
-    total = np.where(known[..., None], share, 0.0).sum(axis=0)
+    finite = np.isfinite(share).all(axis=-1)
+    counts = finite.sum(axis=0)
+    total = np.where(finite[..., None], share, 0.0).sum(axis=0)
     return np.where(counts[:, None] > 0, total / np.maximum(counts, 1)[:, None], np.nan)
 
 

@@ -115,16 +115,16 @@ def accelerator_named(name: str) -> Accelerator:
         There is no such accelerator (with the nearest known one) or file, or the file breaks a rule.
     """
     if name.endswith(".toml"):
-        own = read_toml(name, AcceleratorSpec)
-        narrow = own.peak_flop_per_s if own.peak_fp8_flop_per_s is None else own.peak_fp8_flop_per_s
+        chip = read_toml(name, AcceleratorSpec)
+        narrow = chip.peak_flop_per_s if chip.peak_fp8_flop_per_s is None else chip.peak_fp8_flop_per_s
         return Accelerator(
-            own.peak_flop_per_s,
+            chip.peak_flop_per_s,
             narrow,
-            narrow if own.peak_fp4_flop_per_s is None else own.peak_fp4_flop_per_s,
-            own.bandwidth_bytes_per_s,
-            own.memory_bytes,
-            own.link_bytes_per_s,
-            own.price_usd_per_hour,
+            narrow if chip.peak_fp4_flop_per_s is None else chip.peak_fp4_flop_per_s,
+            chip.bandwidth_bytes_per_s,
+            chip.memory_bytes,
+            chip.link_bytes_per_s,
+            chip.price_usd_per_hour,
             name,
         )
     if name not in ACCELERATORS:

@@ -71,13 +71,13 @@ def finished_blocks(
     return [done[number] for number in range(len(blocks))]
 
 
-def _described(part: Any) -> str:
+def _described(value: Any) -> str:
     """All that a value says, as text that is the same in every process."""
-    if isinstance(part, pd.DataFrame):
-        return f"{list(part.columns)} {part.to_csv()}"
-    if dataclasses.is_dataclass(part):
-        return f"{type(part).__qualname__}({', '.join(_described(getattr(part, one.name)) for one in dataclasses.fields(part))})"
-    return f"({', '.join(map(_described, part))})" if isinstance(part, tuple | list) else repr(part)
+    if isinstance(value, pd.DataFrame):
+        return f"{list(value.columns)} {value.to_csv()}"
+    if dataclasses.is_dataclass(value):
+        return f"{type(value).__qualname__}({', '.join(_described(getattr(value, field.name)) for field in dataclasses.fields(value))})"
+    return f"({', '.join(map(_described, value))})" if isinstance(value, tuple | list) else repr(value)
 
 
 def _one(work: Callable[..., dict[str, Any]], block: list[int], common: tuple[Any, ...]) -> dict[str, Any]:
@@ -106,11 +106,11 @@ def _read(kept: Path, stamp: str) -> dict[int, dict[str, Any]]:
     done: dict[int, dict[str, Any]] = {}
     for line in kept.read_text(encoding="utf-8").splitlines() if kept.exists() else ():
         try:
-            found = json.loads(line)
+            line_read = json.loads(line)
         except json.JSONDecodeError:
             # The last line of a run that was stopped while writing.
             continue
-        if found["stamp"] != stamp:
+        if line_read["stamp"] != stamp:
             raise InputError("holds the finished part of other work", file=kept, hint="remove it, or name another --out")
-        done[found["block"]] = found["result"]
+        done[line_read["block"]] = line_read["result"]
     return done

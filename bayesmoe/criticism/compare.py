@@ -77,10 +77,10 @@ def compare(fits: dict[str, xr.DataTree]) -> pd.DataFrame:
     )
 
 
-def _same_runs(one: xr.DataTree, other: xr.DataTree) -> bool:
+def _same_runs(fit_a: xr.DataTree, fit_b: xr.DataTree) -> bool:
     """Whether two fits saw the same runs with the same responses, in whatever order."""
-    response = FitInfo.read(one).response
-    if response != FitInfo.read(other).response:
+    response = FitInfo.read(fit_a).response
+    if response != FitInfo.read(fit_b).response:
         return False
-    ours, theirs = (fit["observed_data"][response].to_series().sort_index() for fit in (one, other))
+    ours, theirs = (fit["observed_data"][response].to_series().sort_index() for fit in (fit_a, fit_b))
     return ours.index.equals(theirs.index) and bool(np.array_equal(ours.to_numpy(), theirs.to_numpy()))

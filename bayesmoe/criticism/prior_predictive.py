@@ -39,12 +39,12 @@ def prior_predictive(law: Law, *, draws: int = 1000, seed: int = 0) -> xr.DataAr
     runs = {name: runs[name] for name in law.covariates}
 
     over_runs = jax.vmap(law.loss, in_axes=(None, 0))
-    found = np.asarray(jax.jit(jax.vmap(over_runs, in_axes=(0, None)))(parameters, runs))
-    found = found.reshape(draws, len(sizes), len(tokens), len(_EXPERTS))
+    responses = np.asarray(jax.jit(jax.vmap(over_runs, in_axes=(0, None)))(parameters, runs))
+    responses = responses.reshape(draws, len(sizes), len(tokens), len(_EXPERTS))
     coords = {"n_dense": sizes, "tokens": tokens, "num_experts": list(_EXPERTS)}
     units = "nats/token" if law.response == "loss" else "1"
     return xr.DataArray(
-        found, dims=("draw", *coords), coords=coords, name=law.response, attrs={"units": units, "law": law.name}
+        responses, dims=("draw", *coords), coords=coords, name=law.response, attrs={"units": units, "law": law.name}
     )
 
 

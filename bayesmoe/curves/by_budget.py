@@ -66,7 +66,7 @@ def trade_offs(
     for values in (cost, at_loss):
         values[:, np.isfinite(values).mean(axis=0) < _ENOUGH] = np.nan
     dims = ("sample", "num_experts")
-    found = bands(
+    quantiles = bands(
         xr.Dataset(
             {
                 "loss": ((*dims, "train_flop"), loss),
@@ -77,8 +77,8 @@ def trade_offs(
         )
     )
     for name, unit in (("loss", "loss"), (_SERVING, _SERVING), ("serving_at_loss", _SERVING)):
-        found[name].attrs = {"units": QUANTITIES[unit]}
-    return found
+        quantiles[name].attrs = {"units": QUANTITIES[unit]}
+    return quantiles
 
 
 def plans_by_budget(

@@ -56,12 +56,12 @@ def loss_by_tokens(
     )
     dims = ("n_dense", "tokens", "num_experts")
     coords = {"n_dense": np.asarray(n_dense, float), "tokens": np.asarray(tokens, float), "num_experts": counts}
-    found = bands(xr.Dataset({"loss": (("sample", "num_experts", *dims[:2]), values)}, coords=coords))
+    quantiles = bands(xr.Dataset({"loss": (("sample", "num_experts", *dims[:2]), values)}, coords=coords))
     observed = _observed(fit, coords)
-    found = found.assign(observed=(dims, observed)).transpose("quantile", *dims)
+    quantiles = quantiles.assign(observed=(dims, observed)).transpose("quantile", *dims)
     for name in ("loss", "observed"):
-        found[name].attrs = {"units": QUANTITIES["loss"]}
-    return found
+        quantiles[name].attrs = {"units": QUANTITIES["loss"]}
+    return quantiles
 
 
 def serving_by_size(
@@ -93,9 +93,9 @@ def serving_by_size(
     name = "serving_usd_per_million_tokens"
     # An unserved model costs NaN or infinity, by engine.
     served = cost.where(np.isfinite(cost))
-    found = bands(xr.Dataset({name: served})).assign(p_served=served.notnull().mean("sample"))
-    found[name].attrs = {"units": QUANTITIES[name]}
-    return found
+    quantiles = bands(xr.Dataset({name: served})).assign(p_served=served.notnull().mean("sample"))
+    quantiles[name].attrs = {"units": QUANTITIES[name]}
+    return quantiles
 
 
 def of_counts(scenario: Scenario) -> Scenario:
@@ -116,8 +116,8 @@ def order_bands(values: np.ndarray, *, nothing: float) -> np.ndarray:
     Draws without an answer carry ``nothing``, an extreme, and so keep their weight: a band that is known in some draws only ends
     where too few of them are left, rather than bending.
     """
-    found = np.quantile(values, QUANTILES, axis=0, method="inverted_cdf")
-    return np.where(found == nothing, np.nan, found)
+    quantiles = np.quantile(values, QUANTILES, axis=0, method="inverted_cdf")
+    return np.where(quantiles == nothing, np.nan, quantiles)
 
 
 def _observed(fit: xr.DataTree, coords: Mapping[str, Any]) -> np.ndarray:

@@ -60,15 +60,15 @@ def leverage_surface(
         "train_flop": np.asarray(train_flop, float),
     }
     places = np.meshgrid(*coords.values(), indexing="ij")
-    runs = {name: jnp.asarray(each.ravel()) for name, each in zip(coords, places, strict=True)}
+    runs = {name: jnp.asarray(axis.ravel()) for name, axis in zip(coords, places, strict=True)}
     shape = places[0].shape
 
-    def at(own: Any) -> Any:
-        return jax.vmap(law.loss, in_axes=(None, 0))(own, runs)
+    def at(draw: Any) -> Any:
+        return jax.vmap(law.loss, in_axes=(None, 0))(draw, runs)
 
     values = np.asarray(jax.jit(jax.vmap(at))(parameters)).reshape(-1, *shape)
-    found = bands(xr.Dataset({"leverage": (("sample", *coords), values)}, coords=coords))
-    found["leverage"].attrs = {"units": "1"}
+    quantiles = bands(xr.Dataset({"leverage": (("sample", *coords), values)}, coords=coords))
+    quantiles["leverage"].attrs = {"units": "1"}
     if published is not None:
-        found["published"] = (tuple(coords), np.asarray(at(law.coefficients(published))).reshape(shape), {"units": "1"})
-    return found
+        quantiles["published"] = (tuple(coords), np.asarray(at(law.coefficients(published))).reshape(shape), {"units": "1"})
+    return quantiles

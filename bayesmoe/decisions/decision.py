@@ -274,6 +274,7 @@ class Decisions(tuple[Decision, ...]):
     """The :func:`bayesmoe.decisions.risk.risk` that they were made from, for the figures."""
 
     def __new__(cls, decisions: Iterable[Decision], risk: xr.Dataset) -> Self:
+        """Join decisions and their risk."""
         made = super().__new__(cls, tuple(decisions))
         made.risk = risk
         return made

@@ -58,8 +58,8 @@ def average_ranks_of(spec: FitSpec, table: RunTable, numbers: Sequence[int], *, 
         below = (draws < asked[first]["observed"].values).mean(axis=0)
         largest = int(training_compute(frame, forecasts.size).argmax())
         rows.append((float(below[largest]), float(((below >= 0.05) & (below <= 0.95)).mean()), law))
-    found = pd.DataFrame(rows, columns=["largest", "held_out", "law"], index=pd.Index(list(numbers), name="simulation"))
-    return xr.Dataset.from_dataframe(found)
+    ranks = pd.DataFrame(rows, columns=["largest", "held_out", "law"], index=pd.Index(list(numbers), name="simulation"))
+    return xr.Dataset.from_dataframe(ranks)
 
 
 def average_calibration(ranks: xr.Dataset) -> xr.Dataset:
@@ -92,8 +92,8 @@ def _simulated(spec: FitSpec, table: RunTable, rng: np.random.Generator) -> RunT
     density, placeholder = LogDensity(structure), jnp.ones(len(frame))
     for key in jax.random.split(jax.random.key(int(rng.integers(2**31))), _MOST_TRIES):
         place = density.prior(key, 1, data, placeholder)
-        found = density.expected(place[None], data, placeholder)
-        losses = noisy(found[EXPECTED][0], found[RUN_NOISE][0], found["noise_df"][0], rng)[0]
+        expected = density.expected(place[None], data, placeholder)
+        losses = noisy(expected[EXPECTED][0], expected[RUN_NOISE][0], expected["noise_df"][0], rng)[0]
         if LOSSES[0] < losses.min() and losses.max() < LOSSES[1]:
             drawn = pd.Series(losses, index=frame["run_id"])
             return dataclasses.replace(

@@ -149,24 +149,24 @@ def backtest(
     >>> found = bm.backtest(spec, table, table.frame["n_dense"].to_numpy() > 1e9)  # doctest: +SKIP
     """
     forecasts = forecasts_of(spec, table, held, on_progress=on_progress)
-    found = judged(forecasts, average_of(forecasts.forward, forecasts.axes, seed=spec.sampler.seed), seed=spec.sampler.seed)
+    result = judged(forecasts, average_of(forecasts.forward, forecasts.axes, seed=spec.sampler.seed), seed=spec.sampler.seed)
     if baseline:
-        on_progress(f"{BASELINE}: {found.loo_pick}")
-        return with_baseline(found, baseline_draws(forecasts, found.loo_pick, seed=spec.sampler.seed))
-    return found
+        on_progress(f"{BASELINE}: {result.loo_pick}")
+        return with_baseline(result, baseline_draws(forecasts, result.loo_pick, seed=spec.sampler.seed))
+    return result
 
 
 def baseline_draws(forecasts: Forecasts, law: str, *, seed: int) -> np.ndarray:
     """Today's practice: a law by Huber loss from a grid, and a bootstrap over runs; draws of the runs held out, shape (draw, run)."""
-    part, asked = forecasts.parts[law], forecasts.asked[law]
-    points = huber_bootstrap(part.law, part.frame, ~asked, seed=seed)
+    refits, asked = forecasts.parts[law], forecasts.asked[law]
+    points = huber_bootstrap(refits.law, refits.frame, ~asked, seed=seed)
     return with_residuals(points, draws=_DRAWS, seed=seed)[:, asked]
 
 
-def with_baseline(found: Backtest, draws: np.ndarray) -> Backtest:
+def with_baseline(result: Backtest, draws: np.ndarray) -> Backtest:
     """A backtest with :func:`baseline_draws` beside it, of the law that PSIS-LOO picks."""
     return dataclasses.replace(
-        found, draws=found.draws | {BASELINE: draws}, scores=found.scores | {BASELINE: scores(draws, found.observed)}
+        result, draws=result.draws | {BASELINE: draws}, scores=result.scores | {BASELINE: scores(draws, result.observed)}
     )
 
 
@@ -188,16 +188,16 @@ def forecasts_of(
             hint="hold out at least one run and keep at least eight",
         )
     size, names = size_of(spec, table.frame), laws_of(spec, table.frame)
-    found = Forecasts({}, {}, {}, {}, axes_of(table.frame, size), size)
+    forecasts = Forecasts({}, {}, {}, {}, axes_of(table.frame, size), size)
     kept_ids = set(table.frame.loc[~held, "run_id"])
     for name in names:
-        found.parts[name] = refits = Refits(with_law(spec, name, size), table)
+        forecasts.parts[name] = refits = Refits(with_law(spec, name, size), table)
         seen = refits.frame["run_id"].isin(kept_ids).to_numpy()
         on_progress(f"{name}: {int(seen.sum())} runs")
-        found.asked[name] = ~seen
-        found.full[name] = refits.fit(seen, axes=found.axes)
-        found.forward[name] = forward_forecasts(refits, seen, found.axes, size, on_progress=on_progress)
-    return found
+        forecasts.asked[name] = ~seen
+        forecasts.full[name] = refits.fit(seen, axes=forecasts.axes)
+        forecasts.forward[name] = forward_forecasts(refits, seen, forecasts.axes, size, on_progress=on_progress)
+    return forecasts
 
 
 def asked_of(forecasts: Forecasts) -> dict[str, xr.Dataset]:
@@ -209,8 +209,8 @@ def averaged_draws(
     asked: dict[str, xr.Dataset], weights: dict[str, float], discrepancies: dict[str, xr.Dataset], *, seed: int
 ) -> np.ndarray:
     """Draws of an average's forecast of the runs held out, shape (draw, run); a law without discrepancy stands alone."""
-    each = [predicted(asked[name], discrepancies.get(name), draws=_DRAWS, seed=seed) for name in weights]
-    return mixed(each, np.array(list(weights.values())), count=_DRAWS, seed=seed)
+    by_law = [predicted(asked[name], discrepancies.get(name), draws=_DRAWS, seed=seed) for name in weights]
+    return mixed(by_law, np.array(list(weights.values())), count=_DRAWS, seed=seed)
 
 
 def judged(forecasts: Forecasts, average: Average, *, seed: int) -> Backtest:
@@ -259,8 +259,8 @@ def _loo(forecast: xr.Dataset) -> Loo:
     with warnings.catch_warnings():
         # Its warning about k is our count.
         warnings.simplefilter("ignore", UserWarning)
-        found: Any = arviz_stats.loo(tree)
-    return Loo(float(found.elpd), int((np.asarray(found.pareto_k) > HIGH_K).sum()))
+        loo: Any = arviz_stats.loo(tree)
+    return Loo(float(loo.elpd), int((np.asarray(loo.pareto_k) > HIGH_K).sum()))
 
 
 def held_out(table: RunTable, expression: str) -> np.ndarray:
@@ -272,7 +272,7 @@ def held_out(table: RunTable, expression: str) -> np.ndarray:
         It is no condition over the table's columns.
     """
     try:
-        found = np.asarray(evaluated(table.frame, expression))
+        mask = np.asarray(evaluated(table.frame, expression))
     except (ValueError, SyntaxError) as error:
         raise InputError(
             f"is not a condition over the table's columns ({error})",
@@ -280,9 +280,9 @@ def held_out(table: RunTable, expression: str) -> np.ndarray:
             value=expression,
             hint=f"columns: {', '.join(map(str, table.frame.columns))}",
         ) from error
-    if found.dtype != bool or found.shape != (len(table.frame),):
+    if mask.dtype != bool or mask.shape != (len(table.frame),):
         raise InputError("is not a condition on runs", column="--hold-out", value=expression, hint='such as "n_dense > 1e9"')
-    return found
+    return mask
 
 
 def forward_masks(spec: FitSpec, frame: pd.DataFrame, count: int) -> dict[str, np.ndarray]:

@@ -6,24 +6,24 @@ from bayesmoe.criticism.compare import HIGH_K
 from bayesmoe.forecasting.backtest import AVERAGE, AVERAGE_ALONE, BASELINE, Backtest
 
 
-def lines(found: Backtest) -> list[str]:
+def lines(result: Backtest) -> list[str]:
     """The backtest in lines of text, its average first."""
-    beyond = ", ".join(f"{axis} {times:.3g}x" for axis, times in found.extrapolation_factors.items())
-    width = max(len(name) for name in found.scores)
-    order = sorted(found.scores, key=[AVERAGE, AVERAGE_ALONE, BASELINE, *found.weights, *found.scores].index)
+    beyond = ", ".join(f"{axis} {times:.3g}x" for axis, times in result.extrapolation_factors.items())
+    width = max(len(name) for name in result.scores)
+    order = sorted(result.scores, key=[AVERAGE, AVERAGE_ALONE, BASELINE, *result.weights, *result.scores].index)
     head = f"{'':{width}}  50%  80%  90%  95%     CRPS     bias  90% width"
     rows = [
         f"{name:{width}} "
-        + " ".join(f"{100 * value:3.0f}%" for value in found.scores[name]["coverage"].values)
-        + f" {float(found.scores[name]['crps']):8.4f} {100 * float(found.scores[name]['bias']):+7.2f}% "
-        + f"{float(found.scores[name]['sharpness']):8.4f}"
+        + " ".join(f"{100 * value:3.0f}%" for value in result.scores[name]["coverage"].values)
+        + f" {float(result.scores[name]['crps']):8.4f} {100 * float(result.scores[name]['bias']):+7.2f}% "
+        + f"{float(result.scores[name]['sharpness']):8.4f}"
         for name in order
     ]
-    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in sorted(found.weights.items(), key=lambda w: -w[1]))
+    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in sorted(result.weights.items(), key=lambda w: -w[1]))
     return [
-        f"{len(found.observed)} runs; largest against the largest seen: {beyond or 'the same'}",
+        f"{len(result.observed)} runs; largest against the largest seen: {beyond or 'the same'}",
         head,
         *rows,
         f"weights: {weights}",
-        f"PSIS-LOO would pick: {found.loo_pick} (Pareto k above {HIGH_K} in {found.loo[found.loo_pick].doubtful} runs)",
+        f"PSIS-LOO would pick: {result.loo_pick} (Pareto k above {HIGH_K} in {result.loo[result.loo_pick].doubtful} runs)",
     ]

@@ -63,7 +63,7 @@ def huber_bootstrap(law: Law, frame: pd.DataFrame, seen: np.ndarray, *, seed: in
     size, groups = len(law.coordinates), frame["group"].nunique() if "group" in frame else 1
     rng = np.random.default_rng(seed)
     starts = np.concatenate([rng.uniform(-2.0, 2.0, (_STARTS, size)), np.zeros((_STARTS, groups))], axis=1)
-    best = min((fit(start, seen.astype(float)) for start in starts), key=lambda found: found.fun).x
+    best = min((fit(start, seen.astype(float)) for start in starts), key=lambda optimum: optimum.fun).x
     rows, predict = np.flatnonzero(seen), jax.jit(ln_expected)
     expected, moved = [], []
     for _ in range(resamples):

@@ -17,7 +17,7 @@ STEPS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
 
 def coverage_by_level(
-    found: Backtest, *, forecasters: Sequence[str] | None = None, levels: Sequence[float] = STEPS
+    backtest: Backtest, *, forecasters: Sequence[str] | None = None, levels: Sequence[float] = STEPS
 ) -> xr.Dataset:
     """Share of the runs held out that lay in a forecast's central interval, by the interval's nominal level.
 
@@ -28,9 +28,9 @@ def coverage_by_level(
         the coverage that a perfect forecaster of so many independent runs would show: correlated errors would widen the band. The number
         of ``runs`` as attribute.
     """
-    names = list(found.draws) if forecasters is None else list(forecasters)
-    coverage = [[inside(found.draws[name], found.observed, level).mean() for level in levels] for name in names]
-    runs = len(found.observed)
+    names = list(backtest.draws) if forecasters is None else list(forecasters)
+    coverage = [[inside(backtest.draws[name], backtest.observed, level).mean() for level in levels] for name in names]
+    runs = len(backtest.observed)
     by_chance = [[stats.binom.ppf(q, runs, level) / runs for q in QUANTILES] for level in levels]
     return xr.Dataset(
         {

@@ -91,8 +91,8 @@ def _conjugate(
         information, slope = _evidence(forecast)
         inner = np.eye(axes) + across @ information @ factor
         shrink = factor @ np.linalg.inv(inner) @ across
-        known = information - information @ shrink @ information
-        precision = precision + _TEMPER * known
+        marginal = information - information @ shrink @ information
+        precision = precision + _TEMPER * marginal
         pull = pull + _TEMPER * (slope - (information @ shrink) @ slope)
         log_weight += _TEMPER * 0.5 * ((shrink @ slope) @ slope - np.linalg.slogdet(inner)[1])
     covariance = np.linalg.inv(precision)
@@ -123,26 +123,26 @@ def error_per_distance(forecast: xr.Dataset) -> float:
     return float(error @ distance / (distance @ distance)) if distance.any() else float("nan")
 
 
-def predicted(forecast: xr.Dataset, own: xr.Dataset | None, *, draws: int, seed: int) -> np.ndarray:
+def predicted(forecast: xr.Dataset, of_law: xr.Dataset | None, *, draws: int, seed: int) -> np.ndarray:
     """Draws of runs' responses, nats per token, shape (draw, run), with noise and with a discrepancy that all runs of a draw share."""
     rng = np.random.default_rng(seed)
-    index, expected = _moved(forecast, own, draws, rng)
+    index, expected = _moved(forecast, of_law, draws, rng)
     return noisy(expected, forecast["noise_scale"].values[index], forecast["noise_df"].values[index], rng)
 
 
-def log_densities(forecast: xr.Dataset, own: xr.Dataset | None, *, draws: int, seed: int) -> np.ndarray:
+def log_densities(forecast: xr.Dataset, of_law: xr.Dataset | None, *, draws: int, seed: int) -> np.ndarray:
     """Log density of each run's observed response under each draw, shape (draw, run), in nats."""
     rng = np.random.default_rng(seed)
-    index, expected = _moved(forecast, own, draws, rng)
+    index, expected = _moved(forecast, of_law, draws, rng)
     df, scale = forecast["noise_df"].values[index, None], expected * forecast["noise_scale"].values[index]
     return stats.t.logpdf(forecast["observed"].values, df, expected, scale)
 
 
 def _moved(
-    forecast: xr.Dataset, own: xr.Dataset | None, draws: int, rng: np.random.Generator
+    forecast: xr.Dataset, of_law: xr.Dataset | None, draws: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     index = rng.integers(forecast.sizes["draw"], size=draws)
     expected = forecast["expected"].values[index]
-    if own is None:
+    if of_law is None:
         return index, expected
-    return index, expected * np.exp(discrepancy_draws(own, draws, rng) @ forecast["distance"].values)
+    return index, expected * np.exp(discrepancy_draws(of_law, draws, rng) @ forecast["distance"].values)

@@ -59,8 +59,8 @@ def fit_average(
         trees[name] = with_gate(fit_law(with_law(spec, name, size), table=table, on_progress=_of_law(on_progress, name)))
         gate = FitInfo.read(trees[name]).gate
         if gate is not None and gate.verdict == "FAIL":
-            found = next(one for one in gate.checks if one.verdict == "FAIL")
-            failed[name] = f"{found.name} {found.value:.3g} at {found.where}"
+            failure = next(check for check in gate.checks if check.verdict == "FAIL")
+            failed[name] = f"{failure.name} {failure.value:.3g} at {failure.where}"
     left_out = failed if len(failed) < len(trees) else {}
     trees = {name: tree for name, tree in trees.items() if name not in left_out}
     whole, forward = {}, {}
@@ -170,7 +170,7 @@ def _mixture(trees: dict[str, xr.DataTree], weights: dict[str, float]) -> xr.Dat
     counts = apportion(np.array(list(weights.values())), min(sizes))
     parts: list[Any] = []
     for tree, count in zip(trees.values(), counts, strict=True):
-        found = tree["posterior_predictive"].to_dataset()
-        parts.append(found.isel(draw=np.linspace(0, found.sizes["draw"] - 1, count).astype(int)))
+        predictive = tree["posterior_predictive"].to_dataset()
+        parts.append(predictive.isel(draw=np.linspace(0, predictive.sizes["draw"] - 1, count).astype(int)))
     joined = xr.concat(parts, "draw")
     return joined.assign_coords(draw=np.arange(joined.sizes["draw"]))

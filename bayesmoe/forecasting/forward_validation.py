@@ -46,8 +46,8 @@ def levels(values: np.ndarray) -> np.ndarray:
 
 def axes_of(frame: pd.DataFrame, size: str) -> tuple[str, ...]:
     """Covariates along which a table can be split: those of size, tokens and experts with at least three levels."""
-    known = [name for name in (size, "tokens", "num_experts") if name in frame and frame[name].notna().all()]
-    return tuple(name for name in known if len(np.unique(levels(frame[name].to_numpy(float)))) >= 3)
+    columns = [name for name in (size, "tokens", "num_experts") if name in frame and frame[name].notna().all()]
+    return tuple(name for name in columns if len(np.unique(levels(frame[name].to_numpy(float)))) >= 3)
 
 
 def training_compute(frame: pd.DataFrame, size: str) -> np.ndarray:
@@ -67,20 +67,20 @@ def splits(frame: pd.DataFrame, seen: np.ndarray, axes: tuple[str, ...], size: s
     An axis of few levels loses its largest, then its two largest; one of many loses the largest 15% and 35% of its runs. Training
     compute ``size * tokens`` loses 15%, 35% and 60% where both vary. Each split has at least eight runs to fit and two to predict.
     """
-    found = []
+    candidates = []
     for axis in axes:
         value = np.log(frame[axis].to_numpy(float))
         level = levels(frame[axis].to_numpy(float))
-        here = np.unique(level[seen])
-        if len(here) <= _MANY_LEVELS:
-            few = [count for count in (1, 2) if len(here) - count >= _LEAST_LEVELS]
-            found += [(f"{axis}: largest {count}", level < here[-count]) for count in few]
+        seen_levels = np.unique(level[seen])
+        if len(seen_levels) <= _MANY_LEVELS:
+            few = [count for count in (1, 2) if len(seen_levels) - count >= _LEAST_LEVELS]
+            candidates += [(f"{axis}: largest {count}", level < seen_levels[-count]) for count in few]
         else:
-            found += [(f"{axis}: largest {share:.0%}", _below(value, seen, share)) for share in _LARGEST_SHARES]
+            candidates += [(f"{axis}: largest {share:.0%}", _below(value, seen, share)) for share in _LARGEST_SHARES]
     if size in axes and "tokens" in axes:
         budget = np.log(training_compute(frame, size))
-        found += [(f"budget: largest {share:.0%}", _below(budget, seen, share)) for share in _LARGEST_BUDGETS]
-    made = (Split(name, seen & smaller, seen & ~smaller) for name, smaller in found)
+        candidates += [(f"budget: largest {share:.0%}", _below(budget, seen, share)) for share in _LARGEST_BUDGETS]
+    made = (Split(name, seen & smaller, seen & ~smaller) for name, smaller in candidates)
     return tuple(split for split in made if split.seen.sum() >= _LEAST_SEEN and split.asked.sum() >= _LEAST_ASKED)
 
 
@@ -92,8 +92,8 @@ def forward_forecasts(
     refits: Refits, seen: np.ndarray, axes: tuple[str, ...], size: str, *, on_progress: Callable[[str], None]
 ) -> dict[str, xr.Dataset]:
     """Forecasts of a law at every split inside the runs seen: by split, what :meth:`bayesmoe.inference.refits.Refits.fit` predicts."""
-    found = {}
+    forecasts = {}
     for split in splits(refits.frame, seen, axes, size):
         on_progress(f"{refits.law.name}: {split.name}")
-        found[split.name] = refits.fit(split.seen, axes=axes).isel(run=split.asked)
-    return found
+        forecasts[split.name] = refits.fit(split.seen, axes=axes).isel(run=split.asked)
+    return forecasts

@@ -85,26 +85,26 @@ def average_of(
         for name, splits in forward.items()
     }
     common = [split for split in forward[names[0]] if all(split in forward[name] for name in names)]
-    own = discrepancy([], axes, seed=seed, prior=discrepancy_prior)
-    found = []
+    prior = discrepancy([], axes, seed=seed, prior=discrepancy_prior)
+    log_scores = []
     for split in common:
-        densities = [log_densities(forward[name][split], own, draws=_SCORE_DRAWS, seed=seed) for name in names]
-        found.append(np.stack([log_score(density) for density in densities]))
-    weights = stacking_weights(found, laws=len(names))
-    without = [stacking_weights(found[:i] + found[i + 1 :], laws=len(names)) for i in range(len(found))]
+        densities = [log_densities(forward[name][split], prior, draws=_SCORE_DRAWS, seed=seed) for name in names]
+        log_scores.append(np.stack([log_score(density) for density in densities]))
+    weights = stacking_weights(log_scores, laws=len(names))
+    without = [stacking_weights(log_scores[:i] + log_scores[i + 1 :], laws=len(names)) for i in range(len(log_scores))]
     covered: list[np.ndarray] = []
     for split, others in zip(common, without, strict=True):
-        here = [forward[name][split] for name in names]
+        of_split = [forward[name][split] for name in names]
         draws = mixed(
-            [predicted(each, own, draws=_SCORE_DRAWS, seed=seed) for each in here], others, count=_DRAWS, seed=seed
+            [predicted(each, prior, draws=_SCORE_DRAWS, seed=seed) for each in of_split], others, count=_DRAWS, seed=seed
         )
-        covered.append(inside(draws, here[0]["observed"].values, 0.9))
-    mixtures = [np.mean(logsumexp(each, axis=0, b=w[:, None])) for each, w in zip(found, without, strict=True)]
+        covered.append(inside(draws, of_split[0]["observed"].values, 0.9))
+    mixtures = [np.mean(logsumexp(each, axis=0, b=w[:, None])) for each, w in zip(log_scores, without, strict=True)]
     return Average(
         dict(zip(names, weights.tolist(), strict=True)),
         dict(zip(names, _jackknife_sd(without, len(names)).tolist(), strict=True)),
         {name: discrepancy(list(forward[name].values()), axes, seed=seed, prior=discrepancy_prior) for name in names},
-        pd.DataFrame([each.mean(axis=1) for each in found], index=pd.Index(common, name="split"), columns=names),
+        pd.DataFrame([each.mean(axis=1) for each in log_scores], index=pd.Index(common, name="split"), columns=names),
         float(np.concatenate(covered).mean()) if covered else float("nan"),
         float(np.mean(mixtures)) if mixtures else float("nan"),
     )
@@ -166,7 +166,7 @@ def stacking_weights(log_scores: Sequence[np.ndarray], *, laws: int) -> np.ndarr
     # Expectation-maximisation: every step raises the objective, which is concave.
     for _ in range(_ITERATIONS):
         before = weight
-        owned = [(weight[:, None] * each / (weight @ each)).mean(axis=1) for each in share]
+        owned = [(weight[:, None] * density / (weight @ density)).mean(axis=1) for density in share]
         weight = _PER_CUT * np.sum(owned, axis=0) + _PRIOR
         weight = weight / weight.sum()
         if np.abs(weight - before).max() < 1e-8:
@@ -178,4 +178,4 @@ def mixed(draws: Sequence[np.ndarray], weights: np.ndarray, *, count: int, seed:
     """Draws of the mixture: each law's share of ``count``, taken from its draws of shape (draw, n); shape (count, n)."""
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(count, weights)
-    return np.concatenate([each[rng.integers(len(each), size=size)] for each, size in zip(draws, counts, strict=True)])
+    return np.concatenate([of_law[rng.integers(len(of_law), size=size)] for of_law, size in zip(draws, counts, strict=True)])

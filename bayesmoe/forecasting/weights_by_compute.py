@@ -29,7 +29,7 @@ def weights_by_scale(
     """
     size, names = size_of(spec, table.frame), laws_of(spec, table.frame)
     axes = axes_of(table.frame, size)
-    found, spread = np.zeros((2, len(names), len(limits_flop)))
+    weight, spread = np.zeros((2, len(names), len(limits_flop)))
     forward: list[dict[str, dict[str, xr.Dataset]]] = [{} for _ in limits_flop]
     runs = [0] * len(limits_flop)
     for name in names:
@@ -40,14 +40,14 @@ def weights_by_scale(
             seen = compute <= limit * (1.0 + 1e-9)
             runs[place] = int(seen.sum())
             forward[place][name] = forward_forecasts(refits, seen, axes, size, on_progress=on_progress)
-    for place, own in enumerate(forward):
-        average = average_of(own, axes, seed=spec.sampler.seed)
-        found[:, place] = [average.weights[name] for name in names]
+    for place, of_limit in enumerate(forward):
+        average = average_of(of_limit, axes, seed=spec.sampler.seed)
+        weight[:, place] = [average.weights[name] for name in names]
         spread[:, place] = [average.weight_sd[name] for name in names]
     away = stats.norm.ppf(QUANTILES)
-    banded = np.clip(found[..., None] + spread[..., None] * away, 0.0, 1.0)
+    banded = np.clip(weight[..., None] + spread[..., None] * away, 0.0, 1.0)
     # The weight itself is known even where its spread is not.
-    banded[..., 1] = found
+    banded[..., 1] = weight
     return xr.Dataset(
         {"weight": (("law", "limit", "quantile"), banded), "runs": ("limit", runs)},
         coords={

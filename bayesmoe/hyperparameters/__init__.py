@@ -48,8 +48,8 @@ def hyperparameter_law_named(name: str) -> HyperparameterLaw:
     InputError
         The name is unknown.
     """
-    known = {law.name: law for law in all_hyperparameter_laws}
-    if name not in known:
-        hint = nearest(name, tuple(known))
+    laws = {law.name: law for law in all_hyperparameter_laws}
+    if name not in laws:
+        hint = nearest(name, tuple(laws))
         raise InputError("is not a known hyperparameter law", column="hyperparameter_law", value=name, hint=hint)
-    return known[name]
+    return laws[name]

@@ -231,11 +231,11 @@ class HyperparameterLaw:
         InputError
             The paper has no law for it.
         """
-        known = {law.quantity: law for law in self.laws}
-        if quantity not in known:
-            hint = nearest(quantity, tuple(known))
+        laws = {law.quantity: law for law in self.laws}
+        if quantity not in laws:
+            hint = nearest(quantity, tuple(laws))
             raise InputError(f"is not given by {self.name}", column="quantity", value=quantity, hint=hint)
-        return known[quantity]
+        return laws[quantity]
 
     def outside_fitted_range(self, **query: Any) -> tuple[str, ...]:
         """Sentences that say which inputs of a query lie outside the runs behind the law, and how far.

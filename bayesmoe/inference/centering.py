@@ -35,7 +35,7 @@ def degrees_of_centering(structure: Structure, data: Data) -> dict[str, Any]:
     scaled = np.nan_to_num(gradient) * np.sqrt(weight) * spread / law.noise_median
     degrees = np.empty((len(structure.groups), len(coordinates)))
     for group in range(len(structure.groups)):
-        own = scaled[np.asarray(data.group) == group]
-        degrees[group] = 1.0 - np.diag(np.linalg.inv(own.T @ own + np.eye(len(coordinates))))
+        of_group = scaled[np.asarray(data.group) == group]
+        degrees[group] = 1.0 - np.diag(np.linalg.inv(of_group.T @ of_group + np.eye(len(coordinates))))
     degrees = np.clip(degrees, 0.0, 1.0)
     return {c.name: jnp.asarray(degrees[:, i]) for i, c in enumerate(coordinates) if c.name in structure.pooled}

@@ -32,14 +32,14 @@ class Component:
     discrepancy: xr.Dataset | None
 
 
-def discrepancy_draws(own: xr.Dataset, count: int, rng: np.random.Generator) -> np.ndarray:
+def discrepancy_draws(discrepancy: xr.Dataset, count: int, rng: np.random.Generator) -> np.ndarray:
     """``m_j ~ Normal(shift_j, growth_j)`` under draws of shift and growth, first dimension draws; shape (count, axis).
 
     Any two axes have the correlation ``correlation``.
     """
-    bias, scale = own["bias"].values, own["scale"].values
+    bias, scale = discrepancy["bias"].values, discrepancy["scale"].values
     which = rng.integers(len(bias), size=count)
-    factor = correlation_factor(float(own["correlation"]), bias.shape[1])
+    factor = correlation_factor(float(discrepancy["correlation"]), bias.shape[1])
     return bias[which] + scale[which] * (rng.standard_normal((count, bias.shape[1])) @ factor.T)
 
 
@@ -67,7 +67,7 @@ def components(fit: xr.DataTree) -> dict[str, Component]:
 def apportion(weights: np.ndarray, count: int) -> np.ndarray:
     """Whole numbers in proportion to weights, with sum ``count``: the largest remainders are rounded up."""
     exact = np.asarray(weights) / np.sum(weights) * count
-    found = np.floor(exact).astype(int)
-    most = np.argsort(found - exact, kind="stable")[: count - found.sum()]
-    found[most] += 1
-    return found
+    counts = np.floor(exact).astype(int)
+    most = np.argsort(counts - exact, kind="stable")[: count - counts.sum()]
+    counts[most] += 1
+    return counts

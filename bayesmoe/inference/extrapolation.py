@@ -10,8 +10,8 @@ SHARED = ""
 
 def runs_in_group(groups: np.ndarray, group: str | None) -> np.ndarray:
     """Runs from which a run of a group is extrapolated, shape (n,): the group's own, with those that all share; all where it has none."""
-    own = groups == group
-    return own | (groups == SHARED) if own.any() else np.ones(len(groups), dtype=bool)
+    of_group = groups == group
+    return of_group | (groups == SHARED) if of_group.any() else np.ones(len(groups), dtype=bool)
 
 
 def extrapolation_distance(asked: np.ndarray, seen: np.ndarray, slope: np.ndarray) -> np.ndarray:

@@ -119,8 +119,8 @@ def _drawn(
     def start(number: int) -> Start:
         # An approximation has one mode; half the climbs find the best one, and seconds are what it is for.
         climbs, chains = (max(CLIMBS, sampler.chains), sampler.chains) if sampler.method == "mcmc" else (CLIMBS // 2, 1)
-        own = places[number * climbs : (number + 1) * climbs]
-        return overdispersed_starts(density, arguments, own, chains=chains, held=held, seed=sampler.seed + number)
+        starts = places[number * climbs : (number + 1) * climbs]
+        return overdispersed_starts(density, arguments, starts, chains=chains, held=held, seed=sampler.seed + number)
 
     if sampler.method != "mcmc":
         approximation = {"laplace": laplace, "pathfinder": pathfinder}[sampler.method]
@@ -187,13 +187,13 @@ def _pooled(
     """
     assert spec.groups is not None
     if spec.groups.shared is not None:
-        known = [c.name for c in coordinates]
+        names = [c.name for c in coordinates]
         for name in spec.groups.shared:
-            if name not in known:
+            if name not in names:
                 raise InputError(
-                    "is not a coordinate of the law", column="groups.shared", value=name, hint=f"known: {', '.join(known)}"
+                    "is not a coordinate of the law", column="groups.shared", value=name, hint=f"known: {', '.join(names)}"
                 )
-        return tuple(name for name in known if name not in spec.groups.shared)
+        return tuple(name for name in names if name not in spec.groups.shared)
     dense = spec.groups.dense is not None
     counts = [frame.loc[frame["group"] == g, "num_experts"].nunique() + dense for g in groups if "num_experts" in frame]
     shapes = min(counts, default=0) >= _SHAPE_NEEDS

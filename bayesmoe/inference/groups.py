@@ -56,15 +56,15 @@ def parameters_of_group(
         )
     values = {}
     for coordinate in info.coordinates:
-        found = posterior[coordinate.name]
-        if GROUP_DIM not in found.dims:
-            values[coordinate.name] = jnp.asarray(found.values)
+        draws_of = posterior[coordinate.name]
+        if GROUP_DIM not in draws_of.dims:
+            values[coordinate.name] = jnp.asarray(draws_of.values)
         elif group == NEW_GROUP:
             mean = coordinate.to_real(jnp.asarray(posterior[f"{coordinate.name}_population"].values))
             spread = posterior[f"{coordinate.name}_spread"].values
             values[coordinate.name] = coordinate.to_support(mean + spread * rng.standard_normal(len(spread)))
         else:
-            values[coordinate.name] = jnp.asarray(found.sel({GROUP_DIM: group}).values)
+            values[coordinate.name] = jnp.asarray(draws_of.sel({GROUP_DIM: group}).values)
     every = posterior.sizes["sample"]
     kept = np.linspace(0, every - 1, draws).round().astype(int)
     parameters = jax.vmap(lambda q: info.law.to_paper(q, reference))(values)

@@ -85,8 +85,8 @@ class LogDensity:
 
     def responses(self, positions: Any, data: Data, loss: Any, rng: np.random.Generator) -> np.ndarray:
         """Responses drawn with the model's noise at positions of shape (chain, draw, dimension); shape (chain, draw, n)."""
-        found = self.expected(positions, data, loss)
-        return noisy(found[EXPECTED], found[RUN_NOISE], found["noise_df"], rng)
+        expected = self.expected(positions, data, loss)
+        return noisy(expected[EXPECTED], expected[RUN_NOISE], expected["noise_df"], rng)
 
     def _unravel(self, data: Data, loss: Any) -> Callable[[Any], Any]:
         return ravel_pytree({name: np.zeros(shape) for name, shape in self.shapes(data, loss).items()})[1]
@@ -113,8 +113,8 @@ def _prior(density: LogDensity, count: int) -> Callable[..., Any]:
 
 
 def _flat(density: LogDensity, values: dict[str, Any], data: Data, loss: Any) -> Any:
-    found = unconstrain_fn(density.model, (data, loss), {}, values)
-    return ravel_pytree({name: found[name] for name in values})[0]
+    free = unconstrain_fn(density.model, (data, loss), {}, values)
+    return ravel_pytree({name: free[name] for name in values})[0]
 
 
 @lru_cache(maxsize=64)
@@ -134,9 +134,9 @@ def _mapped(density: LogDensity, *, expected: bool) -> Callable[..., Any]:
     everything, of_runs = _constrained(density), (EXPECTED, RUN_NOISE)
 
     def one(position: Any, data: Data, loss: Any) -> dict[str, Any]:
-        found = everything(position, data, loss)
-        names = (*of_runs, "noise_df") if expected else [name for name in found if name not in of_runs]
-        return {name: found[name] for name in names}
+        sites = everything(position, data, loss)
+        names = (*of_runs, "noise_df") if expected else [name for name in sites if name not in of_runs]
+        return {name: sites[name] for name in names}
 
     over_draws = jax.vmap(one, in_axes=(0, None, None))
     return jax.jit(jax.vmap(over_draws, in_axes=(0, None, None)))
@@ -144,12 +144,12 @@ def _mapped(density: LogDensity, *, expected: bool) -> Callable[..., Any]:
 
 @lru_cache(maxsize=64)
 def _shapes(density: LogDensity, like: ArraySignature) -> dict[str, tuple[int, ...]]:
-    found: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
 
     def traced(data: Data, loss: Any) -> None:
         trace = handlers.trace(handlers.seed(density.model, 0)).get_trace(data, loss)
         free = {name: site for name, site in trace.items() if site["type"] == "sample" and not site["is_observed"]}
-        found.update({name: tuple(site["value"].shape) for name, site in free.items()})
+        shapes.update({name: tuple(site["value"].shape) for name, site in free.items()})
 
     jax.eval_shape(traced, *like.placeholders())
-    return found
+    return shapes

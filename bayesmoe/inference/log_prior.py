@@ -19,24 +19,24 @@ def log_prior(structure: Structure, posterior: dict[str, Any]) -> dict[str, np.n
     On the link scale, where every prior is normal: to raise a prior to a power is to widen or narrow it around its median. What groups
     make of a population is no prior to doubt, and is left out.
     """
-    found = {}
+    densities = {}
     for coordinate in structure.coordinates:
         name = coordinate.name
         pooled = name in structure.pooled
         site = f"{name}_population" if pooled else name
-        found[site] = _normal(np.asarray(coordinate.to_real(posterior[site])), coordinate.mean, coordinate.sd)
+        densities[site] = _normal(np.asarray(coordinate.to_real(posterior[site])), coordinate.mean, coordinate.sd)
         if pooled:
             spread = f"{name}{SPREAD_SUFFIX}"
-            found[spread] = _normal(np.log(posterior[spread]), math.log(coordinate.spread), SPREAD_LOG_SD)
+            densities[spread] = _normal(np.log(posterior[spread]), math.log(coordinate.spread), SPREAD_LOG_SD)
     noise = {"noise_scale": (structure.law.noise_median, NOISE_LOG_SD), "noise_df": (NOISE_DF_MEDIAN, NOISE_DF_LOG_SD)}
     for site, (median, log_sd) in noise.items():
-        found[site] = _normal(np.log(posterior[site]), math.log(median), log_sd)
+        densities[site] = _normal(np.log(posterior[site]), math.log(median), log_sd)
     for site, sd in SLOPES.values():
         if site in posterior:
-            found[site] = _normal(posterior[site], 0.0, sd)
+            densities[site] = _normal(posterior[site], 0.0, sd)
     if SEED_SHARE in posterior:
-        found[SEED_SHARE] = _normal(logit(posterior[SEED_SHARE]), 0.0, SEED_SHARE_SD)
-    return found
+        densities[SEED_SHARE] = _normal(logit(posterior[SEED_SHARE]), 0.0, SEED_SHARE_SD)
+    return densities
 
 
 def _normal(value: Any, mean: float, sd: float) -> np.ndarray:

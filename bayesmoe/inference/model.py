@@ -143,8 +143,8 @@ def scaling_law(structure: Structure, data: Data, loss: Any = None) -> None:
     numpyro.deterministic(EXPECTED, mean)
     noise_scale = numpyro.sample("noise_scale", dist.LogNormal(jnp.log(law.noise_median), NOISE_LOG_SD))
     noise_df = numpyro.sample("noise_df", dist.LogNormal(jnp.log(NOISE_DF_MEDIAN), NOISE_DF_LOG_SD))
-    known = {name: sd for part, (name, sd) in SLOPES.items() if part in structure.noise}
-    slopes = {name: numpyro.sample(name, dist.Normal(0.0, sd)) for name, sd in known.items()}
+    slope_sd = {name: sd for part, (name, sd) in SLOPES.items() if part in structure.noise}
+    slopes = {name: numpyro.sample(name, dist.Normal(0.0, sd)) for name, sd in slope_sd.items()}
     if slopes:
         noise_scale *= relative_scale(slopes, jnp.log(mean), data.noise.get("run_ln_ratio"), data.noise)
     numpyro.deterministic(RUN_NOISE, jnp.broadcast_to(noise_scale, mean.shape))

@@ -44,23 +44,25 @@ def noise_data(frame: pd.DataFrame, kept: np.ndarray, response: str, parts: tupl
         ``ln_loss``, the mean ln loss seen. ``ln_ratio``, the median ln tokens per parameter seen, and ``run_ln_ratio`` of each run.
         ``earlier`` and ``earlier_mean``, how many replicates of a run stand before it, and their mean loss.
     """
-    found: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
     if "loss" in parts:
-        found["ln_loss"] = jnp.asarray(np.log(frame.loc[kept, response].to_numpy(float)).mean())
+        arrays["ln_loss"] = jnp.asarray(np.log(frame.loc[kept, response].to_numpy(float)).mean())
     if "ratio" in parts:
         ratio = ln_ratio(frame, ratio_size(_complete(frame)))
-        found |= {"ln_ratio": jnp.asarray(np.median(ratio[kept])), "run_ln_ratio": jnp.asarray(ratio)}
+        arrays |= {"ln_ratio": jnp.asarray(np.median(ratio[kept])), "run_ln_ratio": jnp.asarray(ratio)}
     if "seed" in parts:
         earlier, mean = _earlier_replicates(frame, kept, response)
-        found |= {"earlier": jnp.asarray(earlier), "earlier_mean": jnp.asarray(mean)}
-    return found
+        arrays |= {"earlier": jnp.asarray(earlier), "earlier_mean": jnp.asarray(mean)}
+    return arrays
 
 
 def parts_of(frame: pd.DataFrame, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the parts named that a table can tell: seeds need replicates; the ratio needs tokens and a size that both
-    vary, for where one is fixed it is the other's name."""
-    known = {"loss": True, "ratio": _has_ratio(frame), "seed": bool(replicates(frame).duplicated().any())}
-    return tuple(part for part in asked if known[part])
+    """Those of the named parts that a table identifies.
+
+    Seeds need replicates; the ratio needs tokens and a size that both vary, for where one is fixed it is the other's name.
+    """
+    readable = {"loss": True, "ratio": _has_ratio(frame), "seed": bool(replicates(frame).duplicated().any())}
+    return tuple(part for part in asked if readable[part])
 
 
 def ratio_size(complete: Collection[str]) -> str:
@@ -109,10 +111,10 @@ def given_earlier(mean: Any, scale: Any, share: Any, data: dict[str, Any]) -> tu
     replicates of mean y, the location is ``mean + k(1-s)/(k(1-s)+s) (y - mean)`` and the variance ``scale^2 s (s+(k+1)(1-s)) /
     (s+k(1-s))``: for k = 0 those of a run alone. The product over replicates is their joint density.
     """
-    count, own = data["earlier"], 1.0 - share
-    pooled = share + count * own
-    location = mean + count * own / pooled * (data["earlier_mean"] - mean)
-    return location, scale * jnp.sqrt(share * (pooled + own) / pooled)
+    count, shared = data["earlier"], 1.0 - share
+    pooled = share + count * shared
+    location = mean + count * shared / pooled * (data["earlier_mean"] - mean)
+    return location, scale * jnp.sqrt(share * (pooled + shared) / pooled)
 
 
 def _earlier_replicates(frame: pd.DataFrame, kept: np.ndarray, response: str) -> tuple[np.ndarray, np.ndarray]:

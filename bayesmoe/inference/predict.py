@@ -70,9 +70,9 @@ def predict(
     counts = apportion(np.array([member.weight for member in laws.values()]), draws)
     expected, loss = [], []
     for member, count in zip(laws.values(), counts, strict=True):
-        found = _expected(member, frame, group, draws=int(count), rng=rng, file=file)
-        expected.append(found)
-        loss.append(noisy(found, *noise_of(member.fit, frame, found), rng))
+        losses = _expected(member, frame, group, draws=int(count), rng=rng, file=file)
+        expected.append(losses)
+        loss.append(noisy(losses, *noise_of(member.fit, frame, losses), rng))
     dims = ("sample", "run")
     return xr.Dataset(
         {
@@ -93,13 +93,15 @@ def _expected(
     run = {name: jnp.asarray(frame[name].to_numpy(float)) for name in law.covariates}
     over_runs = jax.vmap(law.loss, in_axes=(None, 0))
     expected = np.asarray(jax.vmap(over_runs, in_axes=(0, None))(parameters, run))
-    known = component.discrepancy
-    if known is None:
+    discrepancy = component.discrepancy
+    if discrepancy is None:
         return expected
-    asked = np.log(frame[list(map(str, known["axis"].values))].to_numpy(float).T)
-    seen = runs_in_group(known["group_of_run"].values, group)
-    distance = extrapolation_distance(asked, known["ln_covariate"].values[:, seen], known["slope"].values[:, seen])
-    return expected * np.exp(discrepancy_draws(known, draws, rng) @ distance)
+    asked = np.log(frame[list(map(str, discrepancy["axis"].values))].to_numpy(float).T)
+    seen = runs_in_group(discrepancy["group_of_run"].values, group)
+    distance = extrapolation_distance(
+        asked, discrepancy["ln_covariate"].values[:, seen], discrepancy["slope"].values[:, seen]
+    )
+    return expected * np.exp(discrepancy_draws(discrepancy, draws, rng) @ distance)
 
 
 def noise_of(fit: xr.DataTree, frame: pd.DataFrame, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

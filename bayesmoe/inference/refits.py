@@ -73,8 +73,8 @@ class Refits:
         start = overdispersed_starts(
             density, arguments, climbs, chains=CHAINS, held=density.unbounded(*arguments), seed=seed
         )
-        found = sample(density, arguments, start, sample_key, SamplerSpec(warmup=WARMUP, draws=DRAWS))
-        position = found.position.reshape(1, -1, found.position.shape[-1])
+        samples = sample(density, arguments, start, sample_key, SamplerSpec(warmup=WARMUP, draws=DRAWS))
+        position = samples.position.reshape(1, -1, samples.position.shape[-1])
         expected = density.expected(position, *arguments)
         places = self._places(frame, density, position[:, ::20], arguments, axes)
         covariates, slope, groups = (places[name].values for name in ("ln_covariate", "slope", "group_of_run"))
@@ -87,7 +87,7 @@ class Refits:
                 "noise_scale": (("draw", "run"), expected[RUN_NOISE][0]),
                 "noise_df": ("draw", expected["noise_df"][0]),
                 "distance": (("axis", "run"), _distance(covariates, slope, groups, kept)),
-                "rhat": float(np.max(array_stats.rhat(found.position, chain_axis=0, draw_axis=1))),
+                "rhat": float(np.max(array_stats.rhat(samples.position, chain_axis=0, draw_axis=1))),
             }
         ).merge(places)
 
@@ -155,12 +155,12 @@ class Refits:
 
 
 def _distance(covariates: np.ndarray, slope: np.ndarray, groups: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    found = np.empty_like(covariates)
+    distance = np.empty_like(covariates)
     for group in np.unique(groups):
         asked, from_here = groups == group, kept.copy()
         from_here[kept] = runs_in_group(groups[kept], group)
-        found[:, asked] = extrapolation_distance(covariates[:, asked], covariates[:, from_here], slope[:, from_here])
-    return found
+        distance[:, asked] = extrapolation_distance(covariates[:, asked], covariates[:, from_here], slope[:, from_here])
+    return distance
 
 
 def with_law(spec: FitSpec, name: str, size: Any = None) -> FitSpec:

@@ -161,14 +161,14 @@ def read_fit_spec(path: str | Path) -> FitSpec:
     --------
     >>> dt = bm.fit(bm.read_fit_spec("models/clark2022-routers.toml"))  # doctest: +SKIP
     """
-    found = read_toml(path, FitSpec, others=_OTHERS)
-    file = found.data.file
-    if file is None and found.data.source is None:
+    fit_spec = read_toml(path, FitSpec, others=_OTHERS)
+    file = fit_spec.data.file
+    if file is None and fit_spec.data.source is None:
         raise InputError("is required", file=path, column="data", hint=_ONE_ORIGIN)
     if file is not None and not Path(file).is_absolute():
-        data = dataclasses.replace(found.data, file=str(Path(path).parent / file))
-        found = dataclasses.replace(found, data=data)
-    return found
+        data = dataclasses.replace(fit_spec.data, file=str(Path(path).parent / file))
+        fit_spec = dataclasses.replace(fit_spec, data=data)
+    return fit_spec
 
 
 def spec_from(
@@ -262,11 +262,11 @@ def coordinates_of(law: Law, priors: dict[str, PriorSpec]) -> tuple[Coordinate, 
     InputError
         A prior names no coordinate of the law, or its median lies outside the coordinate's support.
     """
-    known = [coordinate.name for coordinate in law.coordinates]
+    names = [coordinate.name for coordinate in law.coordinates]
     for name in priors:
-        if name not in known:
+        if name not in names:
             raise InputError(
-                f"is not a coordinate of the law {law.name!r}", column=f"law.priors.{name}", hint=nearest(name, known)
+                f"is not a coordinate of the law {law.name!r}", column=f"law.priors.{name}", hint=nearest(name, names)
             )
     return tuple(_with_prior(c, priors[c.name]) if c.name in priors else c for c in law.coordinates)
 

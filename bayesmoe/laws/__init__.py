@@ -95,10 +95,10 @@ def law_named(name: str, **options: Any) -> Law:
     InputError
         The name is unknown, the module cannot be imported, or what it names is not a law.
     """
-    known = {law.name: law for law in all_laws}
-    kind = imported(name, Law, column="law", needs=_NEEDS) if ":" in name else known.get(name)
+    laws = {law.name: law for law in all_laws}
+    kind = imported(name, Law, column="law", needs=_NEEDS) if ":" in name else laws.get(name)
     if kind is None:
-        hint = f"{nearest(name, list(known))} (your own: package.module:MyLaw)"
+        hint = f"{nearest(name, list(laws))} (your own: package.module:MyLaw)"
         raise InputError("is not a known law", column="law", value=name, hint=hint)
     allowed = {field.name for field in fields(kind)}
     for option in options:

@@ -94,8 +94,10 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True)
 class Published:
-    """A published coefficient set: name, values in the paper's symbols, source and provenance: from the
-    paper or its code, from others that quote it, or made by this project. ``caveat`` says why not to use it as printed."""
+    """A published coefficient set: name, values in the paper's symbols, and source.
+
+    Provenance: from the paper or its code, from others that quote it, or made by this project. ``caveat``: why not to use it as printed.
+    """
 
     name: str
     coefficients: dict[str, float]
@@ -190,4 +192,4 @@ class Law:
 
     def coefficients(self, name: str) -> dict[str, float]:
         """Coefficients of the published set of that name."""
-        return next(known.coefficients for known in self.published if known.name == name)
+        return next(published.coefficients for published in self.published if published.name == name)

@@ -52,8 +52,8 @@ def weakest_direction(
     jacobian = jax.jit(jax.vmap(jax.vmap(jax.jacfwd(ln_response), in_axes=(None, 0)), in_axes=(0, None)))
     places = np.concatenate([np.zeros((1, len(coordinates))), rng.standard_normal((_PLACES, len(coordinates)))])
     best = WeakestDirection(0.0, ())
-    for found in np.asarray(jacobian(jnp.asarray(places), run)):
-        rows = found[np.isfinite(found).all(axis=1)]
+    for matrix in np.asarray(jacobian(jnp.asarray(places), run)):
+        rows = matrix[np.isfinite(matrix).all(axis=1)]
         if len(rows) < len(coordinates):
             continue
         _, values, directions = np.linalg.svd(rows, full_matrices=False)

@@ -79,7 +79,7 @@ class DesignSurface:
     budget_flop: Any
     discrepancy: Any = None
     distance: Any = None
-    distance_flop: float = 1.0
+    distance_flop: Any = 1.0
     distance_span: float = 0.0
 
     @property

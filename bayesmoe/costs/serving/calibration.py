@@ -23,9 +23,13 @@ _FARTHEST = 5.0
 
 def save_calibration(path: str | Path, tree: xr.DataTree) -> None:
     """Write a calibration as netCDF, whole or not at all, in single precision."""
-    found = tree["posterior"].to_dataset().astype("float32")
-    found.attrs = tree.attrs | {"format": FORMAT, "kind": "serving calibration", "bayesmoe_version": bayesmoe.__version__}
-    write_netcdf(path, found)
+    posterior = tree["posterior"].to_dataset().astype("float32")
+    posterior.attrs = tree.attrs | {
+        "format": FORMAT,
+        "kind": "serving calibration",
+        "bayesmoe_version": bayesmoe.__version__,
+    }
+    write_netcdf(path, posterior)
 
 
 def read_calibration(path: str | Path | None = None) -> xr.Dataset:
@@ -48,17 +52,20 @@ def _read(path: Path) -> xr.Dataset:
     hint = "make one with `bayesmoe calibrate-serving POINTS.csv`"
     require_file(path, hint=hint)
     try:
-        found = xr.load_dataset(path, engine="h5netcdf")
+        calibration = xr.load_dataset(path, engine="h5netcdf")
     except UNREADABLE as error:
         raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path, hint=hint) from error
-    if found.attrs.get("kind") != "serving calibration" or "format" not in found.attrs:
+    if calibration.attrs.get("kind") != "serving calibration" or "format" not in calibration.attrs:
         raise InputError("is not a calibration", file=path, hint=hint)
-    if found.attrs.get("reads", "distinct") != "distinct":
+    if calibration.attrs.get("reads", "distinct") != "distinct":
         raise InputError(
-            "was fitted to other terms than costs use", file=path, value=str(found.attrs["reads"]), hint="calibrate again"
+            "was fitted to other terms than costs use",
+            file=path,
+            value=str(calibration.attrs["reads"]),
+            hint="calibrate again",
         )
-    require_format(found.attrs, FORMAT, path, again="calibrate again")
-    return found
+    require_format(calibration.attrs, FORMAT, path, again="calibrate again")
+    return calibration
 
 
 class Drawn(NamedTuple):
@@ -99,53 +106,53 @@ def drawn_calibration(
     InputError
         The engine is not in the calibration.
     """
-    known = calibration["engine"].values.tolist()
-    if engine is not None and engine not in known:
-        raise InputError("is not in the calibration", column="serving.engine", value=engine, hint=nearest(engine, known))
+    engines = calibration["engine"].values.tolist()
+    if engine is not None and engine not in engines:
+        raise InputError("is not in the calibration", column="serving.engine", value=engine, hint=nearest(engine, engines))
     sample = rng.integers(calibration.sizes["chain"] * calibration.sizes["draw"], size=draws)
-    found = calibration.stack(sample=("chain", "draw")).isel(sample=sample).astype(float)
+    posterior = calibration.stack(sample=("chain", "draw")).isel(sample=sample).astype(float)
 
     def effect(name: str, dim: str, spread: str, which: str | None) -> np.ndarray:
-        if which in found[dim].values:
-            return found[name].sel({dim: which}).values
-        return found[spread].values * rng.standard_normal(draws)
+        if which in posterior[dim].values:
+            return posterior[name].sel({dim: which}).values
+        return posterior[spread].values * rng.standard_normal(draws)
 
     of_engine = effect("of_engine", "engine", "by_engine", engine)
     of_hardware = effect("of_hardware", "hardware", "by_hardware", accelerator)
     step = []
     for term in TERMS:
-        slope = found["theta"].sel(term=term).values
+        slope = posterior["theta"].sel(term=term).values
         slope = slope + (of_engine if term in OVERHEADS else 0.0) + (of_hardware if term == "memory" else 0.0)
         step.append(np.exp(slope))
     # The exponential of a Student t has no mean: what lies beyond five scales is taken as five.
-    common, first_common = np.clip(rng.standard_t(found["nu"].values, size=(2, draws)), -_FARTHEST, _FARTHEST)
+    common, first_common = np.clip(rng.standard_t(posterior["nu"].values, size=(2, draws)), -_FARTHEST, _FARTHEST)
     first = effect("first_of_engine", "engine", "first_by_engine", engine) + effect(
         "first_of_hardware", "hardware", "first_by_hardware", accelerator
     )
     return Drawn(
         tuple(step),
-        np.exp(found["first_prefill"].values),
-        np.exp(found["first_step"].values),
-        np.exp(found["within"].values * common),
-        np.exp(found["first_within"].values * first_common + first),
-        found["between_models"].values,
-        found["first_between_models"].values,
+        np.exp(posterior["first_prefill"].values),
+        np.exp(posterior["first_step"].values),
+        np.exp(posterior["within"].values * common),
+        np.exp(posterior["first_within"].values * first_common + first),
+        posterior["between_models"].values,
+        posterior["first_between_models"].values,
     )
 
 
 def coefficients(drawn: Drawn, models: int, rng: np.random.Generator) -> Coefficients:
     """Draws of the roofline's coefficients for K models, each with a residual of its own; slopes (S, 1), residuals (S, K)."""
-    own, first_own = rng.standard_normal((2, len(drawn.common), models))
+    z, first_z = rng.standard_normal((2, len(drawn.common), models))
     return Coefficients(
         tuple(slope[:, None] for slope in drawn.step),
         drawn.first_prefill[:, None],
         drawn.first_step[:, None],
-        drawn.common[:, None] * np.exp(drawn.own_sd[:, None] * own),
-        drawn.first_common[:, None] * np.exp(drawn.first_own_sd[:, None] * first_own),
+        drawn.common[:, None] * np.exp(drawn.own_sd[:, None] * z),
+        drawn.first_common[:, None] * np.exp(drawn.first_own_sd[:, None] * first_z),
     )
 
 
 def without_residual(count: int) -> Coefficients:
     """Coefficients for a latency that is measured: nothing is off."""
-    one = np.ones((count, 1))
-    return Coefficients(tuple(one for _ in TERMS), one, one, one, one)
+    ones = np.ones((count, 1))
+    return Coefficients(tuple(ones for _ in TERMS), ones, ones, ones, ones)

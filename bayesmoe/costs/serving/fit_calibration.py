@@ -131,8 +131,8 @@ def _worst_rhat(posterior: xr.Dataset) -> float:
         return float("nan")
     import arviz_stats
 
-    found: Any = arviz_stats.rhat(posterior)
-    return float(max(float(value.max()) for value in found.data_vars.values()))
+    rhat: Any = arviz_stats.rhat(posterior)
+    return float(max(float(value.max()) for value in rhat.data_vars.values()))
 
 
 _EFFECTS = (("of_engine", "engine"), ("of_hardware", "hardware"), ("of_model", "architecture"))
@@ -168,8 +168,8 @@ def terms_of(points: Points, reads: Reads = "distinct") -> tuple[np.ndarray, np.
     """Terms of each point's decode step, shape (point, term), and its prompt's peak seconds, shape (point,)."""
     frame = points.frame
     terms, prompt = np.zeros((len(frame), len(TERMS))), np.zeros(len(frame))
-    for key, found in frame.groupby(["hardware", "weight_precision"]).indices.items():
-        (hardware, precision), rows = cast("tuple[str, Precision]", key), np.asarray(found)
+    for key, positions in frame.groupby(["hardware", "weight_precision"]).indices.items():
+        (hardware, precision), rows = cast("tuple[str, Precision]", key), np.asarray(positions)
         model, traffic = points.served(rows), points.traffic(rows, 1.0 if BYTES_PER_WEIGHT[precision] <= 1.0 else 2.0)
         chip, gpus = accelerator_named(hardware), frame["n_gpus"].to_numpy(float)[rows]
         batch = frame["concurrency_requests"].to_numpy(float)[rows]
@@ -190,20 +190,20 @@ def _model(data: dict[str, Any]) -> None:
         for prefix in ("", "first_")
         for name, scale in _SPREADS.items()
     }
-    own = {}
+    effects = {}
     for prefix in ("", "first_"):
         for (name, column), key in zip(_EFFECTS, ("by_engine", "by_hardware", "between_models"), strict=True):
             z = numpyro.sample(f"{prefix}{name}_z", dist.Normal().expand([data["sizes"][column]]).to_event(1))
-            own[prefix + name] = numpyro.deterministic(f"{prefix}{name}", spread[prefix + key] * z)
+            effects[prefix + name] = numpyro.deterministic(f"{prefix}{name}", spread[prefix + key] * z)
     nu = numpyro.sample("nu", dist.Gamma(2.0, 0.1))
     median, log_sd = np.array(list(PRIOR.values())).T
     theta = numpyro.sample("theta", dist.MultivariateNormal(jnp.log(median), np.diag(log_sd**2) + _SPEED_SD**2))
     ln_slopes = (
         theta
-        + _OVERHEAD * own["of_engine"][data["engine"]][:, None]
-        + _MEMORY * own["of_hardware"][data["hardware"]][:, None]
+        + _OVERHEAD * effects["of_engine"][data["engine"]][:, None]
+        + _MEMORY * effects["of_hardware"][data["hardware"]][:, None]
     )
-    ln_step = jnp.log((jnp.exp(ln_slopes) * data["terms"]).sum(axis=1)) + own["of_model"][data["architecture"]]
+    ln_step = jnp.log((jnp.exp(ln_slopes) * data["terms"]).sum(axis=1)) + effects["of_model"][data["architecture"]]
     with numpyro.handlers.scale(scale=data["counts_as"]):
         numpyro.sample("tpot", dist.StudentT(nu, ln_step, spread["within"]), obs=data["ln_tpot"])
     first = {
@@ -212,6 +212,6 @@ def _model(data: dict[str, Any]) -> None:
     seen = jnp.exp(data["ln_tpot"])
     ln_first = jnp.log(first["first_prefill"] * data["prompt"] + first["first_step"] * seen)
     for name, column in _EFFECTS:
-        ln_first = ln_first + own[f"first_{name}"][data[column]]
+        ln_first = ln_first + effects[f"first_{name}"][data[column]]
     with numpyro.handlers.scale(scale=data["counts_as"]), numpyro.handlers.mask(mask=data["has_ttft"]):
         numpyro.sample("ttft", dist.StudentT(nu, ln_first, spread["first_within"]), obs=data["ln_ttft"])

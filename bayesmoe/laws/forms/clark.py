@@ -106,14 +106,14 @@ class Clark(Law):
         ln_size, ln_experts, span = self._reference_logs(p, reference)
         c = p.get("c", 0.0) / LN10
         slope = -(p["a"] + c * ln_experts)
-        found = {
+        coordinates = {
             "loss_reference": self.loss(p, reference.run),
             "slope_size": slope,
             "gain": -(p["b"] + c * ln_size) * span,
             "interaction": c * span / slope,
             **shape_coordinates(p),
         }
-        return {coordinate.name: found[coordinate.name] for coordinate in self.coordinates}
+        return {coordinate.name: coordinates[coordinate.name] for coordinate in self.coordinates}
 
     def effective_parameters(self, parameters: PaperParameters, run: Run) -> Elementwise:
         """Effective parameter count, ``L(EPC, 1) = L(N, E)``: the dense model that is worth as much as this run.
