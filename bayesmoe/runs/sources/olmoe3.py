@@ -22,7 +22,7 @@ BASELINE = "baseline 48E/top4"
 # The dense-schedule plots name the same baseline after its one leading dense layer.
 ALIASES = {"baseline dense1 + shared": BASELINE}
 LR_TEXT = "lr={:g}".format
-CURE = "download the registered commit again"
+HINT = "download the registered commit again"
 CELL = ["size_label", "cx", "variant"]
 
 # The log rounds tokens to a million and to whole batches; a size that is wrong would show above this.
@@ -130,7 +130,7 @@ def _run_lines(path: Path) -> Iterator[tuple[dict[str, str], int]]:
             yield dict(zip(header, cells, strict=True)), row
     if missing:
         rule = f"must have a table of runs under the heading {next(iter(missing))!r}"
-        raise InputError(rule, file=path, column="W&B", hint=CURE)
+        raise InputError(rule, file=path, column="W&B", hint=HINT)
 
 
 def _run(cells: Mapping[str, str], row: int, path: Path) -> dict[str, object]:
@@ -196,4 +196,4 @@ def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 def _require(columns: Sequence[str], present: Container[str], path: Path) -> None:
     for column in columns:
         if column not in present:
-            raise InputError("must be a column of the table", file=path, column=column, hint=CURE)
+            raise InputError("must be a column of the table", file=path, column=column, hint=HINT)
