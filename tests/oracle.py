@@ -174,7 +174,7 @@ class Oracle:
         serving = self.scenario.serving
         memory = CHIPS[serving.accelerator][3]
         weights = BYTES[serving.precision] * n_dense * self.ratio("n_total", num_experts)
-        wide = costs.width_times_layers * np.cbrt(n_dense) ** 2
+        wide = costs["width_times_layers"] * np.cbrt(n_dense) ** 2
         request = self.request_bytes(costs, 2.0 * wide * self.scenario.architecture.kv_share * serving.bytes_per_kv_element)
         batch = np.minimum(np.floor((gpus * memory * serving.memory_fraction - weights) / request), serving.max_batch)
         batch = np.where(batch >= 1.0, batch, np.nan)

@@ -79,8 +79,8 @@ class Brute:
         """The answer of each expert count in a draw."""
         p = {name: float(np.asarray(values)[draw]) for name, values in parameters.items()}
         columns = {name: values[draw] for name, values in flat(costs).items()}
-        if "lifetime_tokens" in costs:
-            columns["lifetime_tokens"] = np.asarray(costs["lifetime_tokens"])[draw]
+        if costs.lifetime_tokens is not None:
+            columns["lifetime_tokens"] = np.asarray(costs.lifetime_tokens)[draw]
         of = [{name: float(v[min(k, len(v) - 1)]) for name, v in columns.items()} for k in range(len(self.candidates()))]
         thresholds = self.thresholds(p, of)
         found: dict[int, list[Answer]] = {}

@@ -30,7 +30,7 @@ def folder(tmp_path_factory, small_fit):
 def test_one_scenario_makes_one_plan_and_says_what_to_sign_and_what_is_worth_knowing(bayesmoe, folder, tmp_path):
     ended = bayesmoe("plan", folder / "fit.nc", folder / "other.toml", "--out", tmp_path / "plan.nc")
     assert ended.code == 0
-    for part in ("Lowest loss on the training budget. To sign:", "Fewest lifetime FLOP at a loss target. To sign:",
+    for part in ("Lowest loss on the training budget. Recommended:", "Fewest lifetime FLOP at a loss target. Recommended:",
                  "Each draw on its own:", "Knowing everything would be worth USD", "What the literature would train it with"):  # fmt: skip
         assert part in ended.out
     assert load_plan(tmp_path / "plan.nc")["problem"].values.tolist() == ["loss_optimal", "lifetime_flop"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
@@ -255,9 +256,9 @@ class Decision:
         return self.problem.goal(self.scenario)
 
     def __str__(self) -> str:
-        return "\n".join(
-            [self.problem.title, f"  {headline(self)}", *(f"  {key}: {fact}" for key, fact in facts(self).items())]
-        )
+        lines = [headline(self), *(f"{key}: {fact}" for key, fact in facts(self).items())]
+        wrapped = (textwrap.fill(line, 80, initial_indent="  ", subsequent_indent="    ") for line in lines)
+        return "\n".join([self.problem.title, *wrapped])
 
     __repr__ = __str__
 

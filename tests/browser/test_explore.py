@@ -59,11 +59,11 @@ def test_sliders_move_the_decision(shown, keep):
     page, seen = shown
     headline = page.locator(".headline")
     before = headline.inner_text()
-    assert before.startswith("To sign: ")
+    assert before.startswith("Recommended: ")
     keep(page, "explore")
     step(page, 0, "ArrowLeft", times=12)
     after = headline.inner_text()
-    assert after.startswith("To sign: ")
+    assert after.startswith("Recommended: ")
     assert after != before
     assert page.get_by_text(f"As opened: {before}").is_visible()
     keep(page, "explore-smaller-budget")

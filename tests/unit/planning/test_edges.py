@@ -60,7 +60,7 @@ def test_a_posterior_whose_every_draw_is_infeasible(small_fit, scenario, problem
     assert not found["feasible"].any()
     assert (int(part["per_draw_choice"]), int(part["recommended"]), float(part["p_any_feasible"])) == (0, 0, 0.0)
     np.testing.assert_array_equal(part["p_best"], 0.0)
-    assert headline.startswith("Nothing to sign: no single size meets the aim (")
+    assert headline.startswith("No recommendation: no design meets the goal (")
     assert headline.endswith("the surest, dense, does in 0%.")
     assert decision.startswith("No expert count meets the aim (")
     # What a run would be worth to a plan that cannot be is nothing, and it says so.
@@ -79,7 +79,7 @@ def test_a_target_below_the_irreducible_loss_of_some_draws_fails_in_those_alone(
     feasible = found["feasible"].sel(problem="lifetime_flop", num_experts=16).values
     np.testing.assert_array_equal(feasible[clear], (least <= target)[clear])
     assert 0.4 < float(part["p_feasible"].sel(num_experts=16)) < 0.6
-    assert headline.startswith(f"Nothing to sign: no single size meets the aim (at or below {target:g} nats per token)")
+    assert headline.startswith(f"No recommendation: no design meets the goal (at or below {target:g} nats per token)")
 
 
 def landscape_of(fit, scenario):
@@ -100,7 +100,7 @@ def test_one_expert_count_is_chosen_with_certainty(small_fit, scenario):
     choices = {"num_experts": (8,), "baseline_num_experts": 8}
     asked = changed(scenario, choices=choices, problems=("loss_optimal",))
     found, part, headline, _ = told(small_fit, asked)
-    assert headline.startswith("To sign: 8 experts, ")
+    assert headline.startswith("Recommended: 8 experts, ")
     assert float(part["p_best"].item()) == 1.0
     assert float(part["expected_regret"].item()) == 0.0
     assert float(part["evpi_usd"]) >= 0.0
@@ -112,7 +112,7 @@ def test_the_dense_model_alone_has_no_leverage_over_itself(small_fit, scenario):
     asked = changed(scenario, choices=choices, problems=("efficiency_leverage",))
     found, part, headline, decision = told(small_fit, asked)
     np.testing.assert_allclose(found["efficiency_leverage"], 1.0, rtol=1e-3)
-    assert headline.startswith("To sign: dense, ")
+    assert headline.startswith("Recommended: dense, ")
     assert decision.startswith("Dense, ")
     assert "No other count is within the tolerance." in decision
     assert float(part["p_best"].item()) == 1.0
@@ -129,7 +129,7 @@ def thinned(fit, draws):
 def test_one_draw_is_a_plan_without_doubt(small_fit, scenario):
     found, part, headline, _ = told(thinned(small_fit, [7]), changed(scenario, problems=("lowest_loss",)))
     assert found.sizes["sample"] == 1
-    assert headline.startswith("To sign: ")
+    assert headline.startswith("Recommended: ")
     assert set(part["p_best"].values) == {0.0, 1.0}
     assert float(part["evpi_usd"]) == 0.0
     np.testing.assert_array_equal(part["loss"].sel(quantile=0.05), part["loss"].sel(quantile=0.95))
@@ -145,7 +145,7 @@ def test_many_draws_say_what_fewer_say(small_fit, scenario):
     found, part, headline, _ = told(many, asked)
     _, less, *_ = told(few, asked)
     assert found.sizes["sample"] == 100_000
-    assert headline.startswith(f"To sign: {int(less['recommended'])} experts, ")
+    assert headline.startswith(f"Recommended: {int(less['recommended'])} experts, ")
     np.testing.assert_allclose(part["loss"], less["loss"], rtol=0.01)
     np.testing.assert_allclose(part["p_best"], less["p_best"], atol=0.05)
 

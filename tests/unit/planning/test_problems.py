@@ -116,16 +116,16 @@ class ServesTwice(Brute):
     """Serves twice as many tokens in all."""
 
     def answers(self, parameters, costs, draw):
-        return super().answers(parameters, {**costs, "lifetime_tokens": 2.0 * costs["lifetime_tokens"]}, draw)
+        return super().answers(parameters, costs._replace(lifetime_tokens=2.0 * costs.lifetime_tokens), draw)
 
 
 class CountsNoPrompt(Brute):
     """Spends no FLOP on prompts."""
 
     def answers(self, parameters, costs, draw):
-        serving = costs["serving"]
+        serving = costs.serving
         traffic = serving.traffic._replace(prompt_tokens=1e-9 * serving.traffic.prompt_tokens)
-        return super().answers(parameters, {**costs, "serving": serving._replace(traffic=traffic)}, draw)
+        return super().answers(parameters, costs._replace(serving=serving._replace(traffic=traffic)), draw)
 
 
 class PaysMore(Brute):
