@@ -44,13 +44,13 @@ def runs(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("loss", "val_loss", ", loss: is missing (final loss, nats/token); map your own name with --map loss=YOUR_COLUMN (did you mean 'val_loss'?)."),
+        ("loss", "los", ", loss: is missing (final loss, nats/token); map your own name with --map loss=YOUR_COLUMN (did you mean 'los'?)."),
         ("2.4", "NaN", ", row 3, loss: must be a finite number, found nan; remove the run (diverged or unfinished) or fill in its value."),
         ("2.4", "-2.4", ", row 3, loss: must be positive, found -2.4; losses are nats per token; remove the run or correct it."),
         ("2.4", "inf", ", row 3, loss: must be a finite number, found inf; remove the run (diverged or unfinished) or fill in its value."),
         ("2.4", "two", ", row 3, loss: must be a number, found 'two'; write plain numbers such as 2.5e9, without units or separators."),
         ("2.4", "24.5", ", row 3, loss: must be at most 20 nats per token, found 24.5; it looks like a perplexity: give its logarithm, 3.199."),
-        ("2.4,1e9", "2.4,5", ", row 3, tokens: must be at least 1e+06, found 5.0; it looks like billions of tokens: multiply the column by 1e9 (5e+09 tokens)."),
+        ("2.4,1e9", "2.4,5", ", row 3, tokens: is in billions, by the tokens per parameter that follow, found 5.0; write tokens in ones: multiply the column by 1e+09."),
         ("4,2", "4,6", ", row 3, top_k: must be at most num_experts (4), found 6.0; swap the columns, or write num_experts 1 and top_k 1 for a dense model."),
         ("c,", "a,", ", row 4, run_id: must be unique, found 'a'; it stands in rows 2, 4: drop the copy, or give repeats their own run_id and a seed."),
         ("a,2.5,1e9,1,1,1e8\nb,2.4,1e9,4,2,1e8\nc,2.3,1e9,8,2,1e8\n", "", ": has no runs; add one row a trained model."),

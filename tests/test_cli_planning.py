@@ -27,11 +27,11 @@ def folder(tmp_path_factory, small_fit):
     return folder
 
 
-def test_one_scenario_makes_one_plan_and_says_what_to_sign_and_what_is_worth_knowing(bayesmoe, folder, tmp_path):
+def test_one_scenario_makes_one_plan_and_says_what_is_recommended_and_what_is_worth_knowing(bayesmoe, folder, tmp_path):
     ended = bayesmoe("plan", folder / "fit.nc", folder / "other.toml", "--out", tmp_path / "plan.nc")
     assert ended.code == 0
     for part in ("Lowest loss on the training budget. Recommended:", "Fewest lifetime FLOP at a loss target. Recommended:",
-                 "Each draw on its own:", "Knowing everything would be worth USD", "What the literature would train it with"):  # fmt: skip
+                 "Each draw with its own size:", "Perfect information would be worth USD", "Training settings by the literature's laws"):  # fmt: skip
         assert part in ended.out
     assert load_plan(tmp_path / "plan.nc")["problem"].values.tolist() == ["loss_optimal", "lifetime_flop"]
 
@@ -43,7 +43,7 @@ def test_several_scenarios_stand_side_by_side(bayesmoe, folder, tmp_path):
     assert {path.name for path in (tmp_path / "plans").iterdir()} == {"small.nc", "large.nc", "other.nc"}
     table = ended.out[ended.out.rindex("Cheapest serving at bounded loss:") :].splitlines()
     assert [line.split()[0] for line in table[1:4]] == ["small", "large", "other"]
-    assert table[3].endswith("not asked")
+    assert table[3].endswith("not a problem of it")
 
 
 def test_several_scenarios_in_json(bayesmoe, folder, tmp_path):
@@ -69,8 +69,8 @@ def test_several_plans_need_a_folder(refused, folder):
 def test_the_next_run_is_ranked_and_priced(bayesmoe, folder):
     ended = bayesmoe("next-run", folder / "fit.nc", folder / "small.toml", "--batch", 2, "--problem", "lowest_loss")
     assert ended.code == 0
-    assert "Lowest loss at bounded serving cost: not knowing costs USD" in ended.out
-    assert "Together, one added after another:" in ended.out
+    assert "Lowest loss at bounded serving cost: the expected opportunity loss of deciding now is USD" in ended.out
+    assert "As a batch, added greedily:" in ended.out
     found = json.loads(bayesmoe("next-run", folder / "fit.nc", folder / "small.toml", "--max-flop", "1e19", "--json").out)
     assert found["schema"] == "bayesmoe.next_run"
     assert max(run["train_flop"] for run in found["runs"]) <= 1e19 * (1 + 1e-9)

@@ -11,7 +11,7 @@ import xarray as xr
 from bayesmoe.units import percent, significant
 
 BAND_NOTE = (
-    "Numbers are medians with the 90% band in brackets; if the law holds, the true value lies outside one time in ten."
+    "Numbers are medians with the 90% band in brackets: the true value lies outside one time in ten if the law holds."
 )
 SIMULATED = "Simulated data: the losses come from a published law, not from training. Nothing here is about real models."
 AVERAGED = (

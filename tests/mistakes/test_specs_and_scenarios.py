@@ -90,7 +90,7 @@ def test_the_wrong_spec(said, spec, sentence):
         (
             "[training]",
             'problems = ["cheapest"]\n[training]',
-            "mine.toml, problems: is not a planning problem, found 'cheapest'; did you mean 'cheapest_serving'?",
+            "mine.toml, problems: is not a planning problem, found 'cheapest'; did you mean 'cheapest_serving'? (your own: package.module:MyProblem).",
         ),
         (
             "[training]",

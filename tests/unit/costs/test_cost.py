@@ -192,7 +192,7 @@ def test_a_measured_latency_has_bands_of_no_width(table):
 def test_a_latency_that_was_not_measured_is_said_to_be_so(table):
     summary = bands(cost([public_shape("llama-3.1-8b")], TRAINING, table, draws=5))
     assert (float(summary["p_feasible"][0]), str(summary["commonest_limit"][0].item())) == (0.0, "speed")
-    assert "P(feasible) = 0: it fits, but a step takes forever or its latency was not measured." in costs(summary)
+    assert "P(feasible) = 0: it fits, but a step takes forever, or its latency was not measured." in costs(summary)
 
 
 def test_bands_are_quantiles_of_the_feasible_draws():

@@ -169,14 +169,14 @@ def test_the_discrepancy_moves_nothing_at_a_run_that_was_seen(planned, scenario)
     assert distance[column].min() < 0.1 * distance[column].max()
 
 
-def test_the_loss_optimum_with_misfit_is_the_lowest_of_a_fine_grid(planned, scenario) -> None:
+def test_the_loss_optimum_with_discrepancy_is_the_lowest_of_a_fine_grid(planned, scenario) -> None:
     here = surfaces(planned[1], scenario)["yun"]
     few = dataclasses.replace(
         here,
         parameters={name: value[:40] for name, value in here.parameters.items()},
-        # Large enough that some draws have a second valley.
+        # Large enough that some draws have a second local minimum.
         discrepancy=4.0 * here.discrepancy[:40],
-        cost_draws={},
+        cost_draws=jax.tree.map(lambda values: values[:40], here.cost_draws),
     )
     loss = jax.jit(few.loss)
     grid = np.linspace(np.log(1e7), np.log(1e12), 3000)
@@ -202,7 +202,7 @@ def test_the_page_shows_the_laws_and_the_plan_without_each(planned) -> None:
     assert "Average of yun" in page
     assert text.WITHOUT_NOTE in page
     assert text.AVERAGED in page
-    assert "PSIS-LOO stacking" in page
+    assert "stacking weight by PSIS-LOO" in page
     assert text.ONE_LAW not in page
     assert page.count("Without it:") == 2
 
