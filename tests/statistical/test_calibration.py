@@ -93,9 +93,7 @@ def test_a_twin_with_other_priors_is_rejected(grouped, wrong) -> None:
 
 
 HARDLY_KNOWN = {kind.name: "e_above" for kind in all_laws if any(c.name == "e_above" for c in kind.coordinates)}
-HARDLY_KNOWN |= {"bian": "shape_exponent", "krajewski": "granularity_exponent", "tian": "a_start", "zhao": "shared_gain"}
-HARDLY_KNOWN |= {f"{name}-unsaturated": "e_start" for name in ("yun", "effective-size", "ludziejewski")}
-"""Coordinates of which the catalog's runs say so little that so few tables tell their priors; of the last coordinate of other laws they say more."""
+"""Coordinates of which the catalog's runs say so little that so few tables tell their priors."""
 
 
 @pytest.mark.parametrize("name", HARDLY_KNOWN)
