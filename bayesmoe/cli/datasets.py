@@ -25,7 +25,7 @@ def show(name: str) -> None:
     from bayesmoe.runs import registered_as
 
     entry = registered_as(name)
-    typer.echo(f"{name}: {entry.title}\ncite: {entry.citation}\nlicence: {entry.license}\nupstream: {entry.upstream}")
+    typer.echo(f"{name}: {entry.title}\ncite: {entry.citation}\nlicense: {entry.license}\nupstream: {entry.upstream}")
     for file in entry.files.values():
         typer.echo(f"file: {file.name} sha256 {file.sha256} {file.url or '(comes with bayesmoe)'}")
 
