@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmoe.decisions.total_cost import money
+from bayesmoe.decisions.total_cost import required_money
 from bayesmoe.decisions.value_of_information import Stakes, batches, sample, stakes
 from bayesmoe.errors import InputError
 from bayesmoe.inference.ensemble import components
@@ -100,10 +100,7 @@ def _median(draws: Iterable[Any]) -> float:
 
 def _stakes(plan: xr.Dataset, problem: str | None) -> tuple[str, Stakes]:
     """The problem whose regret counts, and what is at stake in it."""
-    known = money(plan)
-    if known is None:
-        hint = "say how many output tokens will be served in all, such as { median = 1e13, log_sd = 0.5 }"
-        raise InputError("is needed to put money on a regret", column="serving.lifetime_tokens", hint=hint)
+    known = required_money(plan)
     planned = [str(name) for name in plan["problem"].values]
     asked = planned[0] if problem is None else problem_named(problem).name
     if asked not in planned:

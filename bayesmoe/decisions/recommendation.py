@@ -24,16 +24,11 @@ def best_designs(plan: xr.Dataset) -> xr.DataArray:
     """
     counts, of_option = plan["num_experts"].values, plan["option_num_experts"].values
     met = plan["option_feasible"].values.mean(axis=-1)
-    objective = _mean(plan["option_objective"].values)
+    objective, probability = _mean(plan["option_objective"].values), PlanInfo.read(plan).scenario.tolerance.probability
     rows = []
     for p in range(plan.sizes["problem"]):
         of_counts = (np.flatnonzero(of_option == count) for count in counts)
-        rows.append(
-            [
-                _best(options, objective[p], met[p], PlanInfo.read(plan).scenario.tolerance.probability)
-                for options in of_counts
-            ]
-        )
+        rows.append([_best(options, objective[p], met[p], probability) for options in of_counts])
     return xr.DataArray(
         np.array(rows), dims=("problem", "num_experts"), coords={"problem": plan["problem"], "num_experts": counts}
     )

@@ -8,7 +8,9 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.decisions.recommendation import best_designs, measures, recommendations, taken
+from bayesmoe.errors import InputError
 from bayesmoe.planning.problems import OBJECTIVES, problem_named
+from bayesmoe.planning.scenario import DEMAND_HINT
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.units import TOKENS_PER_MILLION
 
@@ -70,6 +72,20 @@ def money(plan: xr.Dataset) -> Money | None:
         xr.concat(totals, "problem").transpose("problem", "option", "sample").assign_attrs(units="USD"),
         xr.DataArray(worth, dims="problem", coords={"problem": plan["problem"]}, attrs={"units": "USD per nat/token"}),
     )
+
+
+def required_money(plan: xr.Dataset) -> Money:
+    """:func:`money` of a plan that must know it.
+
+    Raises
+    ------
+    InputError
+        The scenario does not say how much will be served.
+    """
+    known = money(plan)
+    if known is None:
+        raise InputError("is needed to put money on a regret", column="serving.lifetime_tokens", hint=DEMAND_HINT)
+    return known
 
 
 def total_cost(plan: xr.Dataset) -> xr.Dataset:

@@ -64,6 +64,11 @@ def components(fit: xr.DataTree) -> dict[str, Component]:
     }
 
 
+def heaviest(fit: xr.DataTree) -> xr.DataTree:
+    """The fit itself, or that of the law with the largest weight."""
+    return next(iter(components(fit).values())).fit
+
+
 def apportion(weights: np.ndarray, count: int) -> np.ndarray:
     """Whole numbers in proportion to weights, with sum ``count``: the largest remainders are rounded up."""
     exact = np.asarray(weights) / np.sum(weights) * count

@@ -204,6 +204,9 @@ class Scenario:
         )
 
 
+DEMAND_HINT = "say how many output tokens will be served in all, such as { median = 1e13, log_sd = 0.5 }"
+"""What to do where a cost needs ``serving.lifetime_tokens``."""
+
 SECTIONS = ("training", "serving", "choices", "architecture", "limits", "value", "tolerance", "problems")
 """Keys of a scenario that a complaint may be about."""
 

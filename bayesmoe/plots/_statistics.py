@@ -8,9 +8,8 @@ import xarray as xr
 
 from bayesmoe.criticism.predictive import headline_names, predictive_check
 from bayesmoe.decisions.risk import risk
-from bayesmoe.decisions.total_cost import option_regret
-from bayesmoe.errors import InputError
-from bayesmoe.inference.ensemble import components
+from bayesmoe.decisions.total_cost import option_regret, required_money
+from bayesmoe.inference.ensemble import heaviest
 
 
 def risk_of(plan: xr.Dataset) -> xr.Dataset:
@@ -20,14 +19,10 @@ def risk_of(plan: xr.Dataset) -> xr.Dataset:
 
 def regret_of(plan: xr.Dataset) -> xr.Dataset:
     """Regret of a plan's fixed designs (:func:`bayesmoe.decisions.total_cost.option_regret`)."""
-    found = plan if "regret_usd" in plan else option_regret(plan)
-    if not found:
-        raise InputError(
-            "is needed for a regret in USD",
-            column="demand",
-            hint="give the scenario's serving lifetime_tokens, and plan again",
-        )
-    return found
+    if "regret_usd" in plan:
+        return plan
+    required_money(plan)
+    return option_regret(plan)
 
 
 def predictive_of(fit: xr.DataTree | xr.Dataset) -> xr.Dataset:
@@ -37,5 +32,5 @@ def predictive_of(fit: xr.DataTree | xr.Dataset) -> xr.Dataset:
 
 def shown_parameters(fit: xr.DataTree, names: Sequence[str] | None) -> tuple[xr.DataTree, list[str]]:
     """The fit of one law, that of the largest weight of an average, and its parameters to show."""
-    shown = next(iter(components(fit).values())).fit
+    shown = heaviest(fit)
     return shown, list(headline_names(shown) if names is None else names)

@@ -21,7 +21,7 @@ from bayesmoe.decisions.decision import Decision, Decisions
 from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.decisions.total_cost import option_regret
 from bayesmoe.files import write_text
-from bayesmoe.inference.ensemble import components
+from bayesmoe.inference.ensemble import components, heaviest
 from bayesmoe.inference.spec import AVERAGE
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.problems.base import baseline
@@ -66,11 +66,6 @@ def figures(
     for plot in (plots.prior_posterior, *of_chains):
         made[plot.__name__] = plot(shown, names)
     return made
-
-
-def heaviest(fit: xr.DataTree) -> xr.DataTree:
-    """The fit itself, or that of the law with the largest weight."""
-    return next(iter(components(fit).values())).fit
 
 
 @in_float64

@@ -69,6 +69,8 @@ class Problem:
 
     Attributes
     ----------
+    name : str
+        In a scenario and in a plan's ``problem`` coordinate.
     title, label : str
         As a heading, and in a legend.
     source : str
@@ -87,6 +89,7 @@ class Problem:
         Whether a serving cost is weighed against another cost: it jumps wherever a request less fits, and each jump makes a local minimum.
     """
 
+    name: ClassVar[str]
     title: ClassVar[str]
     label: ClassVar[str]
     source: ClassVar[str]
@@ -98,10 +101,10 @@ class Problem:
     other_budgets: ClassVar[bool] = False
     has_local_minima: ClassVar[bool] = False
 
-    @property
-    def name(self) -> str:
-        """Name in a scenario and in a plan's ``problem`` coordinate."""
-        return f"{type(self).__module__}:{type(self).__qualname__}"
+    def __init_subclass__(cls) -> None:
+        """Name a class that does not name itself by where it is, also one that extends a shipped problem."""
+        if "name" not in vars(cls):
+            cls.name = f"{cls.__module__}:{cls.__qualname__}"
 
     def goal(self, scenario: Scenario) -> str:
         """What a design must be, after "is"."""

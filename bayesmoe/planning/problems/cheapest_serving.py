@@ -21,7 +21,7 @@ class CheapestServing(Problem):
     Yun et al. 2024, arXiv:2404.02852, Algorithm 1.
     """
 
-    name: ClassVar[str] = "cheapest_serving"  # type: ignore[misc]
+    name: ClassVar[str] = "cheapest_serving"
     title: ClassVar[str] = "Cheapest serving at bounded loss"
     label: ClassVar[str] = "cheapest serving at bounded loss"
     marker: ClassVar[str] = "o"

@@ -26,7 +26,7 @@ class EfficiencyLeverage(Problem):
     Tian et al. 2025, arXiv:2507.17702, Eq. 1.
     """
 
-    name: ClassVar[str] = "efficiency_leverage"  # type: ignore[misc]
+    name: ClassVar[str] = "efficiency_leverage"
     title: ClassVar[str] = "Most efficiency leverage over dense"
     label: ClassVar[str] = "most efficiency leverage"
     marker: ClassVar[str] = ">"

@@ -24,7 +24,7 @@ class EqualResources(Problem):
     Li et al. 2025, arXiv:2506.12119, sections 3 and 5.
     """
 
-    name: ClassVar[str] = "equal_resources"  # type: ignore[misc]
+    name: ClassVar[str] = "equal_resources"
     title: ClassVar[str] = "Lowest loss at equal parameters, compute and data"
     label: ClassVar[str] = "lowest loss at equal resources"
     marker: ClassVar[str] = "X"

@@ -25,7 +25,7 @@ class FixedHardware(Problem):
     Constraints T_inf <= T_c as in Bian et al. 2025, arXiv:2501.18107; the replica is Yun's (arXiv:2404.02852).
     """
 
-    name: ClassVar[str] = "fixed_hardware"  # type: ignore[misc]
+    name: ClassVar[str] = "fixed_hardware"
     title: ClassVar[str] = "Lowest loss that the fleet serves in time"
     label: ClassVar[str] = "lowest loss served in time"
     marker: ClassVar[str] = "<"

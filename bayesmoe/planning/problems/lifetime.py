@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bayesmoe.planning.problems.base import Problem, as_good_as_baseline
-from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.scenario import DEMAND_HINT, Scenario
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class LifetimeCost(Problem):
     Sardana et al. 2023, arXiv:2401.00448, Eq. 3, with a serving model in place of 2 N a token.
     """
 
-    name: ClassVar[str] = "lifetime_cost"  # type: ignore[misc]
+    name: ClassVar[str] = "lifetime_cost"
     title: ClassVar[str] = "Lowest lifetime cost at a loss target"
     label: ClassVar[str] = "lowest lifetime cost at a loss target"
     marker: ClassVar[str] = "v"
@@ -33,8 +33,7 @@ class LifetimeCost(Problem):
     has_local_minima: ClassVar[bool] = True
 
     def require(self, scenario: Scenario) -> None:
-        hint = "say how many output tokens will be served in all, such as { median = 1e13, log_sd = 0.5 }"
-        self._need(scenario.serving.lifetime_tokens, "serving.lifetime_tokens", hint)
+        self._need(scenario.serving.lifetime_tokens, "serving.lifetime_tokens", DEMAND_HINT)
 
     def goal(self, scenario: Scenario) -> str:
         return as_good_as_baseline(scenario)
@@ -49,7 +48,7 @@ class LifetimeFlop(LifetimeCost):
     Sardana et al. 2023, arXiv:2401.00448, Eq. 2.
     """
 
-    name: ClassVar[str] = "lifetime_flop"  # type: ignore[misc]
+    name: ClassVar[str] = "lifetime_flop"
     title: ClassVar[str] = "Fewest lifetime FLOP at a loss target"
     label: ClassVar[str] = "fewest lifetime FLOP at a loss target"
     marker: ClassVar[str] = "P"

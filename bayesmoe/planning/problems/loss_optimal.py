@@ -17,7 +17,7 @@ class LossOptimal(Problem):
     Hoffmann et al. 2022, arXiv:2203.15556, Eq. 4.
     """
 
-    name: ClassVar[str] = "loss_optimal"  # type: ignore[misc]
+    name: ClassVar[str] = "loss_optimal"
     title: ClassVar[str] = "Lowest loss on the training budget"
     label: ClassVar[str] = "loss-optimal"
     marker: ClassVar[str] = "D"

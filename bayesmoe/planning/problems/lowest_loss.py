@@ -20,7 +20,7 @@ class LowestLoss(Problem):
     Yun et al. 2024, arXiv:2404.02852, Algorithm 2.
     """
 
-    name: ClassVar[str] = "lowest_loss"  # type: ignore[misc]
+    name: ClassVar[str] = "lowest_loss"
     title: ClassVar[str] = "Lowest loss at bounded serving cost"
     label: ClassVar[str] = "lowest loss at bounded serving cost"
     marker: ClassVar[str] = "s"

@@ -23,7 +23,7 @@ class MemoryLimited(Problem):
     Ludziejewski et al. 2025, arXiv:2502.05172, section 5.3.
     """
 
-    name: ClassVar[str] = "memory_limited"  # type: ignore[misc]
+    name: ClassVar[str] = "memory_limited"
     title: ClassVar[str] = "Lowest loss that fits a memory"
     label: ClassVar[str] = "lowest loss in a memory"
     marker: ClassVar[str] = "^"

@@ -16,6 +16,7 @@ from bayesmoe.documents import PlanDocument
 from bayesmoe.errors import InputError
 from bayesmoe.planning.planner import plan
 from bayesmoe.planning.problems import Problem, problem_named
+from bayesmoe.planning.problems.cheapest_serving import CheapestServing
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.store import load_plan, save_plan
 from bayesmoe.reporting.build import report
@@ -42,11 +43,16 @@ class SmallEnough(Problem):
 def labs_own_problems(monkeypatch):
     """A module that holds the problem, and classes that are none."""
     module = ModuleType("labs_own_problems")
-    own = {name: value for name, value in vars(SmallEnough).items() if name not in ("__module__", "__dict__", "__weakref__")}
+    own = {
+        name: value
+        for name, value in vars(SmallEnough).items()
+        if name not in ("__module__", "__dict__", "__weakref__", "name")
+    }
     module.SmallEnough = type("SmallEnough", (Problem,), {**own, "__module__": "labs_own_problems"})
     module.NoProblem = dict
     module.Untitled = type("Untitled", (Problem,), {"__module__": "labs_own_problems"})
     words = {"title": "t", "label": "l", "source": "s", "__module__": "labs_own_problems"}
+    module.Cheaper = type("Cheaper", (CheapestServing,), {"title": "t", "__module__": "labs_own_problems"})
     module.Renamed = type("Renamed", (Problem,), {**words, "name": "mine"})
     module.Elsewhere = type("Elsewhere", (Problem,), {**words, "objective": "beauty"})
     monkeypatch.setitem(sys.modules, "labs_own_problems", module)
@@ -72,6 +78,11 @@ def test_a_tenth_problem_goes_all_the_way(small_fit, planned, tmp_path) -> None:
     figure = plots.best_experts(decide(own).risk)
     assert "lowest loss, 20B at most" in [text.get_text() for legend in figure.legends for text in legend.get_texts()]
     plt.close(figure)
+
+
+def test_a_problem_that_extends_a_shipped_one_has_a_name_of_its_own() -> None:
+    assert problem_named("labs_own_problems:Cheaper").name == "labs_own_problems:Cheaper"
+    assert problem_named("cheapest_serving").name == "cheapest_serving"
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ def test_traces_without_names_are_of_what_was_sampled(small_fit):
 def test_a_regret_map_takes_the_bare_plan_and_asks_for_a_demand(small_plan):
     bare, given = plots.regret_map(small_plan), plots.regret_map(option_regret(small_plan), PROBLEMS[0])
     assert bare.axes[0].get_title() == given.axes[0].get_title() == look_of(PROBLEMS[0])["label"]
-    with pytest.raises(InputError, match="demand"):
+    with pytest.raises(InputError, match=r"serving\.lifetime_tokens"):
         plots.regret_map(small_plan.drop_vars("lifetime_tokens"))
 
 
