@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -35,15 +36,21 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 REPOSITORY = Path(__file__).parents[1]
 
-MANY_MAPPINGS = 20_000
+MANY_MAPPINGS = 30_000
 """Memory mappings of a process beyond which its compiled programs are dropped: each holds many, and a process that reaches Linux's
 limit of 65,530 dies within the compiler."""
+
+TESTS_BETWEEN = 20
+"""Tests after which they are counted again: to read them all takes as long as a quick test."""
+
+_ended = itertools.count(1)
 
 
 def pytest_runtest_teardown() -> None:
     """Drop compiled programs before there are too many; the cache on disk still has them."""
     mappings = Path("/proc/self/maps")
-    if mappings.exists() and mappings.read_bytes().count(b"\n") > MANY_MAPPINGS:
+    due = next(_ended) % TESTS_BETWEEN == 0
+    if due and mappings.exists() and mappings.read_bytes().count(b"\n") > MANY_MAPPINGS:
         jax.clear_caches()
 
 

@@ -51,6 +51,7 @@ def test_the_public_names_are_these_and_load() -> None:
         bm.nothing_like_it  # noqa: B018
 
 
+@pytest.mark.slow
 def test_a_notebook_runs_in_double_precision_and_leaves_the_callers_setting() -> None:
     path = str(resource_folder("datasets") / "simulated-yun-grid.csv")
     ended = subprocess.run(

@@ -49,6 +49,7 @@ def test_it_prints_and_writes_json(two, bayesmoe, tmp_path) -> None:
     assert [row["law"] for row in found["fits"]] == ["yun", "chinchilla"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_compared_is_refused(two, bayesmoe, tmp_path) -> None:
     save_fit(two["yun"], tmp_path / "yun.nc")
     fewer = two["yun"].copy()
@@ -68,6 +69,7 @@ def test_what_cannot_be_compared_is_refused(two, bayesmoe, tmp_path) -> None:
         assert ended.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_one_averaged_fit_is_its_laws(two, bayesmoe, tmp_path) -> None:
     table = xr.Dataset(
         {

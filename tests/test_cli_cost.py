@@ -103,6 +103,7 @@ def test_bad_input_is_one_sentence(sentence, tmp_path, shape_file):
     assert f"{shape_file}, dff: is not a known key" in sentence("cost", shape_file, YUN)
 
 
+@pytest.mark.slow
 def test_own_measurements_become_a_calibration_that_costs_use(bayesmoe, sentence, tmp_path):
     frame = truth.simulated_points(architectures=("mixtral-8x7b", "llama-3.1-8b"), each=15).assign(engine="our-engine")
     out = tmp_path / "mine.nc"
@@ -118,6 +119,7 @@ def test_own_measurements_become_a_calibration_that_costs_use(bayesmoe, sentence
     assert "serving.engine: is not in the calibration, found 'our-engine'" in sentence("cost", "llama-3.1-8b", shipped)
 
 
+@pytest.mark.slow
 def test_chains_that_disagree_write_nothing(bayesmoe, monkeypatch, tmp_path):
     from bayesmoe.costs.serving import fit_calibration
 

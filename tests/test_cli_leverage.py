@@ -41,6 +41,7 @@ def leverages(tmp_path) -> Path:
     return tmp_path / "leverage.toml"
 
 
+@pytest.mark.slow
 def test_a_table_of_leverages_is_fitted_checked_reported_and_not_planned_on(bayesmoe, refused, leverages, tmp_path):
     fit, page = tmp_path / "fit.nc", tmp_path / "report.html"
     ended = bayesmoe("fit", leverages, "--out", fit)

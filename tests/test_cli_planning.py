@@ -36,6 +36,7 @@ def test_one_scenario_makes_one_plan_and_says_what_is_recommended_and_what_is_wo
     assert load_plan(tmp_path / "plan.nc")["problem"].values.tolist() == ["loss_optimal", "lifetime_flop"]
 
 
+@pytest.mark.slow
 def test_several_scenarios_stand_side_by_side(bayesmoe, folder, tmp_path):
     files = [folder / f"{name}.toml" for name in ("small", "large", "other")]
     ended = bayesmoe("plan", folder / "fit.nc", *files, "--out", tmp_path / "plans")
@@ -46,6 +47,7 @@ def test_several_scenarios_stand_side_by_side(bayesmoe, folder, tmp_path):
     assert table[3].endswith("not a problem of it")
 
 
+@pytest.mark.slow
 def test_several_scenarios_in_json(bayesmoe, folder, tmp_path):
     files = [folder / f"{name}.toml" for name in ("small", "unpriced")]
     ended = bayesmoe("plan", folder / "fit.nc", *files, "--out", tmp_path / "plans", "--json")
@@ -92,6 +94,7 @@ def test_what_a_next_run_cannot_do(bayesmoe, folder, arguments, says):
     assert ended.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_sensitivity_turns_every_number(bayesmoe, folder):
     ended = bayesmoe("sensitivity", folder / "fit.nc", folder / "small.toml", "--json")
     found = json.loads(ended.out)

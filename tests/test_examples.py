@@ -71,6 +71,7 @@ def test_an_example_runs(name: str, tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("*.partial.jsonl"))
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_and_shows_its_figures(tmp_path: Path) -> None:
     _executed(notebook("average", "report"), tmp_path)
 

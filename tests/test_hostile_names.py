@@ -153,6 +153,7 @@ def test_names_in_a_table_of_runs_reach_the_terminal_as_text(bayesmoe, tmp_path)
     only_text(ended.err)
 
 
+@pytest.mark.slow
 def test_names_in_a_fit_and_in_models_reach_the_terminal_as_text(bayesmoe, tmp_path, small_fit, monkeypatch) -> None:
     save_fit(small_fit, tmp_path / "fit.nc")
     pd.DataFrame({"run_id": [f"{ACTIVE}\nfake line"], "tokens": 1e12, "num_experts": 8, "top_k": 1, "n_dense": 1e9}).to_csv(

@@ -280,6 +280,7 @@ def test_a_changed_file_of_a_mirror_is_refused_before_it_is_read(bayesmoe, tmp_p
     assert list(out.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_files_that_are_damaged_anywhere_are_refused_in_one_sentence(tmp_path, small_fit) -> None:
     save_fit(small_fit, tmp_path / "fit.nc")
     whole = (tmp_path / "fit.nc").read_bytes()

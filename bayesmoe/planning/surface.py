@@ -171,9 +171,10 @@ class DesignSurface:
             price_usd_per_gpu_hour=draws.price_usd_per_gpu_hour,
         )
 
+    @jax.jit
     def quantities(self, ln_size: Elementwise, tokens: Elementwise) -> Quantities:
         """Everything that is known at a size and tokens, of the shape of ``ln_size``."""
-        scenario = self.scenario
+        scenario, served = self.scenario, self._served(ln_size)
         counts, family = self._architectures(ln_size)
         run = family.run(jnp.exp(ln_size), tokens, counts)
         serving = self.serving(ln_size)
@@ -182,9 +183,7 @@ class DesignSurface:
         train_flop = self.flop_per_token(ln_size) * tokens
         train_usd = train_flop * self._per_draw(self.usd_per_flop, ln_size)
         lifetime_flop, lifetime_usd = self._lifetime(ln_size, run["n_active"], usd_per_million)
-        cached = (
-            scenario.limits.cached_tokens * scenario.serving.bytes_per_kv_element * self._served(ln_size).cache_per_token
-        )
+        cached = scenario.limits.cached_tokens * scenario.serving.bytes_per_kv_element * served.cache_per_token
         found = Quantities(
             **{name: run[name] for name in ("n_dense", "n_active", "n_total", "top_k", "granularity", "tokens")},
             epochs=tokens / (scenario.limits.unique_tokens or jnp.nan),

@@ -55,6 +55,7 @@ def step(page, number, key, times=1):
         same, last = (same + 1 if now == last else 0), now
 
 
+@pytest.mark.slow
 def test_sliders_move_the_decision(shown, keep):
     page, seen = shown
     headline = page.locator(".headline")
@@ -76,6 +77,7 @@ def test_sliders_move_the_decision(shown, keep):
     assert seen.strangers == []
 
 
+@pytest.mark.slow
 def test_every_slider_and_chart_is_there(shown):
     page, _ = shown
     assert [name for name in SLIDERS if not page.get_by_text(name).first.is_visible()] == []
@@ -83,6 +85,7 @@ def test_every_slider_and_chart_is_there(shown):
     assert page.locator(".noUi-handle").count() == len(SLIDERS)
 
 
+@pytest.mark.slow
 def test_the_scenario_and_the_report_are_those_shown(shown, tmp_path, scenario):
     page, _ = shown
     step(page, 0, "ArrowLeft", times=12)
@@ -102,7 +105,10 @@ def test_the_scenario_and_the_report_are_those_shown(shown, tmp_path, scenario):
     assert f"budget_flop = {found.training.budget_flop}" in report
 
 
-@pytest.mark.parametrize("host", ["example.com", "evil.test:5006", "127.0.0.1.evil.test", "[::1]:5006"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "host", ["example.com", "evil.test:5006", "127.0.0.1.evil.test", pytest.param("[::1]:5006", id="IPv6")]
+)
 def test_other_names_are_refused(address, host):
     known = urlsplit(address)
     for asked, status in ((host, 403), (known.netloc, 200)):
@@ -112,6 +118,7 @@ def test_other_names_are_refused(address, host):
         connection.close()
 
 
+@pytest.mark.slow
 def test_other_origins_get_no_socket(address):
     known = urlsplit(address)
     for origin, refused in (("http://evil.test", True), (address.rstrip("/"), False)):
@@ -130,6 +137,7 @@ def test_other_origins_get_no_socket(address):
         assert (status == 403) == refused
 
 
+@pytest.mark.slow
 def test_it_listens_on_this_machine_only(address):
     port = f"{urlsplit(address).port:04X}"
     with open("/proc/net/tcp", encoding="ascii") as table, open("/proc/net/tcp6", encoding="ascii") as table6:

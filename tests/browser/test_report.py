@@ -25,7 +25,7 @@ def report(small_fit, small_plan, tmp_path_factory):
     return path
 
 
-@pytest.fixture(params=LOOKS)
+@pytest.fixture(params=[look if look == "light" else pytest.param(look, marks=pytest.mark.slow) for look in LOOKS])
 def shown(request, open_page, report, keep):
     """The report in one of its looks, with a screenshot kept."""
     page, seen = open_page(**LOOKS[request.param])
@@ -63,13 +63,16 @@ def test_nothing_sticks_out(shown):
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+@pytest.mark.parametrize(
+    "look", ["light", pytest.param("dark", marks=pytest.mark.slow), pytest.param("phone", marks=pytest.mark.slow)]
+)
 def test_it_can_be_read_by_everybody(open_page, report, look):
     page, _ = open_page(**LOOKS[look])
     page.goto(report.as_uri())
     assert violations(page) == []
 
 
+@pytest.mark.slow
 def test_the_checker_notices_a_picture_without_words(open_page, report):
     page, _ = open_page()
     page.goto(report.as_uri())
@@ -78,6 +81,7 @@ def test_the_checker_notices_a_picture_without_words(open_page, report):
     assert {one.partition(":")[0] for one in violations(page)} >= {"color-contrast", "svg-img-alt"}
 
 
+@pytest.mark.slow
 def test_light_and_dark_differ(open_page, report):
     papers = []
     for scheme in ("light", "dark"):
@@ -87,6 +91,7 @@ def test_light_and_dark_differ(open_page, report):
     assert papers == ["rgb(255, 255, 255)", "rgb(22, 24, 27)"]
 
 
+@pytest.mark.slow
 def test_paper_shows_what_was_folded(open_page, report, tmp_path):
     page, _ = open_page()
     page.goto(report.as_uri())
@@ -97,6 +102,7 @@ def test_paper_shows_what_was_folded(open_page, report, tmp_path):
     assert page.locator("pre", has_text="budget_flop").is_visible()
 
 
+@pytest.mark.slow
 def test_keys_reach_what_scrolls_and_what_folds(open_page, report):
     page, _ = open_page()
     page.goto(report.as_uri())

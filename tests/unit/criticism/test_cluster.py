@@ -44,6 +44,7 @@ def test_a_dead_worker_loses_nothing(finished) -> None:
     assert (folder / "died").exists()
 
 
+@pytest.mark.slow
 def test_a_second_call_computes_only_what_is_missing(finished, tmp_path) -> None:
     found, folder, kept = finished
     lines = kept.read_text().splitlines()
@@ -76,6 +77,7 @@ def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch) -> Non
         finished_blocks(never, BLOCKS, (), kept=tmp_path / "kept.jsonl", scheduler="tcp://127.0.0.1:1")
 
 
+@pytest.mark.slow
 def test_ranks_depend_on_the_seed_and_the_number_alone() -> None:
     import dataclasses
 

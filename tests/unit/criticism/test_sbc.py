@@ -35,6 +35,7 @@ def test_bands_too_wide_too_narrow_and_biased_are_rejected(wrong) -> None:
     assert float(calibration(ranks_of(a=wrong(u)))["joint_p_value"]) < 0.001
 
 
+@pytest.mark.slow
 def test_the_joint_probability_is_seldom_small_by_chance() -> None:
     """400 calibrated sets of 8 parameters: at most 5% + 3 sd below 0.05."""
     rng = np.random.default_rng(1)
@@ -45,6 +46,7 @@ def test_the_joint_probability_is_seldom_small_by_chance() -> None:
     assert rejected <= 33
 
 
+@pytest.mark.slow
 def test_ranks_follow_the_seed_and_lie_between_0_and_1() -> None:
     law, design = law_named("clark-separable"), catalog_design()
     first = simulation_ranks(law, design, simulations=3, seed=5)

@@ -70,6 +70,7 @@ def test_a_curve_of_costs_is_the_landscapes(small_fit, scenario, here) -> None:
     assert bool(found[COST].sel(n_dense=1e13).isnull().all())
 
 
+@pytest.mark.slow
 def test_more_cost_allows_a_larger_model_and_no_higher_a_loss(of_costs) -> None:
     for name, sign in (("largest_n_dense", 1.0), ("loss", -1.0), ("best_loss", -1.0)):
         steps = sign * of_costs[name].diff("cost")
@@ -93,6 +94,7 @@ def test_what_nothing_serves_has_no_loss(small_fit, scenario) -> None:
     assert bool(found["best_loss"].sel(cost=0.1).notnull().all())
 
 
+@pytest.mark.slow
 def test_the_frontier_is_the_plans_lowest_loss_at_that_cost(small_fit, scenario) -> None:
     limits = dataclasses.replace(scenario.limits, serving_usd_per_million_tokens=0.1)
     bound = risk(plan(small_fit, dataclasses.replace(scenario, limits=limits, problems=("lowest_loss",))))

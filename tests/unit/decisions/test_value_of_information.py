@@ -76,6 +76,7 @@ def nested(scale: float, df: float, outer: int = 1500, inner: int = 20_000) -> f
     return float(costs.mean(axis=1).min() - np.mean(least))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.1, 0.5])
 def test_regression_equals_nested_simulation(scale):
     rng = np.random.default_rng(2)

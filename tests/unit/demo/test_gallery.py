@@ -66,9 +66,10 @@ def test_the_page_shows_every_picture_with_its_words() -> None:
     assert page.endswith("\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("figures", "count"),
-    [("made", 4), pytest.param("every", None, marks=pytest.mark.slow)],
+    [("made", 4), ("every", None)],
     ids=["four figures", "every figure"],
 )
 def test_the_same_figures_give_the_same_bytes(request, tmp_path, figures, count) -> None:
@@ -95,6 +96,7 @@ def test_another_number_gives_other_bytes(small_plan, tmp_path) -> None:
         assert one != two
 
 
+@pytest.mark.slow
 def test_pictures_with_every_draw_stay_small(made, tmp_path) -> None:
     save_figures({name: made[name] for name in BY_CHAIN}, tmp_path)
     assert all((tmp_path / f"{name}.svg").stat().st_size < 1_000_000 for name in BY_CHAIN)

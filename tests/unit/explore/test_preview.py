@@ -33,6 +33,7 @@ def answered(asker, scenario):
     return asker.ask("lowest_loss", scenario)
 
 
+@pytest.mark.slow
 def test_an_answer_is_the_plan_of_fewer_draws(answered, small_plan):
     whole = decide(small_plan, advice=False)[1]
     assert answered.draws <= preview.MOST_DRAWS < small_plan.sizes["sample"]
@@ -45,6 +46,7 @@ def test_an_answer_is_the_plan_of_fewer_draws(answered, small_plan):
     assert answered.decision.recommended_num_experts == whole.recommended_num_experts
 
 
+@pytest.mark.slow
 def test_moving_numbers_compiles_nothing(asker, scenario):
     asker.ask("lowest_loss", scenario)
     before = _mapped._cache_size()

@@ -33,6 +33,7 @@ def test_the_bootstrap_moves_and_holds_the_runs_it_saw(runs) -> None:
     assert not ((runs["loss"] * 1.02 >= low) & (runs["loss"] * 1.02 <= high)).any()
 
 
+@pytest.mark.slow
 def test_groups_have_their_own_level(runs) -> None:
     shifted = runs.assign(group=np.where(np.arange(len(runs)) % 2, "a", "b"))
     shifted["loss"] = runs["loss"] * np.where(shifted["group"] == "a", 1.05, 1.0)

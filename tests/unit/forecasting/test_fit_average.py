@@ -54,6 +54,7 @@ def test_the_law_that_made_the_runs_has_nearly_all_the_weight(average) -> None:
     assert float(table["loo_weight"].sel(law="yun")) > 0.9
 
 
+@pytest.mark.slow
 def test_it_is_read_back_as_it_was_written(average, tmp_path) -> None:
     save_fit(average, tmp_path / "fit.nc")
     again = load_fit(tmp_path / "fit.nc")
@@ -85,6 +86,7 @@ def test_its_gate_is_the_worst_of_its_laws_and_judges_its_forecasts(average) -> 
     assert verdict(spoilt(left_out={"wang": "R-hat 3"}), "laws left out") == "REVIEW"
 
 
+@pytest.mark.slow
 def test_a_law_that_fails_is_left_out_and_named(spec, monkeypatch) -> None:
     def failing(tree: xr.DataTree) -> Gate:
         fails = FitInfo.read(tree).law_name == "chinchilla"
@@ -123,6 +125,7 @@ def test_misfit_draws_have_shift_and_growth() -> None:
 # Plans
 
 
+@pytest.mark.slow
 def test_each_law_has_its_share_of_a_plan(planned) -> None:
     found, fit = planned
     laws, counts = np.unique(found["law"].values, return_counts=True)
@@ -131,6 +134,7 @@ def test_each_law_has_its_share_of_a_plan(planned) -> None:
         assert count == pytest.approx(weights[law] * found.sizes["sample"], abs=1)
 
 
+@pytest.mark.slow
 def test_the_discrepancy_moves_losses_by_their_extrapolation_distance(planned, scenario) -> None:
     here = surfaces(planned[1], scenario)["yun"]
     alone = dataclasses.replace(here, discrepancy=None, distance=None)
@@ -146,6 +150,7 @@ def test_the_discrepancy_moves_losses_by_their_extrapolation_distance(planned, s
     np.testing.assert_allclose(ratio, np.asarray(here.discrepancy) @ distance[:, at, 0].T, rtol=0.1, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_the_discrepancy_moves_nothing_at_a_run_that_was_seen(planned, scenario) -> None:
     """On the budget of a run that the fit has seen, at its size."""
     fit = planned[1]
@@ -169,6 +174,7 @@ def test_the_discrepancy_moves_nothing_at_a_run_that_was_seen(planned, scenario)
     assert distance[column].min() < 0.1 * distance[column].max()
 
 
+@pytest.mark.slow
 def test_the_loss_optimum_with_discrepancy_is_the_lowest_of_a_fine_grid(planned, scenario) -> None:
     here = surfaces(planned[1], scenario)["yun"]
     few = dataclasses.replace(
@@ -186,6 +192,7 @@ def test_the_loss_optimum_with_discrepancy_is_the_lowest_of_a_fine_grid(planned,
     assert (np.asarray(loss(one_valley)) > least * (1 + 1e-6)).any()
 
 
+@pytest.mark.slow
 def test_a_plan_without_each_law_has_none_of_its_draws(planned) -> None:
     found, _ = planned
     without = without_each_law(found)
@@ -195,6 +202,7 @@ def test_a_plan_without_each_law_has_none_of_its_draws(planned) -> None:
     assert without_each_law(found.isel(sample=found["law"].values == "yun")) == {}
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_laws_and_the_plan_without_each(planned) -> None:
     found, fit = planned
     decisions = decide(found, fit)

@@ -44,6 +44,7 @@ def found(spec, table, limits):
     return weights_by_scale(spec, table, limits)
 
 
+@pytest.mark.slow
 def test_weights_are_those_of_the_runs_up_to_the_limit(found, spec, table, limits) -> None:
     axes, forward = axes_of(table.frame, "n_dense"), {}
     for name in LAWS:
@@ -59,6 +60,7 @@ def test_weights_are_those_of_the_runs_up_to_the_limit(found, spec, table, limit
         np.testing.assert_allclose(own.sel(quantile=[0.05, 0.95]), ends, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_weights_sum_to_one_and_the_law_that_sees_experts_has_most(found, limits) -> None:
     middle = found["weight"].sel(quantile=0.5)
     np.testing.assert_allclose(middle.sum("law"), 1.0)
@@ -67,6 +69,7 @@ def test_weights_sum_to_one_and_the_law_that_sees_experts_has_most(found, limits
     assert found["limit"].values.tolist() == limits
 
 
+@pytest.mark.slow
 def test_larger_runs_change_nothing(found, spec, table, limits) -> None:
     twin = dataclasses.replace(table, frame=table.frame.copy())
     beyond = training_compute(twin.frame, "n_dense") > limits[0] * 1.001

@@ -88,6 +88,7 @@ def test_posterior_predictive_covers_about_nine_runs_in_ten(small_fit) -> None:
     assert ((observed + 0.05 >= low) & (observed + 0.05 <= high)).sum() < 62
 
 
+@pytest.mark.slow
 def test_same_seed_same_draws_and_another_seed_others(small_spec) -> None:
     quick = dataclasses.replace(small_spec, sampler=dataclasses.replace(small_spec.sampler, warmup=100, draws=20, chains=2))
     other = dataclasses.replace(quick, sampler=dataclasses.replace(quick.sampler, seed=2))
@@ -96,6 +97,7 @@ def test_same_seed_same_draws_and_another_seed_others(small_spec) -> None:
     assert not np.array_equal(first, third)
 
 
+@pytest.mark.slow
 def test_pointwise_log_likelihoods_are_kept_when_asked_or_while_they_are_small(small_spec, monkeypatch) -> None:
     """What is large is never held for every draw: predictions are thinned, log-likelihoods left out."""
     quick = dataclasses.replace(small_spec.sampler, warmup=100, draws=20, chains=2)
@@ -112,6 +114,7 @@ def test_pointwise_log_likelihoods_are_kept_when_asked_or_while_they_are_small(s
     assert made("always")["log_likelihood"]["loss"].shape == (2, 20, 80)
 
 
+@pytest.mark.slow
 def test_the_reference_kernel_gives_the_same_layout(small_spec) -> None:
     quick = dataclasses.replace(small_spec.sampler, warmup=150, draws=30, chains=2, kernel="numpyro")
     found = fit_spec(dataclasses.replace(small_spec, sampler=quick))

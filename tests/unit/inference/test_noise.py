@@ -98,6 +98,7 @@ def scattered() -> tuple[pd.DataFrame, np.ndarray]:
     return runs(scale, seed=4), scale
 
 
+@pytest.mark.slow
 def test_noise_that_grows_away_from_the_frontier_is_found_and_predicted(scattered) -> None:
     frame, _ = scattered
     found = fitted(frame, "ratio")
@@ -113,6 +114,7 @@ def test_noise_that_grows_away_from_the_frontier_is_found_and_predicted(scattere
         predict(found, models.drop(columns="n_active"))
 
 
+@pytest.mark.slow
 def test_a_table_of_even_noise_says_so() -> None:
     found = fitted(runs(0.004, seed=5), "ratio", "loss")
     for site in ("noise_ratio", "noise_loss"):
@@ -120,6 +122,7 @@ def test_a_table_of_even_noise_says_so() -> None:
         assert low < 0.0 < high
 
 
+@pytest.mark.slow
 def test_runs_far_from_the_frontier_pull_less(scattered) -> None:
     """A discrepancy of the runs furthest away moves the frontier's loss less than under one noise for all."""
     frame, scale = scattered
@@ -134,6 +137,7 @@ def test_runs_far_from_the_frontier_pull_less(scattered) -> None:
     assert moved["ratio",] < 0.6 * moved[()]
 
 
+@pytest.mark.slow
 def test_seed_noise_is_told_from_misfit_of_the_configuration() -> None:
     rng = np.random.default_rng(seeded(6))
     seeds = pd.concat([DESIGN.assign(seed=seed) for seed in range(3)], ignore_index=True)

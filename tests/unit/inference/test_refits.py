@@ -44,6 +44,7 @@ def whole(refits):
     return refits.fit(np.ones(len(refits.frame), dtype=bool), axes=AXES)
 
 
+@pytest.mark.slow
 def test_runs_held_out_leave_no_trace(small_spec, simulated, smaller, whole) -> None:
     kept, found = smaller
     spoilt = simulated.frame.assign(loss=np.where(kept, simulated.frame["loss"], 9.0))
@@ -52,6 +53,7 @@ def test_runs_held_out_leave_no_trace(small_spec, simulated, smaller, whole) -> 
     assert not np.array_equal(found["expected"].values, whole["expected"].values)
 
 
+@pytest.mark.slow
 def test_predictions_of_larger_runs_hold_the_truth(small_spec) -> None:
     """Runs made by the law fitted; 99.9% band of the mean of their residuals, at the noise that the fit found."""
     law = law_named("chinchilla")
@@ -94,6 +96,7 @@ def test_a_fit_knows_where_its_runs_lie(small_fit, refits, whole) -> None:
     assert (ours["slope"].sel(axis="n_dense") > 0.0).all()
 
 
+@pytest.mark.slow
 def test_a_group_extrapolates_from_its_own_runs(small_spec, simulated) -> None:
     """Two groups that were trained at the two halves of the expert counts: what one has seen is far for the other."""
     few = simulated.frame["num_experts"] <= simulated.frame["num_experts"].median()

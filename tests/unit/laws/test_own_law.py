@@ -61,6 +61,7 @@ def test_the_catalog_shows_it(folder) -> None:
     assert all(value > 0 for p in found["parameters"] for value in p["prior"].values())
 
 
+@pytest.mark.slow
 def test_a_fit_finds_the_true_values(folder) -> None:
     spec = read_fit_spec(folder / "my_laws.toml")
     sampler = dataclasses.replace(spec.sampler, warmup=200, draws=100, chains=2, retries=0)

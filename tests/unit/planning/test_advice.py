@@ -105,6 +105,7 @@ def turned(small_fit, scenario):
     return sensitivity(small_fit, dataclasses.replace(scenario, choices=choices, serving=serving))
 
 
+@pytest.mark.slow
 def test_every_number_is_turned_to_the_ends_of_its_band(turned):
     values = turned["value"]
     assert {"serving.lifetime_tokens", "serving.max_tpot_s", "training.mfu", "serving.utilization"} <= set(
@@ -115,12 +116,14 @@ def test_every_number_is_turned_to_the_ends_of_its_band(turned):
     assert "serving.max_ttft_s" not in turned["input"].values
 
 
+@pytest.mark.slow
 def test_inputs_stand_in_the_order_of_their_swing(turned):
     swing = np.abs(turned["cost"].isel(problem=0).diff("side")).values.ravel()
     assert (np.diff(swing) <= 0).all()
     assert swing[0] > 0
 
 
+@pytest.mark.slow
 def test_what_costs_more_costs_more(turned):
     cost = turned["cost"].sel(problem="lowest_loss")
     for name in ("serving.lifetime_tokens", "serving.price_usd_per_gpu_hour", "training.price_usd_per_gpu_hour"):
@@ -130,6 +133,7 @@ def test_what_costs_more_costs_more(turned):
     assert low > high
 
 
+@pytest.mark.slow
 def test_the_tornado_in_words_and_in_json(turned):
     said = advice_text.tornado(turned)
     assert said.count("serving.lifetime_tokens") == 2
@@ -173,6 +177,7 @@ def test_inputs_are_the_numbers_that_vary(small_fit, scenario):
     assert all(np.ptp(values) > 0 for values in found.values())
 
 
+@pytest.mark.slow
 def test_scenarios_that_differ_in_prices_share_their_compiled_program(small_fit, scenario):
     from bayesmoe.planning.blocks import _mapped
 

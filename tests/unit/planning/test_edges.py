@@ -39,19 +39,20 @@ def told(fit, scenario):
     return found, part, headline(decided[0]), plan_text.per_draw(decided[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("problem", "limits"),
     [
-        pytest.param("memory_limited", {"memory_bytes": 1.0}, marks=pytest.mark.slow),
+        ("memory_limited", {"memory_bytes": 1.0}),
         ("cheapest_serving", {"loss_nats": 0.01}),
-        pytest.param("lifetime_cost", {"loss_nats": 0.01}, marks=pytest.mark.slow),
-        pytest.param("lowest_loss", {"serving_usd_per_million_tokens": 1e-9}, marks=pytest.mark.slow),
+        ("lifetime_cost", {"loss_nats": 0.01}),
+        ("lowest_loss", {"serving_usd_per_million_tokens": 1e-9}),
         ("loss_optimal", {"constraints": ("n_total < 1",)}),
         pytest.param(
             "equal_resources", {"n_total_parameters": 1e13, "constraints": ("n_gpus <= 8",)}, marks=pytest.mark.slow
         ),
-        pytest.param("fixed_hardware", {"output_tokens_per_s": 1e12}, marks=pytest.mark.slow),
-        pytest.param("efficiency_leverage", {"unique_tokens": 1e9, "constraints": ("epochs > 1",)}, marks=pytest.mark.slow),
+        ("fixed_hardware", {"output_tokens_per_s": 1e12}),
+        ("efficiency_leverage", {"unique_tokens": 1e9, "constraints": ("epochs > 1",)}),
     ],
 )
 def test_a_posterior_whose_every_draw_is_infeasible(small_fit, scenario, problem, limits):
@@ -67,6 +68,7 @@ def test_a_posterior_whose_every_draw_is_infeasible(small_fit, scenario, problem
     assert float(next_runs(small_fit, found)["net_usd"].max()) < 0
 
 
+@pytest.mark.slow
 def test_a_target_below_the_irreducible_loss_of_some_draws_fails_in_those_alone(small_fit, scenario):
     p = {name: np.ravel(values)[:, None] for name, values in landscape_of(small_fit, scenario).parameters.items()}
     # No size does better with the most tokens there can be.
@@ -88,6 +90,7 @@ def landscape_of(fit, scenario):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget_flop", [1.0, 1e35])
 def test_a_budget_of_the_wrong_unit_is_doubted(small_fit, scenario, budget_flop):
     asked = changed(scenario, problems=("cheapest_serving",), training={"budget_flop": budget_flop})
@@ -96,6 +99,7 @@ def test_a_budget_of_the_wrong_unit_is_doubted(small_fit, scenario, budget_flop)
     assert headline.endswith("check the budget and its unit.")
 
 
+@pytest.mark.slow
 def test_one_expert_count_is_chosen_with_certainty(small_fit, scenario):
     choices = {"num_experts": (8,), "baseline_num_experts": 8}
     asked = changed(scenario, choices=choices, problems=("loss_optimal",))
@@ -107,6 +111,7 @@ def test_one_expert_count_is_chosen_with_certainty(small_fit, scenario):
     assert set(next_runs(small_fit, found)["num_experts"].values) == {8}
 
 
+@pytest.mark.slow
 def test_the_dense_model_alone_has_no_leverage_over_itself(small_fit, scenario):
     choices = {"num_experts": (1,), "baseline_num_experts": 1}
     asked = changed(scenario, choices=choices, problems=("efficiency_leverage",))
@@ -126,6 +131,7 @@ def thinned(fit, draws):
     return found
 
 
+@pytest.mark.slow
 def test_one_draw_is_a_plan_without_doubt(small_fit, scenario):
     found, part, headline, _ = told(thinned(small_fit, [7]), changed(scenario, problems=("lowest_loss",)))
     assert found.sizes["sample"] == 1
@@ -190,11 +196,9 @@ TIGHT = {
 }
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 3))])
-@pytest.mark.parametrize(
-    "problem",
-    [name if name == "memory_limited" else pytest.param(name, marks=pytest.mark.slow) for name in TIGHT],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("problem", TIGHT)
 def test_loosening_what_binds_never_hurts_in_any_scenario(small_fit, scenario, problem, seed):
     rng = np.random.default_rng((seed, list(TIGHT).index(problem)))
     section, name = TIGHT[problem]
@@ -222,7 +226,8 @@ def test_loosening_what_binds_never_hurts_in_any_scenario(small_fit, scenario, p
     assert float(rise.max()) <= 1 + 1e-6
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 4))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
 def test_invariants_hold_for_any_scenario(small_fit, scenario, seed):
     rng = np.random.default_rng(seed)
     problems = ("cheapest_serving", "lowest_loss", "lifetime_cost")

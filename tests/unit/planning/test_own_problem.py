@@ -65,6 +65,7 @@ def planned(small_fit, scenario):
     return plan(small_fit, dataclasses.replace(scenario, choices=choices, problems=("lowest_loss", NAME)))
 
 
+@pytest.mark.slow
 def test_a_tenth_problem_goes_all_the_way(small_fit, planned, tmp_path) -> None:
     save_plan(planned, tmp_path / "plan.nc")
     own = load_plan(tmp_path / "plan.nc", of=small_fit)

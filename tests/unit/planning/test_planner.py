@@ -29,9 +29,11 @@ def surface(fit, scenario):
 
 
 DRAWS, FEW = range(0, 1000, 50), range(0, 1000, 100)
-CASES = ("shipped", "fine-grained", "long requests", "measured", "fixed tokens")
-REPEATS = tuple(pytest.param(name, marks=pytest.mark.slow) for name in ("paper", "krajewski", "abnar"))
-"""Accounting that other default tests ask about as well."""
+SHIPPED = "shipped"
+OTHERS = tuple(
+    pytest.param(name, marks=pytest.mark.slow)
+    for name in ("fine-grained", "long requests", "measured", "fixed tokens", "paper", "krajewski", "abnar")
+)
 
 
 def told(found):
@@ -138,7 +140,7 @@ def case_named(small_fit, small_plan, scenario, tmp_path_factory):
     return find
 
 
-@pytest.fixture(params=(*CASES, *REPEATS))
+@pytest.fixture(params=(SHIPPED, *OTHERS))
 def case(request, case_named):
     """Each of them."""
     return case_named(request.param)
@@ -201,7 +203,7 @@ class StopsAtOneGpu(Oracle):
 @pytest.mark.parametrize(
     ("twin", "name"),
     [
-        (CountsTheBackbone, "fine-grained"),
+        pytest.param(CountsTheBackbone, "fine-grained", marks=pytest.mark.slow),
         (ForgetsTheCache, "shipped"),
         (HoldsWholeRequests, "shipped"),
         (ServesTheBackbone, "shipped"),
@@ -284,6 +286,7 @@ def test_a_larger_budget_never_raises_the_lowest_loss(small_fit, small_plan, sce
     assert float(fall.min()) > 0
 
 
+@pytest.mark.slow
 def test_a_base_that_cannot_be_served_leaves_no_lowest_loss(small_fit, scenario):
     asked = changed(scenario, serving={"max_gpus": 1}, choices={"num_experts": (1, 32), "baseline_num_experts": 32})
     found = plan(small_fit, asked)

@@ -166,6 +166,7 @@ def test_the_cheapest_life_is_sardanas(anchor):
     assert near(lifetime_answer(anchor), anchor, SOLVER)
 
 
+@pytest.mark.slow
 def test_a_threshold_that_is_given_is_the_baselines_own():
     size, tokens, saving = derived(anchors("sardana2023"))[:3]
     found, _, reference_flop = lifetime(size["inputs"], paper_values(size["coefficients"]), named_threshold=True)
@@ -215,6 +216,7 @@ def test_no_data_make_up_for_a_model_below_de_vries_floor(anchor):
     assert np.isfinite(smaller(anchor, 1.01 * anchor["value"]))
 
 
+@pytest.mark.slow
 def test_a_plan_held_to_half_the_size_pays_the_overhead():
     """Hardly anything is served, so the cheapest life is the cheapest training; the constraint holds the size down. Within 1e-3 of the overhead."""
     anchor = next(one for one in anchors("devries2023_besiroglu", "overhead") if one["inputs"]["k_N"] == 0.5)

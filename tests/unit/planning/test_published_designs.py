@@ -117,6 +117,7 @@ def test_models_of_equal_total_size_have_zhaos_best_active_share(tokens):
     assert not any(near(share, anchor, 1e-3 / anchor["value"]) for share, anchor in zip(other, asked, strict=True))
 
 
+@pytest.mark.slow
 def test_zhaos_active_share_is_the_plan_of_equal_resources_when_data_are_short():
     """Budget in abundance and a trillion tokens: every share trains on all of them, as in the paper's closed form. Within a step, a hundredth."""
     anchor = anchors("zhao2025", "active_fraction_opt")[0]
@@ -225,6 +226,7 @@ def test_a_law_of_leverage_a_little_off_misses(broken):
     assert (abs(off) > READ_OFF).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_the_most_leverage_is_at_tians_granularity():
     """Within a step of the choices, 0.05; at any budget and activation ratio."""
     (anchor,) = anchors("tian2025_el", "G_opt")

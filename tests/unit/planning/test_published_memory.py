@@ -118,6 +118,7 @@ def memory_plan(train_flop, memory_bytes, *, a=JOINT["a"]):
     return plan(certain("ludziejewski", JOINT | {"a": a}), asked)
 
 
+@pytest.mark.slow
 def test_embeddings_do_not_move_table_1():
     """On ``6 n_active tokens`` the optimum does not know what of the size is embeddings: where no memory binds, the same to the solver's 1e-4.
 
@@ -156,6 +157,7 @@ def test_the_anchored_cells_of_table_2_are_the_plans(anchor):
     assert best_count((inputs["train_flop"], inputs["memory_bytes"])) == anchor["value"]
 
 
+@pytest.mark.slow
 def test_nine_of_twelve_cells_of_table_2_are_the_plans_best():
     assert {cell: best_count(cell) for cell in TABLE_2} == TABLE_2 | MISSED
 

@@ -148,7 +148,7 @@ def alone(small_fit):
     return html
 
 
-@pytest.fixture(params=["full", "alone"])
+@pytest.fixture(params=["full", pytest.param("alone", marks=pytest.mark.slow)])
 def html(request):
     """Each page."""
     return request.getfixturevalue(request.param)
@@ -329,6 +329,7 @@ def test_a_page_that_cannot_be_written_says_so(tmp_path, alone):
         save_report(alone, tmp_path / "file" / "report.html")
 
 
+@pytest.mark.slow
 def test_figures_are_saved_under_their_names(made, tmp_path):
     assert set(made) == set(FIGURES) - GALLERY - {"next_run_value"}
     save_figures(made, tmp_path)

@@ -49,6 +49,7 @@ def test_a_skewed_density_is_corrected_by_its_weights() -> None:
     assert found.position.mean() == pytest.approx(0.9228, abs=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_funnel_is_seen(method) -> None:
     """Neal's funnel: no Gaussian covers both its neck and its mouth."""

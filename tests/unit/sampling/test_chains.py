@@ -114,6 +114,7 @@ def test_no_chain_starts_where_the_density_is_not_finite() -> None:
     assert start.positions.std() > 0.5
 
 
+@pytest.mark.slow
 def test_a_climb_does_not_follow_a_peak_without_mass() -> None:
     """Normal(0, exp(s)) with one observation at 0: its density grows without bound as s falls."""
 
@@ -163,6 +164,7 @@ def test_tables_of_one_shape_share_a_program(precision) -> None:
     assert (after.misses, after.hits) == (before.misses, before.hits + 1)
 
 
+@pytest.mark.slow
 def test_chains_spread_over_devices_draw_what_one_device_draws() -> None:
     """Each in a process of its own: the number of devices is fixed when JAX starts."""
     script = """

@@ -57,6 +57,7 @@ def flat(tree: xr.DataTree, name: str) -> np.ndarray:
     return tree["posterior"][name].stack(sample=("chain", "draw")).transpose("sample", ...).values
 
 
+@pytest.mark.slow
 def test_terms_are_those_counted_by_hand(simulated):
     points = simulated.measured
     terms, prompt = terms_of(points)
@@ -65,6 +66,7 @@ def test_terms_are_those_counted_by_hand(simulated):
     np.testing.assert_allclose(prompt, [row["prompt"] for row in by_hand], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_other_weights_read_are_other_terms(simulated):
     memory = {
         reads: terms_of(simulated.measured, reads)[0][:, TERMS.index("memory")] for reads in ("active", "distinct", "all")
@@ -75,6 +77,7 @@ def test_other_weights_read_are_other_terms(simulated):
     np.testing.assert_allclose(memory["active"][~moe], memory["all"][~moe])
 
 
+@pytest.mark.slow
 def test_chains_agree_and_say_so(simulated):
     attrs = simulated.tree.attrs
     assert attrs["rhat"] < 1.05
@@ -88,6 +91,7 @@ def test_chains_agree_and_say_so(simulated):
     assert not any(str(name).endswith("_z") for name in posterior.data_vars)
 
 
+@pytest.mark.slow
 def test_known_coefficients_come_back(simulated):
     theta = flat(simulated.tree, "theta")
     assert covered(theta, np.log([truth.SLOPES[term] for term in TERMS]), 0.999).all()
@@ -99,6 +103,7 @@ def test_known_coefficients_come_back(simulated):
     assert covered(flat(simulated.tree, "within"), truth.WITHIN, 0.999)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "known"), [("of_engine", truth.OF_ENGINE), ("of_hardware", truth.OF_HARDWARE)])
 def test_known_effects_come_back(simulated, name, known):
     draws, sizes = flat(simulated.tree, name), np.array(list(known.values()))
@@ -108,6 +113,7 @@ def test_known_effects_come_back(simulated, name, known):
     assert (apart > 0).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_a_model_that_was_not_measured_is_foretold(simulated):
     points = simulated.held_back
     step, first = foretold(simulated.tree["posterior"].to_dataset(), points)
@@ -122,6 +128,7 @@ def test_a_model_that_was_not_measured_is_foretold(simulated):
     assert np.median(step.std(axis=0)) < 0.3
 
 
+@pytest.mark.slow
 def test_same_seed_same_draws(simulated):
     some = simulated.measured.where(np.arange(120) < 40)
     settings = {"warmup": 30, "draws": 20, "chains": 1}
@@ -131,6 +138,7 @@ def test_same_seed_same_draws(simulated):
     assert np.isnan(found[0].attrs["rhat"]), "one chain has nothing to agree with"
 
 
+@pytest.mark.slow
 def test_points_without_time_to_first_token(simulated):
     points = simulated.measured
     blank = Points(points.frame.assign(ttft_ms=np.nan), points.models, points.file, points.sha256)
@@ -141,6 +149,7 @@ def test_points_without_time_to_first_token(simulated):
     assert flat(found, "first_step").std() == pytest.approx(1.0, rel=0.5)
 
 
+@pytest.mark.slow
 def test_too_few_points_are_refused(simulated):
     with pytest.raises(InputError) as caught:
         calibrate_serving(simulated.measured.where(np.arange(120) < 19))

@@ -287,6 +287,7 @@ HEADS = st.lists(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_no_table_gives_a_traceback(tmp_path_factory, data):
