@@ -61,6 +61,7 @@ def folder(tmp_path_factory, small_fit) -> Path:
     folder = tmp_path_factory.mktemp("schemas")
     for name in ("fit.nc", "again.nc"):
         save_fit(small_fit, folder / name)
+    (folder / "shipped.toml").write_text(YUN)
     (folder / "few.toml").write_text(FEW)
     (folder / "unpriced.toml").write_text(FEW.replace("lifetime_tokens", "# lifetime_tokens"))
     (folder / "every.toml").write_text(EVERY_PROBLEM)
@@ -88,9 +89,9 @@ def printed(bayesmoe, folder, tmp_path, monkeypatch):
         ("check", "fit.nc"),
         ("predict", "fit.nc", "models.csv"),
         ("compare", "fit.nc", "again.nc"),
-        ("plan", "fit.nc", "few.toml", "--out", "out.nc"),
+        ("plan", "fit.nc", "shipped.toml", "--out", "out.nc"),
         pytest.param(("plan", "fit.nc", "few.toml", "unpriced.toml", "--out", "out"), marks=pytest.mark.slow),
-        ("next-run", "fit.nc", "few.toml", "--batch", 2),
+        ("next-run", "fit.nc", "shipped.toml", "--batch", 2),
         pytest.param(("sensitivity", "fit.nc", "few.toml"), marks=pytest.mark.slow),
         ("cost", "mixtral-8x7b", "few.toml", "--beside", "llama-3.1-8b", "--draws", 200),
         ("runs", "check", "messy.csv"),

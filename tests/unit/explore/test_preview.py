@@ -57,6 +57,7 @@ def test_moving_numbers_compiles_nothing(asker, scenario):
     assert _mapped._cache_size() == before
 
 
+@pytest.mark.slow
 def test_the_gate_says_how_far_the_choice_lies(answered, asker):
     assert answered.gate.verdict in ("REVIEW", asker.gate.verdict)
     assert len(answered.gate.checks) == len(asker.gate.checks) + 1

@@ -43,6 +43,7 @@ def planned(average, scenario):
     return plan(twin, scenario), twin
 
 
+@pytest.mark.slow
 def test_the_law_that_made_the_runs_has_nearly_all_the_weight(average) -> None:
     """The runs come from Yun's law; Chinchilla's cannot see experts."""
     table = average[AVERAGE].to_dataset()
@@ -65,6 +66,7 @@ def test_it_is_read_back_as_it_was_written(average, tmp_path) -> None:
         assert again[f"{LAWS}/{name}"].attrs["law"] == name
 
 
+@pytest.mark.slow
 def test_its_gate_is_the_worst_of_its_laws_and_judges_its_forecasts(average) -> None:
     found = {one.name: one for one in check(average).checks}
     assert found["R-hat"].where.split(":")[0] in ("yun", "chinchilla")
@@ -101,6 +103,7 @@ def test_a_law_that_fails_is_left_out_and_named(spec, monkeypatch) -> None:
     assert FitInfo.read(found).left_out == {"chinchilla": "R-hat 3 at A"}
 
 
+@pytest.mark.slow
 def test_predictions_are_the_laws_in_their_shares(average) -> None:
     draws = average["posterior_predictive"]["loss"]
     of_yun = components(average)["yun"].fit["posterior_predictive"]["loss"]
