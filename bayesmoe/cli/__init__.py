@@ -10,6 +10,7 @@ import typer
 from bayesmoe.cli import (
     backtest,
     calibrate,
+    calibrate_discrepancy,
     calibrate_serving,
     check,
     compare,
@@ -45,6 +46,7 @@ app.command()(check.check)
 app.command()(compare.compare)
 app.command()(backtest.backtest)
 app.command()(calibrate.calibrate)
+app.command()(calibrate_discrepancy.calibrate_discrepancy)
 app.command()(predict.predict)
 app.command()(cost.cost)
 app.command()(calibrate_serving.calibrate_serving)

@@ -49,8 +49,8 @@ def backtest(
     configure()
     from bayesmoe.documents.backtest import BacktestDocument
     from bayesmoe.forecasting.backtest import backtest as run
-    from bayesmoe.forecasting.backtest import forward_masks, held_out
     from bayesmoe.forecasting.backtest_text import lines
+    from bayesmoe.forecasting.hold_outs import forward_masks, held_out
 
     table = load_table(spec.data, spec.groups)
     masks = {hold_out: held_out(table, hold_out)} if hold_out is not None else forward_masks(spec, table.frame, forward or 1)

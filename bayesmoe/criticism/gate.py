@@ -15,6 +15,7 @@ from bayesmoe.inference.spec import AVERAGE
 from bayesmoe.inference.store import LAWS, FitInfo, reference_of_fit
 from bayesmoe.laws.identifiability import weakest_direction
 from bayesmoe.sampling.retries import STUCK_RHAT
+from bayesmoe.units import percent
 
 _BETTER_START = "run more warm-up (--warmup), and look at the rank plots: a chain that disagrees has found another mode"
 _MORE_DRAWS = "draw more (--draws): the bands are noisier than they look"
@@ -32,7 +33,11 @@ _LEFT_OUT = "these laws say nothing here: give them other priors or runs, or nam
 _NOT_COVERED = "larger runs fell outside the band more often than it says: train a run in between first"
 _WEIGHTS_HANG = "the law weights depend on a few runs: look at the plan without each law, and train larger runs"
 _TOO_FAR = "train a run in between first"
-_LEAST_COVERAGE, _POOR_COVERAGE, _MOST_WEIGHT_SD = 0.8, 0.5, 0.25
+_TOO_WIDE = "the middle of the band is wider than errors were: it says less than it could"
+_COVERAGES = {0.5: (0.25, 0.85), 0.8: (0.65, 1.0), 0.9: (0.8, 1.0)}
+"""Least and most coverage by level that passes: a few splits, each of runs that miss together, say no more."""
+
+_FAILING_LEVEL, _POOR_COVERAGE, _MOST_WEIGHT_SD = 0.9, 0.5, 0.25
 FAR = {"train_flop": 100.0}
 """Times the largest run from which a plan is a long extrapolation; of everything else, ten."""
 
@@ -79,7 +84,7 @@ def computed_gate(fit: xr.DataTree) -> Gate:
     means is a matter of the plan.
 
     Of an average, each check is that of the law with the worst verdict (ties: the heaviest law). Laws that were left out are named, and
-    forward validation is judged: coverage of its 90% band, and how much the weights depend on the choice of splits.
+    forward validation is judged: coverage of its bands, and how much the weights depend on the choice of splits.
 
     Parameters
     ----------
@@ -91,7 +96,8 @@ def computed_gate(fit: xr.DataTree) -> Gate:
     Gate
         PASS needs R-hat <= 1.01, both sizes >= 400, no divergence and E-BFMI >= 0.3. FAIL is R-hat > 1.05, a size < 100, more
         than 1 % divergent transitions, E-BFMI < 0.2 or anything that cannot be computed. REVIEW lies between, or a prior
-        overlap above 0.8, a forward coverage below 0.8 (FAIL: 0.5) or a weight's standard error above 0.25. For an
+        overlap above 0.8, a forward coverage below 0.8 at 90% (FAIL: 0.5), below 0.65 at 80% or outside 0.25 to 0.85 at 50%, or a weight's
+        standard deviation above 0.25. For an
         approximation PASS needs k <= 0.7 and an effective size >= 400; FAIL is k > 1 or a size < 100.
 
     References
@@ -139,19 +145,36 @@ def _of_average(fit: xr.DataTree) -> Gate:
     table, info = fit[AVERAGE].to_dataset(), FitInfo.read(fit)
     left_out, spread = info.left_out, table["weight_sd"].values
     reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items()) or "all laws converged"
-    coverage = float("nan") if info.forward_coverage is None else info.forward_coverage
-    covered, rule = coverage >= _LEAST_COVERAGE, f"at least {_LEAST_COVERAGE:g}"
-    splits = f"90% band, {table.sizes['split']} splits"
     widest = int(np.argmax(np.nan_to_num(spread, nan=0.0)))
     narrow, law = bool(spread[widest] <= _MOST_WEIGHT_SD), str(table["law"].values[widest])
     return Gate(
         (
             *worst.values(),
             _check("laws left out", float(len(left_out)), reasons, "none", not left_out, True, _LEFT_OUT),
-            _check("forward coverage", coverage, splits, rule, covered, not coverage < _POOR_COVERAGE, _NOT_COVERED),
+            *_forward_coverage(info.forward_coverage, table.sizes["split"]),
             _check("weight spread", float(spread[widest]), law, f"at most {_MOST_WEIGHT_SD:g}", narrow, True, _WEIGHTS_HANG),
         )
     )
+
+
+def _forward_coverage(shares: dict[str, float], splits: int) -> list[Check]:
+    """Coverage at each level: a band can be right at 90% and wrong in its middle, which is what a plan reads."""
+    checks = []
+    for level, (least, most) in _COVERAGES.items():
+        share = shares.get(f"{level:g}", float("nan"))
+        rule = f"at least {least:g}" if most == 1.0 else f"{least:g} to {most:g}"
+        checks.append(
+            _check(
+                f"forward coverage {percent(level)}",
+                share,
+                f"{splits} splits",
+                rule,
+                least <= share <= most,
+                not (level == _FAILING_LEVEL and share < _POOR_COVERAGE),
+                _TOO_WIDE if share > most else _NOT_COVERED,
+            )
+        )
+    return checks
 
 
 def with_extrapolation(gate: Gate, times: dict[str, float]) -> Gate:

@@ -55,6 +55,42 @@ class ForecastScore(Section):
         )
 
 
+class DecisionCalibration(Section):
+    """Whether the average was right about what is decided: differences between expert counts, and the best of them at a price."""
+
+    differences: Count = Field(description="neighboring expert counts of runs held out that differ in nothing else")
+    coverage: dict[str, Probability] = Field(
+        description="by nominal level, share of the differences of ln loss in the central interval"
+    )
+    crps_ln: float
+    predicted_sd_ln: float
+    error_ln: float = Field(description="root mean square error of the median difference")
+    stated_probability_best: Probability = Field(description="mean, of the count chosen at each of 25 prices of a doubling")
+    right: Probability = Field(description="share of choices that were best")
+    reliability_slope: Number = Field(description="of being best on the stated probability; 1 is dependable")
+    log_score_nats: float = Field(description="mean log of the probability that the best count was given")
+    regret_stated_ln: float
+    regret_suffered_ln: float
+
+    @classmethod
+    def of(cls, found: xr.Dataset) -> Self:
+        """From :func:`bayesmoe.forecasting.decision_calibration.decision_calibration`."""
+        levels = zip(found["level"].values, found["coverage"].values, strict=True)
+        return cls(
+            differences=int(found["differences"]),
+            coverage={f"{level:g}": float(share) for level, share in levels},
+            crps_ln=float(found["crps"]),
+            predicted_sd_ln=float(found["predicted_sd"]),
+            error_ln=float(found["error"]),
+            stated_probability_best=float(found["stated"]),
+            right=float(found["right"]),
+            reliability_slope=float(found["slope"]),
+            log_score_nats=float(found["log_score"]),
+            regret_stated_ln=float(found["regret_stated"]),
+            regret_suffered_ln=float(found["regret_suffered"]),
+        )
+
+
 class HoldOut(Section):
     """One hold-out."""
 
@@ -68,14 +104,19 @@ class HoldOut(Section):
     relative_error_per_distance: dict[str, tuple[Number, ...]] = Field(
         description="by law, its error as a share of what it says the log loss would move: of the runs held out, then of each split of the runs seen"
     )
-    discrepancies: dict[str, dict[str, DiscrepancySection]] = Field(description="by law and covariate")
+    discrepancies: dict[str, dict[str, DiscrepancySection]] = Field(
+        description="by law and part of the extrapolation distance"
+    )
     forecasts: dict[str, ForecastScore] = Field(description="by forecaster: averages, each law, and the baseline")
+    decisions: DecisionCalibration | None = Field(
+        description="null where no two runs held out differ in their expert count alone"
+    )
 
     @classmethod
     def of(cls, held_out: str, backtest: Backtest) -> Self:
         """From a backtest and the condition that held its runs out."""
         laws: dict[str, Any] = {
-            law: {str(axis): DiscrepancySection.of(own.sel(axis=axis)) for axis in own["axis"].values}
+            law: {str(part): DiscrepancySection.of(own.sel(part=part)) for part in own["part"].values}
             for law, own in backtest.discrepancies.items()
         }
         return cls(
@@ -89,6 +130,7 @@ class HoldOut(Section):
             relative_error_per_distance={law: tuple(errors) for law, errors in backtest.misses.items()},
             discrepancies=laws,
             forecasts={name: ForecastScore.of(score) for name, score in backtest.scores.items()},
+            decisions=None if backtest.decisions is None else DecisionCalibration.of(backtest.decisions),
         )
 
 

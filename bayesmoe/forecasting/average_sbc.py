@@ -13,9 +13,10 @@ import xarray as xr
 from scipy import stats
 
 from bayesmoe.criticism.sbc import without_seed
-from bayesmoe.forecasting.backtest import asked_of, averaged_draws, forecasts_of, forward_masks
+from bayesmoe.forecasting.backtest import asked_of, averaged_draws, forecasts_of
 from bayesmoe.forecasting.forward_validation import training_compute
-from bayesmoe.forecasting.weights import average_of, laws_of, size_of
+from bayesmoe.forecasting.hold_outs import forward_masks
+from bayesmoe.forecasting.weights import average_of, laws_of, prior_of, size_of
 from bayesmoe.inference.fit_law import arrange
 from bayesmoe.inference.log_density import LogDensity
 from bayesmoe.inference.model import EXPECTED, RUN_NOISE, noisy
@@ -50,7 +51,7 @@ def average_ranks_of(spec: FitSpec, table: RunTable, numbers: Sequence[int], *, 
         rng = np.random.default_rng([seed, number])
         law = str(rng.choice(names))
         forecasts = forecasts_of(spec, _simulated(with_law(spec, law, size_of(spec, table.frame)), table, rng), held)
-        average = average_of(forecasts.forward, forecasts.axes, seed=seed)
+        average = average_of(forecasts.forward, forecasts.axes, seed=seed, prior=prior_of(spec))
         asked = asked_of(forecasts)
         draws = averaged_draws(asked, average.weights, average.discrepancies, seed=seed)
         first = next(iter(forecasts.parts))

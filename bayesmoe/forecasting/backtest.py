@@ -8,22 +8,21 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from scipy import stats
 
 from bayesmoe.criticism.compare import HIGH_K
 from bayesmoe.errors import InputError
 from bayesmoe.forecasting.baselines import huber_bootstrap, with_residuals
+from bayesmoe.forecasting.decision_calibration import curves_of_experts, decision_calibration
 from bayesmoe.forecasting.discrepancy import error_per_distance, predicted
-from bayesmoe.forecasting.forward_validation import axes_of, forward_forecasts, has_tokens, training_compute
+from bayesmoe.forecasting.forward_validation import distance_axes, forward_forecasts, training_compute
 from bayesmoe.forecasting.scores import scores
-from bayesmoe.forecasting.weights import Average, average_of, laws_of, mixed, size_of
+from bayesmoe.forecasting.weights import Average, average_of, laws_of, mixed, prior_of, size_of
 from bayesmoe.inference.refits import Refits, with_law
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.precision import in_float64
 from bayesmoe.runs import RunTable
-from bayesmoe.runs.expressions import evaluated
 
 AVERAGE = "average of laws"
 AVERAGE_ALONE = "average without discrepancy"
@@ -54,7 +53,7 @@ class Forecasts:
     forward : dict of dict of Dataset
         By law and split, see :func:`bayesmoe.forecasting.forward_validation.forward_forecasts`.
     axes : tuple of str
-        Covariates along which the table varies.
+        Covariates along which runs may lie beyond those seen.
     size : str
         Column of size.
     """
@@ -93,6 +92,9 @@ class Backtest:
         By covariate, how many times the largest value seen the largest value asked is.
     budget_beyond : array, shape (run,)
         Each run's training compute over the largest seen.
+    decisions : Dataset or None
+        What the average said of expert counts, see :func:`bayesmoe.forecasting.decision_calibration.decision_calibration`; None where no two
+        runs held out differ in their expert count alone.
     """
 
     scores: dict[str, xr.Dataset]
@@ -105,6 +107,7 @@ class Backtest:
     runs: np.ndarray
     extrapolation_factors: dict[str, float]
     budget_beyond: np.ndarray
+    decisions: xr.Dataset | None
 
     @property
     def loo_pick(self) -> str:
@@ -149,7 +152,9 @@ def backtest(
     >>> found = bm.backtest(spec, table, table.frame["n_dense"].to_numpy() > 1e9)  # doctest: +SKIP
     """
     forecasts = forecasts_of(spec, table, held, on_progress=on_progress)
-    result = judged(forecasts, average_of(forecasts.forward, forecasts.axes, seed=spec.sampler.seed), seed=spec.sampler.seed)
+    seed = spec.sampler.seed
+    average = average_of(forecasts.forward, forecasts.axes, seed=seed, prior=prior_of(spec))
+    result = judged(forecasts, average, seed=seed)
     if baseline:
         on_progress(f"{BASELINE}: {result.loo_pick}")
         return with_baseline(result, baseline_draws(forecasts, result.loo_pick, seed=spec.sampler.seed))
@@ -187,8 +192,8 @@ def forecasts_of(
             value=f"{int(held.sum())} of {len(held)} runs held out",
             hint="hold out at least one run and keep at least eight",
         )
-    size, names = size_of(spec, table.frame), laws_of(spec, table.frame)
-    forecasts = Forecasts({}, {}, {}, {}, axes_of(table.frame, size), size)
+    size, names = size_of(spec, table.frame), laws_of(spec, table.frame[~held])
+    forecasts = Forecasts({}, {}, {}, {}, distance_axes(table.frame, size), size)
     kept_ids = set(table.frame.loc[~held, "run_id"])
     for name in names:
         forecasts.parts[name] = refits = Refits(with_law(spec, name, size), table)
@@ -196,7 +201,7 @@ def forecasts_of(
         on_progress(f"{name}: {int(seen.sum())} runs")
         forecasts.asked[name] = ~seen
         forecasts.full[name] = refits.fit(seen, axes=forecasts.axes)
-        forecasts.forward[name] = forward_forecasts(refits, seen, forecasts.axes, size, on_progress=on_progress)
+        forecasts.forward[name] = forward_forecasts(refits, seen, size, on_progress=on_progress)
     return forecasts
 
 
@@ -206,10 +211,15 @@ def asked_of(forecasts: Forecasts) -> dict[str, xr.Dataset]:
 
 
 def averaged_draws(
-    asked: dict[str, xr.Dataset], weights: dict[str, float], discrepancies: dict[str, xr.Dataset], *, seed: int
+    asked: dict[str, xr.Dataset],
+    weights: dict[str, float],
+    discrepancies: dict[str, xr.Dataset],
+    *,
+    seed: int,
+    noise: bool = True,
 ) -> np.ndarray:
     """Draws of an average's forecast of the runs held out, shape (draw, run); a law without discrepancy stands alone."""
-    by_law = [predicted(asked[name], discrepancies.get(name), draws=_DRAWS, seed=seed) for name in weights]
+    by_law = [predicted(asked[name], discrepancies.get(name), draws=_DRAWS, seed=seed, noise=noise) for name in weights]
     return mixed(by_law, np.array(list(weights.values())), count=_DRAWS, seed=seed)
 
 
@@ -241,7 +251,17 @@ def judged(forecasts: Forecasts, average: Average, *, seed: int) -> Backtest:
             axis: float(frame.loc[held, axis].max() / frame.loc[~held, axis].max()) for axis in forecasts.axes
         },
         budget_beyond=budget[held] / budget[~held].max(),
+        decisions=_decisions(forecasts, average, asked, seed=seed),
     )
+
+
+def _decisions(forecasts: Forecasts, average: Average, asked: dict[str, xr.Dataset], *, seed: int) -> xr.Dataset | None:
+    first = next(iter(average.weights))
+    frame = forecasts.parts[first].frame[forecasts.asked[first]].reset_index(drop=True)
+    if not (curves := curves_of_experts(frame, forecasts.size)):
+        return None
+    draws = averaged_draws(asked, average.weights, average.discrepancies, seed=seed, noise=False)
+    return decision_calibration(draws, asked[first]["observed"].values, frame["num_experts"].to_numpy(float), curves)
 
 
 def _loo(forecast: xr.Dataset) -> Loo:
@@ -261,38 +281,3 @@ def _loo(forecast: xr.Dataset) -> Loo:
         warnings.simplefilter("ignore", UserWarning)
         loo: Any = arviz_stats.loo(tree)
     return Loo(float(loo.elpd), int((np.asarray(loo.pareto_k) > HIGH_K).sum()))
-
-
-def held_out(table: RunTable, expression: str) -> np.ndarray:
-    """Runs of a table where an expression over its columns holds, shape (n,).
-
-    Raises
-    ------
-    InputError
-        It is no condition over the table's columns.
-    """
-    try:
-        mask = np.asarray(evaluated(table.frame, expression))
-    except (ValueError, SyntaxError) as error:
-        raise InputError(
-            f"is not a condition over the table's columns ({error})",
-            column="--hold-out",
-            value=expression,
-            hint=f"columns: {', '.join(map(str, table.frame.columns))}",
-        ) from error
-    if mask.dtype != bool or mask.shape != (len(table.frame),):
-        raise InputError("is not a condition on runs", column="--hold-out", value=expression, hint='such as "n_dense > 1e9"')
-    return mask
-
-
-def forward_masks(spec: FitSpec, frame: pd.DataFrame, count: int) -> dict[str, np.ndarray]:
-    """``count`` splits of a table by training compute: all runs above a split are held out.
-
-    The splits lie evenly between the 40th and the 90th percentile of the runs.
-    """
-    compute = training_compute(frame, size_of(spec, frame))
-    unit = "FLOP" if has_tokens(frame) else "FLOP a token"
-    # Where many runs share the most compute, a percentile may be that, and nothing lies above.
-    most = np.max(compute[compute < compute.max()], initial=0.0)
-    limits = np.minimum(np.quantile(compute, np.linspace(0.4, 0.9, count) if count > 1 else [0.8]), most)
-    return {f"training compute > {limit:.2g} {unit}": compute > limit for limit in limits}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import xarray as xr
+
 from bayesmoe.criticism.compare import HIGH_K
 from bayesmoe.forecasting.backtest import AVERAGE, AVERAGE_ALONE, BASELINE, Backtest
 
@@ -20,10 +22,23 @@ def lines(result: Backtest) -> list[str]:
         for name in order
     ]
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in sorted(result.weights.items(), key=lambda w: -w[1]))
+    decisions = [] if result.decisions is None else _decisions(result.decisions)
     return [
         f"{len(result.observed)} runs; largest against the largest seen: {beyond or 'the same'}",
         head,
         *rows,
         f"weights: {weights}",
         f"PSIS-LOO would pick: {result.loo_pick} (Pareto k above {HIGH_K} in {result.loo[result.loo_pick].doubtful} runs)",
+        *decisions,
+    ]
+
+
+def _decisions(found: xr.Dataset) -> list[str]:
+    """Whether the average was right about expert counts."""
+    shares = "  ".join(f"{100 * level:.0f}%: {100 * share:.0f}%" for level, share in found["coverage"].to_series().items())
+    return [
+        f"differences between {int(found['differences'])} neighboring expert counts, coverage {shares}; "
+        f"sd predicted {float(found['predicted_sd']):.4f}, error {float(found['error']):.4f}",
+        f"best expert count at 25 prices: stated P(best) {float(found['stated']):.2f}, right {float(found['right']):.2f}, "
+        f"reliability slope {float(found['slope']):.2f}, log score {float(found['log_score']):.2f}",
     ]

@@ -11,8 +11,8 @@ import xarray as xr
 
 from bayesmoe.criticism.compare import compare
 from bayesmoe.criticism.gate import with_gate
-from bayesmoe.forecasting.forward_validation import axes_of, forward_forecasts
-from bayesmoe.forecasting.weights import Average, average_of, laws_of, size_of
+from bayesmoe.forecasting.forward_validation import distance_axes, forward_forecasts
+from bayesmoe.forecasting.weights import Average, average_of, laws_of, prior_of, size_of
 from bayesmoe.inference.ensemble import apportion
 from bayesmoe.inference.fit_law import fit_law
 from bayesmoe.inference.refits import Refits, with_law
@@ -53,7 +53,8 @@ def fit_average(
         A covariate of a law is missing, a law predicts no loss, or the groups cannot be formed.
     """
     table = table if table is not None else load_table(spec.data, spec.groups)
-    size, axes = size_of(spec, table.frame), axes_of(table.frame, size_of(spec, table.frame))
+    size = size_of(spec, table.frame)
+    axes = distance_axes(table.frame, size)
     trees, failed = {}, {}
     for name in laws_of(spec, table.frame):
         trees[name] = with_gate(fit_law(with_law(spec, name, size), table=table, on_progress=_of_law(on_progress, name)))
@@ -69,8 +70,8 @@ def fit_average(
         refits = Refits(with_law(spec, name, size), table)
         everything = np.ones(len(refits.frame), dtype=bool)
         whole[name] = refits.places(trees[name], axes)
-        forward[name] = forward_forecasts(refits, everything, axes, size, on_progress=lambda split: None)
-    average = average_of(forward, axes, seed=spec.sampler.seed)
+        forward[name] = forward_forecasts(refits, everything, size, on_progress=lambda split: None)
+    average = average_of(forward, axes, seed=spec.sampler.seed, prior=prior_of(spec))
     return _assembled(spec, trees, average, whole, left_out)
 
 
@@ -105,7 +106,7 @@ def _assembled(
         pooled=(),
         paper_parameters=(),
         gate=None,
-        forward_coverage=average.coverage,
+        forward_coverage={f"{level:g}": share for level, share in average.coverage.items() if not np.isnan(share)},
         left_out=left_out,
     ).write(tree)
     return with_gate(tree) if all(info.gate for info in infos) else tree
@@ -125,7 +126,7 @@ def _weights_and_discrepancies(trees: dict[str, xr.DataTree], average: Average, 
             ),
             **{
                 name: (
-                    ("law", "discrepancy_draw", "axis"),
+                    ("law", "discrepancy_draw", "part"),
                     np.stack([average.discrepancies[law][name].values for law in names]),
                 )
                 for name in ("bias", "scale")
@@ -139,6 +140,7 @@ def _weights_and_discrepancies(trees: dict[str, xr.DataTree], average: Average, 
         coords={
             "law": names,
             "axis": whole[names[0]]["axis"].values,
+            "part": average.discrepancies[names[0]]["part"].values,
             "split": average.scores.index.to_numpy(str),
             "group_of_run": ("seen", whole[names[0]]["group_of_run"].values),
         },

@@ -38,16 +38,25 @@ class Split:
 
 
 def levels(values: np.ndarray) -> np.ndarray:
-    """Rank of each value among the table's levels, values within 8% of the next counting as one; shape (n,)."""
+    """Rank of each value among the table's levels, shape (n,): values within 8% of the least of a level belong to it."""
     ln = np.log(values)
-    ordered = np.unique(ln)
-    return np.searchsorted(ordered[1:][np.diff(ordered) > _SAME_LEVEL], ln, side="right")
+    starts: list[float] = []
+    for value in np.unique(ln):
+        if not starts or value - starts[-1] > _SAME_LEVEL:
+            starts.append(float(value))
+    return np.searchsorted(starts, ln, side="right") - 1
 
 
 def axes_of(frame: pd.DataFrame, size: str) -> tuple[str, ...]:
-    """Covariates along which a table can be split: those of size, tokens and experts with at least three levels."""
-    columns = [name for name in (size, "tokens", "num_experts") if name in frame and frame[name].notna().all()]
-    return tuple(name for name in columns if len(np.unique(levels(frame[name].to_numpy(float)))) >= 3)
+    """Covariates that vary in a table: those of size, tokens and experts with at least two levels."""
+    return tuple(
+        name for name in distance_axes(frame, size) if len(np.unique(levels(frame[name].to_numpy(float)))) >= _LEAST_LEVELS
+    )
+
+
+def distance_axes(frame: pd.DataFrame, size: str) -> tuple[str, ...]:
+    """Covariates along which a plan may leave a table, whether they vary in it or not: those of size, tokens and experts that it has."""
+    return tuple(name for name in (size, "tokens", "num_experts") if name in frame and frame[name].notna().all())
 
 
 def training_compute(frame: pd.DataFrame, size: str) -> np.ndarray:
@@ -89,11 +98,11 @@ def _below(value: np.ndarray, seen: np.ndarray, share: float) -> Any:
 
 
 def forward_forecasts(
-    refits: Refits, seen: np.ndarray, axes: tuple[str, ...], size: str, *, on_progress: Callable[[str], None]
+    refits: Refits, seen: np.ndarray, size: str, *, on_progress: Callable[[str], None]
 ) -> dict[str, xr.Dataset]:
     """Forecasts of a law at every split inside the runs seen: by split, what :meth:`bayesmoe.inference.refits.Refits.fit` predicts."""
-    forecasts = {}
-    for split in splits(refits.frame, seen, axes, size):
+    forecasts, varying = {}, axes_of(refits.frame[seen], size)
+    for split in splits(refits.frame, seen, varying, size):
         on_progress(f"{refits.law.name}: {split.name}")
-        forecasts[split.name] = refits.fit(split.seen, axes=axes).isel(run=split.asked)
+        forecasts[split.name] = refits.fit(split.seen, axes=distance_axes(refits.frame, size)).isel(run=split.asked)
     return forecasts

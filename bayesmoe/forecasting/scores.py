@@ -20,12 +20,6 @@ def crps(draws: np.ndarray, observed: np.ndarray) -> np.ndarray:
     return np.abs(draws - observed).mean(axis=0) - (weight * ordered).sum(axis=0)
 
 
-def log_score(log_density: np.ndarray) -> np.ndarray:
-    """``ln mean p(y | draw)`` from log densities of shape (draw, n), in nats; larger is better. Shape (n,)."""
-    most = log_density.max(axis=0)
-    return most + np.log(np.exp(log_density - most).mean(axis=0))
-
-
 def inside(draws: np.ndarray, observed: np.ndarray, level: float) -> np.ndarray:
     """Whether each observation lies in the central interval of draws of shape (draw, n); shape (n,)."""
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)

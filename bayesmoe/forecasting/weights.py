@@ -9,21 +9,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.special import logsumexp
 
 from bayesmoe.errors import InputError
-from bayesmoe.forecasting.discrepancy import DISCREPANCY_PRIOR, DiscrepancyPrior, discrepancy, log_densities, predicted
+from bayesmoe.forecasting.discrepancy import discrepancy, joint_log_density, predicted
+from bayesmoe.forecasting.discrepancy_prior import DiscrepancyPrior, read_discrepancy_prior
 from bayesmoe.forecasting.forward_validation import axes_of
-from bayesmoe.forecasting.scores import inside, log_score
+from bayesmoe.forecasting.scores import inside
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.laws import default_average, law_named
 
-_PER_CUT = 3.0
+_RUNS_OF_A_SPLIT = 3.0
 _PRIOR = 0.1
-_ITERATIONS = 2000
-_SCORE_DRAWS = 800
+_ITERATIONS, _BOOTSTRAPS = 500, 200
 _DRAWS = 2000
-_MOST_RHAT = 1.2
+MOST_RHAT = 1.2
+"""R-hat up to which the refit of a split is used."""
+
+COVERED_LEVELS = (0.5, 0.8, 0.9)
+"""Levels at which forward validation counts coverage."""
 
 
 @dataclass(frozen=True)
@@ -33,26 +36,23 @@ class Average:
     Attributes
     ----------
     weights : dict of float
-        Weight of each law, with sum 1.
+        Weight of each law, with sum 1: the mean over a Bayesian bootstrap of the splits.
     weight_sd : dict of float
-        How far a weight would move with another choice of splits: its jackknife standard error over splits. NaN below two splits.
+        Its standard deviation over the bootstrap: how far a weight would move with other splits. NaN below two splits.
     discrepancies : dict of Dataset
         Each law's :func:`bayesmoe.forecasting.discrepancy.discrepancy`.
     scores : DataFrame
-        Mean log score in nats a run, by split and law.
-    coverage : float
-        Share of the runs asked that lay in the average's 90% band, each split forecast with the weights that the other splits give and the
-        prior of the discrepancy. NaN without splits.
-    forward_score : float
-        Mean log score of those forecasts in nats a run, each split counting alike. NaN without splits.
+        Joint log score of a split's runs in nats a run, by split and law.
+    coverage : dict of float
+        By level, share of the runs asked that lay in the average's central band, each split forecast with the weights and the discrepancy that
+        the other splits give. Splits share runs: the same run may have been asked by another split. NaN without splits.
     """
 
     weights: dict[str, float]
     weight_sd: dict[str, float]
     discrepancies: dict[str, xr.Dataset]
     scores: pd.DataFrame
-    coverage: float
-    forward_score: float
+    coverage: dict[float, float]
 
 
 def average_of(
@@ -60,12 +60,12 @@ def average_of(
     axes: Sequence[str],
     *,
     seed: int,
-    discrepancy_prior: DiscrepancyPrior = DISCREPANCY_PRIOR,
+    prior: DiscrepancyPrior | None = None,
 ) -> Average:
     """Weights and discrepancies of laws from their forecasts at splits of a table.
 
-    For its weight, a law forecasts with the prior of its discrepancy: with what these same splits taught, it would be judged by what it has
-    seen. A split at which some law's refit did not converge says nothing.
+    For its weight, a law forecasts the runs of a split together, with the discrepancy that the other splits teach: what is weighed is what is
+    mixed. A law whose refit did not converge has no score there, and the split says nothing of it.
 
     Parameters
     ----------
@@ -75,46 +75,70 @@ def average_of(
         Axes of extrapolation.
     seed : int
         Seed.
-    discrepancy_prior : DiscrepancyPrior
-        Prior of every law's discrepancy.
+    prior : DiscrepancyPrior, optional
+        Prior of every law's discrepancy; the shipped one where it is not given.
     """
     names = list(forward)
+    splits = list(dict.fromkeys(split for by_split in forward.values() for split in by_split))
     # A refit whose chains disagree forecasts nothing.
-    forward = {
-        name: {split: each for split, each in splits.items() if each["rhat"] <= _MOST_RHAT}
-        for name, splits in forward.items()
+    usable = {
+        name: {split: each for split, each in by_split.items() if each["rhat"] <= MOST_RHAT}
+        for name, by_split in forward.items()
     }
-    common = [split for split in forward[names[0]] if all(split in forward[name] for name in names)]
-    prior = discrepancy([], axes, seed=seed, prior=discrepancy_prior)
-    log_scores = []
-    for split in common:
-        densities = [log_densities(forward[name][split], prior, draws=_SCORE_DRAWS, seed=seed) for name in names]
-        log_scores.append(np.stack([log_score(density) for density in densities]))
-    weights = stacking_weights(log_scores, laws=len(names))
-    without = [stacking_weights(log_scores[:i] + log_scores[i + 1 :], laws=len(names)) for i in range(len(log_scores))]
-    covered: list[np.ndarray] = []
-    for split, others in zip(common, without, strict=True):
-        of_split = [forward[name][split] for name in names]
-        draws = mixed(
-            [predicted(each, prior, draws=_SCORE_DRAWS, seed=seed) for each in of_split], others, count=_DRAWS, seed=seed
+
+    def learned(name: str, but: str | None = None) -> xr.Dataset:
+        others = [each for split, each in usable[name].items() if split != but]
+        return discrepancy(others, axes, seed=seed, prior=prior)
+
+    held_out = {(name, split): learned(name, but=split) for name in names for split in usable[name]}
+    joint = np.full((len(splits), len(names)), np.nan)
+    for (name, split), of_others in held_out.items():
+        each = usable[name][split]
+        joint[splits.index(split), names.index(name)] = joint_log_density(each, of_others) / each.sizes["run"]
+    told = ~np.isnan(joint).all(axis=1)
+    asked = [split for split, any_law in zip(splits, told, strict=True) if any_law]
+    joint = joint[told]
+    weights, spread = bootstrapped_weights(joint, seed=seed)
+    covered: dict[float, list[np.ndarray]] = {level: [] for level in COVERED_LEVELS}
+    for place, split in enumerate(asked):
+        known = [name for name in names if split in usable[name]]
+        others, _ = bootstrapped_weights(
+            np.delete(joint, place, axis=0)[:, [names.index(name) for name in known]], seed=seed
         )
-        covered.append(inside(draws, of_split[0]["observed"].values, 0.9))
-    mixtures = [np.mean(logsumexp(each, axis=0, b=w[:, None])) for each, w in zip(log_scores, without, strict=True)]
+        drawn = [predicted(usable[name][split], held_out[name, split], draws=_DRAWS, seed=seed) for name in known]
+        draws = mixed(drawn, others, count=_DRAWS, seed=seed)
+        for level, found in covered.items():
+            found.append(inside(draws, usable[known[0]][split]["observed"].values, level))
     return Average(
         dict(zip(names, weights.tolist(), strict=True)),
-        dict(zip(names, _jackknife_sd(without, len(names)).tolist(), strict=True)),
-        {name: discrepancy(list(forward[name].values()), axes, seed=seed, prior=discrepancy_prior) for name in names},
-        pd.DataFrame([each.mean(axis=1) for each in log_scores], index=pd.Index(common, name="split"), columns=names),
-        float(np.concatenate(covered).mean()) if covered else float("nan"),
-        float(np.mean(mixtures)) if mixtures else float("nan"),
+        dict(zip(names, spread.tolist(), strict=True)),
+        {name: learned(name) for name in names},
+        pd.DataFrame(joint, index=pd.Index(asked, name="split"), columns=names),
+        {level: float(np.concatenate(found).mean()) if found else float("nan") for level, found in covered.items()},
     )
 
 
-def _jackknife_sd(without: list[np.ndarray], laws: int) -> np.ndarray:
-    count = len(without)
-    if count < 2:
-        return np.full(laws, np.nan)
-    return np.std(without, axis=0) * np.sqrt(count - 1)
+def bootstrapped_weights(scores: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of :func:`stacking_weights` over a Bayesian bootstrap of the splits, shape (law,).
+
+    A mixture whose weights are uncertain is the mixture with their mean. ``scores`` are log scores a run, shape (split, law); NaN where a law
+    has none.
+    """
+    count, laws = scores.shape
+    rng = np.random.default_rng(seed)
+    drawn = [
+        stacking_weights(scores, counts=count * rng.dirichlet(np.ones(count)))
+        for _ in range(_BOOTSTRAPS if count > 1 else 0)
+    ]
+    if not drawn:
+        return stacking_weights(scores, counts=np.ones(count)), np.full(laws, np.nan)
+    return np.mean(drawn, axis=0), np.std(drawn, axis=0)
+
+
+def prior_of(spec: FitSpec) -> DiscrepancyPrior | None:
+    """Prior of the discrepancy that a spec's average names; None for the shipped one."""
+    named = spec.average.discrepancy if spec.average is not None else None
+    return None if named is None else read_discrepancy_prior(named)
 
 
 def laws_of(spec: FitSpec, frame: pd.DataFrame) -> tuple[str, ...]:
@@ -146,30 +170,38 @@ def size_of(spec: FitSpec, frame: pd.DataFrame) -> Any:
     return "n_dense" if "n_dense" in frame and frame["n_dense"].notna().all() else "n_active"
 
 
-def stacking_weights(log_scores: Sequence[np.ndarray], *, laws: int) -> np.ndarray:
+def stacking_weights(scores: np.ndarray, *, counts: np.ndarray) -> np.ndarray:
     """Weights that maximize the forecast score of the mixture, and a little evenness; shape (law,), positive, with sum 1.
 
-    ``sum_c 3 mean_(i in c) ln sum_k w_k p_k(y_i) + 0.1 sum_k ln w_k``
+    ``sum_c n_c ln sum_k w_k exp(3 s_ck) + 0.1 sum_k ln w_k``
 
-    Errors within a split are correlated: each split has an effective sample size of three runs; the last term, a Dirichlet prior of 1.1, keeps
-    every law in the average. ``log_scores`` holds for each split the log predictive densities of the runs held out, in nats, shape
-    (law, run); without any split the weights are even.
+    s_ck is the joint log score of the runs of split c under law k, in nats a run: errors within a split are correlated, and each counts as
+    three runs. The last term, a Dirichlet prior of 1.1, keeps every law in the average.
+
+    Parameters
+    ----------
+    scores : array, shape (split, law)
+        Log scores; NaN where a law has none, which then stands at the mean of the others there. Without any split the weights are even.
+    counts : array, shape (split,)
+        How often each split counts.
 
     References
     ----------
     Yao et al. 2018, arXiv:1704.02030, Eq. 4 (stacking of predictive distributions); here on forward validation.
     """
-    share = [np.exp(score - score.max(axis=0)) for score in log_scores]
+    laws = scores.shape[1]
     weight = np.full(laws, 1.0 / laws)
-    if not share:
+    if not len(scores):
         return weight
-    # Expectation-maximisation: every step raises the objective, which is concave.
+    filled = np.where(np.isnan(scores), np.nanmean(scores, axis=1, keepdims=True), scores)
+    density = np.exp(_RUNS_OF_A_SPLIT * (filled - filled.max(axis=1, keepdims=True)))
+    # Expectation-maximization: every step raises the objective, which is concave.
     for _ in range(_ITERATIONS):
         before = weight
-        owned = [(weight[:, None] * density / (weight @ density)).mean(axis=1) for density in share]
-        weight = _PER_CUT * np.sum(owned, axis=0) + _PRIOR
+        owned = weight * density / (density @ weight)[:, None]
+        weight = counts @ owned + _PRIOR
         weight = weight / weight.sum()
-        if np.abs(weight - before).max() < 1e-8:
+        if np.abs(weight - before).max() < 1e-7:
             break
     return weight
 

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from bayesmoe.forecasting.forward_validation import axes_of, forward_forecasts, training_compute
-from bayesmoe.forecasting.weights import average_of, laws_of, size_of
+from bayesmoe.forecasting.forward_validation import distance_axes, forward_forecasts, training_compute
+from bayesmoe.forecasting.weights import average_of, laws_of, prior_of, size_of
 from bayesmoe.inference.refits import Refits, with_law
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.runs import RunTable
@@ -24,11 +24,11 @@ def weights_by_scale(
     Returns
     -------
     Dataset
-        ``weight`` by ``law``, ``limit`` and ``quantile``: the weight, and a normal 90% band of its jackknife standard error over splits, kept between 0
+        ``weight`` by ``law``, ``limit`` and ``quantile``: the weight, and a normal 90% band of its bootstrap standard deviation over splits, kept between 0
         and 1; NaN below two splits. ``runs`` by ``limit``, how many are seen.
     """
     size, names = size_of(spec, table.frame), laws_of(spec, table.frame)
-    axes = axes_of(table.frame, size)
+    axes = distance_axes(table.frame, size)
     weight, spread = np.zeros((2, len(names), len(limits_flop)))
     forward: list[dict[str, dict[str, xr.Dataset]]] = [{} for _ in limits_flop]
     runs = [0] * len(limits_flop)
@@ -39,9 +39,9 @@ def weights_by_scale(
             # Rounding must not lose the runs at the limit itself.
             seen = compute <= limit * (1.0 + 1e-9)
             runs[place] = int(seen.sum())
-            forward[place][name] = forward_forecasts(refits, seen, axes, size, on_progress=on_progress)
+            forward[place][name] = forward_forecasts(refits, seen, size, on_progress=on_progress)
     for place, of_limit in enumerate(forward):
-        average = average_of(of_limit, axes, seed=spec.sampler.seed)
+        average = average_of(of_limit, axes, seed=spec.sampler.seed, prior=prior_of(spec))
         weight[:, place] = [average.weights[name] for name in names]
         spread[:, place] = [average.weight_sd[name] for name in names]
     away = stats.norm.ppf(QUANTILES)

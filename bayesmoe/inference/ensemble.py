@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
+from bayesmoe.inference.extrapolation import is_axis
 from bayesmoe.inference.spec import AVERAGE
 from bayesmoe.inference.store import LAWS, FitInfo
 
@@ -22,7 +24,7 @@ class Component:
     weight : float
         Its weight among the laws; 1 where there is one.
     discrepancy : Dataset or None
-        Discrepancy of the law per unit of extrapolation distance: ``bias`` and ``scale`` (discrepancy_draw, axis) and the
+        Discrepancy of the law per unit of extrapolation distance: ``bias`` and ``scale`` (discrepancy_draw, part) and the
         ``correlation`` between axes; of the runs seen, ``ln_covariate`` and ``slope`` (axis, seen) and ``group_of_run`` (seen).
         None for a law fitted alone, whose forecasts were not tested.
     """
@@ -33,19 +35,21 @@ class Component:
 
 
 def discrepancy_draws(discrepancy: xr.Dataset, count: int, rng: np.random.Generator) -> np.ndarray:
-    """``m_j ~ Normal(shift_j, growth_j)`` under draws of shift and growth, first dimension draws; shape (count, axis).
+    """``m_p ~ Normal(bias_p, scale_p)`` under draws of bias and scale, first dimension draws; shape (count, part).
 
     Any two axes have the correlation ``correlation``.
     """
     bias, scale = discrepancy["bias"].values, discrepancy["scale"].values
     which = rng.integers(len(bias), size=count)
-    factor = correlation_factor(float(discrepancy["correlation"]), bias.shape[1])
+    factor = correlation_factor(float(discrepancy["correlation"]), [str(part) for part in discrepancy["part"].values])
     return bias[which] + scale[which] * (rng.standard_normal((count, bias.shape[1])) @ factor.T)
 
 
-def correlation_factor(correlation: float, axes: int) -> np.ndarray:
-    """Cholesky factor of the correlation of discrepancy between axes, shape (axis, axis)."""
-    return np.linalg.cholesky(np.full((axes, axes), correlation) + (1.0 - correlation) * np.eye(axes))
+def correlation_factor(correlation: float, parts: Sequence[str]) -> np.ndarray:
+    """Cholesky factor of the correlation of discrepancy between parts of the distance, shape (part, part): products have none."""
+    axis = np.array([is_axis(part) for part in parts], dtype=float)
+    shared = correlation * np.outer(axis, axis)
+    return np.linalg.cholesky(shared - np.diag(np.diag(shared)) + np.eye(len(parts)))
 
 
 def components(fit: xr.DataTree) -> dict[str, Component]:

@@ -96,10 +96,11 @@ def _expected(
     discrepancy = component.discrepancy
     if discrepancy is None:
         return expected
-    asked = np.log(frame[list(map(str, discrepancy["axis"].values))].to_numpy(float).T)
+    axes = list(map(str, discrepancy["axis"].values))
+    asked = np.log(frame[axes].to_numpy(float).T)
     seen = runs_in_group(discrepancy["group_of_run"].values, group)
     distance = extrapolation_distance(
-        asked, discrepancy["ln_covariate"].values[:, seen], discrepancy["slope"].values[:, seen]
+        asked, discrepancy["ln_covariate"].values[:, seen], discrepancy["slope"].values[:, seen], axes
     )
     return expected * np.exp(discrepancy_draws(discrepancy, draws, rng) @ distance)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmoe.inference.extrapolation import SHARED, extrapolation_distance, runs_in_group
+from bayesmoe.inference.extrapolation import SHARED, extrapolation_distance, parts_of_distance, runs_in_group
 from bayesmoe.inference.fit_law import arrange
 from bayesmoe.inference.log_density import LogDensity
 from bayesmoe.inference.model import EXPECTED, RUN_NOISE
@@ -64,7 +64,8 @@ class Refits:
             ``expected`` (draw, run), the response without noise in nats per token, and ``observed`` (run), of those held out too;
             ``noise_scale`` (draw, run) and ``noise_df`` (draw);
             ``ln_covariate`` and ``slope`` (axis, run), the logarithm of each run's covariates and how steeply the law falls there;
-            ``distance`` (axis, run) from the runs seen in the group; ``rhat``, the largest.
+            ``distance`` (part, run) from the runs seen in the group, see :func:`bayesmoe.inference.extrapolation.extrapolation_distance`;
+            ``rhat``, the largest.
         """
         frame, density, arguments = self._model(kept)
         seed = self._spec.sampler.seed
@@ -86,9 +87,10 @@ class Refits:
                 "observed": ("run", frame[self.law.response].to_numpy(float)),
                 "noise_scale": (("draw", "run"), expected[RUN_NOISE][0]),
                 "noise_df": ("draw", expected["noise_df"][0]),
-                "distance": (("axis", "run"), _distance(covariates, slope, groups, kept)),
+                "distance": (("part", "run"), _distance(covariates, slope, groups, kept, axes)),
                 "rhat": float(np.max(array_stats.rhat(samples.position, chain_axis=0, draw_axis=1))),
-            }
+            },
+            coords={"part": list(parts_of_distance(axes))},
         ).merge(places)
 
     def places(self, fit: xr.DataTree, axes: tuple[str, ...]) -> xr.Dataset:
@@ -154,12 +156,16 @@ class Refits:
         return np.stack(reads) / _BUMP if axes else np.zeros((0, base.shape[1]))
 
 
-def _distance(covariates: np.ndarray, slope: np.ndarray, groups: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    distance = np.empty_like(covariates)
+def _distance(
+    covariates: np.ndarray, slope: np.ndarray, groups: np.ndarray, kept: np.ndarray, axes: tuple[str, ...]
+) -> np.ndarray:
+    distance = np.empty((len(parts_of_distance(axes)), covariates.shape[1]))
     for group in np.unique(groups):
         asked, from_here = groups == group, kept.copy()
         from_here[kept] = runs_in_group(groups[kept], group)
-        distance[:, asked] = extrapolation_distance(covariates[:, asked], covariates[:, from_here], slope[:, from_here])
+        distance[:, asked] = extrapolation_distance(
+            covariates[:, asked], covariates[:, from_here], slope[:, from_here], axes
+        )
     return distance
 
 

@@ -110,9 +110,14 @@ class NoiseSpec:
 
 @spec
 class AverageSpec:
-    """Laws to average by how well they forecast larger runs; none named: those that the table can tell something about."""
+    """Laws to average by how well they forecast larger runs; none named: those that the table can tell something about.
+
+    ``discrepancy`` names a file that ``bayesmoe calibrate-discrepancy`` wrote: the prior of how far laws miss beyond their runs; the
+    shipped one where none is named.
+    """
 
     laws: tuple[str, ...] = ()
+    discrepancy: str | None = None
 
 
 AVERAGE_NOISE = NoiseSpec(depends_on=("ratio", "seed"), where_known=True)
@@ -162,6 +167,10 @@ def read_fit_spec(path: str | Path) -> FitSpec:
     >>> dt = bm.fit(bm.read_fit_spec("models/clark2022-routers.toml"))  # doctest: +SKIP
     """
     fit_spec = read_toml(path, FitSpec, others=_OTHERS)
+    if fit_spec.average is not None and fit_spec.average.discrepancy is not None:
+        # An absolute path swallows the folder before it.
+        named = str(Path(path).parent / fit_spec.average.discrepancy)
+        fit_spec = dataclasses.replace(fit_spec, average=dataclasses.replace(fit_spec.average, discrepancy=named))
     file = fit_spec.data.file
     if file is None and fit_spec.data.source is None:
         raise InputError("is required", file=path, column="data", hint=_ONE_ORIGIN)

@@ -20,7 +20,7 @@ from bayesmoe.laws import Coordinate, Law, Reference
 from bayesmoe.sampling.retries import Attempt
 from bayesmoe.specs import from_json, to_json
 
-FORMAT = 6
+FORMAT = 7
 """Version of the layout written below; a reader refuses any other."""
 
 GROUP_DIM = "run_group"
@@ -58,8 +58,8 @@ class FitInfo:
         Coordinates that differ between groups; posterior variables derived from coordinates.
     pareto_k : float or None
         Of an approximation.
-    forward_coverage : float or None
-        Of an average: share of larger runs inside the 90% band of forward validation.
+    forward_coverage : dict of float
+        Of an average: by level, such as "0.9", share of larger runs inside that central band of forward validation; empty without any.
     left_out : dict of str
         Of an average: laws whose own fit failed, and why.
     versions : dict of str
@@ -79,7 +79,7 @@ class FitInfo:
     pooled: tuple[str, ...] = ()
     paper_parameters: tuple[str, ...] = ()
     pareto_k: float | None = None
-    forward_coverage: float | None = None
+    forward_coverage: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     bayesmoe_version: str = ""
@@ -138,8 +138,8 @@ class FitInfo:
 
 
 _TEXTS = ("response", "data_origin", "data_sha256", "bayesmoe_version")
-_NUMBERS = ("pareto_k", "forward_coverage")
-_STRUCTURED = ("data_notes", "gate", "attempts", "pooled", "paper_parameters", "left_out", "versions")
+_NUMBERS = ("pareto_k",)
+_STRUCTURED = ("forward_coverage", "data_notes", "gate", "attempts", "pooled", "paper_parameters", "left_out", "versions")
 
 
 def _as_json(value: Any) -> Any:
@@ -165,7 +165,6 @@ def _parsed(attributes: tuple[tuple[str, Any], ...]) -> FitInfo:
         data_sha256=stored["data_sha256"],
         bayesmoe_version=stored["bayesmoe_version"],
         pareto_k=stored.get("pareto_k"),
-        forward_coverage=stored.get("forward_coverage"),
         data_simulated=bool(stored["data_simulated"]),
         interrupted=bool(stored["interrupted"]),
         data_notes=tuple(structured["data_notes"]),
@@ -173,6 +172,7 @@ def _parsed(attributes: tuple[tuple[str, Any], ...]) -> FitInfo:
         attempts=tuple(Attempt(**attempt) for attempt in structured["attempts"]),
         pooled=tuple(structured["pooled"]),
         paper_parameters=tuple(structured["paper_parameters"]),
+        forward_coverage=structured["forward_coverage"],
         left_out=structured["left_out"],
         versions=structured["versions"],
     )

@@ -33,7 +33,7 @@ def with_discrepancy(
     here : DesignSurface
         The law alone.
     discrepancy : array, shape (S, A)
-        Relative error of the loss per unit of extrapolation distance, by draw and axis.
+        Relative error of the loss per unit of extrapolation distance, by draw and part of the distance.
     beyond : Dataset
         The discrepancy of the law, with what the runs have seen.
     scenario : Scenario
@@ -55,7 +55,9 @@ def with_discrepancy(
         run = family.run(size, tokens, float(count))
         shape = (DISTANCE_SIZES, across)
         asked = np.stack([np.broadcast_to(np.log(np.asarray(run[axis], dtype=float)), shape).ravel() for axis in axes])
-        found.append(extrapolation_distance(asked, seen["ln_covariate"].values, seen["slope"].values).T.reshape(*shape, -1))
+        found.append(
+            extrapolation_distance(asked, seen["ln_covariate"].values, seen["slope"].values, axes).T.reshape(*shape, -1)
+        )
     return replace(
         here, discrepancy=discrepancy, distance=jnp.asarray(np.stack(found)), distance_flop=budget, distance_span=span
     )

@@ -60,7 +60,7 @@ class DesignSurface:
     budget_flop : array
         Training budget, a number or of shape (S, 1) or (S, K).
     discrepancy : array, shape (S, A), or None
-        Discrepancy per unit of extrapolation distance along the law's A axes; None where the law was fitted alone.
+        Discrepancy per unit of each of the A parts of extrapolation distance; None where the law was fitted alone.
     distance : array, shape (K, G, T, A), or None
         Extrapolation distance of each candidate on an even grid of G sizes over all that are considered, and of T tokens around those of
         ``distance_flop``.

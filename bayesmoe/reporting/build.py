@@ -198,7 +198,7 @@ def _law_rows(fit: xr.DataTree, decisions: Iterable[Decision]) -> list[dict[str,
     rows = []
     for name in components(fit):
         own = table.sel(law=name)
-        discrepancy = [text.discrepancy(str(axis), own.sel(axis=axis)) for axis in table["axis"].values]
+        discrepancy = [text.discrepancy(str(part), own.sel(part=part)) for part in table["part"].values]
         weight, spread = float(own["weight"]), float(own["weight_sd"])
         rows.append(
             {

@@ -57,8 +57,8 @@ FIGURES = {
         "wider. The law alone is the one that PSIS-LOO picks; Huber + bootstrap is today's practice with it."
     ),
     "law_weights": (
-        "Weights of averaged laws by scale: by forward validation on the runs up to a training compute. Point: weight; line: its 90% band, by a jackknife "
-        "over splits. It uses no run beyond."
+        "Weights of averaged laws by scale: by forward validation on the runs up to a training compute. Point: weight; line: its 90% band, by a Bayesian "
+        "bootstrap of the splits. It uses no run beyond."
     ),
     "prior_predictive": (
         "Prior predictive of each law around a typical run. Line: prior median; band: 90% of the prior; dotted: median by tokens."

@@ -23,7 +23,7 @@ def own_coverage(fit: xr.DataTree) -> str:
     """What the fit's own forward validation says, or that there was none."""
     if AVERAGE not in fit.children:
         return text.NO_FORECASTS
-    return text.own_coverage(float("nan") if (share := FitInfo.read(fit).forward_coverage) is None else share)
+    return text.own_coverage(FitInfo.read(fit).forward_coverage)
 
 
 def read_backtest(path: str | Path) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import xarray as xr
@@ -62,7 +62,7 @@ def laws(weights: dict[str, float]) -> str:
 
 
 def weight(share: float, sd: float) -> str:
-    """A law's weight, with its jackknife sd over splits where that is known."""
+    """A law's weight, with its sd over a bootstrap of the splits where that is known."""
     return percent(share) if math.isnan(sd) else f"{percent(share)} ± {100 * sd:.0f}%"
 
 
@@ -78,9 +78,9 @@ def score(by_split: Any) -> str:
     return f"{by_split.mean():.2f}" if len(by_split) else "–"
 
 
-def discrepancy(axis: str, own: xr.Dataset) -> str:
-    """Along an axis, relative error of the change that a law predicts beyond the runs, mean and one sd."""
-    return f"{axis} {100 * float(own['bias'].mean()):+.0f}% ± {100 * float(own['scale'].median()):.0f}%"
+def discrepancy(part: str, own: xr.Dataset) -> str:
+    """Of a part of the extrapolation distance, relative error of the change that a law predicts beyond the runs, mean and one sd."""
+    return f"{part} {100 * float(own['bias'].mean()):+.0f}% ± {100 * float(own['scale'].median()):.0f}%"
 
 
 def _times(ratio: float) -> str:
@@ -122,13 +122,14 @@ def gate_lines(verdict: str, method: str, checks: Iterable[Any]) -> str:
     return "\n  ".join([head, *findings(checks)])
 
 
-def own_coverage(share: float) -> str:
-    """How the average's own forecasts of held-out larger runs did."""
-    if math.isnan(share):
+def own_coverage(shares: Mapping[str, float]) -> str:
+    """How the average's own forecasts of held-out larger runs did, by level of the band."""
+    if not shares:
         return "The table is too small to hold out larger runs, so forecast accuracy is unknown."
+    within = ", ".join(f"{percent(share)} lay in the {percent(float(level))} band" for level, share in shares.items())
     return (
-        f"Of the larger runs held out in forward validation, {percent(share)} lay in the average's 90% band, each forecast from smaller runs "
-        "with weights estimated without it."
+        f"Of the larger runs held out in forward validation, {within} of the average, each split forecast from smaller runs with weights "
+        "and discrepancies of the other splits, which share runs with it."
     )
 
 

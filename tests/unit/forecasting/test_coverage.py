@@ -37,6 +37,7 @@ def found() -> Backtest:
         runs=np.array([f"run-{i}" for i in range(RUNS)]),
         extrapolation_factors=empty,
         budget_beyond=np.ones(RUNS),
+        decisions=None,
     )
 
 

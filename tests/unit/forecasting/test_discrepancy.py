@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import xarray as xr
 from scipy import special, stats
 from seeds import seeded
 
-from bayesmoe.forecasting.discrepancy import DISCREPANCY_PRIOR, discrepancy, error_per_distance, log_densities, predicted
+from bayesmoe.forecasting.discrepancy import discrepancy, error_per_distance, joint_log_density, predicted
+from bayesmoe.forecasting.discrepancy_prior import shipped_prior
 from bayesmoe.inference.ensemble import discrepancy_draws
 
 AXES = ["n_dense", "tokens"]
-STUCK_RHAT = DISCREPANCY_PRIOR._replace(correlation=0.0)
+PRIOR = shipped_prior()
+INDEPENDENT = dataclasses.replace(PRIOR, correlation=0.0)
 """A prior under which one axis says nothing of another."""
+
+SCALE = PRIOR.scale["size"]
 
 
 def forecast(m: float, seed: int, *, distance: float = 0.1, runs: int = 20, parameter_sd: float = 1e-4) -> xr.Dataset:
@@ -27,52 +33,52 @@ def forecast(m: float, seed: int, *, distance: float = 0.1, runs: int = 20, para
             "expected": (("draw", "run"), expected),
             "noise_scale": (("draw", "run"), np.full((400, runs), 0.001)),
             "noise_df": ("draw", np.full(400, 50.0)),
-            "distance": (("axis", "run"), away),
+            "distance": (("part", "run"), away),
             "observed": ("run", observed),
         },
-        coords={"axis": AXES},
+        coords={"part": AXES},
     )
 
 
 def test_a_steady_miss_is_a_shift_along_its_axis_alone() -> None:
-    found = discrepancy([forecast(0.3, seed) for seed in range(8)], AXES, seed=0, prior=STUCK_RHAT)
+    found = discrepancy([forecast(0.3, seed) for seed in range(8)], AXES, seed=0, prior=INDEPENDENT)
     bias = found["bias"]
-    assert float(bias.sel(axis="n_dense").mean()) == pytest.approx(0.3, abs=0.06)
-    assert abs(float(bias.sel(axis="tokens").mean())) < 0.03
-    either_way = discrepancy([forecast(0.3 * (-1) ** seed, seed) for seed in range(8)], AXES, seed=0, prior=STUCK_RHAT)[
+    assert float(bias.sel(part="n_dense").mean()) == pytest.approx(0.3, abs=0.06)
+    assert abs(float(bias.sel(part="tokens").mean())) < 0.03
+    either_way = discrepancy([forecast(0.3 * (-1) ** seed, seed) for seed in range(8)], AXES, seed=0, prior=INDEPENDENT)[
         "scale"
     ]
-    assert float(found["scale"].sel(axis="n_dense").median()) < 0.8 * float(either_way.sel(axis="n_dense").median())
-    steady = discrepancy([forecast(0.0, seed) for seed in range(8)], AXES, seed=0, prior=STUCK_RHAT)
-    assert float(steady["scale"].sel(axis="n_dense").median()) < DISCREPANCY_PRIOR.median
-    assert abs(float(steady["bias"].sel(axis="n_dense").mean())) < 0.05
+    assert float(found["scale"].sel(part="n_dense").median()) < 0.8 * float(either_way.sel(part="n_dense").median())
+    steady = discrepancy([forecast(0.0, seed) for seed in range(8)], AXES, seed=0, prior=INDEPENDENT)
+    assert float(steady["scale"].sel(part="n_dense").median()) < SCALE
+    assert abs(float(steady["bias"].sel(part="n_dense").mean())) < 0.05
 
 
 def test_misses_of_either_sign_are_growth() -> None:
     found = discrepancy([forecast(0.5 * (-1) ** seed, seed) for seed in range(8)], AXES, seed=0)
-    assert abs(float(found["bias"].sel(axis="n_dense").mean())) < 0.15
-    assert float(found["scale"].sel(axis="n_dense").median()) > 1.5 * DISCREPANCY_PRIOR.median
+    assert abs(float(found["bias"].sel(part="n_dense").mean())) < 0.15
+    assert float(found["scale"].sel(part="n_dense").median()) > 1.5 * SCALE
 
 
 def test_a_miss_that_the_parameters_explain_says_little() -> None:
-    sure = discrepancy([forecast(0.3, 0)], AXES, seed=0)["bias"].sel(axis="n_dense")
-    unsure = discrepancy([forecast(0.3, 0, parameter_sd=0.2)], AXES, seed=0)["bias"].sel(axis="n_dense")
+    sure = discrepancy([forecast(0.3, 0)], AXES, seed=0)["bias"].sel(part="n_dense")
+    unsure = discrepancy([forecast(0.3, 0, parameter_sd=0.2)], AXES, seed=0)["bias"].sel(part="n_dense")
     assert float(sure.mean()) > 3 * abs(float(unsure.mean()))
 
 
 def test_without_cuts_that_reach_along_an_axis_its_prior_remains() -> None:
     found, prior = (
-        discrepancy([forecast(0.3, 0)], AXES, seed=0, prior=STUCK_RHAT),
-        discrepancy([], AXES, seed=1, prior=STUCK_RHAT),
+        discrepancy([forecast(0.3, 0)], AXES, seed=0, prior=INDEPENDENT),
+        discrepancy([], AXES, seed=1, prior=INDEPENDENT),
     )
     for name in ("bias", "scale"):
-        ours, theirs = found[name].sel(axis="tokens"), prior[name].sel(axis="tokens")
+        ours, theirs = found[name].sel(part="tokens"), prior[name].sel(part="tokens")
         assert float(ours.std()) == pytest.approx(float(theirs.std()), rel=0.25)
 
 
 def test_bands_widen_with_reach_and_share_their_misfit() -> None:
     away = forecast(0.0, 0).isel(run=[0, 1, 2])
-    away = away.assign(distance=(("axis", "run"), np.array([[0.0, 0.1, 0.4], [0.0, 0.0, 0.0]])))
+    away = away.assign(distance=(("part", "run"), np.array([[0.0, 0.1, 0.4], [0.0, 0.0, 0.0]])))
     draws = np.log(predicted(away, discrepancy([], AXES, seed=0), draws=4000, seed=0))
     spread = draws.std(axis=0)
     assert spread[0] < 0.002
@@ -82,20 +88,23 @@ def test_bands_widen_with_reach_and_share_their_misfit() -> None:
     assert alone.std(axis=0).max() < 0.002
 
 
-def test_log_densities_are_those_of_the_draws() -> None:
-    """The mean density of a run equals the density of draws around it, by a histogram of 20,000 draws."""
-    one = forecast(0.1, 0).isel(run=[3])
+def test_the_joint_density_is_that_of_runs_that_miss_together() -> None:
+    """Of two runs at one place, against a histogram of their mean and their difference; as independent runs they would be other."""
+    one = forecast(0.1, 0).isel(run=[3, 3])
     own = discrepancy([], AXES, seed=0)
-    density = float(np.exp(log_densities(one, own, draws=20_000, seed=1)).mean())
-    draws, y = predicted(one, own, draws=20_000, seed=2)[:, 0], float(one["observed"][0])
-    width = 0.02
-    assert density == pytest.approx((np.abs(draws - y) < width / 2).mean() / width, rel=0.1)
+    one = one.assign(observed=("run", one["observed"].values * np.array([1.0, 1.0005])))
+    draws, y = np.log(predicted(one, own, draws=400_000, seed=2)), np.log(one["observed"].values)
+    width = 0.0015
+    near = (np.abs(draws - y) < width / 2).all(axis=1).mean() / width**2
+    assert joint_log_density(one, own) == pytest.approx(np.log(near), abs=0.35)
+    apart = 2.0 * np.log((np.abs(draws[:, 0] - y[0]) < width / 2).mean() / width)
+    assert np.log(near) - apart > 1.0
 
 
 def test_the_prior_misses_by_shift_and_growth_together() -> None:
     """Given growth, a miss is normal with sd sqrt(2) growth; the distribution function of its size is the mean over growth's prior."""
     misses = np.abs(discrepancy_draws(discrepancy([], ["n_dense"], seed=0), 200_000, np.random.default_rng(1)))
-    scale = DISCREPANCY_PRIOR.median * np.exp(DISCREPANCY_PRIOR.log_sd * stats.norm.ppf((np.arange(2000) + 0.5) / 2000))
+    scale = SCALE * np.exp(PRIOR.log_sd * stats.norm.ppf((np.arange(2000) + 0.5) / 2000))
     for share in (0.5, 0.9):
         assert special.erf(np.quantile(misses, share) / (2.0 * scale)).mean() == pytest.approx(share, abs=0.03)
         shift_left_out = special.erf(np.quantile(misses, share) / (np.sqrt(2.0) * scale)).mean()
@@ -112,17 +121,17 @@ def test_axes_miss_together() -> None:
     """What splits along size teach is believed along tokens too, as far as the correlation goes, and not at all without one."""
     splits = [forecast(0.3, seed) for seed in range(8)]
     bias = discrepancy(splits, AXES, seed=0)["bias"]
-    apart = discrepancy(splits, AXES, seed=0, prior=STUCK_RHAT)["bias"]
-    assert float(bias.sel(axis="tokens").mean()) > 0.05
-    assert abs(float(apart.sel(axis="tokens").mean())) < 0.02
-    assert float(bias.sel(axis="n_dense").mean()) == pytest.approx(float(apart.sel(axis="n_dense").mean()), abs=0.03)
+    apart = discrepancy(splits, AXES, seed=0, prior=INDEPENDENT)["bias"]
+    assert float(bias.sel(part="tokens").mean()) > 0.05
+    assert abs(float(apart.sel(part="tokens").mean())) < 0.02
+    assert float(bias.sel(part="n_dense").mean()) == pytest.approx(float(apart.sel(part="n_dense").mean()), abs=0.03)
 
 
 def test_a_law_that_misses_all_axes_alike_has_more_evidence_under_a_correlation() -> None:
     alike = [forecast(m, seed) for seed, m in enumerate((0.2, -0.2, 0.25, -0.15))]
-    alike = [one.assign(distance=one["distance"].isel(axis=[0, 0]).assign_coords(axis=AXES) / 2.0) for one in alike]
+    alike = [one.assign(distance=one["distance"].isel(part=[0, 0]).assign_coords(part=AXES) / 2.0) for one in alike]
     evidence = [
-        discrepancy(alike, AXES, seed=0, prior=DISCREPANCY_PRIOR._replace(correlation=correlation)).attrs["log_evidence"]
+        discrepancy(alike, AXES, seed=0, prior=dataclasses.replace(PRIOR, correlation=correlation)).attrs["log_evidence"]
         for correlation in (0.7, 0.0)
     ]
     assert evidence[0] > evidence[1]

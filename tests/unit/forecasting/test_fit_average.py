@@ -71,7 +71,10 @@ def test_its_gate_is_the_worst_of_its_laws_and_judges_its_forecasts(average) -> 
     found = {one.name: one for one in check(average).checks}
     assert found["R-hat"].where.split(":")[0] in ("yun", "chinchilla")
     assert found["laws left out"].verdict == "PASS"
-    assert found["forward coverage"].verdict == "PASS"
+    assert {found[f"forward coverage {level}"].where for level in ("50%", "80%", "90%")} == {
+        found["forward coverage 90%"].where
+    }
+    assert found["forward coverage 90%"].verdict == "PASS"
     assert found["weight spread"].verdict == "PASS"
 
     def spoilt(**attrs) -> Gate:
@@ -82,9 +85,14 @@ def test_its_gate_is_the_worst_of_its_laws_and_judges_its_forecasts(average) -> 
     def verdict(gate: Gate, name: str) -> str:
         return next(one.verdict for one in gate.checks if one.name == name)
 
-    assert verdict(spoilt(forward_coverage=0.7), "forward coverage") == "REVIEW"
-    assert verdict(spoilt(forward_coverage=0.4), "forward coverage") == "FAIL"
-    assert verdict(spoilt(forward_coverage=float("nan")), "forward coverage") == "REVIEW"
+    def covered(level: str, share: float) -> str:
+        shares = {"0.5": 0.5, "0.8": 0.8, "0.9": 0.9} | {level: share}
+        return verdict(spoilt(forward_coverage=shares), f"forward coverage {float(level):.0%}")
+
+    assert [covered(*each) for each in (("0.9", 0.9), ("0.9", 0.7), ("0.9", 0.4))] == ["PASS", "REVIEW", "FAIL"]
+    assert [covered("0.5", share) for share in (0.5, 0.1, 1.0)] == ["PASS", "REVIEW", "REVIEW"]
+    assert covered("0.8", 0.5) == "REVIEW"
+    assert verdict(spoilt(forward_coverage={}), "forward coverage 90%") == "REVIEW"
     assert verdict(spoilt(left_out={"wang": "R-hat 3"}), "laws left out") == "REVIEW"
 
 
@@ -116,8 +124,11 @@ def test_shares_are_whole_and_in_proportion(weights, count, expected) -> None:
     assert apportion(np.array(weights), count).tolist() == expected
 
 
-def test_misfit_draws_have_shift_and_growth() -> None:
-    own = xr.Dataset({"bias": (("d", "axis"), [[0.3, 0.0]]), "scale": (("d", "axis"), [[0.1, 0.2]]), "correlation": 0.7})
+def test_draws_of_a_discrepancy_have_bias_and_scale() -> None:
+    own = xr.Dataset(
+        {"bias": (("d", "part"), [[0.3, 0.0]]), "scale": (("d", "part"), [[0.1, 0.2]]), "correlation": 0.7},
+        coords={"part": ["n_dense", "tokens"]},
+    )
     draws = discrepancy_draws(own, 40_000, np.random.default_rng(0))
     # 4 standard errors.
     np.testing.assert_allclose(draws.mean(axis=0), [0.3, 0.0], atol=0.004)
@@ -147,14 +158,14 @@ def test_the_discrepancy_moves_losses_by_their_extrapolation_distance(planned, s
     ratio = np.log(np.asarray(here.loss(far_away) / alone.loss(far_away)))
     assert ratio.std() > 0.005
     distance = np.asarray(here.distance)
-    assert (distance >= 0.0).all()
+    assert (np.diff(distance[:, :, 0, 0], axis=1) > -1e-3).all(), "the side on which a size lies is known"
     grid = np.linspace(np.log(1e6), np.log(1e14), distance.shape[1])
     at = np.abs(grid - largest - 3.0).argmin()
     np.testing.assert_allclose(ratio, np.asarray(here.discrepancy) @ distance[:, at, 0].T, rtol=0.1, atol=2e-3)
 
 
 @pytest.mark.slow
-def test_the_discrepancy_moves_nothing_at_a_run_that_was_seen(planned, scenario) -> None:
+def test_the_discrepancy_moves_hardly_anything_at_a_run_that_was_seen(planned, scenario) -> None:
     """On the budget of a run that the fit has seen, at its size."""
     fit = planned[1]
     runs = fit[f"{LAWS}/yun/constant_data"].to_dataset()
@@ -171,10 +182,8 @@ def test_the_discrepancy_moves_nothing_at_a_run_that_was_seen(planned, scenario)
         sizes = np.full(here.shape, ln_size)
         return np.log(np.asarray(here.loss(sizes) / alone.loss(sizes)))[:, column]
 
-    # Distances stand on a grid of sizes, so that a run lies up to half a step from a node.
-    assert np.abs(moved(np.log(n_dense))).max() < 0.1 * np.abs(moved(np.log(n_dense) + 3.0)).max()
-    distance = np.asarray(here.distance)
-    assert distance[column].min() < 0.1 * distance[column].max()
+    # Other runs nearby pull a little, so that nothing jumps; and distances stand on a grid of sizes.
+    assert moved(np.log(n_dense)).std() < 0.2 * moved(np.log(n_dense) + 3.0).std()
 
 
 @pytest.mark.slow

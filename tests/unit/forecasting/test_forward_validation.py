@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from seeds import seeded
 
-from bayesmoe.forecasting.backtest import forward_masks
-from bayesmoe.forecasting.forward_validation import axes_of, levels, splits, training_compute
+from bayesmoe.forecasting.forward_validation import axes_of, distance_axes, levels, splits, training_compute
+from bayesmoe.forecasting.hold_outs import forward_masks
 from bayesmoe.inference.spec import DataSpec, FitSpec
 
 
@@ -23,7 +24,17 @@ def test_values_within_eight_percent_are_one_level() -> None:
 
 def test_axes_are_what_varies() -> None:
     assert axes_of(table(), "n_active") == ("n_active", "tokens", "num_experts")
-    assert axes_of(table(experts=(8, 16)), "n_active") == ("n_active", "tokens")
+    assert axes_of(table(experts=(8, 16)), "n_active") == ("n_active", "tokens", "num_experts"), "two levels are an axis"
+    assert axes_of(table(experts=(8,)), "n_active") == ("n_active", "tokens")
+    assert distance_axes(table(experts=(8,)), "n_active") == ("n_active", "tokens", "num_experts"), "a plan may leave it"
+
+
+def test_runs_that_fill_a_space_have_many_levels() -> None:
+    sizes = np.exp(np.random.default_rng(seeded(0)).uniform(np.log(1e7), np.log(1e9), 300))
+    found = levels(sizes)
+    assert len(np.unique(found)) > 30
+    spread = pd.Series(np.log(sizes)).groupby(found).agg(lambda values: values.max() - values.min())
+    assert spread.max() <= 0.08
 
 
 def test_cuts_hold_out_the_largest_and_nothing_else() -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from seeds import seeded
 
-from bayesmoe.forecasting.scores import crps, log_score, scores
+from bayesmoe.forecasting.scores import crps, scores
 
 
 def test_crps_of_a_normal() -> None:
@@ -20,11 +20,6 @@ def test_crps_of_a_normal() -> None:
 
 def test_crps_of_a_point_is_the_distance() -> None:
     assert crps(np.full((50, 1), 2.0), np.array([2.3])) == pytest.approx(0.3)
-
-
-def test_log_score_is_the_log_of_the_mean_density() -> None:
-    density = np.log([[0.1, 0.2], [0.3, 0.4]])
-    np.testing.assert_allclose(log_score(density), np.log([0.2, 0.3]))
 
 
 def test_an_honest_forecast_covers_and_a_narrow_one_does_not() -> None:

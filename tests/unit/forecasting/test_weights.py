@@ -7,26 +7,26 @@ import pytest
 from scipy import stats
 from seeds import seeded
 
-from bayesmoe.forecasting.weights import mixed, stacking_weights
+from bayesmoe.forecasting.weights import bootstrapped_weights, mixed, stacking_weights
 
 
-def log_scores(seed: int, splits: int = 4, runs: int = 20) -> list[np.ndarray]:
-    """Three laws: right, biased, and much too wide."""
+def scores(seed: int, splits: int = 4, runs: int = 20) -> np.ndarray:
+    """Joint log scores a run of three laws, shape (split, law): right, biased, and much too wide."""
     rng = np.random.default_rng(seeded(seed))
     made = []
     for _ in range(splits):
         y = rng.normal(size=runs)
-        made.append(np.stack([stats.norm.logpdf(y), stats.norm.logpdf(y, 1.5), stats.norm.logpdf(y, 0, 10)]))
-    return made
+        made.append([stats.norm.logpdf(y, *law).mean() for law in ((0.0, 1.0), (1.5, 1.0), (0.0, 10.0))])
+    return np.array(made)
 
 
 def test_weights_maximize_the_objective() -> None:
-    found = log_scores(0)
+    found, counts = scores(0), np.array([0.5, 2.0, 1.0, 0.5])
 
     def objective(w: np.ndarray) -> float:
-        return sum(3.0 * np.log(w @ np.exp(each)).mean() for each in found) + 0.1 * np.log(w).sum()
+        return counts @ np.log(np.exp(3.0 * found) @ w) + 0.1 * np.log(w).sum()
 
-    best = stacking_weights(found, laws=3)
+    best = stacking_weights(found, counts=counts)
     assert best.sum() == pytest.approx(1.0)
     rng = np.random.default_rng(seeded(1))
     others = rng.dirichlet(best * 200, size=2000)
@@ -34,19 +34,35 @@ def test_weights_maximize_the_objective() -> None:
 
 
 def test_the_better_law_weighs_more_and_no_law_weighs_nothing() -> None:
-    weights = stacking_weights(log_scores(2, splits=8), laws=3)
+    weights, _ = bootstrapped_weights(scores(2, splits=8), seed=0)
     assert weights.argmax() == 0
     assert weights.min() > 0.001
 
 
-def test_more_runs_in_a_cut_do_not_make_it_count_for_more() -> None:
-    few, many = log_scores(3, splits=1, runs=10), log_scores(3, splits=1, runs=10)
-    many = [np.tile(many[0], 50)]
-    np.testing.assert_allclose(stacking_weights(few, laws=3), stacking_weights(many, laws=3), atol=1e-6)
+def test_splits_that_disagree_leave_weights_uncertain() -> None:
+    """Each of two laws is far better at half of the splits; where all agree, the spread is small."""
+    torn = np.tile([[0.0, -2.0], [-2.0, 0.0]], (3, 1))
+    mean, spread = bootstrapped_weights(torn, seed=0)
+    np.testing.assert_allclose(mean, 0.5, atol=0.05)
+    assert spread.min() > 0.1
+    agreed, sure = bootstrapped_weights(np.tile([[0.0, -2.0]], (6, 1)), seed=0)
+    assert agreed[0] > 0.9
+    assert sure.max() < 0.2 * spread.min()
 
 
-def test_without_cuts_weights_are_even() -> None:
-    np.testing.assert_allclose(stacking_weights([], laws=4), 0.25)
+def test_a_law_without_a_score_at_a_split_is_neither_better_nor_worse_there() -> None:
+    known = scores(4, splits=6)
+    gap = known.copy()
+    gap[0, 1] = np.nan
+    filled = known.copy()
+    filled[0, 1] = known[0, [0, 2]].mean()
+    np.testing.assert_allclose(stacking_weights(gap, counts=np.ones(6)), stacking_weights(filled, counts=np.ones(6)))
+
+
+def test_without_splits_weights_are_even() -> None:
+    weights, spread = bootstrapped_weights(np.zeros((0, 4)), seed=0)
+    np.testing.assert_allclose(weights, 0.25)
+    assert np.isnan(spread).all()
 
 
 def test_a_mixture_has_its_weights() -> None:

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from bayesmoe.forecasting.forward_validation import axes_of, forward_forecasts, splits, training_compute
+from bayesmoe.forecasting.forward_validation import distance_axes, forward_forecasts, splits, training_compute
 from bayesmoe.forecasting.weights import average_of
 from bayesmoe.forecasting.weights_by_compute import weights_by_scale
 from bayesmoe.inference.refits import Refits, with_law
@@ -46,11 +46,11 @@ def found(spec, table, limits):
 
 @pytest.mark.slow
 def test_weights_are_those_of_the_runs_up_to_the_limit(found, spec, table, limits) -> None:
-    axes, forward = axes_of(table.frame, "n_dense"), {}
+    axes, forward = distance_axes(table.frame, "n_dense"), {}
     for name in LAWS:
         refits = Refits(with_law(spec, name, "n_dense"), table)
         seen = training_compute(refits.frame, "n_dense") <= limits[0] * 1.001
-        forward[name] = forward_forecasts(refits, seen, axes, "n_dense", on_progress=lambda line: None)
+        forward[name] = forward_forecasts(refits, seen, "n_dense", on_progress=lambda line: None)
     average = average_of(forward, axes, seed=spec.sampler.seed)
     for name in LAWS:
         own = found["weight"].sel(law=name).isel(limit=0)

@@ -1,0 +1,48 @@
+"""Which runs a backtest holds out: those of a condition, or the larger ones at several splits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bayesmoe.errors import InputError
+from bayesmoe.forecasting.forward_validation import has_tokens, training_compute
+from bayesmoe.forecasting.weights import size_of
+from bayesmoe.inference.spec import FitSpec
+from bayesmoe.runs import RunTable
+from bayesmoe.runs.expressions import evaluated
+
+
+def held_out(table: RunTable, expression: str) -> np.ndarray:
+    """Runs of a table where an expression over its columns holds, shape (n,).
+
+    Raises
+    ------
+    InputError
+        It is no condition over the table's columns.
+    """
+    try:
+        mask = np.asarray(evaluated(table.frame, expression))
+    except (ValueError, SyntaxError) as error:
+        raise InputError(
+            f"is not a condition over the table's columns ({error})",
+            column="--hold-out",
+            value=expression,
+            hint=f"columns: {', '.join(map(str, table.frame.columns))}",
+        ) from error
+    if mask.dtype != bool or mask.shape != (len(table.frame),):
+        raise InputError("is not a condition on runs", column="--hold-out", value=expression, hint='such as "n_dense > 1e9"')
+    return mask
+
+
+def forward_masks(spec: FitSpec, frame: pd.DataFrame, count: int) -> dict[str, np.ndarray]:
+    """``count`` splits of a table by training compute: all runs above a split are held out.
+
+    The splits lie evenly between the 40th and the 90th percentile of the runs.
+    """
+    compute = training_compute(frame, size_of(spec, frame))
+    unit = "FLOP" if has_tokens(frame) else "FLOP a token"
+    # Where many runs share the most compute, a percentile may be that, and nothing lies above.
+    most = np.max(compute[compute < compute.max()], initial=0.0)
+    limits = np.minimum(np.quantile(compute, np.linspace(0.4, 0.9, count) if count > 1 else [0.8]), most)
+    return {f"training compute > {limit:.2g} {unit}": compute > limit for limit in limits}
