@@ -35,7 +35,10 @@ def lines(result: Backtest) -> list[str]:
 
 def _decisions(found: xr.Dataset) -> list[str]:
     """Whether the average was right about expert counts."""
-    shares = "  ".join(f"{100 * level:.0f}%: {100 * share:.0f}%" for level, share in found["coverage"].to_series().items())
+    shares = "  ".join(
+        f"{100 * level:.0f}%: {100 * share:.0f}%"
+        for level, share in zip(found["level"].values, found["coverage"].values, strict=True)
+    )
     return [
         f"differences between {int(found['differences'])} neighboring expert counts, coverage {shares}; "
         f"sd predicted {float(found['predicted_sd']):.4f}, error {float(found['error']):.4f}",

@@ -16,13 +16,18 @@ SLOPES = {"loss": ("noise_loss", 2.0), "ratio": ("noise_ratio", 0.3)}
 """By part: the site of its slope, and the sd of the slope's normal prior around zero: per unit of ln L, and per e-fold of tokens per
 parameter. Over the losses of a public table (0.4 to 0.9 in ln L) and its ratios either lets noise change by a factor of about three."""
 
+REFERENCES = ("ln_loss", "ln_ratio", "ln_ratio_range")
+"""Numbers of a table that the noise of another run is read against; see :func:`noise_data`."""
+
 SEED_SHARE = "seed_share"
 """Site of the share of the noise's variance that differs between seeds of one configuration."""
 
 SEED_SHARE_SD = 1.5
 """Sd of its prior on the logit scale, around a half: from a tenth to nine tenths."""
 
-_MOST = 3.0
+_MOST = float(np.log(3.0))
+"""Most of the exponent either way: the noise of two runs of a table never differs more than ninefold."""
+
 _NO_PART_OF_A_CONFIGURATION = ("run_id", "seed", "leverage", "notes")
 
 
@@ -41,7 +46,8 @@ def noise_data(frame: pd.DataFrame, kept: np.ndarray, response: str, parts: tupl
     Returns
     -------
     dict of array
-        ``ln_loss``, the mean ln loss seen. ``ln_ratio``, the median ln tokens per parameter seen, and ``run_ln_ratio`` of each run.
+        ``ln_loss``, the mean ln loss seen. ``ln_ratio``, the median ln tokens per parameter seen, ``ln_ratio_range``, how far from it a run
+        was seen, and ``run_ln_ratio`` of each run.
         ``earlier`` and ``earlier_mean``, how many replicates of a run stand before it, and their mean loss.
     """
     arrays: dict[str, Any] = {}
@@ -49,7 +55,9 @@ def noise_data(frame: pd.DataFrame, kept: np.ndarray, response: str, parts: tupl
         arrays["ln_loss"] = jnp.asarray(np.log(frame.loc[kept, response].to_numpy(float)).mean())
     if "ratio" in parts:
         ratio = ln_ratio(frame, ratio_size(_complete(frame)))
-        arrays |= {"ln_ratio": jnp.asarray(np.median(ratio[kept])), "run_ln_ratio": jnp.asarray(ratio)}
+        median = np.median(ratio[kept])
+        arrays |= {"ln_ratio": jnp.asarray(median), "run_ln_ratio": jnp.asarray(ratio)}
+        arrays["ln_ratio_range"] = jnp.asarray(np.abs(ratio[kept] - median).max())
     if "seed" in parts:
         earlier, mean = _earlier_replicates(frame, kept, response)
         arrays |= {"earlier": jnp.asarray(earlier), "earlier_mean": jnp.asarray(mean)}
@@ -90,9 +98,10 @@ def replicates(frame: pd.DataFrame) -> pd.Series:
 
 
 def relative_scale(slopes: dict[str, Any], ln_loss: Any, run_ln_ratio: Any, data: dict[str, Any]) -> Any:
-    """Noise of a run over the table's, ``exp(a (ln L - mean ln L) + b |ln(tokens/N) - median|)``.
+    """Noise of a run over the table's, ``exp(a (ln L - mean ln L) + b min(|ln(tokens/N) - median|, range))``.
 
-    The exponent bends over so that no run has more than e^3 times or less than e^-3 of the table's noise. ``slopes`` holds those of a
+    Further from the usual ratio than any run seen, noise grows no more: nothing was seen of it. The exponent bends over so that no run has
+    more than three times or less than a third of the table's noise. ``slopes`` holds those of a
     (``noise_loss``) and b (``noise_ratio``) that the model has; ``ln_loss`` has the shape (..., n), ``run_ln_ratio`` (n,), None without b;
     ``data`` holds the references from :func:`noise_data`.
     """
@@ -100,7 +109,8 @@ def relative_scale(slopes: dict[str, Any], ln_loss: Any, run_ln_ratio: Any, data
     if SLOPES["loss"][0] in slopes:
         exponent += slopes[SLOPES["loss"][0]] * (ln_loss - data["ln_loss"])
     if SLOPES["ratio"][0] in slopes:
-        exponent += slopes[SLOPES["ratio"][0]] * jnp.abs(run_ln_ratio - data["ln_ratio"])
+        away = jnp.abs(run_ln_ratio - data["ln_ratio"])
+        exponent += slopes[SLOPES["ratio"][0]] * jnp.minimum(away, data["ln_ratio_range"])
     return jnp.exp(_MOST * jnp.tanh(exponent / _MOST))
 
 

@@ -15,7 +15,7 @@ from bayesmoe.inference.ensemble import Component, apportion, components, discre
 from bayesmoe.inference.extrapolation import extrapolation_distance, runs_in_group
 from bayesmoe.inference.groups import parameters_of_group
 from bayesmoe.inference.model import noisy
-from bayesmoe.inference.noise import SLOPES, ln_ratio, ratio_size, relative_scale
+from bayesmoe.inference.noise import REFERENCES, SLOPES, ln_ratio, ratio_size, relative_scale
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.laws import require_columns, require_covariates
 from bayesmoe.precision import in_float64
@@ -111,7 +111,7 @@ def noise_of(fit: xr.DataTree, frame: pd.DataFrame, expected: np.ndarray) -> tup
     which = np.linspace(0, posterior.sizes["chain"] * posterior.sizes["draw"] - 1, len(expected)).round().astype(int)
     drawn = {name: np.ravel(posterior[name].values)[which] for name in ("noise_scale", "noise_df")}
     slopes = {name: np.ravel(posterior[name].values)[which, None] for name, _ in SLOPES.values() if name in posterior}
-    references = {name: float(constant[f"noise_{name}"]) for name in ("ln_loss", "ln_ratio") if f"noise_{name}" in constant}
+    references = {name: float(constant[f"noise_{name}"]) for name in REFERENCES if f"noise_{name}" in constant}
     ratio = None
     if "ln_ratio" in references:
         size = ratio_size(list(map(str, constant.data_vars)))

@@ -12,7 +12,7 @@ import xarray as xr
 import bayesmoe
 from bayesmoe.inference.log_prior import log_prior
 from bayesmoe.inference.model import Arranged, Structure
-from bayesmoe.inference.noise import SEED_SHARE, SLOPES
+from bayesmoe.inference.noise import REFERENCES, SEED_SHARE, SLOPES
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.inference.store import GROUP_DIM, FitInfo
 from bayesmoe.runs import RunTable
@@ -104,7 +104,7 @@ def _references(arranged: Arranged) -> dict[str, float]:
     data = arranged.data
     reference = {f"reference_{name}": float(value) for name, value in data.reference.run.items()}
     reference["reference_gain_experts"] = float(data.reference.gain_experts)
-    noise = {f"noise_{name}": float(data.noise[name]) for name in ("ln_loss", "ln_ratio") if name in data.noise}
+    noise = {f"noise_{name}": float(data.noise[name]) for name in REFERENCES if name in data.noise}
     return reference | noise
 
 

@@ -81,13 +81,16 @@ def test_a_table_that_cannot_tell_a_part_goes_without_it() -> None:
 
 
 def test_noise_is_the_tables_at_its_references_and_never_runs_away() -> None:
-    data = {"ln_loss": np.log(2.5), "ln_ratio": np.log(20.0)}
-    ratio = np.log([20.0, 200.0, 2.0, 1e30])
+    data = {"ln_loss": np.log(2.5), "ln_ratio": np.log(20.0), "ln_ratio_range": np.log(100.0)}
+    ratio = np.log([20.0, 200.0, 2.0, 1e30, 2000.0])
     slopes = {"noise_loss": 1.0, "noise_ratio": 0.3}
-    found = np.asarray(relative_scale(slopes, np.log([2.5, 2.5, 2.5, 2.5]), ratio, data))
+    found = np.asarray(relative_scale(slopes, np.log([2.5] * 5), ratio, data))
     assert found[0] == pytest.approx(1.0)
     assert found[1] == pytest.approx(found[2])
-    assert 1.5 < found[1] < found[3] < np.exp(3.001)
+    assert 1.5 < found[1] < found[3] < 3.0
+    assert found[3] == found[4], "no more than at the furthest run seen"
+    extremes = relative_scale({"noise_ratio": np.array([[9.0], [-9.0]])}, np.zeros(5), ratio, data)
+    assert 1 / 9.01 < float(np.min(extremes)) / float(np.max(extremes)) < 1 / 8.9
 
 
 @pytest.fixture(scope="module")
