@@ -1,4 +1,4 @@
-"""Write ``models/discrepancy.toml``, the prior of discrepancy, from public tables: ``python docs/make_discrepancy.py FOLDER``.
+"""Write ``models/priors/discrepancy.toml``, the prior of discrepancy, from public tables: ``python docs/make_discrepancy.py FOLDER``.
 
 FOLDER holds the tidy tables (see the data cards). What laws missed is kept in ``build/backtests``, so that an interrupted run goes on.
 Of OLMoE 3 only the recipe with several expert counts is used: all ten take an hour.
@@ -14,7 +14,7 @@ from typing import Any
 from make_backtests import CLARK, HoldOut, kept
 
 ROOT = Path(__file__).parents[1]
-OUT = ROOT / "models" / "discrepancy.toml"
+OUT = ROOT / "models" / "priors" / "discrepancy.toml"
 
 TABLES = {
     "deepmind": (

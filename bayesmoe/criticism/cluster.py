@@ -61,8 +61,8 @@ def finished_blocks(
         with _client(scheduler, workers) as client, kept.open("a", encoding="utf-8") as lines:
             from distributed import as_completed
 
-            shared = client.scatter(common, broadcast=True)
-            waiting = {client.submit(_one, work, blocks[number], shared, pure=False): number for number in todo}
+            # Not scattered: data whose only copy was with a worker that died could not be had again.
+            waiting = {client.submit(_one, work, blocks[number], common, pure=False): number for number in todo}
             for future in as_completed(list(waiting)):
                 number = waiting[future]
                 done[number] = future.result()

@@ -35,7 +35,7 @@ _WEIGHTS_HANG = "the law weights depend on a few runs: look at the plan without 
 _TOO_FAR = "train a run in between first"
 _TOO_WIDE = "the middle of the band is wider than errors were: it says less than it could"
 _COVERAGES = {0.5: (0.25, 0.85), 0.8: (0.65, 1.0), 0.9: (0.8, 1.0)}
-"""Least and most coverage by level that passes: a few splits, each of runs that miss together, say no more."""
+"""Least and most coverage by level that passes: a few splits, each of correlated runs, say no more."""
 
 _FAILING_LEVEL, _POOR_COVERAGE, _MOST_WEIGHT_SD = 0.9, 0.5, 0.25
 FAR = {"train_flop": 100.0}

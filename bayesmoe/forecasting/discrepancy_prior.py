@@ -68,8 +68,8 @@ def kind_of(part: str) -> str:
 
 @functools.cache
 def shipped_prior() -> DiscrepancyPrior:
-    """The prior that was learned from public tables, ``models/discrepancy.toml``."""
-    return read_discrepancy_prior(resource_folder("models") / "discrepancy.toml")
+    """The prior that was learned from public tables, ``models/priors/discrepancy.toml``."""
+    return read_discrepancy_prior(resource_folder("models") / "priors" / "discrepancy.toml")
 
 
 def read_discrepancy_prior(path: str | Path) -> DiscrepancyPrior:

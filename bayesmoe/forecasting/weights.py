@@ -95,27 +95,34 @@ def average_of(
     for (name, split), of_others in held_out.items():
         each = usable[name][split]
         joint[splits.index(split), names.index(name)] = joint_log_density(each, of_others) / each.sizes["run"]
-    told = ~np.isnan(joint).all(axis=1)
-    asked = [split for split, any_law in zip(splits, told, strict=True) if any_law]
-    joint = joint[told]
-    weights, spread = bootstrapped_weights(joint, seed=seed)
-    covered: dict[float, list[np.ndarray]] = {level: [] for level in COVERED_LEVELS}
-    for place, split in enumerate(asked):
-        known = [name for name in names if split in usable[name]]
-        others, _ = bootstrapped_weights(
-            np.delete(joint, place, axis=0)[:, [names.index(name) for name in known]], seed=seed
-        )
-        drawn = [predicted(usable[name][split], held_out[name, split], draws=_DRAWS, seed=seed) for name in known]
-        draws = mixed(drawn, others, count=_DRAWS, seed=seed)
-        for level, found in covered.items():
-            found.append(inside(draws, usable[known[0]][split]["observed"].values, level))
+    scores = pd.DataFrame(joint, index=pd.Index(splits, name="split"), columns=names).dropna(how="all")
+    weights, spread = bootstrapped_weights(scores.to_numpy(), seed=seed)
     return Average(
         dict(zip(names, weights.tolist(), strict=True)),
         dict(zip(names, spread.tolist(), strict=True)),
         {name: learned(name) for name in names},
-        pd.DataFrame(joint, index=pd.Index(asked, name="split"), columns=names),
-        {level: float(np.concatenate(found).mean()) if found else float("nan") for level, found in covered.items()},
+        scores,
+        _coverage(usable, held_out, scores, seed=seed),
     )
+
+
+def _coverage(
+    usable: dict[str, dict[str, xr.Dataset]],
+    held_out: dict[tuple[str, str], xr.Dataset],
+    scores: pd.DataFrame,
+    *,
+    seed: int,
+) -> dict[float, float]:
+    """Share of the runs asked in the average's band by level, each split forecast with what the other splits say."""
+    covered: dict[float, list[np.ndarray]] = {level: [] for level in COVERED_LEVELS}
+    for split in map(str, scores.index):
+        known = [name for name in map(str, scores.columns) if split in usable[name]]
+        others, _ = bootstrapped_weights(scores.drop(index=split)[known].dropna(how="all").to_numpy(), seed=seed)
+        drawn = [predicted(usable[name][split], held_out[name, split], draws=_DRAWS, seed=seed) for name in known]
+        draws = mixed(drawn, others, count=_DRAWS, seed=seed)
+        for level, found in covered.items():
+            found.append(inside(draws, usable[known[0]][split]["observed"].values, level))
+    return {level: float(np.concatenate(found).mean()) if found else float("nan") for level, found in covered.items()}
 
 
 def bootstrapped_weights(scores: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -71,7 +71,7 @@ def test_the_shipped_prior_names_its_tables(tmp_path) -> None:
     assert all(len(one.sha256) == 64 for one in shipped.learned_from)
     (tmp_path / "prior.toml").write_text(to_toml(shipped))
     assert read_discrepancy_prior(tmp_path / "prior.toml") == shipped
-    assert read_discrepancy_prior(resource_folder("models") / "discrepancy.toml") == shipped
+    assert read_discrepancy_prior(resource_folder("models") / "priors" / "discrepancy.toml") == shipped
 
 
 @pytest.mark.parametrize(

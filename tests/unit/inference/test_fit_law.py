@@ -14,7 +14,7 @@ from bayesmoe.errors import InputError
 from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.fit_law import arrange
 from bayesmoe.inference.spec import FitSpec, GroupSpec, coordinates_of, law_of
-from bayesmoe.inference.store import FitInfo, load_fit, reference_of_fit, save_fit
+from bayesmoe.inference.store import FORMAT, FitInfo, load_fit, reference_of_fit, save_fit
 from bayesmoe.runs import as_run_table
 from bayesmoe.runs.simulate import grid_of_runs
 from bayesmoe.specs import from_mapping
@@ -185,7 +185,7 @@ def test_an_older_layout_is_refused_with_its_cure(small_fit, tmp_path) -> None:
     with pytest.raises(InputError) as caught:
         load_fit(path)
     assert str(caught.value) == (
-        f"{path}: was written by bayesmoe 0.0.9, in an older layout (1) than this version reads (6); "
+        f"{path}: was written by bayesmoe 0.0.9, in an older layout (1) than this version reads ({FORMAT}); "
         "refit, or install bayesmoe == 0.0.9."
     )
 

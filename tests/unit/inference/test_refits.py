@@ -9,6 +9,7 @@ import pytest
 from seeds import seeded
 
 from bayesmoe.architecture import Family
+from bayesmoe.inference.extrapolation import parts_of_distance
 from bayesmoe.inference.refits import Refits, with_law
 from bayesmoe.inference.spec import GroupSpec, load_table
 from bayesmoe.laws import law_named
@@ -70,16 +71,20 @@ def test_predictions_of_larger_runs_hold_the_truth(small_spec) -> None:
     assert float(found["rhat"]) < 1.05
 
 
-def test_distance_is_the_slope_times_that_to_the_nearest_run(refits, smaller) -> None:
+def test_distance_is_the_slope_times_that_to_the_runs_nearby(refits, smaller) -> None:
     sizes = np.sort(refits.frame["n_dense"].unique())
     held, found = ~smaller[0], smaller[1]
     distance = found["distance"]
-    assert (distance.values[:, ~held] == 0.0).all()
-    assert (distance.sel(axis="n_dense").values[held] > 0.0).all()
-    assert (distance.sel(axis=["tokens", "num_experts"]).values[:, held] == 0.0).all()
-    # A power law bends: from one size to the next the loss falls by less than the slope at the smaller one says, and not by much less.
+    assert list(distance["part"].values) == list(parts_of_distance(AXES))
+    along = distance.sel(part="n_dense").values
+    assert along[held].min() > 2.0 * np.abs(along[~held]).max()
+    # Corners of the grid have neighbors on one side.
+    assert np.abs(distance.sel(part=["tokens", "num_experts"]).values[:, held]).max() < 0.5 * along[held].min()
+    products = distance.sel(part="n_dense x experts").values[held]
+    assert products.min() < 0 < products.max()
+    # A power law bends: from one size to the next the loss falls by less than the slopes of smaller ones say, and not by much less.
     ln = np.log(found["expected"].values).mean(axis=0)
-    frame = refits.frame.assign(ln=ln, distance=distance.sel(axis="n_dense").values)
+    frame = refits.frame.assign(ln=ln, distance=along)
     paired = frame[held].merge(frame[frame["n_dense"] == sizes[-2]], on=["tokens", "num_experts"])
     ratio = (paired["ln_y"] - paired["ln_x"]) / paired["distance_x"]
     assert ratio.between(0.5, 1.0).all(), ratio.describe()
@@ -106,6 +111,6 @@ def test_a_group_extrapolates_from_its_own_runs(small_spec, simulated) -> None:
     for groups in (None, GroupSpec(column="group")):
         refits = Refits(dataclasses.replace(small_spec, groups=groups), table)
         asked = refits.frame["run_id"].isin(simulated.frame.loc[held, "run_id"]).to_numpy()
-        distance = refits.fit(~asked, axes=("num_experts",))["distance"].sel(axis="num_experts")
+        distance = refits.fit(~asked, axes=("num_experts",))["distance"].sel(part="num_experts")
         found[groups] = distance.values[asked]
     assert (found[None] < found[GroupSpec(column="group")]).all()
