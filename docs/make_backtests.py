@@ -133,7 +133,9 @@ def measured(folder: Path, hold_out: HoldOut) -> dict[str, Any]:
 
 def changed(prior: Any, *, times: float = 1.0, products: float = 1.0, **fields: float) -> Any:
     """A prior with its scales multiplied, those of products by more, and other fields."""
-    scale = {kind: value * times * (products if " x " in kind else 1.0) for kind, value in prior.scale.items()}
+    from bayesmoe.inference.extrapolation import is_axis
+
+    scale = {kind: value * times * (1.0 if is_axis(kind) else products) for kind, value in prior.scale.items()}
     return dataclasses.replace(prior, scale=scale, **fields)
 
 

@@ -7,17 +7,15 @@ common to all expert counts. Fits are kept in ``build/backtests``.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from make_backtests import HOLD_OUTS, HoldOut, forecasts_of_hold_out, kept
+from make_backtests import HOLD_OUTS, OTHER_PRIORS, HoldOut, changed, forecasts_of_hold_out, kept
 from make_discrepancy import prior_without
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "decisions.md"
-LEVELS = (0.5, 0.8, 0.9, 0.95)
 
 A0 = "group == 'olmoe3-a0'"
 LABS = {
@@ -51,9 +49,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     for hold_out in (one for one in (*HOLD_OUTS, *OTHERS) if one.name in LABS):
         forecasts = forecasts_of_hold_out(folder, hold_out)
         prior = prior_without(folder, LABS[hold_out.name])
-        common = dataclasses.replace(
-            prior, scale={kind: 1e-4 if " x " in kind else value for kind, value in prior.scale.items()}
-        )
+        common = changed(prior, **OTHER_PRIORS["common to all expert counts"])
         ours, twin = (
             judged(forecasts, average_of(forecasts.forward, forecasts.axes, seed=0, prior=one), seed=0)
             for one in (prior, common)
@@ -63,7 +59,6 @@ def rows(folder: Path) -> list[dict[str, Any]]:
         found.append(
             {
                 "hold_out": hold_out.name,
-                "lab": LABS[hold_out.name],
                 "runs": len(ours.observed),
                 "beyond": float(np.median(ours.budget_beyond)),
                 "average": ours.scores[AVERAGE],
@@ -78,7 +73,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 def shares(coverage: Any) -> str:
     """Coverage at every level."""
-    return "/".join(f"{100 * float(coverage.sel(level=level)):.0f}" for level in LEVELS)
+    return "/".join(f"{100 * share:.0f}" for share in coverage.values)
 
 
 def written(found: list[dict[str, Any]], folder: Path) -> str:

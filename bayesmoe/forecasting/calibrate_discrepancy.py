@@ -13,12 +13,12 @@ from bayesmoe.forecasting.discrepancy_prior import KINDS, DiscrepancyPrior, Lear
 from bayesmoe.forecasting.forward_validation import distance_axes, forward_forecasts
 from bayesmoe.forecasting.weights import MOST_RHAT, average_of, laws_of, size_of
 from bayesmoe.inference.ensemble import correlation_factor
-from bayesmoe.inference.extrapolation import parts_of_distance
+from bayesmoe.inference.extrapolation import is_axis, parts_of_distance
 from bayesmoe.inference.refits import Refits, with_law
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.runs import RunTable
 
-_CENTER = {kind: 0.035 if " x " in kind else 0.07 for kind in KINDS}
+_CENTER = {kind: 0.07 if is_axis(kind) else 0.035 for kind in KINDS}
 _CENTER_LOG_SD = 1.0
 """Where a kind's scale is believed to lie before any table is seen, and within which log-sd."""
 
