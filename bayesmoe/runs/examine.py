@@ -97,7 +97,9 @@ def examined(
         frame = frame.drop(columns="loss", errors="ignore")
     frame = _selected(_grouped(frame, names, group, origin), names, select, origin)
     _require_groups(frame, group, origin)
-    label = frame["name"].fillna(frame["run_id"]) if "run_id" not in names and "name" in frame else frame["run_id"]
+    label = frame["run_id"]
+    if "run_id" not in names and "name" in frame:
+        label = frame["name"].where(frame["name"].notna(), label)
     present = tuple(export.frame.columns)
     frame, found = _checked(Sheet(frame, names, present), origin, response)
     frame, derived, missing = derive(frame) if not frame.empty else (frame, [], [])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pyarrow import ArrowException, parquet
 
 from bayesmoe.errors import InputError
 from bayesmoe.files import require_file
@@ -33,8 +34,10 @@ def read_frame(path: Path) -> pd.DataFrame:
         hint = other_format(path) or "export the runs as .csv, .parquet or .json"
         raise InputError("is neither CSV, Parquet nor JSON", file=path, hint=hint)
     try:
+        # pandas takes bytes that are no UTF-8 for text, and fails wherever they are used.
+        parquet.read_table(path).validate(full=True)
         return numbered(pd.read_parquet(path))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ArrowException) as error:
         raise unreadable(path, error, _AGAIN) from error
 
 

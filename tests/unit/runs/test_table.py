@@ -47,6 +47,14 @@ def table(**columns) -> pd.DataFrame:
     return frame.assign(loss=2.5)
 
 
+def test_a_parquet_file_whose_text_is_no_text_is_refused(tmp_path):
+    path = written(tmp_path, name="runs.parquet")
+    found = path.read_bytes()
+    assert found.count(b"hash") == 1
+    path.write_bytes(found.replace(b"hash", b"\xb4ash"))
+    assert complaint(path).startswith(": cannot be read (")
+
+
 @pytest.mark.parametrize("name", ["runs.csv", "runs.csv.gz", "runs.parquet", "runs.pq"])
 def test_every_format_gives_the_same_runs_and_the_checksum_of_its_file(tmp_path, name):
     path = written(tmp_path, name=name)

@@ -268,6 +268,12 @@ def test_the_outliers_of_epoch_are_those_that_epoch_left_out(shared_data):
     assert {row for finding in found.findings for row in finding.rows} == set(marked.index[marked["outlier"] == 1] + 2)
 
 
+def test_runs_whose_names_are_all_blank_are_called_by_their_number(check):
+    unnamed = "\n".join(line.partition(",")[2] + "," for line in GOOD.splitlines()).replace("seed,", "seed,name")
+    text = inspection_text(check(unnamed.replace("2.4,", ",")))
+    assert "row 3" in text
+
+
 # Hostile input
 
 CELL = st.one_of(
