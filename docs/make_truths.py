@@ -153,7 +153,7 @@ def measured(task: tuple[str, str, int]) -> dict[str, Any]:
         "truth": name,
         "number": number,
         "weights": dict(zip(weights["law"].values.tolist(), weights.values.tolist(), strict=True)),
-        "forward_coverage": FitInfo.read(fit).forward_coverage.get("0.9"),
+        "forward_coverage": (forward.coverage if (forward := FitInfo.read(fit).forward) else {}).get("0.9"),
         "rows": rows,
     }
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesmoe.criticism.adequacy import OF_HEAVIEST, adequacy
 from bayesmoe.criticism.predictive import headline_names, prior_overlap
 from bayesmoe.inference.ensemble import components
-from bayesmoe.inference.gate import VERDICTS, Check, Gate, Verdict
+from bayesmoe.inference.gate import VERDICTS, Check, Forward, Gate
 from bayesmoe.inference.spec import AVERAGE
 from bayesmoe.inference.store import LAWS, FitInfo, reference_of_fit
 from bayesmoe.laws.identifiability import weakest_direction
@@ -37,6 +38,8 @@ _TOO_WIDE = "the middle of the band is wider than errors were: it says less than
 _COVERAGES = {0.5: (0.25, 0.85), 0.8: (0.65, 1.0), 0.9: (0.8, 1.0)}
 """Least and most coverage by level that passes: a few splits, each of correlated runs, say no more."""
 
+_BELOW = (0.15, 0.85)
+_BIASED = "larger runs came out on one side of what was forecast: train a run in between first"
 _FAILING_LEVEL, _POOR_COVERAGE, _MOST_WEIGHT_SD = 0.9, 0.5, 0.25
 FAR = {"train_flop": 100.0}
 """Times the largest run from which a plan is a long extrapolation; of everything else, ten."""
@@ -96,9 +99,9 @@ def computed_gate(fit: xr.DataTree) -> Gate:
     Gate
         PASS needs R-hat <= 1.01, both sizes >= 400, no divergence and E-BFMI >= 0.3. FAIL is R-hat > 1.05, a size < 100, more
         than 1 % divergent transitions, E-BFMI < 0.2 or anything that cannot be computed. REVIEW lies between, or a prior
-        overlap above 0.8, a forward coverage below 0.8 at 90% (FAIL: 0.5), below 0.65 at 80% or outside 0.25 to 0.85 at 50%, or a weight's
-        standard deviation above 0.25. For an
-        approximation PASS needs k <= 0.7 and an effective size >= 400; FAIL is k > 1 or a size < 100.
+        overlap above 0.8, a coverage of runs or of differences between expert counts in forward validation below 0.8 at 90% (of runs, FAIL:
+        0.5), below 0.65 at 80% or outside 0.25 to 0.85 at 50%, a mean PIT outside 0.15 to 0.85, a weight's standard deviation above 0.25, or
+        one of the checks of :func:`bayesmoe.criticism.adequacy.adequacy`. For an approximation PASS needs k <= 0.7 and an effective size >= 400; FAIL is k > 1 or a size < 100.
 
     References
     ----------
@@ -110,7 +113,7 @@ def computed_gate(fit: xr.DataTree) -> Gate:
     info = FitInfo.read(fit)
     sampler = _importance(fit) if info.approximate else [*_convergence(fit), *_attempts(fit)]
     sensitivity = [] if info.approximate else _prior_sensitivity(fit)
-    return Gate((*sampler, _law_identified(fit), *_identified(fit), *sensitivity), info.method)
+    return Gate((*sampler, _law_identified(fit), *_identified(fit), *sensitivity, *adequacy(fit)), info.method)
 
 
 def _convergence(fit: xr.DataTree) -> list[Check]:
@@ -126,18 +129,22 @@ def _convergence(fit: xr.DataTree) -> list[Check]:
     bfmi = float(np.min(np.asarray(arviz_stats.bfmi(stats["energy"].values))))
     few = diverging <= 0.01 * stats["diverging"].size
     return [
-        _check("R-hat", rhat, rhat_at, "at most 1.01", rhat <= 1.01, rhat <= 1.05, _BETTER_START),
-        _check("bulk ESS", bulk, bulk_at, "at least 400", bulk >= 400, bulk >= 100, _MORE_DRAWS),
-        _check("tail ESS", tail, tail_at, "at least 400", tail >= 400, tail >= 100, _MORE_DRAWS),
-        _check("divergences", float(diverging), "all chains", "none", diverging == 0, few, _GEOMETRY),
-        _check("E-BFMI", bfmi, "worst chain", "at least 0.3", bfmi >= 0.3, bfmi >= 0.2, _GEOMETRY),
+        Check.of("R-hat", rhat, rhat_at, "at most 1.01", rhat <= 1.01, rhat <= 1.05, _BETTER_START),
+        Check.of("bulk ESS", bulk, bulk_at, "at least 400", bulk >= 400, bulk >= 100, _MORE_DRAWS),
+        Check.of("tail ESS", tail, tail_at, "at least 400", tail >= 400, tail >= 100, _MORE_DRAWS),
+        Check.of("divergences", float(diverging), "all chains", "none", diverging == 0, few, _GEOMETRY),
+        Check.of("E-BFMI", bfmi, "worst chain", "at least 0.3", bfmi >= 0.3, bfmi >= 0.2, _GEOMETRY),
     ]
 
 
 def _of_average(fit: xr.DataTree) -> Gate:
     worst: dict[str, Check] = {}
-    for name, member in components(fit).items():
+    members = components(fit)
+    heaviest = max(members, key=lambda name: members[name].weight)
+    for name, member in members.items():
         for check_of_law in FitInfo.read(member.fit).required_gate().checks:
+            if check_of_law.name in OF_HEAVIEST and name != heaviest:
+                continue
             named = dataclasses.replace(check_of_law, where=f"{name}: {check_of_law.where}")
             heavier = worst.get(named.name)
             if heavier is None or VERDICTS.index(named.verdict) > VERDICTS.index(heavier.verdict):
@@ -150,30 +157,33 @@ def _of_average(fit: xr.DataTree) -> Gate:
     return Gate(
         (
             *worst.values(),
-            _check("laws left out", float(len(left_out)), reasons, "none", not left_out, True, _LEFT_OUT),
-            *_forward_coverage(info.forward_coverage, table.sizes["split"]),
-            _check("weight spread", float(spread[widest]), law, f"at most {_MOST_WEIGHT_SD:g}", narrow, True, _WEIGHTS_HANG),
+            Check.of("laws left out", float(len(left_out)), reasons, "none", not left_out, True, _LEFT_OUT),
+            *_forward_checks(info.forward, table.sizes["split"]),
+            Check.of(
+                "weight spread", float(spread[widest]), law, f"at most {_MOST_WEIGHT_SD:g}", narrow, True, _WEIGHTS_HANG
+            ),
         )
     )
 
 
-def _forward_coverage(shares: dict[str, float], splits: int) -> list[Check]:
+def _forward_checks(forward: Forward | None, splits: int) -> list[Check]:
     """Coverage at each level: a band can be right at 90% and wrong in its middle, which is what a plan reads."""
+    forward = forward or Forward({}, {}, None)
+    where = f"{splits} splits"
     checks = []
-    for level, (least, most) in _COVERAGES.items():
-        share = shares.get(f"{level:g}", float("nan"))
-        rule = f"at least {least:g}" if most == 1.0 else f"{least:g} to {most:g}"
-        checks.append(
-            _check(
-                f"forward coverage {percent(level)}",
-                share,
-                f"{splits} splits",
-                rule,
-                least <= share <= most,
-                not (level == _FAILING_LEVEL and share < _POOR_COVERAGE),
-                _TOO_WIDE if share > most else _NOT_COVERED,
-            )
-        )
+    for name, shares in (("forward coverage", forward.coverage), ("difference coverage", forward.difference_coverage)):
+        for level, (least, most) in _COVERAGES.items():
+            if not shares and shares is forward.difference_coverage:
+                continue
+            share = shares.get(f"{level:g}", float("nan"))
+            rule = f"at least {least:g}" if most == 1.0 else f"{least:g} to {most:g}"
+            failed = shares is forward.coverage and level == _FAILING_LEVEL and share < _POOR_COVERAGE
+            hint = _TOO_WIDE if share > most else _NOT_COVERED
+            checks.append(Check.of(f"{name} {percent(level)}", share, where, rule, least <= share <= most, not failed, hint))
+    if forward.below is not None:
+        least, most = _BELOW
+        fair = least <= forward.below <= most
+        checks.append(Check.of("forward PIT", forward.below, where, f"{least:g} to {most:g}", fair, True, _BIASED))
     return checks
 
 
@@ -185,7 +195,7 @@ def with_extrapolation(gate: Gate, times: dict[str, float]) -> Gate:
     rule = ", ".join(f"{name} at most {FAR.get(name, _FAR):g}x" for name in times)
     near = not far(times)
     return dataclasses.replace(
-        gate, checks=(*gate.checks, _check("extrapolation", times[where], where, rule, near, True, _TOO_FAR))
+        gate, checks=(*gate.checks, Check.of("extrapolation", times[where], where, rule, near, True, _TOO_FAR))
     )
 
 
@@ -204,18 +214,13 @@ def _sampled(fit: xr.DataTree) -> xr.Dataset:
     return posterior[[name for name in posterior.data_vars if name not in FitInfo.read(fit).paper_parameters]]
 
 
-def _check(name: str, value: float, where: str, rule: str, passes: bool, reviews: bool, hint: str) -> Check:
-    verdict: Verdict = "PASS" if passes else "REVIEW" if reviews else "FAIL"
-    return Check(name, verdict, value, where, rule, "" if passes else hint)
-
-
 def _importance(fit: xr.DataTree) -> list[Check]:
     info = FitInfo.read(fit)
     method, pareto_k = info.method, float("nan") if info.pareto_k is None else info.pareto_k
     size = float(fit["sample_stats"].dataset["importance_ess"].mean())
     return [
-        _check("Pareto k", pareto_k, method, "at most 0.7", pareto_k <= 0.7, pareto_k <= 1.0, _SAMPLE),
-        _check("importance ESS", size, method, "at least 400", size >= 400, size >= 100, _SAMPLE),
+        Check.of("Pareto k", pareto_k, method, "at most 0.7", pareto_k <= 0.7, pareto_k <= 1.0, _SAMPLE),
+        Check.of("importance ESS", size, method, "at least 400", size >= 400, size >= 100, _SAMPLE),
     ]
 
 
@@ -227,7 +232,7 @@ def _attempts(fit: xr.DataTree) -> list[Check]:
         return []
     problems = "; ".join(attempt.problem or "settled" for attempt in attempts)
     rule, other_mode = "chains of no attempt in different places", not all(gap > _MODE_GAP_NATS for gap in apart)
-    return [_check("attempts", float(len(attempts)), problems, rule, not apart, not other_mode, _OTHER_MODE)]
+    return [Check.of("attempts", float(len(attempts)), problems, rule, not apart, not other_mode, _OTHER_MODE)]
 
 
 def _law_identified(fit: xr.DataTree) -> Check:
@@ -237,7 +242,9 @@ def _law_identified(fit: xr.DataTree) -> Check:
     weakest = weakest_direction(info.law, info.coordinates, reference_of_fit(fit), ranges)
     learned = weakest.strength >= _LEAST_STRENGTH
     where = " with ".join(weakest.coordinates)
-    return _check("law identified", weakest.strength, where, f"at least {_LEAST_STRENGTH:g}", learned, False, _ONE_TOO_MANY)
+    return Check.of(
+        "law identified", weakest.strength, where, f"at least {_LEAST_STRENGTH:g}", learned, False, _ONE_TOO_MANY
+    )
 
 
 def _identified(fit: xr.DataTree) -> list[Check]:
@@ -251,7 +258,7 @@ def _identified(fit: xr.DataTree) -> list[Check]:
             where = max(by_name, key=lambda key: by_name[key])
             rule = f"at most {_MOST_OVERLAP:g}" if judged else "reported, not judged"
             passes = by_name[where] <= _MOST_OVERLAP or not judged
-            checks.append(_check(name, by_name[where], where, rule, passes, True, _MORE_RUNS))
+            checks.append(Check.of(name, by_name[where], where, rule, passes, True, _MORE_RUNS))
     return checks
 
 

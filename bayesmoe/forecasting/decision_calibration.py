@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmoe.forecasting.forward_validation import levels
 from bayesmoe.forecasting.scores import LEVELS, crps, inside
+from bayesmoe.runs.levels import levels
 
 _PRICES = 25
 _LEAST_CHANCE = 1e-3

@@ -106,7 +106,7 @@ def _assembled(
         pooled=(),
         paper_parameters=(),
         gate=None,
-        forward_coverage={f"{level:g}": share for level, share in average.coverage.items() if not np.isnan(share)},
+        forward=average.forward,
         left_out=left_out,
     ).write(tree)
     return with_gate(tree) if all(info.gate for info in infos) else tree

@@ -12,8 +12,8 @@ import xarray as xr
 
 from bayesmoe.architecture import train_flop
 from bayesmoe.inference.refits import Refits
+from bayesmoe.runs.levels import levels
 
-_SAME_LEVEL = 0.08
 _MANY_LEVELS = 9
 _LARGEST_SHARES = (0.15, 0.35)
 _LARGEST_BUDGETS = (0.15, 0.35, 0.6)
@@ -35,16 +35,6 @@ class Split:
     name: str
     seen: np.ndarray
     asked: np.ndarray
-
-
-def levels(values: np.ndarray) -> np.ndarray:
-    """Rank of each value among the table's levels, shape (n,): values within 8% of the least of a level belong to it."""
-    ln = np.log(values)
-    starts: list[float] = []
-    for value in np.unique(ln):
-        if not starts or value - starts[-1] > _SAME_LEVEL:
-            starts.append(float(value))
-    return np.searchsorted(starts, ln, side="right") - 1
 
 
 def axes_of(frame: pd.DataFrame, size: str) -> tuple[str, ...]:

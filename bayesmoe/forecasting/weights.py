@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,13 @@ import pandas as pd
 import xarray as xr
 
 from bayesmoe.errors import InputError
+from bayesmoe.forecasting.decision_calibration import curves_of_experts
 from bayesmoe.forecasting.discrepancy import discrepancy, joint_log_density, predicted
 from bayesmoe.forecasting.discrepancy_prior import DiscrepancyPrior, read_discrepancy_prior
 from bayesmoe.forecasting.forward_validation import axes_of
 from bayesmoe.forecasting.scores import inside
+from bayesmoe.inference.extrapolation import EXPERTS
+from bayesmoe.inference.gate import Forward
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.laws import default_average, law_named
 
@@ -22,6 +26,7 @@ _RUNS_OF_A_SPLIT = 3.0
 _PRIOR = 0.1
 _ITERATIONS, _BOOTSTRAPS = 500, 200
 _DRAWS = 2000
+_LEAST_JUDGED = 4
 MOST_RHAT = 1.2
 """R-hat up to which the refit of a split is used."""
 
@@ -43,16 +48,16 @@ class Average:
         Each law's :func:`bayesmoe.forecasting.discrepancy.discrepancy`.
     scores : DataFrame
         Joint log score of a split's runs in nats a run, by split and law.
-    coverage : dict of float
-        By level, share of the runs asked that lay in the average's central band, each split forecast with the weights and the discrepancy that
-        the other splits give. Splits share runs: the same run may have been asked by another split. NaN without splits.
+    forward : Forward
+        How the average did: each split forecast with the weights and the discrepancy that the other splits give. Splits share runs: the same
+        run may have been asked by another split.
     """
 
     weights: dict[str, float]
     weight_sd: dict[str, float]
     discrepancies: dict[str, xr.Dataset]
     scores: pd.DataFrame
-    coverage: dict[float, float]
+    forward: Forward
 
 
 def average_of(
@@ -102,27 +107,51 @@ def average_of(
         dict(zip(names, spread.tolist(), strict=True)),
         {name: learned(name) for name in names},
         scores,
-        _coverage(usable, held_out, scores, seed=seed),
+        _forward(usable, held_out, scores, seed=seed),
     )
 
 
-def _coverage(
+def _forward(
     usable: dict[str, dict[str, xr.Dataset]],
     held_out: dict[tuple[str, str], xr.Dataset],
     scores: pd.DataFrame,
     *,
     seed: int,
-) -> dict[float, float]:
-    """Share of the runs asked in the average's band by level, each split forecast with what the other splits say."""
+) -> Forward:
+    """How the average forecasts the splits, each with what the other splits say."""
     covered: dict[float, list[np.ndarray]] = {level: [] for level in COVERED_LEVELS}
+    of_differences: dict[float, list[np.ndarray]] = {level: [] for level in COVERED_LEVELS}
+    below = []
     for split in map(str, scores.index):
         known = [name for name in map(str, scores.columns) if split in usable[name]]
         others, _ = bootstrapped_weights(scores.drop(index=split)[known].dropna(how="all").to_numpy(), seed=seed)
         drawn = [predicted(usable[name][split], held_out[name, split], draws=_DRAWS, seed=seed) for name in known]
-        draws = mixed(drawn, others, count=_DRAWS, seed=seed)
-        for level, found in covered.items():
-            found.append(inside(draws, usable[known[0]][split]["observed"].values, level))
-    return {level: float(np.concatenate(found).mean()) if found else float("nan") for level, found in covered.items()}
+        draws, observed = mixed(drawn, others, count=_DRAWS, seed=seed), usable[known[0]][split]["observed"].values
+        below.append((draws < observed).mean(axis=0))
+        pairs = _neighbors(usable[known[0]][split])
+        gain, came = (np.log(each[..., pairs[:, 1]] / each[..., pairs[:, 0]]) for each in (draws, observed))
+        for level in COVERED_LEVELS:
+            covered[level].append(inside(draws, observed, level))
+            of_differences[level].append(inside(gain, came, level))
+    return Forward(_shares(covered), _shares(of_differences), _mean(below))
+
+
+def _shares(found: dict[float, list[np.ndarray]]) -> dict[str, float]:
+    return {f"{level:g}": share for level, parts in found.items() if (share := _mean(parts)) is not None}
+
+
+def _mean(found: list[np.ndarray]) -> float | None:
+    values = np.concatenate([np.zeros(0), *found])
+    return float(values.mean()) if len(values) >= _LEAST_JUDGED else None
+
+
+def _neighbors(split: xr.Dataset) -> np.ndarray:
+    """Pairs of runs asked that differ in their expert count alone, and lie next to each other in it; shape (pair, 2)."""
+    covariates = split["ln_covariate"].transpose("axis", "run")
+    frame = pd.DataFrame(np.exp(covariates.values.T), columns=covariates["axis"].values.astype(str))
+    sizes = [name for name in map(str, frame.columns) if name not in ("tokens", EXPERTS)]
+    curves = curves_of_experts(frame.assign(group=split["group_of_run"].values), sizes[0]) if sizes else []
+    return np.array([pair for curve in curves for pair in pairwise(curve)], dtype=int).reshape(-1, 2)
 
 
 def bootstrapped_weights(scores: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -24,9 +24,33 @@ class Check:
     rule: str
     recommendation: str
 
+    @classmethod
+    def of(cls, name: str, value: float, where: str, rule: str, passes: bool, reviews: bool, hint: str) -> Check:
+        """A diagnostic that passes, or goes to review, or fails; the hint is for one that does not pass."""
+        verdict: Verdict = "PASS" if passes else "REVIEW" if reviews else "FAIL"
+        return cls(name, verdict, value, where, rule, "" if passes else hint)
+
     def __str__(self) -> str:
         hint = f"; {self.recommendation}" if self.recommendation else ""
         return f"{self.verdict:<6} {self.name:<12} {self.value:>10.4g} at {printable(self.where)} ({self.rule}){hint}"
+
+
+@dataclass(frozen=True)
+class Forward:
+    """How forecasts of larger runs from smaller ones went, over all splits of a table.
+
+    Attributes
+    ----------
+    coverage, difference_coverage : dict of float
+        By level, such as "0.9": the share of runs, and of differences between neighboring expert counts, inside that central band. Empty
+        where there were none.
+    below : float or None
+        Mean probability integral transform of the runs: 0.5 without bias, near 0 where forecasts lie above what came.
+    """
+
+    coverage: dict[str, float]
+    difference_coverage: dict[str, float]
+    below: float | None
 
 
 @dataclass(frozen=True)

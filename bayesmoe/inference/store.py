@@ -14,13 +14,13 @@ import xarray as xr
 
 from bayesmoe.errors import InputError
 from bayesmoe.files import UNREADABLE, require_file, require_format, write_netcdf
-from bayesmoe.inference.gate import Check, Gate
+from bayesmoe.inference.gate import Check, Forward, Gate
 from bayesmoe.inference.spec import AVERAGE, FitSpec, coordinates_of, law_of
 from bayesmoe.laws import Coordinate, Law, Reference
 from bayesmoe.sampling.retries import Attempt
 from bayesmoe.specs import from_json, to_json
 
-FORMAT = 7
+FORMAT = 8
 """Version of the layout written below; a reader refuses any other."""
 
 GROUP_DIM = "run_group"
@@ -58,8 +58,8 @@ class FitInfo:
         Coordinates that differ between groups; posterior variables derived from coordinates.
     pareto_k : float or None
         Of an approximation.
-    forward_coverage : dict of float
-        Of an average: by level, such as "0.9", share of larger runs inside that central band of forward validation; empty without any.
+    forward : Forward or None
+        Of an average: how forward validation went.
     left_out : dict of str
         Of an average: laws whose own fit failed, and why.
     versions : dict of str
@@ -79,7 +79,7 @@ class FitInfo:
     pooled: tuple[str, ...] = ()
     paper_parameters: tuple[str, ...] = ()
     pareto_k: float | None = None
-    forward_coverage: dict[str, float] = field(default_factory=dict)
+    forward: Forward | None = None
     left_out: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     bayesmoe_version: str = ""
@@ -139,7 +139,7 @@ class FitInfo:
 
 _TEXTS = ("response", "data_origin", "data_sha256", "bayesmoe_version")
 _NUMBERS = ("pareto_k",)
-_STRUCTURED = ("forward_coverage", "data_notes", "gate", "attempts", "pooled", "paper_parameters", "left_out", "versions")
+_STRUCTURED = ("forward", "data_notes", "gate", "attempts", "pooled", "paper_parameters", "left_out", "versions")
 
 
 def _as_json(value: Any) -> Any:
@@ -172,7 +172,7 @@ def _parsed(attributes: tuple[tuple[str, Any], ...]) -> FitInfo:
         attempts=tuple(Attempt(**attempt) for attempt in structured["attempts"]),
         pooled=tuple(structured["pooled"]),
         paper_parameters=tuple(structured["paper_parameters"]),
-        forward_coverage=structured["forward_coverage"],
+        forward=structured["forward"] and Forward(**structured["forward"]),
         left_out=structured["left_out"],
         versions=structured["versions"],
     )

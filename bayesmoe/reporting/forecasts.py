@@ -23,7 +23,8 @@ def own_coverage(fit: xr.DataTree) -> str:
     """What the fit's own forward validation says, or that there was none."""
     if AVERAGE not in fit.children:
         return text.NO_FORECASTS
-    return text.own_coverage(FitInfo.read(fit).forward_coverage)
+    forward = FitInfo.read(fit).forward
+    return text.own_coverage(forward.coverage if forward else {})
 
 
 def read_backtest(path: str | Path) -> list[dict[str, Any]]:

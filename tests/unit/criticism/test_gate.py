@@ -25,6 +25,10 @@ NAMES = [
     "prior overlap",
     "shape overlap",
     "prior sensitivity",
+    "residual structure",
+    "noise over seeds",
+    "levels",
+    "axis inflation",
 ]
 
 

@@ -15,7 +15,7 @@ from bayesmoe.decisions.risk import risk, without_each_law
 from bayesmoe.forecasting.fit_average import fit_average
 from bayesmoe.forecasting.forward_validation import splits
 from bayesmoe.inference.ensemble import apportion, components, discrepancy_draws
-from bayesmoe.inference.gate import Check, Gate
+from bayesmoe.inference.gate import Check, Forward, Gate
 from bayesmoe.inference.spec import AVERAGE, AverageSpec, load_table
 from bayesmoe.inference.store import LAWS, FitInfo, load_fit, save_fit
 from bayesmoe.planning.build_surface import surfaces
@@ -87,12 +87,16 @@ def test_its_gate_is_the_worst_of_its_laws_and_judges_its_forecasts(average) -> 
 
     def covered(level: str, share: float) -> str:
         shares = {"0.5": 0.5, "0.8": 0.8, "0.9": 0.9} | {level: share}
-        return verdict(spoilt(forward_coverage=shares), f"forward coverage {float(level):.0%}")
+        return verdict(spoilt(forward=Forward(shares, {}, 0.5)), f"forward coverage {float(level):.0%}")
 
     assert [covered(*each) for each in (("0.9", 0.9), ("0.9", 0.7), ("0.9", 0.4))] == ["PASS", "REVIEW", "FAIL"]
     assert [covered("0.5", share) for share in (0.5, 0.1, 1.0)] == ["PASS", "REVIEW", "REVIEW"]
     assert covered("0.8", 0.5) == "REVIEW"
-    assert verdict(spoilt(forward_coverage={}), "forward coverage 90%") == "REVIEW"
+    assert verdict(spoilt(forward=None), "forward coverage 90%") == "REVIEW"
+    narrow = Forward({"0.5": 0.5, "0.8": 0.8, "0.9": 0.9}, {"0.5": 0.5, "0.8": 0.8, "0.9": 0.3}, 0.95)
+    assert verdict(spoilt(forward=narrow), "difference coverage 90%") == "REVIEW"
+    assert verdict(spoilt(forward=narrow), "difference coverage 80%") == "PASS"
+    assert verdict(spoilt(forward=narrow), "forward PIT") == "REVIEW"
     assert verdict(spoilt(left_out={"wang": "R-hat 3"}), "laws left out") == "REVIEW"
 
 
