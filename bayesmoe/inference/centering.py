@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -9,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesmoe.inference.model import Data, Structure
+from bayesmoe.laws.base import Coordinate, Law
 
 
 def degrees_of_centering(structure: Structure, data: Data) -> dict[str, Any]:
@@ -21,15 +24,9 @@ def degrees_of_centering(structure: Structure, data: Data) -> dict[str, Any]:
     """
     if not structure.pooled:
         return {}
-    law = structure.law
-    coordinates = structure.coordinates
+    law, coordinates = structure.law, structure.coordinates
     medians = jnp.array([c.mean for c in coordinates])
-
-    def ln_loss(real: Any, run: Any) -> Any:
-        values = {c.name: c.to_support(real[i]) for i, c in enumerate(coordinates)}
-        return jnp.log(law.loss(law.to_paper(values, data.reference), run))
-
-    gradient = np.asarray(jax.jit(jax.vmap(jax.grad(ln_loss), in_axes=(None, 0)))(medians, data.covariates))
+    gradient = np.asarray(_gradient(law, coordinates)(medians, data.covariates, data.reference))
     spread = np.array([c.spread for c in coordinates])
     weight = np.asarray(data.weight)[: len(gradient), None]
     scaled = np.nan_to_num(gradient) * np.sqrt(weight) * spread / law.noise_median
@@ -39,3 +36,14 @@ def degrees_of_centering(structure: Structure, data: Data) -> dict[str, Any]:
         degrees[group] = 1.0 - np.diag(np.linalg.inv(of_group.T @ of_group + np.eye(len(coordinates))))
     degrees = np.clip(degrees, 0.0, 1.0)
     return {c.name: jnp.asarray(degrees[:, i]) for i, c in enumerate(coordinates) if c.name in structure.pooled}
+
+
+@lru_cache(maxsize=64)
+def _gradient(law: Law, coordinates: tuple[Coordinate, ...]) -> Callable[..., Any]:
+    """Gradient of a run's log loss with respect to the coordinates, as a program that all parts of a table share."""
+
+    def ln_loss(real: Any, run: Any, reference: Any) -> Any:
+        values = {c.name: c.to_support(real[i]) for i, c in enumerate(coordinates)}
+        return jnp.log(law.loss(law.to_paper(values, reference), run))
+
+    return jax.jit(jax.vmap(jax.grad(ln_loss), in_axes=(None, 0, None)))

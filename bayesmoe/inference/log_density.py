@@ -18,6 +18,8 @@ from bayesmoe.inference.model import EXPECTED, RUN_NOISE, Data, Structure, noisy
 from bayesmoe.sampling.signature import ArraySignature
 
 SPREAD_SUFFIX = "_spread"
+_BLOCK = 250
+"""Draws whose runs are computed together."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +75,15 @@ class LogDensity:
 
     def unconstrained(self, draws: dict[str, Any], data: Data, loss: Any) -> np.ndarray:
         """Positions of draws of the free sites, shape (draws, dimension)."""
-        return np.asarray(jax.jit(jax.vmap(lambda values: _flat(self, values, data, loss)))(draws), dtype=float)
+        return np.asarray(_unconstrained(self)(draws, data, loss), dtype=float)
 
     def sites(self, positions: Any, data: Data, loss: Any) -> dict[str, np.ndarray]:
         """Free sites on their supports and the law's own parameters, at positions of shape (chain, draw, dimension)."""
-        return jax.tree.map(np.asarray, _mapped(self, expected=False)(positions, data, loss))
+        return _in_blocks(_mapped(self, expected=False), positions, data, loss)
 
     def expected(self, positions: Any, data: Data, loss: Any) -> dict[str, np.ndarray]:
         """Each run's response without noise and its noise scale, shape (chain, draw, n), and ``noise_df``, shape (chain, draw)."""
-        return jax.tree.map(np.asarray, _mapped(self, expected=True)(positions, data, loss))
+        return _in_blocks(_mapped(self, expected=True), positions, data, loss)
 
     def responses(self, positions: Any, data: Data, loss: Any, rng: np.random.Generator) -> np.ndarray:
         """Responses drawn with the model's noise at positions of shape (chain, draw, dimension); shape (chain, draw, n)."""
@@ -112,6 +114,11 @@ def _prior(density: LogDensity, count: int) -> Callable[..., Any]:
     return jax.jit(program)
 
 
+@lru_cache(maxsize=64)
+def _unconstrained(density: LogDensity) -> Callable[..., Any]:
+    return jax.jit(jax.vmap(lambda values, data, loss: _flat(density, values, data, loss), in_axes=(0, None, None)))
+
+
 def _flat(density: LogDensity, values: dict[str, Any], data: Data, loss: Any) -> Any:
     free = unconstrain_fn(density.model, (data, loss), {}, values)
     return ravel_pytree({name: free[name] for name in values})[0]
@@ -138,8 +145,17 @@ def _mapped(density: LogDensity, *, expected: bool) -> Callable[..., Any]:
         names = (*of_runs, "noise_df") if expected else [name for name in sites if name not in of_runs]
         return {name: sites[name] for name in names}
 
-    over_draws = jax.vmap(one, in_axes=(0, None, None))
-    return jax.jit(jax.vmap(over_draws, in_axes=(0, None, None)))
+    return jax.jit(jax.vmap(one, in_axes=(0, None, None)))
+
+
+def _in_blocks(program: Callable[..., Any], positions: Any, data: Data, loss: Any) -> dict[str, np.ndarray]:
+    """A program over positions of shape (chain, draw, dimension), block by block: any number of chains and draws shares what is compiled."""
+    positions = np.asarray(positions)
+    flat = positions.reshape(-1, positions.shape[-1])
+    padded = np.concatenate([flat, np.repeat(flat[-1:], -len(flat) % _BLOCK, axis=0)])
+    blocks = [program(padded[first : first + _BLOCK], data, loss) for first in range(0, len(padded), _BLOCK)]
+    joined = jax.tree.map(lambda *parts: np.concatenate(parts)[: len(flat)], *blocks)
+    return jax.tree.map(lambda leaf: leaf.reshape(*positions.shape[:2], *leaf.shape[1:]), joined)
 
 
 @lru_cache(maxsize=64)

@@ -150,8 +150,10 @@ class _Chains:
         self.inverse_mass = start.covariance
         device_of = [devices[chain % len(devices)] for chain in range(count)]
         signature = ArraySignature.of(arguments)
-        how = (settings.kernel, settings.target_accept)
-        programs = {device: _compiled(log_density, *how, device, start.mode.size, signature) for device in devices}
+        programs = {
+            device: _compiled(log_density, settings.kernel, device, start.mode.size, signature) for device in devices
+        }
+        self.target_accept = np.asarray(settings.target_accept, dtype=jnp.result_type(float))
         placed = {device: jax.device_put(arguments, device) for device in devices}
         self.programs = [programs[device] for device in device_of]
         self.data = [placed[device] for device in device_of]
@@ -198,7 +200,14 @@ class _Chains:
         def advance(c: int) -> Any:
             state, average = self.states[c]
             return self.programs[c].chunk(
-                self.keys[c], number, state, average, matrices[self.devices[c]], np.asarray(adapt), self.data[c]
+                self.keys[c],
+                number,
+                state,
+                average,
+                matrices[self.devices[c]],
+                np.asarray(adapt),
+                self.target_accept,
+                self.data[c],
             )
 
         chunks = [job.result() for job in [threads.submit(advance, c) for c in range(len(self.states))]]
@@ -230,19 +239,23 @@ class _Programs(NamedTuple):
 def _compiled(
     log_density: Callable[..., Any],
     kernel: CompiledKernel,
-    target_accept: float,
     device: Any,
     dimension: int,
     signature: ArraySignature,
 ) -> _Programs:
     """Compile the programs of one device for arguments of one shape, before any thread calls them."""
     begin_at, step = kernel_of(kernel)
-    average_init, average_update, average_final = dual_averaging_adaptation(target_accept)
+    average_init, _, average_final = dual_averaging_adaptation(target=0.8)
 
     def begin(key: Any, position: Any, data: Any) -> Any:
         return begin_at(position, lambda v: log_density(v, *data), key), average_init(0.1)
 
-    def chunk(key: Any, first: Any, state: Any, average: Any, inverse_mass: Any, adapt: Any, data: Any) -> Any:
+    def chunk(
+        key: Any, first: Any, state: Any, average: Any, inverse_mass: Any, adapt: Any, target_accept: Any, data: Any
+    ) -> Any:
+        # A number and no constant: another attempt with smaller steps finds what the first one compiled.
+        _, average_update, _ = dual_averaging_adaptation(target_accept)
+
         def transition(carry: Any, number: Any) -> Any:
             state, average = carry
             step_size = jnp.exp(jnp.where(adapt, average.log_step_size, average.log_step_size_avg))
@@ -270,12 +283,13 @@ def _compiled(
     real = jnp.zeros(()).dtype
     vector = jax.ShapeDtypeStruct((dimension,), real)
     matrix = jax.ShapeDtypeStruct((dimension, dimension), real)
-    flag, count = jax.ShapeDtypeStruct((), bool), jax.ShapeDtypeStruct((), jnp.zeros((), int).dtype)
+    flag, target = jax.ShapeDtypeStruct((), bool), jax.ShapeDtypeStruct((), real)
+    count = jax.ShapeDtypeStruct((), jnp.zeros((), int).dtype)
     key = jax.eval_shape(lambda: jax.random.key(0))
     state, average = jax.eval_shape(begin, key, vector, data)
     sharding: dict[str, Any] = {"in_shardings": placed, "out_shardings": placed}
     return _Programs(
         jax.jit(begin, **sharding).lower(key, vector, data).compile(),
-        jax.jit(chunk, **sharding).lower(key, count, state, average, matrix, flag, data).compile(),
+        jax.jit(chunk, **sharding).lower(key, count, state, average, matrix, flag, target, data).compile(),
         jax.jit(lambda average: average_init(average_final(average)), **sharding).lower(average).compile(),
     )
