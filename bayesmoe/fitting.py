@@ -60,7 +60,8 @@ def fit(
         One row is one trained model. A path is a table, a model spec (TOML) or the name of a registered data set; the other
         arguments override a spec.
     law : str, Law class, LawSpec, or several of them
-        Name, ``package.module:MyLaw``, class, or :class:`LawSpec` with options and priors; several, or ``"average"`` (default).
+        Name, ``package.module:MyLaw``, class, or :class:`LawSpec` with options and priors; several (a LawSpec then with priors only), or
+        ``"average"`` (default).
     group : str or GroupSpec, optional
         Column that groups the runs (recipe, corpus, lab); a GroupSpec also names the shared dense runs and coordinates.
     columns : mapping, optional
@@ -168,9 +169,15 @@ def _laws(law: Any) -> dict[str, Any]:
     if len(laws) == 1 and laws[0] != AVERAGE:
         only = laws[0]
         return {"average": None, "law": only if isinstance(only, LawSpec) else LawSpec(name=_law_name(only))}
-    if any(isinstance(one, LawSpec) for one in laws):
-        raise InputError("has options or priors, which an average cannot have yet", column="law", hint="name the laws")
-    return {"law": LawSpec(), "average": AverageSpec(laws=tuple(_law_name(one) for one in laws if one != AVERAGE))}
+    specs = [one for one in laws if isinstance(one, LawSpec)]
+    if any(one.options or one.size is not None for one in specs):
+        hint = "in an average give a law priors only, and the size in the spec"
+        raise InputError("has options, which an average cannot have", column="law", hint=hint)
+    names = tuple(one.name if isinstance(one, LawSpec) else _law_name(one) for one in laws if one != AVERAGE)
+    return {
+        "law": LawSpec(),
+        "average": AverageSpec(laws=names, priors={one.name: one.priors for one in specs if one.priors}),
+    }
 
 
 def _law_name(law: Any) -> str:

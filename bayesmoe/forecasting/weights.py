@@ -183,11 +183,15 @@ def laws_of(spec: FitSpec, frame: pd.DataFrame) -> tuple[str, ...]:
     Raises
     ------
     InputError
-        One of them predicts something else than losses.
+        One of them predicts something else than losses, or priors are given of another.
     """
     names = (
         spec.average.laws if spec.average is not None and spec.average.laws else default_laws(frame, size_of(spec, frame))
     )
+    for name in spec.average.priors if spec.average is not None else ():
+        if name not in names:
+            hint = f"this average is of {', '.join(names)}"
+            raise InputError("has priors and is not averaged", column="average.priors", value=name, hint=hint)
     for name in names:
         if (response := law_named(name).response) != "loss":
             raise InputError(f"predicts {response}, not loss", column="law", value=name, hint="leave it out of the average")

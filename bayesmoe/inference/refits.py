@@ -170,6 +170,7 @@ def _distance(
 
 
 def with_law(spec: FitSpec, name: str, size: Any = None) -> FitSpec:
-    """The fit of one law of an average, with that law's own priors."""
-    law = dataclasses.replace(spec.law, name=name, options={}, priors={}, size=size)
+    """The fit of one law of an average, with that law's own priors, or those that the average gives it."""
+    priors = spec.average.priors.get(name, {}) if spec.average is not None else {}
+    law = dataclasses.replace(spec.law, name=name, options={}, priors=priors, size=size)
     return dataclasses.replace(spec, law=law, average=None, noise=spec.noise or AVERAGE_NOISE)

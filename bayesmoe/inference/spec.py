@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -113,11 +114,12 @@ class AverageSpec:
     """Laws to average by how well they forecast larger runs; none named: those that the table can tell something about.
 
     ``discrepancy`` names a file that ``bayesmoe calibrate-discrepancy`` wrote: the prior of how far laws miss beyond their runs; the
-    shipped one where none is named.
+    shipped one where none is named. ``priors`` are those of each law's coordinates that differ from its defaults, by law.
     """
 
     laws: tuple[str, ...] = ()
     discrepancy: str | None = None
+    priors: dict[str, dict[str, PriorSpec]] = Field(default_factory=dict)
 
 
 AVERAGE_NOISE = NoiseSpec(depends_on=("ratio", "seed"), where_known=True)
@@ -147,7 +149,9 @@ class FitSpec:
     @model_validator(mode="after")
     def _one_or_many(self) -> FitSpec:
         if self.average is not None and (self.law != LawSpec(size=self.law.size)):
-            raise ValueError("law.name, law.options and law.priors are one law's own; leave them out of an average")
+            raise ValueError(
+                "law.name, law.options and law.priors are one law's own; leave them out of an average, and give average.priors by law"
+            )
         if self.average is not None and self.sampler.method != "mcmc":
             raise ValueError("an average of laws is sampled: leave out sampler.method, or fit one law")
         return self
@@ -263,7 +267,7 @@ def law_of(law: LawSpec) -> Law:
     return law_named(law.name, **options)
 
 
-def coordinates_of(law: Law, priors: dict[str, PriorSpec]) -> tuple[Coordinate, ...]:
+def coordinates_of(law: Law, priors: Mapping[str, PriorSpec]) -> tuple[Coordinate, ...]:
     """Coordinates of a law with the spec's priors in force.
 
     Raises

@@ -12,11 +12,12 @@ import xarray as xr
 from bayesmoe.criticism.gate import check, computed_gate, far, with_extrapolation
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.risk import risk, without_each_law
+from bayesmoe.errors import InputError
 from bayesmoe.forecasting.fit_average import fit_average
 from bayesmoe.forecasting.forward_validation import splits
 from bayesmoe.inference.ensemble import apportion, components, discrepancy_draws
 from bayesmoe.inference.gate import Check, Forward, Gate
-from bayesmoe.inference.spec import AVERAGE, AverageSpec, load_table
+from bayesmoe.inference.spec import AVERAGE, AverageSpec, LawSpec, PriorSpec, load_table
 from bayesmoe.inference.store import LAWS, FitInfo, load_fit, save_fit
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.planner import plan
@@ -248,3 +249,22 @@ def test_the_default_laws_are_those_that_the_table_varies(spec) -> None:
     assert "effective-size" in laws_of(dataclasses.replace(spec, average=AverageSpec()), table.frame)
     one = table.frame.assign(num_experts=1)
     assert "chinchilla" in laws_of(dataclasses.replace(spec, average=AverageSpec()), one)
+
+
+def test_priors_of_a_law_that_is_not_averaged_are_refused(spec) -> None:
+    from bayesmoe.forecasting.weights import laws_of
+
+    table = load_table(spec.data, spec.groups)
+    given = AverageSpec(priors={"kaplan": {"slope_size": PriorSpec(median=0.1, sd=0.5)}})
+    with pytest.raises(InputError, match="is not averaged"):
+        laws_of(dataclasses.replace(spec, average=given), table.frame)
+
+
+def test_several_laws_are_given_with_priors_of_their_own() -> None:
+    from bayesmoe.fitting import _laws
+
+    prior = PriorSpec(median=0.05, sd=1.0)
+    average = _laws([LawSpec(name="yun", priors={"slope_tokens": prior}), "chinchilla"])["average"]
+    assert average == AverageSpec(laws=("yun", "chinchilla"), priors={"yun": {"slope_tokens": prior}})
+    with pytest.raises(InputError, match="has options"):
+        _laws([LawSpec(name="yun", size="n_active"), "chinchilla"])

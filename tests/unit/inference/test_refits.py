@@ -11,7 +11,7 @@ from seeds import seeded
 from bayesmoe.architecture import Family
 from bayesmoe.inference.extrapolation import parts_of_distance
 from bayesmoe.inference.refits import Refits, with_law
-from bayesmoe.inference.spec import GroupSpec, load_table
+from bayesmoe.inference.spec import AverageSpec, GroupSpec, PriorSpec, load_table
 from bayesmoe.laws import law_named
 from bayesmoe.runs import as_run_table
 from bayesmoe.runs.simulate import grid_of_runs, simulate_losses
@@ -114,3 +114,12 @@ def test_a_group_extrapolates_from_its_own_runs(small_spec, simulated) -> None:
         distance = refits.fit(~asked, axes=("num_experts",))["distance"].sel(part="num_experts")
         found[groups] = distance.values[asked]
     assert (found[None] < found[GroupSpec(column="group")]).all()
+
+
+def test_a_law_of_an_average_has_the_priors_that_the_average_gives_it(small_spec) -> None:
+    prior = PriorSpec(median=0.05, sd=1.0)
+    spec = dataclasses.replace(
+        small_spec, average=AverageSpec(laws=("yun", "chinchilla"), priors={"yun": {"slope_tokens": prior}})
+    )
+    assert with_law(spec, "yun").law.priors == {"slope_tokens": prior}
+    assert with_law(spec, "chinchilla").law.priors == {}
