@@ -18,7 +18,7 @@ from blackjax.adaptation.step_size import dual_averaging_adaptation
 from bayesmoe.sampling.kernels import CompiledKernel, kernel_of
 from bayesmoe.sampling.settings import SamplerSpec
 from bayesmoe.sampling.signature import ArraySignature
-from bayesmoe.sampling.start import Start
+from bayesmoe.sampling.start import Start, loss_and_gradient
 
 CHUNK = 50
 """Transitions per compiled call: long enough to amortize Python overhead, short enough for a live progress bar."""
@@ -159,10 +159,11 @@ class _Chains:
         self.data = [placed[device] for device in device_of]
         self.keys = [jax.device_put(jax.random.fold_in(key, chain), device) for chain, device in enumerate(device_of)]
         self.devices = device_of
-        self.states = [
-            self.programs[c].begin(self.keys[c], jax.device_put(start.positions[c], device_of[c]), self.data[c])
-            for c in range(count)
-        ]
+        self.states = []
+        for c in range(count):
+            loss, slope = loss_and_gradient(log_density)(start.positions[c], arguments)
+            known = -np.asarray(loss), -np.asarray(slope)
+            self.states.append(self.programs[c].begin(self.keys[c], start.positions[c], *known))
 
     def window(self, threads: ThreadPoolExecutor, stage: str, steps: int, done: int, total: int) -> dict[str, np.ndarray]:
         """Advance all chains by that many transitions and return their record, shape (chain, transition)."""
@@ -247,8 +248,9 @@ def _compiled(
     begin_at, step = kernel_of(kernel)
     average_init, _, average_final = dual_averaging_adaptation(target=0.8)
 
-    def begin(key: Any, position: Any, data: Any) -> Any:
-        return begin_at(position, lambda v: log_density(v, *data), key), average_init(0.1)
+    def begin(key: Any, position: Any, height: Any, slope: Any) -> Any:
+        # A plane of the density's height and slope stands in for it: what would be compiled again is known.
+        return begin_at(position, lambda v: height + slope @ (v - position), key), average_init(0.1)
 
     def chunk(
         key: Any, first: Any, state: Any, average: Any, inverse_mass: Any, adapt: Any, target_accept: Any, data: Any
@@ -283,13 +285,13 @@ def _compiled(
     real = jnp.zeros(()).dtype
     vector = jax.ShapeDtypeStruct((dimension,), real)
     matrix = jax.ShapeDtypeStruct((dimension, dimension), real)
-    flag, target = jax.ShapeDtypeStruct((), bool), jax.ShapeDtypeStruct((), real)
+    flag, number = jax.ShapeDtypeStruct((), bool), jax.ShapeDtypeStruct((), real)
     count = jax.ShapeDtypeStruct((), jnp.zeros((), int).dtype)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    state, average = jax.eval_shape(begin, key, vector, data)
+    state, average = jax.eval_shape(begin, key, vector, number, vector)
     sharding: dict[str, Any] = {"in_shardings": placed, "out_shardings": placed}
     return _Programs(
-        jax.jit(begin, **sharding).lower(key, vector, data).compile(),
-        jax.jit(chunk, **sharding).lower(key, count, state, average, matrix, flag, target, data).compile(),
+        jax.jit(begin, **sharding).lower(key, vector, number, vector).compile(),
+        jax.jit(chunk, **sharding).lower(key, count, state, average, matrix, flag, number, data).compile(),
         jax.jit(lambda average: average_init(average_final(average)), **sharding).lower(average).compile(),
     )

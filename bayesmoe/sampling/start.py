@@ -79,9 +79,9 @@ def overdispersed_starts(
     return Start(np.stack(positions), best, covariance)
 
 
-@lru_cache(maxsize=16)
-def _value_and_gradient(log_density: Callable[..., Any]) -> Callable[..., Any]:
-    """Cached: every attempt and approximation of one fit traces it once."""
+@lru_cache(maxsize=64)
+def loss_and_gradient(log_density: Callable[..., Any]) -> Callable[..., Any]:
+    """Negative log density and its gradient, as a program that every attempt, chain and approximation of one fit shares."""
     return jax.jit(jax.value_and_grad(lambda v, data: -log_density(v, *data)))
 
 
@@ -99,14 +99,14 @@ class Objective:
         held: np.ndarray | float = 0.0,
         center: np.ndarray | float = 0.0,
     ) -> None:
-        self._value_and_gradient = _value_and_gradient(log_density)
+        self._loss_and_gradient = loss_and_gradient(log_density)
         self._arguments = jax.device_put(arguments)
         self._held = held
         self.center = center
 
     def __call__(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
         """Return value and gradient at a position of shape (dimension,)."""
-        value, gradient = self._value_and_gradient(vector, self._arguments)
+        value, gradient = self._loss_and_gradient(vector, self._arguments)
         away = self._held * (vector - self.center) / _SPREAD_SD
         total, slope = float(value) + 0.5 * float(away @ away), np.asarray(gradient, dtype=float) + away / _SPREAD_SD
         if not (np.isfinite(total) and np.isfinite(slope).all()):
