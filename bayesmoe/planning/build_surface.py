@@ -126,7 +126,7 @@ def inputs(laws: Mapping[str, DesignSurface]) -> dict[str, np.ndarray]:
     for number, (name, here) in enumerate(laws.items()):
         own = dict(here.parameters)
         if here.discrepancy is not None:
-            own |= {f"discrepancy_{axis}": here.discrepancy[:, axis] for axis in range(here.discrepancy.shape[1])}
+            own |= {f"discrepancy along {part}": here.discrepancy[:, at] for at, part in enumerate(here.parts)}
         for parameter, values in own.items():
             column = np.full(sum(sizes), np.nan)
             column[sum(sizes[:number]) : sum(sizes[: number + 1])] = values

@@ -59,7 +59,12 @@ def with_discrepancy(
             extrapolation_distance(asked, seen["ln_covariate"].values, seen["slope"].values, axes).T.reshape(*shape, -1)
         )
     return replace(
-        here, discrepancy=discrepancy, distance=jnp.asarray(np.stack(found)), distance_flop=budget, distance_span=span
+        here,
+        discrepancy=discrepancy,
+        parts=tuple(map(str, beyond["part"].values)),
+        distance=jnp.asarray(np.stack(found)),
+        distance_flop=budget,
+        distance_span=span,
     )
 
 

@@ -60,10 +60,9 @@ class DesignSurface:
     budget_flop : array
         Training budget, a number or of shape (S, 1) or (S, K).
     discrepancy : array, shape (S, A), or None
-        Discrepancy per unit of each of the A parts of extrapolation distance; None where the law was fitted alone.
+        Discrepancy per unit of each of the A ``parts`` of extrapolation distance; None where the law was fitted alone.
     distance : array, shape (K, G, T, A), or None
-        Extrapolation distance of each candidate on an even grid of G sizes over all that are considered, and of T tokens around those of
-        ``distance_flop``.
+        Extrapolation distance of each candidate on an even grid of all G sizes considered, and of T tokens around those of ``distance_flop``.
     distance_flop, distance_span : float
         Training FLOP at the center of that grid, and how far the grid goes to either side in ln tokens.
     """
@@ -81,6 +80,7 @@ class DesignSurface:
     distance: Any = None
     distance_flop: Any = 1.0
     distance_span: float = 0.0
+    parts: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -295,5 +295,5 @@ class DesignSurface:
 
 
 _DATA = ("parameters", "cost_draws", "budget_flop", "discrepancy", "distance", "distance_flop")
-_STATIC = ("law", "candidates", "family", "scenario", "fixed_tokens", "latency", "distance_span")
+_STATIC = ("law", "candidates", "family", "scenario", "fixed_tokens", "latency", "distance_span", "parts")
 jax.tree_util.register_dataclass(DesignSurface, _DATA, _STATIC)

@@ -151,6 +151,8 @@ def test_each_law_has_its_share_of_a_plan(planned) -> None:
     weights = {name: member.weight for name, member in components(fit).items()}
     for law, count in zip(laws, counts, strict=True):
         assert count == pytest.approx(weights[law] * found.sizes["sample"], abs=1)
+    parts = components(fit)["yun"].discrepancy["part"].values
+    assert {f"yun.discrepancy along {part}" for part in parts} <= set(found["input"].values)
 
 
 @pytest.mark.slow
