@@ -124,9 +124,11 @@ def refine(value: Callable[[Any], Any], grid: Any, place: Elementwise, own: Elem
     """
     grid = jnp.asarray(grid)
     last = len(grid) - 1
-    at, best = place, grid[place]
-    known = value(jnp.stack([best, own], axis=-1))
-    least, of_own = known[..., 0], known[..., 1]
+    # Where the grid was computed in single precision, a limit may be met at its best point in that alone: then a neighbor is the best.
+    around = jnp.clip(place[..., None] + jnp.arange(-1, 2), 0, last)
+    known = value(jnp.concatenate([grid[around], own[..., None]], axis=-1))
+    at = jnp.take_along_axis(around, argmin_last(known[..., :3])[..., None], axis=-1)[..., 0]
+    best, least, of_own = grid[at], known[..., :3].min(axis=-1), known[..., 3]
     better = of_own < least
     near = jnp.searchsorted(grid, own)
     low = grid[jnp.clip(jnp.where(better, near, at) - 1, 0, last)]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayesmoe.planning.search import bisect, bracket_minimum, minimize_unimodal
+from bayesmoe.planning.search import bisect, bracket_minimum, minimize_unimodal, refine
 
 
 def ends(low, high):
@@ -80,3 +80,18 @@ def test_of_two_valleys_the_lower_is_found():
     low, high = bracket_minimum(jax.vmap(two), *ends([-10.0], [10.0]), 41)
     np.testing.assert_allclose(np.concatenate([low, high]), [1.5, 2.5])
     np.testing.assert_allclose(minimize_unimodal(jax.vmap(jax.grad(two)), low, high), 2.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize("off", [1e-9, -1e-9])
+def test_a_limit_that_the_grids_best_point_meets_by_rounding_alone_is_found(off):
+    """The grid was computed in single precision, where its point 3 was allowed; another point is allowed far away, and costs more."""
+    grid = np.linspace(0.0, 10.0, 11)
+    limit = grid[3] + off
+
+    def value(x):
+        return jnp.where(x >= limit, x, jnp.inf)
+
+    found, least = refine(value, grid, jnp.array([3]), jnp.array([9.0]))
+    np.testing.assert_allclose(found, limit, atol=2.5e-3)
+    np.testing.assert_allclose(least, found)
+    assert float(found[0]) >= limit
