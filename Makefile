@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY_CHECK := import sys; sys.exit(sys.version_info < (3, 12))
 
-.PHONY: demo test browser slow lint figures docs clean
+.PHONY: demo test browser slow sweeps lint figures docs clean
 
 demo: $(BIN)/.package
 	$(BIN)/bayesmoe demo --out demo
@@ -20,7 +20,10 @@ browser:
 	echo "no Chromium, and it could not be installed: the tests that need a browser are skipped" >&2
 
 slow: $(BIN)/.installed
-	$(BIN)/python -m pytest -m slow -n auto
+	$(BIN)/python -m pytest -m 'slow and not sweep' -n auto
+
+sweeps: $(BIN)/.installed
+	$(BIN)/python -m pytest -m sweep -n auto
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .

@@ -77,6 +77,7 @@ def test_the_notebook_runs_and_shows_its_figures(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 def test_every_cell_of_the_notebook_runs(tmp_path: Path) -> None:
     _executed(notebook(), tmp_path)
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")

@@ -1,6 +1,6 @@
 """Whatever is read, what comes is a result or one sentence, and files are whole or not there.
 
-``pytest tests/fuzz`` tries each kind of input a little; ``pytest tests/fuzz -m slow`` tries 11,200 inputs. What fails once fails again under
+``pytest tests/fuzz`` tries each kind of input a little; ``pytest tests/fuzz -m sweep`` tries 11,200 inputs. What fails once fails again under
 the same base seed.
 """
 
@@ -197,7 +197,7 @@ INPUTS: dict[Consumer, tuple[st.SearchStrategy[Any], int, int]] = {
     accelerator_is_read: (toml_files(ACCELERATOR), 10, 400),
     constraint_is_read: (constraints, 25, 1000),
 }
-"""Consumers, with the inputs that each is tried on, and how many by default and in the slow suite."""
+"""Consumers, with the inputs that each is tried on, and how many by default and in a sweep."""
 
 
 def tried(consumer: Consumer, inputs: st.SearchStrategy[Any], count: int) -> list[bool]:
@@ -233,6 +233,7 @@ def test_an_input_is_read_or_refused_in_one_sentence(consumer) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("consumer", INPUTS, ids=named)
 def test_many_inputs_are_read_or_refused_in_one_sentence(consumer) -> None:
@@ -243,7 +244,7 @@ def test_many_inputs_are_read_or_refused_in_one_sentence(consumer) -> None:
     assert 0.05 < sum(taken) / len(taken) < 0.95
 
 
-def test_the_slow_suite_tries_thousands() -> None:
+def test_a_sweep_tries_thousands() -> None:
     assert sum(many for *_, many in INPUTS.values()) == 11_200
 
 

@@ -38,7 +38,7 @@ def fine_grained(scenario):
     params=[
         pytest.param(("clark2022-routers", "S-Base", clark_loss, "n_dense"), id="clark2022"),
         pytest.param(("clark2022-routers-yun", "S-Base", yun_loss, "n_dense"), id="clark2022-yun"),
-        pytest.param(("olmoe3-ladder", "olmoe3-a0", yun_loss, "n_active"), id="olmoe3"),
+        pytest.param(("olmoe3-ladder", "olmoe3-a0", yun_loss, "n_active"), id="olmoe3", marks=pytest.mark.sweep),
     ],
 )
 def public(request, shared_data, scenario):

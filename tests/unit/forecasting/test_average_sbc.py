@@ -33,6 +33,7 @@ def test_coverage_is_the_share_of_runs_in_the_middle() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 def test_a_simulation_depends_on_its_own_number_only() -> None:
     design = grid_of_runs(np.geomspace(5e7, 2e9, 5), np.geomspace(2e9, 1e11, 5), [1], family=Family())
     table = as_run_table(design.assign(loss=3.0))

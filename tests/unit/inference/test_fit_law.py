@@ -124,6 +124,7 @@ def test_the_reference_kernel_gives_the_same_layout(small_spec) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 def test_a_hundred_thousand_runs_fit_in_bounded_memory(tmp_path) -> None:
     """In a process of its own, so that its peak is its own: a pointwise log-likelihood alone would be 3.2 GB."""
     script = """

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from oracle import yun_loss
+from tiers import swept
 
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.next_run import next_runs
@@ -197,7 +198,7 @@ TIGHT = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", swept(range(3), keep=lambda seed: seed == 1))
 @pytest.mark.parametrize("problem", TIGHT)
 def test_loosening_what_binds_never_hurts_in_any_scenario(small_fit, scenario, problem, seed):
     rng = np.random.default_rng((seed, list(TIGHT).index(problem)))
@@ -227,7 +228,7 @@ def test_loosening_what_binds_never_hurts_in_any_scenario(small_fit, scenario, p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", swept(range(4), keep=lambda seed: seed == 0))
 def test_invariants_hold_for_any_scenario(small_fit, scenario, seed):
     rng = np.random.default_rng(seed)
     problems = ("cheapest_serving", "lowest_loss", "lifetime_cost")

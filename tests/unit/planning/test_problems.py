@@ -1,6 +1,6 @@
 """Every planning problem equals brute force, draw by draw: the same feasibility, size and best expert count.
 
-By default on ten draws and for problems that differ in kind; the slow suite asks of all of them, on a hundred.
+By default on ten draws and for problems that differ in kind; a sweep asks of all of them, on a hundred.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from made_up import made_up_fit
 from oracle import abnar_loss, krajewski_loss, yun_loss
 from oracle_problems import LARGEST, SMALLEST, Brute, dense_leverage, flat, loss_at
 from scipy.optimize import minimize_scalar
+from tiers import SWEEP
 
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.planner import plan
@@ -80,7 +81,7 @@ def require_same(found, here, brute, draws):
     ("problem", "draws"),
     [
         pytest.param("memory_limited", FEWER, id="memory_limited, 10 draws"),
-        *(pytest.param(one.name, DRAWS, id=f"{one.name}, 100 draws", marks=pytest.mark.slow) for one in all_problems),
+        *(pytest.param(one.name, DRAWS, id=f"{one.name}, 100 draws", marks=SWEEP) for one in all_problems),
     ],
 )
 def test_every_problem_equals_brute_force(small_fit, scenario, problem, draws):
