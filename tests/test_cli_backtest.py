@@ -48,6 +48,7 @@ def test_bad_input_is_one_sentence(bayesmoe, table, flags, says) -> None:
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.slow
 def test_a_hold_out_is_forecast_scored_and_printed(bayesmoe, table, monkeypatch) -> None:
     # Every split is a fit of each law: the last two, of the largest budgets, tell the laws apart.
     monkeypatch.setattr("bayesmoe.forecasting.forward_validation.splits", lambda *arguments: splits(*arguments)[-2:])

@@ -36,6 +36,7 @@ def test_the_law_that_knows_of_experts_is_first(two) -> None:
     assert table.loc["yun", "elpd"] == pytest.approx(-runs * plain, rel=0.1)
 
 
+@pytest.mark.slow
 def test_it_prints_and_writes_json(two, bayesmoe, tmp_path) -> None:
     paths = []
     for name, tree in two.items():

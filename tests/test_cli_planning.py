@@ -69,6 +69,7 @@ def test_several_plans_need_a_folder(refused, folder):
     assert says.startswith("must not repeat a file name: each names its plan")
 
 
+@pytest.mark.slow
 def test_the_next_run_is_ranked_and_priced(bayesmoe, folder):
     ended = bayesmoe("next-run", folder / "fit.nc", folder / "shipped.toml", "--batch", 2, "--problem", "lowest_loss")
     assert ended.code == 0

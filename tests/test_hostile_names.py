@@ -101,7 +101,10 @@ def test_attacks_stand_on_the_page_as_text(small_fit, small_plan) -> None:
     assert page.count("</style>") == 1
 
 
-@pytest.mark.parametrize("attack", ["".join(ATTACKS), "$\\frac{1$ ^_ \\x", "\x1b[31m\x00\x07"])
+@pytest.mark.parametrize(
+    "attack",
+    ["".join(ATTACKS), *(pytest.param(one, marks=pytest.mark.slow) for one in ("$\\frac{1$ ^_ \\x", "\x1b[31m\x00\x07"))],
+)
 def test_an_attack_stands_in_a_figure_as_text(small_fit, small_plan, attack) -> None:
     import matplotlib.pyplot as plt
 
@@ -171,6 +174,7 @@ def test_names_in_a_fit_and_in_models_reach_the_terminal_as_text(bayesmoe, tmp_p
     assert [line for line in ended.out.splitlines() if line.startswith("gate: ")] == ["gate: REVIEW"]
 
 
+@pytest.mark.slow
 def test_a_plans_names_reach_the_terminal_as_text(bayesmoe, tmp_path, small_fit, small_plan, monkeypatch) -> None:
     save_fit(small_fit, tmp_path / "fit.nc")
     path = tmp_path / "sc\x1b[31m[red]en.toml"

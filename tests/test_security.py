@@ -182,6 +182,7 @@ def test_a_held_out_condition_is_read_and_never_run(bayesmoe, tmp_path, monkeypa
 # Where files go and come from
 
 
+@pytest.mark.slow
 def test_a_scenarios_name_chooses_no_place(bayesmoe, tmp_path, small_fit, small_plan, monkeypatch) -> None:
     (tmp_path / "in").mkdir()
     save_fit(small_fit, tmp_path / "in" / "fit.nc")

@@ -43,10 +43,10 @@ def verdicts(tree: xr.DataTree) -> dict[str, tuple[str, str]]:
 
 
 def test_a_law_that_is_right_is_sent_to_review_in_one_table_of_a_hundred():
-    tables = 200
+    tables = 100
     found = [verdicts(described(adversarial.sound(seed))) for seed in range(tables)]
     reviewed = sum(one[STRUCTURE][0] == "REVIEW" for one in found)
-    # Stated: at most 1%. More than this many of 200 come by chance once in ten thousand.
+    # Stated: at most 1%. More than this many of 100 come by chance once in ten thousand.
     assert reviewed <= stats.binom.ppf(1 - 1e-4, tables, 0.01)
     assert all(one["levels"][0] == one["axis inflation"][0] == "PASS" for one in found)
     clumps = sum(one[NOISE][0] == "REVIEW" for one in found)

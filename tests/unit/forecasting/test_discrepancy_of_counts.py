@@ -67,7 +67,7 @@ def covered(times: float, *, common: bool) -> np.ndarray:
     return np.mean(found, axis=0)
 
 
-@pytest.mark.parametrize("times", [4.0, 30.0])
+@pytest.mark.parametrize("times", [pytest.param(4.0, marks=pytest.mark.slow), 30.0])
 def test_differences_between_counts_are_covered(times: float) -> None:
     """120 independent tables; 99.9% limits of the binomial, widened by 0.04: splits are tempered as if they shared runs."""
     for share, level in zip(covered(times, common=False), (0.9, 0.5), strict=True):
@@ -75,6 +75,6 @@ def test_differences_between_counts_are_covered(times: float) -> None:
         assert low - 0.04 <= share <= high + 0.04
 
 
-@pytest.mark.parametrize("times", [4.0, 30.0])
+@pytest.mark.parametrize("times", [pytest.param(4.0, marks=pytest.mark.slow), 30.0])
 def test_a_discrepancy_that_all_counts_share_is_rejected(times: float) -> None:
     assert covered(times, common=True)[0] < stats.binom.ppf(0.0005, TABLES, 0.9) / TABLES - 0.1

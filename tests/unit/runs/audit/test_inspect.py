@@ -248,6 +248,7 @@ def test_nothing_is_wrong_with_the_registered_runs(mirror, tmp_path, name):
     assert len(found.findings) <= 4
 
 
+@pytest.mark.slow
 def test_nothing_is_wrong_with_the_shared_tables(shared_data):
     for path in sorted((shared_data / "runs").glob("*.csv")):
         table = pd.read_csv(path)
