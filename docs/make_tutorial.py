@@ -58,13 +58,14 @@ each router where routers differ:
 
 ![Observed and predicted losses](tutorial-fit.png)
 
-The misses are small, but they bend with the loss, as noise would not. Keep that in mind when the gate says PASS.
+The misses are small, but they bend with the loss, as noise would not.
 
 ## Read the gate
 
 @@ bayesmoe check clark.nc
 
-PASS says that the chains agree and that the runs have spoken. It does not say that the law is right. Yun's law reads tokens as well, and all of
+The chains agree and the runs have spoken, but what the law leaves is no noise: runs of one size and expert count lie to one side of it. A law
+alone is surer than that allows; keep it in mind when you read its band. Yun's law reads tokens as well, and all of
 Clark's runs saw the same number of them:
 
 @@ bayesmoe fit models/clark2022-routers-yun.toml --seed 0 --out yun.nc

@@ -14,7 +14,7 @@ EVSI_NOTE = (
     "The value of a run (EVSI) is what choosing by its outcome saves in expectation, cross-validated over draws, so it errs on the low side. "
     "It assumes that law, noise and discrepancy are as fitted."
 )
-NO_RUN = "No run is worth what it costs: go ahead with the recommended design, or find out something else (the plan says what is worth knowing)."
+NO_RUN = "None of these runs is shown to be worth what it costs; the plan says what else is worth knowing."
 _BY_COST = "By total cost (training, serving, and loss at its worth)"
 _SHOWN = 5
 
