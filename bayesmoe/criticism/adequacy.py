@@ -130,10 +130,9 @@ def _explained(residual: np.ndarray, cells: np.ndarray) -> tuple[float, float]:
         return 0.0, 1.0
     mean = np.bincount(cell, residual) / count
     within, total = ((residual - mean[cell]) ** 2).sum(), ((residual - residual.mean()) ** 2).sum()
-    ratio = ((total - within) / (number - 1)) / (within / (runs - number))
-    return float(1.0 - (within / (runs - number)) / (total / (runs - 1))), float(
-        stats.f.sf(ratio, number - 1, runs - number)
-    )
+    of_noise, between = max(within / (runs - number), _ROUNDING), (total - within) / (number - 1)
+    share = 1.0 - of_noise / max(total / (runs - 1), _ROUNDING)
+    return float(share), float(stats.f.sf(between / of_noise, number - 1, runs - number))
 
 
 def _noise(fit: xr.DataTree, info: FitInfo, residual: np.ndarray) -> Check:

@@ -101,7 +101,8 @@ def computed_gate(fit: xr.DataTree) -> Gate:
         than 1 % divergent transitions, E-BFMI < 0.2 or anything that cannot be computed. REVIEW lies between, or a prior
         overlap above 0.8, a coverage of runs or of differences between expert counts in forward validation below 0.8 at 90% (of runs, FAIL:
         0.5), below 0.65 at 80% or outside 0.25 to 0.85 at 50%, a mean PIT outside 0.15 to 0.85, a weight's standard deviation above 0.25, or
-        one of the checks of :func:`bayesmoe.criticism.adequacy.adequacy`. For an approximation PASS needs k <= 0.7 and an effective size >= 400; FAIL is k > 1 or a size < 100.
+        one of the checks of :func:`bayesmoe.criticism.adequacy.adequacy`. For an approximation PASS needs k <= 0.7 and an effective size
+        >= 400; FAIL is k > 1 or a size < 100.
 
     References
     ----------

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import arviz_base
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 import bayesmoe
@@ -22,6 +23,9 @@ from bayesmoe.sampling.retries import Attempt
 
 _RESPONSE_UNITS = {"loss": "nats/token", "leverage": "1"}
 _STATS = {"diverging", "energy", "lp", "acceptance_rate", "n_steps", "step_size", "importance_ess"}
+_TAKEN = ("run", "chain", "draw", "group_of_run", GROUP_DIM)
+"""Names in a fit that a column of the table may not take."""
+
 _VERSIONS = ("jax", "numpyro", "blackjax", "arviz")
 
 
@@ -92,11 +96,21 @@ def as_data_tree(
 
 
 def _of_runs(arranged: Arranged) -> dict[str, np.ndarray]:
-    """Covariates of the runs, and the group of each."""
+    """Covariates of the runs, settings in words, and the group of each."""
     frame = arranged.frame
     covariates = {name: frame[name].to_numpy(float) for name in NUMERIC if name in frame and frame[name].notna().all()}
     group_of_run = frame["group"].astype(str).to_numpy() if "group" in frame else np.full(len(frame), "all")
-    return {**covariates, "group_of_run": group_of_run}
+    return {**covariates, **_settings_in_words(frame), "group_of_run": group_of_run}
+
+
+def _settings_in_words(frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Columns of words that several runs share, such as a corpus or a tokenizer: the gate asks whether residuals follow them."""
+    words = (
+        frame.select_dtypes(["object", "str", "category"]).drop(columns=["run_id", "group"], errors="ignore").dropna(axis=1)
+    )
+    shared = [str(name) for name in words if 1 < words[name].astype(str).nunique() <= len(frame) // 2]
+    free = (name for name in shared if name not in (*_TAKEN, *NUMERIC) and not name.startswith(("reference_", "noise_")))
+    return {name: words[name].astype(str).to_numpy() for name in free}
 
 
 def _references(arranged: Arranged) -> dict[str, float]:

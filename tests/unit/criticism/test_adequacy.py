@@ -98,6 +98,7 @@ REASONS = {
     adversarial.step: STRUCTURE,
     adversarial.multi_epoch: STRUCTURE,
     adversarial.twenty: "levels",
+    adversarial.two_corpora: STRUCTURE,
 }
 
 

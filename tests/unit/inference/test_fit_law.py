@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -250,3 +251,23 @@ def test_degrees_of_centering_follow_what_a_group_says() -> None:
 
 def test_group_spec_defaults_to_the_group_column() -> None:
     assert GroupSpec().column == "group"
+
+
+def test_settings_in_words_are_kept_with_the_runs_and_names_that_are_taken_are_not() -> None:
+    from bayesmoe.inference.tree import _settings_in_words
+
+    frame = pd.DataFrame(
+        {
+            "run_id": list("abcd"),
+            "corpus": ["web", "web", "books", "books"],
+            "router": ["hash", None, "hash", "base"],
+            "note": list("wxyz"),
+            "one": ["same"] * 4,
+            "chain": ["x", "x", "y", "y"],
+            "noise_source": ["x", "x", "y", "y"],
+            "num_experts": [1, 1, 2, 2],
+        }
+    )
+    assert {name: value.tolist() for name, value in _settings_in_words(frame).items()} == {
+        "corpus": ["web", "web", "books", "books"]
+    }
