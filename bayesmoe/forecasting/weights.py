@@ -129,7 +129,8 @@ def _forward(
         draws, observed = mixed(drawn, others, count=_DRAWS, seed=seed), usable[known[0]][split]["observed"].values
         below.append((draws < observed).mean(axis=0))
         pairs = _neighbors(usable[known[0]][split])
-        gain, came = (np.log(each[..., pairs[:, 1]] / each[..., pairs[:, 0]]) for each in (draws, observed))
+        # Ratios: a draw whose noise took a loss below zero has no logarithm.
+        gain, came = (each[..., pairs[:, 1]] / each[..., pairs[:, 0]] for each in (draws, observed))
         for level in COVERED_LEVELS:
             covered[level].append(inside(draws, observed, level))
             of_differences[level].append(inside(gain, came, level))

@@ -42,6 +42,8 @@ def fitted():
 
 # Every run of Clark's table saw the same tokens, so a law with a tokens term leaves its slope there to the prior.
 LEFT_TO_THE_PRIOR = {"clark2022-routers-yun": ["slope_tokens"]}
+MISSED = {"clark2022-routers", "clark2022-routers-yun", "olmoe3-ladder"}
+"""Real runs that one law misses by more than their noise, cell by cell."""
 
 
 @pytest.mark.parametrize("name", ["clark2022-routers", "clark2022-routers-yun", "olmoe3-ladder", "simulated-yun-grid"])
@@ -49,7 +51,9 @@ def test_shipped_specs_pass_the_gate(fitted, mirror, name) -> None:
     gate = check(fitted(name))
     left = [found.where for found in gate.checks if found.name == "prior overlap" and found.verdict == "REVIEW"]
     assert left == LEFT_TO_THE_PRIOR.get(name, [])
-    assert all(found.verdict == "PASS" for found in gate.checks if found.name != "prior overlap"), gate.checks
+    verdicts = {found.name: found.verdict for found in gate.checks if found.name != "prior overlap"}
+    assert verdicts.pop("residual structure") == ("REVIEW" if name in MISSED else "PASS")
+    assert set(verdicts.values()) == {"PASS"}, gate.checks
 
 
 def errors_apart(posterior, golden: dict) -> dict[str, float]:
