@@ -1,4 +1,4 @@
-"""Seven tables of simulated runs that a gate must not pass without a word: each is wrong in a way of its own, and no column says so."""
+"""Tables of simulated runs that a gate must not pass without a word, each wrong in a way of its own, and two with nothing wrong."""
 
 from __future__ import annotations
 
