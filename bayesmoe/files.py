@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import bayesmoe
 from bayesmoe.errors import InputError
@@ -96,6 +96,43 @@ def require_writable(path: str | Path, suffix: str | None = None, *, reads: Iter
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, EOFError)
 """What reading a file that is no netCDF, or a damaged one, may raise."""
+
+
+class Header(NamedTuple):
+    """What a netCDF file says of itself.
+
+    Attributes
+    ----------
+    attrs : dict
+        Its attributes.
+    groups : frozenset of str
+        Names of its groups.
+    """
+
+    attrs: dict[str, Any]
+    groups: frozenset[str]
+
+
+def read_header(path: Path, hint: str) -> Header:
+    """Read what a netCDF file says of itself, in a hundredth of the time that its arrays take.
+
+    Raises
+    ------
+    InputError
+        The file is no netCDF.
+    """
+    import h5netcdf
+
+    try:
+        with h5netcdf.File(path, "r") as file:
+            return Header({name: file.attrs[name] for name in file.attrs}, frozenset(file.groups))
+    except UNREADABLE as error:
+        raise unreadable(path, error, hint) from error
+
+
+def unreadable(path: Path, error: Exception, hint: str) -> InputError:
+    """Say that a file is no netCDF, or a damaged one."""
+    return InputError(f"is not readable netCDF ({type(error).__name__})", file=path, hint=hint)
 
 
 def require_format(attrs: Mapping[Any, Any], reads: int, path: str | Path, *, again: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any, NoReturn
 
@@ -66,10 +67,16 @@ INTERRUPTED = 130
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
 
+@functools.cache
+def _command() -> Any:
+    """The commands and their flags, for which typer reads every signature."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run a command; bad input ends with one sentence and exit code 2, an interrupt with 130."""
     try:
-        code = app(prog_name="bayesmoe", standalone_mode=False)
+        code = _command()(prog_name="bayesmoe", standalone_mode=False)
     except InputError as error:
         _end(str(error))
     except _UsageError as error:

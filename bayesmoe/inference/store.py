@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.errors import InputError
-from bayesmoe.files import UNREADABLE, require_file, require_format, write_netcdf
+from bayesmoe.files import UNREADABLE, Header, read_header, require_file, require_format, unreadable, write_netcdf
 from bayesmoe.inference.gate import Check, Forward, Gate
 from bayesmoe.inference.spec import AVERAGE, FitSpec, coordinates_of, law_of
 from bayesmoe.laws import Coordinate, Law, Reference
@@ -85,8 +85,8 @@ class FitInfo:
     bayesmoe_version: str = ""
 
     @classmethod
-    def read(cls, fit: xr.DataTree) -> FitInfo:
-        """Read the attributes of a fit; those of one fit are parsed once."""
+    def read(cls, fit: xr.DataTree | Header) -> FitInfo:
+        """Read the attributes of a fit or of its file; those of one fit are parsed once."""
         return _parsed(tuple(sorted((str(key), _plain(value)) for key, value in fit.attrs.items())))
 
     def write(self, fit: xr.DataTree) -> None:
@@ -200,33 +200,30 @@ def load_fit(path: str | Path) -> xr.DataTree:
     --------
     >>> dt = bm.load_fit("fit.nc")  # doctest: +SKIP
     """
-    fit = _load_netcdf(path, "a fit made by `bayesmoe fit`")
-    nodes = {AVERAGE, LAWS} if LAWS in fit.children else {"posterior", "sample_stats"}
-    missing = (nodes | {"constant_data"}) - set(fit.children)
-    if "scenario" in fit.attrs:
+    hint = "give a fit made by `bayesmoe fit`"
+    path = require_file(path, hint=hint)
+    header = read_header(path, hint)
+    nodes = {AVERAGE, LAWS} if LAWS in header.groups else {"posterior", "sample_stats"}
+    missing = (nodes | {"constant_data"}) - header.groups
+    if "scenario" in header.attrs:
         raise InputError("is a plan, not a fit", file=path, hint="give the fit that it was made from")
-    if ("posterior" in fit.children and "spec" in fit.attrs) or LAWS in fit.children:
+    if ("posterior" in header.groups and "spec" in header.attrs) or LAWS in header.groups:
         # An older layout may lack what this one must have, and is a fit all the same.
-        require_format(fit.attrs, FORMAT, path, again="refit")
-    if missing or not set(fit.attrs) >= _ATTRIBUTES:
+        require_format(header.attrs, FORMAT, path, again="refit")
+    if missing or not set(header.attrs) >= _ATTRIBUTES:
         raise InputError("is not a fit of bayesmoe", file=path, hint="make one with `bayesmoe fit`")
     try:
-        FitInfo.read(fit)
+        FitInfo.read(header)
     except (ValueError, TypeError, KeyError) as error:
         raise InputError("holds no model spec that can be read", file=path, hint="refit") from error
-    return fit
-
-
-_ATTRIBUTES = {"spec", "law", "method", "data_simulated", "interrupted", *_TEXTS, *_STRUCTURED}
-
-
-def _load_netcdf(path: str | Path, what: str) -> xr.DataTree:
-    require_file(path, hint=f"give {what}")
     try:
         with xr.open_datatree(path, engine="h5netcdf") as opened:
             return opened.load()
     except UNREADABLE as error:
-        raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path, hint=f"give {what}") from error
+        raise unreadable(path, error, hint) from error
+
+
+_ATTRIBUTES = {"spec", "law", "method", "data_simulated", "interrupted", *_TEXTS, *_STRUCTURED}
 
 
 def reference_of_fit(fit: xr.DataTree) -> Reference:

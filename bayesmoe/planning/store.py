@@ -12,7 +12,7 @@ import xarray as xr
 
 import bayesmoe
 from bayesmoe.errors import InputError
-from bayesmoe.files import UNREADABLE, require_file, require_format, write_netcdf
+from bayesmoe.files import UNREADABLE, Header, read_header, require_file, require_format, unreadable, write_netcdf
 from bayesmoe.inference.ensemble import components
 from bayesmoe.planning.problems import Problem, asked_problems
 from bayesmoe.planning.scenario import Scenario
@@ -60,8 +60,8 @@ class PlanInfo:
     bayesmoe_version: str = bayesmoe.__version__
 
     @classmethod
-    def read(cls, plan: xr.Dataset) -> PlanInfo:
-        """Information of a plan, or of a part of one.
+    def read(cls, plan: xr.Dataset | Header) -> PlanInfo:
+        """Information of a plan, of a part of one, or of its file.
 
         Raises
         ------
@@ -106,23 +106,23 @@ def load_plan(path: str | Path, *, of: xr.DataTree | None = None) -> xr.Dataset:
     --------
     >>> plan = bm.load_plan("plan.nc")  # doctest: +SKIP
     """
-    require_file(path, hint="make a plan with `bayesmoe plan`")
-    try:
-        plan = xr.load_dataset(path, engine="h5netcdf")
-    except UNREADABLE as error:
-        raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path, hint="make a plan again") from error
-    if "spec" in plan.attrs:
+    path = require_file(path, hint="make a plan with `bayesmoe plan`")
+    header = read_header(path, "make a plan again")
+    if "spec" in header.attrs:
         raise InputError("is a fit, not a plan", file=path, hint="make a plan of it with `bayesmoe plan`")
-    if "scenario" not in plan.attrs:
+    if "scenario" not in header.attrs:
         raise InputError("is not a plan of bayesmoe", file=path, hint="make one with `bayesmoe plan`")
-    require_format(plan.attrs, FORMAT, path, again="plan again")
+    require_format(header.attrs, FORMAT, path, again="plan again")
     try:
-        info = PlanInfo.read(plan)
+        info = PlanInfo.read(header)
     except (KeyError, ValueError) as error:
         raise InputError("holds no scenario that can be read", file=path, hint="plan again") from error
     if of is not None and info.fit_sha256 != fingerprint(of):
         raise InputError("was made from another fit", file=path, hint="give the fit it was planned on, or plan again")
-    return plan
+    try:
+        return xr.load_dataset(path, engine="h5netcdf")
+    except UNREADABLE as error:
+        raise unreadable(path, error, "make a plan again") from error
 
 
 def fingerprint(fit: xr.DataTree) -> str:

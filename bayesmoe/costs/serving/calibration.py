@@ -12,7 +12,7 @@ import xarray as xr
 import bayesmoe
 from bayesmoe.costs.serving.roofline import OVERHEADS, TERMS, Coefficients
 from bayesmoe.errors import InputError, nearest
-from bayesmoe.files import UNREADABLE, require_file, require_format, write_netcdf
+from bayesmoe.files import UNREADABLE, read_header, require_file, require_format, unreadable, write_netcdf
 
 SHIPPED = Path(__file__).with_name("calibration.nc")
 """Calibration on public measurements, made by ``datasets/make_serving_calibration.py``."""
@@ -50,22 +50,16 @@ def _shipped() -> xr.Dataset:
 
 def _read(path: Path) -> xr.Dataset:
     hint = "make one with `bayesmoe calibrate-serving POINTS.csv`"
-    require_file(path, hint=hint)
-    try:
-        calibration = xr.load_dataset(path, engine="h5netcdf")
-    except UNREADABLE as error:
-        raise InputError(f"is not readable netCDF ({type(error).__name__})", file=path, hint=hint) from error
-    if calibration.attrs.get("kind") != "serving calibration" or "format" not in calibration.attrs:
+    attrs = read_header(require_file(path, hint=hint), hint).attrs
+    if attrs.get("kind") != "serving calibration" or "format" not in attrs:
         raise InputError("is not a calibration", file=path, hint=hint)
-    if calibration.attrs.get("reads", "distinct") != "distinct":
-        raise InputError(
-            "was fitted to other terms than costs use",
-            file=path,
-            value=str(calibration.attrs["reads"]),
-            hint="calibrate again",
-        )
-    require_format(calibration.attrs, FORMAT, path, again="calibrate again")
-    return calibration
+    if (reads := attrs.get("reads", "distinct")) != "distinct":
+        raise InputError("was fitted to other terms than costs use", file=path, value=str(reads), hint="calibrate again")
+    require_format(attrs, FORMAT, path, again="calibrate again")
+    try:
+        return xr.load_dataset(path, engine="h5netcdf")
+    except UNREADABLE as error:
+        raise unreadable(path, error, hint) from error
 
 
 class Drawn(NamedTuple):
