@@ -40,8 +40,8 @@ def plan(
     from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.criticism.gate import with_extrapolation
     from bayesmoe.decisions.decide import decide
+    from bayesmoe.decisions.gate import gate_of_plan
     from bayesmoe.documents import PlanDocument, PlansDocument
     from bayesmoe.inference.store import FitInfo, load_fit
     from bayesmoe.planning.planner import plan as plan_fit
@@ -63,7 +63,7 @@ def plan(
         echo((documents[0] if len(documents) == 1 else PlansDocument.of(documents)).as_json())
         return
     for name, decisions in decided.items():
-        own = with_extrapolation(gate, decisions.extrapolation)
+        own = gate_of_plan(gate, decisions)
         echo(text.gate_lines(own.verdict, own.method, own.checks))
         for decision in decisions:
             lines = [

@@ -33,7 +33,6 @@ _ONE_TOO_MANY = "no table of runs could tell these coordinates apart: take one o
 _LEFT_OUT = "these laws say nothing here: give them other priors or runs, or name the laws that you want (--law)"
 _NOT_COVERED = "larger runs fell outside the band more often than it says: train a run in between first"
 _WEIGHTS_HANG = "the law weights depend on a few runs: look at the plan without each law, and train larger runs"
-_TOO_FAR = "train a run in between first"
 _TOO_WIDE = "the middle of the band is wider than errors were: it says less than it could"
 _COVERAGES = {0.5: (0.25, 0.85), 0.8: (0.65, 1.0), 0.9: (0.8, 1.0)}
 """Least and most coverage by level that passes: a few splits, each of correlated runs, say no more."""
@@ -41,10 +40,6 @@ _COVERAGES = {0.5: (0.25, 0.85), 0.8: (0.65, 1.0), 0.9: (0.8, 1.0)}
 _BELOW = (0.15, 0.85)
 _BIASED = "larger runs came out on one side of what was forecast: train a run in between first"
 _FAILING_LEVEL, _POOR_COVERAGE, _MOST_WEIGHT_SD = 0.9, 0.5, 0.25
-FAR = {"train_flop": 100.0}
-"""Times the largest run from which a plan is a long extrapolation; of everything else, ten."""
-
-_FAR = 10.0
 _MODE_GAP_NATS = 10.0
 _LEAST_STRENGTH = 1e-6
 _MOST_OVERLAP = 0.8
@@ -187,23 +182,6 @@ def _forward_checks(forward: Forward | None, splits: int) -> list[Check]:
         fair = least <= forward.below <= most
         checks.append(Check.of("forward PIT", forward.below, where, f"{least:g} to {most:g}", fair, True, _BIASED))
     return checks
-
-
-def with_extrapolation(gate: Gate, times: dict[str, float]) -> Gate:
-    """The gate of a plan: the fit's, and :func:`bayesmoe.decisions.risk.extrapolation_factors` of its designs."""
-    if not times:
-        return gate
-    where = max(times, key=lambda name: times[name] / FAR.get(name, _FAR))
-    rule = ", ".join(f"{name} at most {FAR.get(name, _FAR):g}x" for name in times)
-    near = not far(times)
-    return dataclasses.replace(
-        gate, checks=(*gate.checks, Check.of("extrapolation", times[where], where, rule, near, True, _TOO_FAR))
-    )
-
-
-def far(times: dict[str, float]) -> bool:
-    """Whether a plan lies so many times beyond the largest run that something should be trained in between."""
-    return any(value > FAR.get(name, _FAR) for name, value in times.items())
 
 
 def _sampled(fit: xr.DataTree) -> xr.Dataset:

@@ -251,6 +251,11 @@ class Decision:
         return next(one for one in self.optima if one.num_experts == num_experts)
 
     @property
+    def p_best_is_largest(self) -> float:
+        """Share of draws whose best expert count is the largest of several compared: theirs may lie beyond."""
+        return max(self.optima, key=lambda one: one.num_experts).p_best if len(self.optima) > 1 else 0.0
+
+    @property
     def goal(self) -> str:
         """What the design must be, after "is"."""
         return self.problem.goal(self.scenario)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from bayesmoe.decisions.gate import MOST_AT_LARGEST
 from bayesmoe.planning.distance_grid import LARGEST, SMALLEST
 from bayesmoe.units import band, experts, percent, short
 
@@ -48,6 +49,11 @@ def facts(decision: Decision) -> dict[str, str]:
         "Best count": f"in {percent(optimum.p_best)} of draws, each with its own size",
         "Tail risk": _tail_risk(decision, outcome),
     }
+    if decision.p_best_is_largest > MOST_AT_LARGEST:
+        known["Counts compared"] = (
+            f"the largest, {experts(max(one.num_experts for one in decision.optima))}, is the best in {percent(decision.p_best_is_largest)} of draws: "
+            "more experts may be better still; add larger counts to choices.num_experts"
+        )
     if decision.evpi_usd is not None and math.isfinite(decision.evpi_usd):
         source = (
             "as the scenario says"

@@ -190,6 +190,7 @@ class ProblemSection(Section):
     recommended_num_experts_by_measure: CountByMeasure
     near_optimal_num_experts: tuple[Experts, ...]
     p_any_feasible: Number
+    p_best_is_largest: Probability = Field(description="that the best count is the largest compared: it may lie beyond")
     usd_per_nat: Number = Field(None, description="worth of a nat per token; with a demand")
     evpi_usd: Number = Field(None, description="expected opportunity loss of deciding now; with a demand")
     num_experts: tuple[CountSection, ...]
@@ -222,6 +223,7 @@ class ProblemSection(Section):
             recommended_num_experts_by_measure=CountByMeasure(**decision.recommended_by_measure),
             near_optimal_num_experts=decision.near_optimal,
             p_any_feasible=decision.p_any_feasible,
+            p_best_is_largest=decision.p_best_is_largest,
             num_experts=tuple(CountSection.of(optimum, outcome, unit) for optimum, outcome in pairs),
             hyperparameters=Hyperparameters.of(advice),
             **demand,

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 import xarray as xr
 
-from bayesmoe.criticism.gate import Gate, with_extrapolation
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.decision import Decision
+from bayesmoe.decisions.gate import gate_of_plan
+from bayesmoe.inference.gate import Gate
 from bayesmoe.planning.planner import plan
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.reporting.build import report
@@ -84,6 +85,6 @@ class Previewer:
     def _answer(self, scenario: Scenario, draws: int) -> Answer:
         begun = time.perf_counter()
         found = plan(self.fit, scenario, allow_failed=True, sketch=draws)
-        (decision,) = decide(found, self.fit, advice=False)
-        gate = with_extrapolation(self.gate, dict(decision.extrapolation))
-        return Answer(decision, gate, found.sizes["sample"], time.perf_counter() - begun)
+        decisions = decide(found, self.fit, advice=False)
+        gate, seconds = gate_of_plan(self.gate, decisions), time.perf_counter() - begun
+        return Answer(decisions[0], gate, found.sizes["sample"], seconds)

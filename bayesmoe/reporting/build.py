@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 
 from bayesmoe import plots
 from bayesmoe.costs.workload import price_of
-from bayesmoe.criticism.gate import check, far, with_extrapolation
+from bayesmoe.criticism.gate import check
 from bayesmoe.criticism.predictive import headline_names, predictive_check, prior_overlap
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.decision import Decision, Decisions
+from bayesmoe.decisions.gate import far, gate_of_plan
 from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.decisions.total_cost import option_regret
 from bayesmoe.files import write_text
@@ -149,7 +150,7 @@ def build_report(
         text=text,
         plan_text=plan_text,
         advice_text=advice_text,
-        gate=gate if decisions is None else with_extrapolation(gate, times),
+        gate=gate if decisions is None else gate_of_plan(gate, decisions),
         images=images,
         notes=notes(fit, decisions),
         far=far(times),

@@ -9,8 +9,11 @@ import pytest
 
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.decision import Decision, Decisions
+from bayesmoe.decisions.gate import MOST_AT_LARGEST, far, gate_of_plan
 from bayesmoe.decisions.risk import extrapolation_factors
+from bayesmoe.decisions.text import facts
 from bayesmoe.decisions.value_of_information import evppi
+from bayesmoe.inference.gate import Gate
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +76,40 @@ def test_without_demand_there_is_no_money(small_plan) -> None:
     assert (one.evpi_usd, one.outcome.lifetime_usd, one.outcome.regret_usd) == (None, None, None)
     assert one.advice.break_even == ()
     assert one.extrapolation == {}
+
+
+def test_a_best_count_at_the_end_of_the_list_is_said(decisions) -> None:
+    for one in decisions:
+        assert one.p_best_is_largest == one.optimum(max(one.scenario.choices.num_experts)).p_best
+        assert ("Counts compared" in facts(one)) == (one.p_best_is_largest > MOST_AT_LARGEST)
+    assert "add larger counts" in facts(at_largest(decisions[0], 0.11))["Counts compared"]
+    assert "Counts compared" not in facts(at_largest(decisions[0], 0.1))
+    alone = dataclasses.replace(decisions[0], optima=decisions[0].optima[:1])
+    assert alone.p_best_is_largest == 0.0
+
+
+def at_largest(decision: Decision, share: float) -> Decision:
+    """A decision in which the largest count is the best in such a share of draws."""
+    largest = max(one.num_experts for one in decision.optima)
+    optima = (dataclasses.replace(one, p_best=share) if one.num_experts == largest else one for one in decision.optima)
+    return dataclasses.replace(decision, optima=tuple(optima))
+
+
+def planned(decisions: Decisions, times: dict[str, float], *shares: float) -> Decisions:
+    """Decisions so many times beyond the largest run, the largest count best in such shares of draws."""
+    made = [
+        at_largest(dataclasses.replace(one, extrapolation=times), share)
+        for one, share in zip(decisions, shares, strict=True)
+    ]
+    return Decisions(made, decisions.risk)
+
+
+def test_a_plan_is_reviewed_far_beyond_the_runs_and_where_the_list_of_counts_cuts_it_off(decisions) -> None:
+    gate = Gate(())
+    assert gate_of_plan(gate, planned(decisions, {"tokens": 9.0, "train_flop": 99.0}, 0.1, 0.0)).verdict == "PASS"
+    for times in ({"tokens": 11.0}, {"train_flop": 101.0, "tokens": 2.0}):
+        assert far(times)
+        found = gate_of_plan(gate, planned(decisions, times, 0.0, 0.0))
+        assert (found.verdict, found.checks[0].where) == ("REVIEW", next(iter(times)))
+    found = gate_of_plan(gate, planned(decisions, {}, 0.0, 0.11))
+    assert (found.verdict, [one.where for one in found.checks]) == ("REVIEW", ["lowest_loss"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayesmoe.criticism.gate import check, computed_gate, far, with_extrapolation
+from bayesmoe.criticism.gate import check, computed_gate
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.risk import risk, without_each_law
 from bayesmoe.errors import InputError
@@ -232,16 +232,6 @@ def test_the_page_shows_the_laws_and_the_plan_without_each(planned) -> None:
     assert "stacking weight by PSIS-LOO" in page
     assert text.ONE_LAW not in page
     assert page.count("Without it:") == 2
-
-
-def test_far_beyond_the_runs_a_plan_is_reviewed() -> None:
-    gate = Gate(())
-    assert with_extrapolation(gate, {"tokens": 9.0, "train_flop": 99.0}).verdict == "PASS"
-    for times in ({"tokens": 11.0}, {"train_flop": 101.0, "tokens": 2.0}):
-        assert far(times)
-        found = with_extrapolation(gate, times)
-        assert (found.verdict, found.checks[-1].where) == ("REVIEW", next(iter(times)))
-    assert with_extrapolation(gate, {}) == gate
 
 
 def test_the_default_laws_are_those_that_the_table_varies(spec) -> None:

@@ -14,14 +14,15 @@ import pytest
 import xarray as xr
 
 from bayesmoe import plots
-from bayesmoe.criticism.gate import Check, Gate, far
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.decision import Decisions
+from bayesmoe.decisions.gate import far
 from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.decisions.risk import extrapolation_factors, risk
 from bayesmoe.decisions.text import headline
 from bayesmoe.demo.gallery import save_figures
 from bayesmoe.errors import InputError
+from bayesmoe.inference.gate import Check, Gate
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.reporting import advice_text, plan_text, text

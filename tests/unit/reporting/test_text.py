@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bayesmoe.criticism.gate import far
+from bayesmoe.decisions.gate import far
 from bayesmoe.reporting import text
 from bayesmoe.units import band, experts, listed, percent
 

@@ -1,0 +1,41 @@
+"""The gate of a plan: its fit's, how far its designs extrapolate, and whether its list of expert counts cuts the answer off."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from bayesmoe.inference.gate import Check, Gate
+
+if TYPE_CHECKING:
+    from bayesmoe.decisions.decision import Decisions
+
+FAR = {"train_flop": 100.0}
+"""Times the largest run from which a plan is a long extrapolation; of everything else, ten."""
+
+_FAR = 10.0
+_TOO_FAR = "train a run in between first"
+
+MOST_AT_LARGEST = 0.1
+"""Share of draws whose best expert count may be the largest that was compared; above, the list of counts cuts the answer off."""
+
+_AT_LARGEST = "add larger counts to choices.num_experts"
+
+
+def gate_of_plan(gate: Gate, decisions: Decisions) -> Gate:
+    """The gate of a fit with the checks of what was planned on it."""
+    checks, times = gate.checks, decisions.extrapolation
+    if times:
+        where = max(times, key=lambda name: times[name] / FAR.get(name, _FAR))
+        rule = ", ".join(f"{name} at most {FAR.get(name, _FAR):g}x" for name in times)
+        checks = (*checks, Check.of("extrapolation", times[where], where, rule, not far(times), True, _TOO_FAR))
+    worst = max(decisions, key=lambda one: one.p_best_is_largest)
+    share, rule = worst.p_best_is_largest, f"the largest count is best in at most {MOST_AT_LARGEST:.0%} of draws"
+    at_end = Check.of("counts compared", share, worst.problem.name, rule, share <= MOST_AT_LARGEST, True, _AT_LARGEST)
+    return dataclasses.replace(gate, checks=(*checks, at_end))
+
+
+def far(times: Mapping[str, float]) -> bool:
+    """Whether a plan lies so many times beyond the largest run that something should be trained in between."""
+    return any(value > FAR.get(name, _FAR) for name, value in times.items())
