@@ -79,25 +79,30 @@ def kept(name: str, make: Callable[[], Any]) -> Any:
     return pickle.loads(file.read_bytes())
 
 
+def table_of(folder: Path, hold_out: HoldOut, *, one_noise: bool = False) -> tuple[Any, Any]:
+    """Spec and runs of a hold-out's table."""
+    from bayesmoe.inference.spec import FitSpec, load_table
+    from bayesmoe.specs import from_mapping
+
+    mapping = {
+        "name": hold_out.name,
+        "data": {"file": str(folder / f"{hold_out.file}.csv"), "select": hold_out.select},
+        "groups": hold_out.groups or None,
+        "noise": {"depends_on": []} if one_noise else None,
+    }
+    spec = from_mapping(mapping, FitSpec)
+    return spec, load_table(spec.data, spec.groups)
+
+
 def forecasts_of_hold_out(folder: Path, hold_out: HoldOut, *, one_noise: bool = False) -> Any:
     """Fits of a hold-out, kept."""
     import pandas as pd
 
     from bayesmoe.forecasting.backtest import forecasts_of
-    from bayesmoe.inference.spec import FitSpec, load_table
-    from bayesmoe.specs import from_mapping
 
-    file = folder / f"{hold_out.file}.csv"
-    mapping = {
-        "name": hold_out.name,
-        "data": {"file": str(file), "select": hold_out.select},
-        "groups": hold_out.groups or None,
-        "noise": {"depends_on": []} if one_noise else None,
-    }
-    spec = from_mapping(mapping, FitSpec)
-    table = load_table(spec.data, spec.groups)
+    spec, table = table_of(folder, hold_out, one_noise=one_noise)
     # Columns that only one source has do not survive into a run table.
-    every = pd.read_csv(file)
+    every = pd.read_csv(folder / f"{hold_out.file}.csv")
     every = every.query(hold_out.select) if hold_out.select else every
     held = table.frame["run_id"].isin(every.loc[every.eval(hold_out.held), "run_id"]).to_numpy()
     name = f"{hold_out.name}, one noise" if one_noise else hold_out.name

@@ -7,48 +7,30 @@ common to all expert counts. Fits are kept in ``build/backtests``.
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from make_backtests import HOLD_OUTS, OTHER_PRIORS, HoldOut, changed, forecasts_of_hold_out, kept
-from make_discrepancy import prior_without
+from make_backtests import OTHER_PRIORS, changed, forecasts_of_hold_out, kept
+from make_discrepancy import FAR, NEAR, of_labs, prior_without
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "decisions.md"
-
-A0 = "group == 'olmoe3-a0'"
-LABS = {
-    "clark 1.3B": "deepmind",
-    "clark N >= 370M": "deepmind",
-    "clark E >= 256": "deepmind",
-    "chinchilla, top decile of FLOP": "deepmind",
-    "steplaw dense, largest N": "stepfun",
-    "flame 3e19": "flame",
-    "olmoe3-a0 1.2B": "ai2",
-    "olmoe3-a0 two largest token multiples": "ai2",
-    "olmoe3-a0 192 experts": "ai2",
-    "gemstones, largest size": "gemstones",
-}
-"""Hold-outs of this page, and whose tables they are."""
-
-OTHERS = (
-    HoldOut("olmoe3-a0 1.2B", "olmoe3_tuned", "n_active > 8e8", A0),
-    HoldOut("olmoe3-a0 two largest token multiples", "olmoe3_tuned", "cx >= 4", A0),
-    HoldOut("olmoe3-a0 192 experts", "olmoe3_tuned", "num_experts == 192", A0),
-    HoldOut("gemstones, largest size", "gemstones", "n_active >= n_active.quantile(0.85)", None),
-)
+DISTANCES = (0.0, 2.0, 10.0, np.inf)
+"""Where runs are pooled by training compute over the largest seen."""
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
     """One a hold-out."""
     from bayesmoe.forecasting.backtest import AVERAGE, BASELINE, baseline_draws, judged, with_baseline
+    from bayesmoe.forecasting.scores import LEVELS, inside
     from bayesmoe.forecasting.weights import average_of
 
-    found = []
-    for hold_out in (one for one in (*HOLD_OUTS, *OTHERS) if one.name in LABS):
+    far, found = {hold_out.name for _, hold_out in of_labs(FAR)}, []
+    for lab, hold_out in of_labs(NEAR, FAR):
         forecasts = forecasts_of_hold_out(folder, hold_out)
-        prior = prior_without(folder, LABS[hold_out.name])
+        prior = prior_without(folder, lab)
         common = changed(prior, **OTHER_PRIORS["common to all expert counts"])
         ours, twin = (
             judged(forecasts, average_of(forecasts.forward, forecasts.axes, seed=0, prior=one), seed=0)
@@ -59,8 +41,12 @@ def rows(folder: Path) -> list[dict[str, Any]]:
         found.append(
             {
                 "hold_out": hold_out.name,
+                "lab": lab,
+                "far": hold_out.name in far,
                 "runs": len(ours.observed),
-                "beyond": float(np.median(ours.budget_beyond)),
+                "beyond": ours.budget_beyond,
+                "inside": np.array([inside(ours.draws[AVERAGE], ours.observed, level) for level in LEVELS]),
+                "error": np.log(ours.observed) - np.log(np.median(ours.draws[AVERAGE], axis=0)),
                 "average": ours.scores[AVERAGE],
                 "baseline": ours.scores[BASELINE],
                 "weights": ours.weights,
@@ -76,26 +62,56 @@ def shares(coverage: Any) -> str:
     return "/".join(f"{100 * share:.0f}" for share in coverage.values)
 
 
-def written(found: list[dict[str, Any]], folder: Path) -> str:
-    """The page."""
-    counts = np.array([row["runs"] for row in found])
-    pooled = {
-        name: np.average([row[name]["coverage"].values for row in found], axis=0, weights=counts)
-        for name in ("average", "baseline")
-    }
-    ratio = np.exp(np.mean([np.log(float(row["average"]["crps"]) / float(row["baseline"]["crps"])) for row in found]))
-    below = sum(float(row["average"]["crps"]) < float(row["baseline"]["crps"]) for row in found)
+def percent(covered: Any) -> str:
+    """Coverage at every level, shape (level,)."""
+    return "/".join(f"{100 * share:.0f}" for share in covered)
+
+
+def pooled(found: list[dict[str, Any]]) -> list[str]:
+    """Coverage by lab and by distance, and whether errors drift with it."""
+    labs = {lab: [row for row in found if row["lab"] == lab] for lab in dict.fromkeys(row["lab"] for row in found)}
+    of_labs = {lab: np.concatenate([row["inside"] for row in of_lab], axis=1) for lab, of_lab in labs.items()}
+    beyond, error = (np.concatenate([row[key] for row in found]) for key in ("beyond", "error"))
+    covered, lab = (
+        np.concatenate([row["inside"] for row in found], axis=1),
+        np.repeat([r["lab"] for r in found], [r["runs"] for r in found]),
+    )
     lines = [
-        "# Decisions",
         "",
-        f"Made by `python docs/make_decisions.py {folder.name}`. A hold-out's larger runs are forecast from its smaller ones with defaults, and with the",
-        "prior of discrepancy that the tables of **other labs** teach. Coverage is that of the central 50, 80, 90 and 95% bands.",
+        f"The mean over {len(labs)} labs is {percent(np.mean([one.mean(axis=1) for one in of_labs.values()], axis=0))}%.",
         "",
-        "## Losses",
+        "| lab | runs | coverage |",
+        "|---|---|---|",
+        *(f"| {name} | {one.shape[1]} | {percent(one.mean(axis=1))} |" for name, one in of_labs.items()),
         "",
-        f"- Pooled over {counts.sum()} runs of {len(found)} hold-outs the average's bands cover {'/'.join(f'{100 * one:.0f}' for one in pooled['average'])}%, "
-        f"those of Huber + bootstrap {'/'.join(f'{100 * one:.0f}' for one in pooled['baseline'])}%.",
-        f"- CRPS is {ratio:.2f} times that of Huber + bootstrap in the geometric mean, and below it in {below} of {len(found)}.",
+        "| training compute over the largest seen | runs | labs | coverage | mean error of ln loss | mean of labs ± standard error |",
+        "|---|---|---|---|---|---|",
+    ]
+    for low, high in itertools.pairwise(DISTANCES):
+        here = (beyond > low) & (beyond <= high)
+        of_lab = np.array([error[here & (lab == name)].mean() for name in labs if (here & (lab == name)).any()])
+        lines.append(
+            f"| {low:g}x to {high:g}x | {here.sum()} | {len(of_lab)} | {percent(covered[:, here].mean(axis=1))} | {100 * error[here].mean():+.1f}% | "
+            f"{100 * of_lab.mean():+.1f} ± {100 * of_lab.std(ddof=1) / np.sqrt(len(of_lab)):.1f}% |"
+        )
+    slopes = np.array(
+        [
+            np.polyfit(np.log10(r["beyond"]), r["error"], 1)[0]
+            for r in found
+            if r["far"] and np.ptp(np.log10(r["beyond"])) > 0.3
+        ]
+    )
+    return [
+        *lines,
+        "",
+        f"Within the far cuts the error of ln loss moves by {100 * slopes.mean():+.2f} ± {100 * slopes.std(ddof=1) / np.sqrt(len(slopes)):.2f}% a factor of ten of compute "
+        f"(mean and standard error over {len(slopes)} cuts, which share runs).",
+    ]
+
+
+def of_losses(found: list[dict[str, Any]]) -> list[str]:
+    """A row a hold-out."""
+    lines = [
         "",
         "| hold-out | runs | training compute over the largest seen | coverage | CRPS | bias | Huber + bootstrap: coverage | CRPS | weights |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -106,9 +122,40 @@ def written(found: list[dict[str, Any]], folder: Path) -> str:
             f"{law} {100 * w:.0f}%" for law, w in sorted(row["weights"].items(), key=lambda one: -one[1]) if w > 0.05
         )
         lines.append(
-            f"| {row['hold_out']} | {row['runs']} | {row['beyond']:.2g}x | {shares(average['coverage'])} | {float(average['crps']):.4f} | "
+            f"| {row['hold_out']} | {row['runs']} | {np.median(row['beyond']):.2g}x | {shares(average['coverage'])} | {float(average['crps']):.4f} | "
             f"{100 * float(average['bias']):+.1f}% | {shares(baseline['coverage'])} | {float(baseline['crps']):.4f} | {weights} |"
         )
+    return lines
+
+
+def written(found: list[dict[str, Any]], folder: Path) -> str:
+    """The page."""
+    counts = np.array([row["runs"] for row in found])
+    covered, theirs = (
+        np.average([row[name]["coverage"].values for row in found], axis=0, weights=counts)
+        for name in ("average", "baseline")
+    )
+    ratio = np.exp(np.mean([np.log(float(row["average"]["crps"]) / float(row["baseline"]["crps"])) for row in found]))
+    below = sum(float(row["average"]["crps"]) < float(row["baseline"]["crps"]) for row in found)
+    lines = [
+        "# Decisions",
+        "",
+        f"Made by `python docs/make_decisions.py {folder.name}`. A hold-out's larger runs are forecast from its smaller ones with defaults, and with the",
+        "prior of discrepancy that the tables of **other labs** teach. Coverage is that of the central 50, 80, 90 and 95% bands.",
+        "",
+        "## Losses",
+        "",
+        f"- Over {counts.sum()} runs of {len(found)} hold-outs (a run may be in several) the average's bands cover {percent(covered)}%, those of",
+        f"  Huber + bootstrap {percent(theirs)}%.",
+        f"- CRPS is {ratio:.2f} times that of Huber + bootstrap in the geometric mean, and below it in {below} of {len(found)}.",
+        *pooled(found),
+        "",
+        "The largest sizes, counts, tokens or budgets of a table held out:",
+        *of_losses([row for row in found if not row["far"]]),
+        "",
+        "All runs above a share of the largest compute held out:",
+        *of_losses([row for row in found if row["far"]]),
+    ]
     lines += [
         "",
         "## Expert counts",

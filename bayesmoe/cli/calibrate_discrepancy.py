@@ -30,16 +30,17 @@ def calibrate_discrepancy(
     specs = [(lab, spec_from(file)) for lab, file in named]
     read = [(lab, spec, load_table(spec.data, spec.groups)) for lab, spec in specs]
     configure()
-    from bayesmoe.forecasting.calibrate_discrepancy import learned_prior, misses_of
+    from bayesmoe.forecasting.calibrate_discrepancy import learned_prior, misses_of_table
     from bayesmoe.specs import to_toml
 
     found = [
-        misses_of(spec, table, lab, on_progress=lambda line, lab=lab: echo(f"{lab}: {line}", err=True))
+        misses
         for lab, spec, table in read
+        for misses in misses_of_table(spec, table, lab, on_progress=lambda line, lab=lab: echo(f"{lab}: {line}", err=True))
     ]
     prior = learned_prior(found)
     write_text(out, to_toml(prior))
     scales = ", ".join(f"{kind} {value:g}" for kind, value in prior.scale.items())
     echo(
-        f"{out}: scales {scales}; log-sd {prior.log_sd:g}, from {len(found)} tables of {len({lab for lab, _ in named})} labs"
+        f"{out}: scales {scales}; log-sd {prior.log_sd:g}, from {len(prior.learned_from)} tables of {len({lab for lab, _ in named})} labs"
     )

@@ -1,4 +1,4 @@
-"""Learn the prior of discrepancy across labs: how far laws fitted to the smaller runs of a table missed its larger ones."""
+"""Learn the prior of discrepancy across labs: under which prior were the larger runs of public tables forecast best from the smaller?"""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from bayesmoe.forecasting.discrepancy import conjugate, evidence_of
+from bayesmoe.errors import InputError
+from bayesmoe.forecasting.backtest import Forecasts, asked_of, forecasts_of
+from bayesmoe.forecasting.discrepancy import Evidence, conjugate, evidence_of, log_density
 from bayesmoe.forecasting.discrepancy_prior import KINDS, DiscrepancyPrior, LearnedFrom, kind_of
-from bayesmoe.forecasting.forward_validation import distance_axes, forward_forecasts
-from bayesmoe.forecasting.weights import MOST_RHAT, average_of, laws_of, size_of
+from bayesmoe.forecasting.hold_outs import far_masks
+from bayesmoe.forecasting.weights import MOST_RHAT, average_of
 from bayesmoe.inference.ensemble import correlation_factor
 from bayesmoe.inference.extrapolation import is_axis, parts_of_distance
-from bayesmoe.inference.refits import Refits, with_law
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.runs import RunTable
 
@@ -24,12 +25,12 @@ _CENTER_LOG_SD = 1.0
 
 _LOG_SD, _LOG_SD_LOG_SD = 0.6, 0.4
 _CORRELATION = 0.3
-_DRAWS, _EVALUATIONS = 500, 400
+_DRAWS, _EVALUATIONS = 200, 600
 
 
 @dataclass(frozen=True)
-class TableMisses:
-    """How far laws fitted to parts of one table missed its larger runs.
+class Misses:
+    """How far laws fitted to the smaller runs of a table missed its larger runs.
 
     Attributes
     ----------
@@ -37,22 +38,37 @@ class TableMisses:
         Which table.
     parts : tuple of str
         Parts of its extrapolation distance.
-    evidence : dict of list
-        By law, one pair a split, see :func:`bayesmoe.forecasting.discrepancy.evidence_of`.
+    inside : dict of list of Evidence
+        By law, one a split inside the smaller runs.
+    beyond : dict of Evidence
+        By law, of the larger runs.
     weights : dict of float
-        Weight of each law in the table's average.
+        Weight of each law in the average of the smaller runs.
     """
 
     table: LearnedFrom
     parts: tuple[str, ...]
-    evidence: dict[str, list[tuple[np.ndarray, np.ndarray]]]
+    inside: dict[str, list[Evidence]]
+    beyond: dict[str, Evidence]
     weights: dict[str, float]
 
 
-def misses_of(
+def misses_of(forecasts: Forecasts, table: LearnedFrom, *, seed: int = 0) -> Misses:
+    """What the laws of a hold-out missed, inside the runs seen and beyond them."""
+    start = DiscrepancyPrior(scale=_CENTER, log_sd=_LOG_SD, correlation=_CORRELATION)
+    inside = {
+        law: [evidence_of(each) for each in splits.values() if each["rhat"] <= MOST_RHAT]
+        for law, splits in forecasts.forward.items()
+    }
+    beyond = {law: evidence_of(asked) for law, asked in asked_of(forecasts).items()}
+    weights = average_of(forecasts.forward, forecasts.axes, seed=seed, prior=start).weights
+    return Misses(table, parts_of_distance(forecasts.axes), inside, beyond, weights)
+
+
+def misses_of_table(
     spec: FitSpec, table: RunTable, lab: str, *, on_progress: Callable[[str], None] = lambda line: None
-) -> TableMisses:
-    """Fit the laws of a spec's average to parts of a table, and keep how far they missed the rest.
+) -> list[Misses]:
+    """Fit the laws of a spec's average to a table below several shares of its largest compute, and keep how far they missed the rest.
 
     Parameters
     ----------
@@ -64,69 +80,72 @@ def misses_of(
         Whose they are.
     on_progress : callable
         Called with a line per fit.
+
+    Raises
+    ------
+    InputError
+        No share leaves enough runs on both sides.
     """
-    size = size_of(spec, table.frame)
-    axes, forward = distance_axes(table.frame, size), {}
-    for name in laws_of(spec, table.frame):
-        refits = Refits(with_law(spec, name, size), table)
-        everything = np.ones(len(refits.frame), dtype=bool)
-        forward[name] = forward_forecasts(refits, everything, size, on_progress=on_progress)
-    start = DiscrepancyPrior(scale=_CENTER, log_sd=_LOG_SD, correlation=_CORRELATION)
-    evidence = {
-        name: [evidence_of(each) for each in splits.values() if each["rhat"] <= MOST_RHAT]
-        for name, splits in forward.items()
-    }
     origin = LearnedFrom(lab=lab, table=spec.name or table.origin, sha256=table.sha256 or "", runs=len(table.frame))
-    weights = average_of(forward, axes, seed=spec.sampler.seed, prior=start).weights
-    return TableMisses(origin, parts_of_distance(axes), evidence, weights)
+    if not (masks := far_masks(spec, table.frame)):
+        hint = "give a sweep over at least a factor of three of training compute"
+        raise InputError("has too few runs below or above a third of its largest compute", file=table.origin, hint=hint)
+    found = []
+    for name, held in masks.items():
+        forecasts = forecasts_of(spec, table, held, on_progress=lambda line, name=name: on_progress(f"{name}: {line}"))
+        found.append(misses_of(forecasts, origin, seed=spec.sampler.seed))
+    return found
 
 
-def learned_prior(tables: Sequence[TableMisses], *, seed: int = 0) -> DiscrepancyPrior:
-    """The prior under which the misses of all labs are likeliest: each lab counts as one, its tables as parts of it.
+def learned_prior(misses: Sequence[Misses], *, seed: int = 0) -> DiscrepancyPrior:
+    """The prior under which the averages' forecasts of larger runs were likeliest: each lab counts as one forecast.
 
-    ``sum_lab mean_table sum_k w_k ln p(misses of law k | scale, log_sd) + ln p(scale, log_sd)``
+    ``sum_lab mean_hold-out ln sum_k w_k p(larger runs | law k, its misses inside, scale, log_sd) + ln p(scale, log_sd)``
 
-    Laws count by their weight in their table's average: a law that carries no forecast has little say in how far those that do are doubted.
+    What is scored is what is mixed: a law without weight has no say in how far those with weight are doubted, and a growth that holds within
+    a table and not far beyond it is paid for.
 
     Parameters
     ----------
-    tables : sequence of TableMisses
+    misses : sequence of Misses
         Of :func:`misses_of`.
     seed : int
         Seed of the draws of scales, common to all values tried.
     """
-    labs: Mapping[str, list[TableMisses]] = {
-        lab: [one for one in tables if one.table.lab == lab] for lab in dict.fromkeys(one.table.lab for one in tables)
+    labs: Mapping[str, list[Misses]] = {
+        lab: [one for one in misses if one.table.lab == lab] for lab in dict.fromkeys(one.table.lab for one in misses)
     }
     center = np.log([*_CENTER.values(), _LOG_SD])
     spread = np.array([_CENTER_LOG_SD] * len(KINDS) + [_LOG_SD_LOG_SD])
 
     def surprise(position: np.ndarray) -> float:
         scale: dict[str, float] = dict(zip(KINDS, np.exp(position[:-1]).tolist(), strict=True))
-        evidence = sum(
-            np.mean([_evidence(one, scale, float(np.exp(position[-1])), seed) for one in of_lab]) for of_lab in labs.values()
+        score = sum(
+            np.mean([_score(one, scale, float(np.exp(position[-1])), seed) for one in of_lab]) for of_lab in labs.values()
         )
-        return float(0.5 * (((position - center) / spread) ** 2).sum() - evidence)
+        return float(0.5 * (((position - center) / spread) ** 2).sum() - score)
 
     simplex = np.vstack([center, center + 0.6 * np.diag(spread)])
-    options = {"maxfev": _EVALUATIONS, "initial_simplex": simplex, "xatol": 0.02, "fatol": 0.05}
+    options = {"maxfev": _EVALUATIONS, "initial_simplex": simplex, "xatol": 0.02, "fatol": 0.02}
     found = minimize(surprise, center, method="Nelder-Mead", options=options).x
     return DiscrepancyPrior(
         scale={kind: float(f"{value:.3g}") for kind, value in zip(KINDS, np.exp(found[:-1]), strict=True)},
         log_sd=float(f"{np.exp(found[-1]):.3g}"),
         correlation=_CORRELATION,
-        learned_from=tuple(one.table for one in tables),
+        learned_from=tuple(dict.fromkeys(one.table for one in misses)),
     )
 
 
-def _evidence(one: TableMisses, scale: dict[str, float], log_sd: float, seed: int) -> float:
-    """Log evidence of a table's misses, nats, its laws by weight."""
+def _score(one: Misses, scale: dict[str, float], log_sd: float, seed: int) -> float:
+    """Log density of the larger runs of a hold-out under the average, nats."""
     rng = np.random.default_rng(seed)
     median = np.array([scale[kind_of(part)] for part in one.parts])
     drawn = median * np.exp(log_sd * rng.standard_normal((_DRAWS, len(one.parts))))
     factor = drawn[:, :, None] * correlation_factor(_CORRELATION, one.parts)
-    total = 0.0
-    for law, splits in one.evidence.items():
-        log_weight = conjugate(splits, factor)[2]
-        total += one.weights[law] * float(np.logaddexp.reduce(log_weight) - np.log(_DRAWS))
-    return total
+    around = factor @ np.swapaxes(factor, 1, 2)
+    of_law = []
+    for law, evidence in one.beyond.items():
+        center, covariance, log_weight = conjugate(one.inside[law], factor)
+        each = log_weight + log_density(evidence, center, covariance + around)
+        of_law.append(np.log(one.weights[law]) + np.logaddexp.reduce(each) - np.logaddexp.reduce(log_weight))
+    return float(np.logaddexp.reduce(of_law))

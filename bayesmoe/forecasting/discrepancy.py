@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from bayesmoe.forecasting.discrepancy_prior import DiscrepancyPrior, shipped_prior
 from bayesmoe.inference.ensemble import correlation_factor, discrepancy_draws
@@ -16,6 +15,24 @@ from bayesmoe.inference.model import noisy
 
 _TEMPER = 0.5
 _DRAWS = 1000
+
+
+class Evidence(NamedTuple):
+    """What the errors e of runs forecast together say of a law, C the covariance of its draws and the noise, r the distance.
+
+    Attributes
+    ----------
+    information : array, shape (part, part)
+        About m: ``r C^-1 r'``.
+    slope : array, shape (part,)
+        ``r C^-1 e``.
+    log_density : float
+        ``ln Normal(e | 0, C)``: without discrepancy, nats.
+    """
+
+    information: np.ndarray
+    slope: np.ndarray
+    log_density: float
 
 
 def discrepancy(
@@ -70,15 +87,13 @@ def discrepancy(
     )
 
 
-def conjugate(
-    evidence: Sequence[tuple[np.ndarray, np.ndarray]], factor: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def conjugate(evidence: Sequence[Evidence], factor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Posterior of the bias given factors of its prior's covariance, shape (draw, part, part), and what splits say.
 
     Parameters
     ----------
-    evidence : sequence of tuple
-        Of :func:`evidence_of`, one a split.
+    evidence : sequence of Evidence
+        One a split.
     factor : array, shape (draw, part, part)
         Factor of the covariance of bias and of m around it.
 
@@ -90,7 +105,7 @@ def conjugate(
     across = np.swapaxes(factor, 1, 2)
     prior_precision = precision = np.linalg.inv(factor @ across)
     pull, log_weight = np.zeros(factor.shape[:2]), np.zeros(len(factor))
-    for information, slope in evidence:
+    for information, slope, _ in evidence:
         inner = np.eye(len(slope)) + across @ information @ factor
         shrink = factor @ np.linalg.inv(inner) @ across
         marginal = information - information @ shrink @ information
@@ -104,13 +119,36 @@ def conjugate(
     return center, covariance, log_weight
 
 
-def evidence_of(forecast: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Information of a split about its own m, ``r C^-1 r'``, and ``r C^-1 e``: C of the law's draws and the noise."""
+def evidence_of(forecast: xr.Dataset) -> Evidence:
+    """What a split's runs say of a law's discrepancy."""
     ln = np.log(forecast["expected"].values)
     error = np.log(forecast["observed"].values) - ln.mean(axis=0)
-    distance = forecast["distance"].values
-    solved = np.linalg.solve(_covariance(forecast, ln), np.column_stack([distance.T, error]))
-    return distance @ solved[:, :-1], distance @ solved[:, -1]
+    distance, covariance = forecast["distance"].values, _covariance(forecast, ln)
+    solved = np.linalg.solve(covariance, np.column_stack([distance.T, error]))
+    log_density = -0.5 * (error @ solved[:, -1] + np.linalg.slogdet(2.0 * np.pi * covariance)[1])
+    return Evidence(distance @ solved[:, :-1], distance @ solved[:, -1], float(log_density))
+
+
+def log_density(evidence: Evidence, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Log density of runs together where m is normal, nats: the runs then have the covariance ``C + r' covariance r``.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of the runs.
+    mean, covariance : array, shape (..., part) and (..., part, part)
+        Of m.
+
+    Returns
+    -------
+    array, shape (...)
+    """
+    information, slope, alone = evidence
+    left = slope - mean @ information
+    inner = np.eye(len(slope)) + information @ covariance
+    explained = (left * (covariance @ np.linalg.solve(inner, left[..., None]))[..., 0]).sum(axis=-1)
+    shifted = mean @ slope - 0.5 * ((mean @ information) * mean).sum(axis=-1)
+    return alone + shifted + 0.5 * (explained - np.linalg.slogdet(inner)[1])
 
 
 def _covariance(forecast: xr.Dataset, ln: np.ndarray) -> np.ndarray:
@@ -142,14 +180,10 @@ def predicted(forecast: xr.Dataset, of_law: xr.Dataset | None, *, draws: int, se
 
 def joint_log_density(forecast: xr.Dataset, of_law: xr.Dataset) -> float:
     """Log density of a split's runs together, nats: normal with the covariance of the law's draws, the discrepancy and the noise."""
-    ln, distance = np.log(forecast["expected"].values), forecast["distance"].values
     bias, scale = of_law["bias"].values, of_law["scale"].values
     factor = scale[:, :, None] * correlation_factor(float(of_law["correlation"]), list(map(str, of_law["part"].values)))
-    spread = np.cov(bias, rowvar=False).reshape(len(distance), -1) + np.mean(factor @ np.swapaxes(factor, 1, 2), axis=0)
-    mean = ln.mean(axis=0) + bias.mean(axis=0) @ distance
-    covariance = _covariance(forecast, ln) + distance.T @ spread @ distance
-    normal: Any = stats.multivariate_normal
-    return float(normal(mean, covariance).logpdf(np.log(forecast["observed"].values)))
+    spread = np.cov(bias, rowvar=False).reshape(bias.shape[1], -1) + np.mean(factor @ np.swapaxes(factor, 1, 2), axis=0)
+    return float(log_density(evidence_of(forecast), bias.mean(axis=0), spread))
 
 
 def _moved(

@@ -35,6 +35,17 @@ def held_out(table: RunTable, expression: str) -> np.ndarray:
     return mask
 
 
+_FACTORS = (3.0, 10.0, 30.0, 100.0)
+_LEAST_BELOW, _LEAST_ABOVE = 20, 2
+
+
+def far_masks(spec: FitSpec, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Runs above the largest training compute over 3, 10, 30 and 100, where at least 20 runs lie below and 2 above."""
+    compute = training_compute(frame, size_of(spec, frame))
+    masks = {f"{factor:g}x": compute > compute.max() / factor for factor in _FACTORS}
+    return {name: above for name, above in masks.items() if (~above).sum() >= _LEAST_BELOW and above.sum() >= _LEAST_ABOVE}
+
+
 def forward_masks(spec: FitSpec, frame: pd.DataFrame, count: int) -> dict[str, np.ndarray]:
     """``count`` splits of a table by training compute: all runs above a split are held out.
 

@@ -10,7 +10,14 @@ import xarray as xr
 from scipy import special, stats
 from seeds import seeded
 
-from bayesmoe.forecasting.discrepancy import discrepancy, error_per_distance, joint_log_density, predicted
+from bayesmoe.forecasting.discrepancy import (
+    Evidence,
+    discrepancy,
+    error_per_distance,
+    joint_log_density,
+    log_density,
+    predicted,
+)
 from bayesmoe.forecasting.discrepancy_prior import shipped_prior
 from bayesmoe.inference.ensemble import discrepancy_draws
 
@@ -99,6 +106,27 @@ def test_the_joint_density_is_that_of_runs_that_miss_together() -> None:
     assert joint_log_density(one, own) == pytest.approx(np.log(near), abs=0.35)
     apart = 2.0 * np.log((np.abs(draws[:, 0] - y[0]) < width / 2).mean() / width)
     assert np.log(near) - apart > 1.0
+
+
+def test_runs_that_share_a_discrepancy_have_its_covariance_too() -> None:
+    """Against SciPy's normal density with the whole covariance, with means and covariances of several draws at once."""
+    rng = np.random.default_rng(seeded(5))
+    distance, error = rng.standard_normal((2, 7)), rng.standard_normal(7)
+    own = np.diag(rng.uniform(0.5, 2.0, 7)) + 0.3
+    inverse = np.linalg.inv(own)
+    found = Evidence(
+        distance @ inverse @ distance.T,
+        distance @ inverse @ error,
+        stats.multivariate_normal(np.zeros(7), own).logpdf(error),
+    )
+    mean = rng.standard_normal((3, 2))
+    covariance = np.array([[[1.0, 0.3], [0.3, 0.5]], [[0.0, 0.0], [0.0, 0.0]], [[4.0, -1.0], [-1.0, 2.0]]])
+    expected = [
+        stats.multivariate_normal(m @ distance, own + distance.T @ c @ distance).logpdf(error)
+        for m, c in zip(mean, covariance, strict=True)
+    ]
+    assert log_density(found, mean, covariance) == pytest.approx(expected, rel=1e-9)
+    assert log_density(found, mean[0], covariance[2]) != pytest.approx(expected[0], abs=0.1)
 
 
 def test_the_prior_misses_by_shift_and_growth_together() -> None:

@@ -8,7 +8,7 @@ import pytest
 from seeds import seeded
 
 from bayesmoe.forecasting.forward_validation import axes_of, distance_axes, levels, splits, training_compute
-from bayesmoe.forecasting.hold_outs import forward_masks
+from bayesmoe.forecasting.hold_outs import far_masks, forward_masks
 from bayesmoe.inference.spec import DataSpec, FitSpec
 
 
@@ -82,3 +82,12 @@ def test_without_tokens_runs_are_ordered_by_size(blank) -> None:
     ((name, held),) = forward_masks(FitSpec(data=DataSpec(file="runs.csv")), unknown, 1).items()
     assert name.endswith("FLOP a token")
     np.testing.assert_array_equal(held, frame["n_active"] == 8e8)
+
+
+def test_far_cuts_leave_enough_runs_on_both_sides() -> None:
+    """Forty runs over a factor of a hundred: above a third, a tenth and a thirtieth 10, 20 and 30 runs; 20 must stay below."""
+    compute = np.logspace(17, 19, 40)
+    frame = pd.DataFrame({"n_dense": np.sqrt(compute / 120.0), "tokens": 20.0 * np.sqrt(compute / 120.0)})
+    masks = far_masks(FitSpec(data=DataSpec(file="runs.csv")), frame)
+    assert {name: int(held.sum()) for name, held in masks.items()} == {"3x": 10, "10x": 20}
+    assert far_masks(FitSpec(data=DataSpec(file="runs.csv")), frame.iloc[:15]) == {}
