@@ -37,7 +37,7 @@ class ChoicesSpec:
         Group of runs whose law is meant, or "new".
     """
 
-    num_experts: Counts = (1, 4, 8, 16, 32)
+    num_experts: Counts = (1, 4, 8, 16, 32, 64, 128, 256, 512)
     baseline_num_experts: Annotated[int, Field(ge=1)] = 4
     top_k: Counts | None = None
     granularity: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
