@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -44,15 +45,10 @@ def weakest_direction(
     """
     rng = np.random.default_rng(_SEED)
     run = {name: jnp.asarray(_scattered(*ranges[name], rng)) for name in law.covariates}
-
-    def ln_response(z: Any, run: Any) -> Any:
-        values = {c.name: c.to_support(c.mean + c.sd * z[i]) for i, c in enumerate(coordinates)}
-        return jnp.log(law.loss(law.to_paper(values, reference), run))
-
-    jacobian = jax.jit(jax.vmap(jax.vmap(jax.jacfwd(ln_response), in_axes=(None, 0)), in_axes=(0, None)))
     places = np.concatenate([np.zeros((1, len(coordinates))), rng.standard_normal((_PLACES, len(coordinates)))])
     best = WeakestDirection(0.0, ())
-    for matrix in np.asarray(jacobian(jnp.asarray(places), run)):
+    jacobian = _jacobian(law, coordinates)
+    for matrix in np.asarray(jacobian(jnp.asarray(places), run, jax.tree.map(jnp.asarray, reference))):
         rows = matrix[np.isfinite(matrix).all(axis=1)]
         if len(rows) < len(coordinates):
             continue
@@ -63,6 +59,18 @@ def weakest_direction(
         if not best.coordinates or strength > best.strength:
             best = WeakestDirection(strength, names)
     return best
+
+
+@functools.lru_cache(maxsize=32)
+def _jacobian(law: Law, coordinates: tuple[Coordinate, ...]) -> Callable[[Any, Any, Any], Any]:
+    """``d ln L(run) / d z`` at places of shape (place, coordinate) and runs of shape (n,); compiled once a law."""
+
+    def ln_response(z: Any, run: Any, reference: Reference) -> Any:
+        values = {c.name: c.to_support(c.mean + c.sd * z[i]) for i, c in enumerate(coordinates)}
+        return jnp.log(law.loss(law.to_paper(values, reference), run))
+
+    of_runs = jax.vmap(jax.jacfwd(ln_response), in_axes=(None, 0, None))
+    return jax.jit(jax.vmap(of_runs, in_axes=(0, None, None)))
 
 
 def _scattered(low: float, high: float, rng: np.random.Generator) -> np.ndarray:
