@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import pandas as pd
 import pytest
 
 from bayesmoe.forecasting.discrepancy_prior import KINDS, read_discrepancy_prior, shipped_prior
@@ -55,3 +56,14 @@ def test_bad_input_is_one_sentence(bayesmoe, tmp_path, monkeypatch, arguments, s
     assert says in ended.err
     assert ended.err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_table_without_far_runs_teaches_nothing(bayesmoe, tmp_path, monkeypatch) -> None:
+    """Sixteen runs: twenty must lie below the largest compute over three."""
+    monkeypatch.chdir(tmp_path)
+    pd.read_csv(RUNS).head(16).to_csv("few.csv", index=False)
+    ended = bayesmoe("calibrate-discrepancy", "few.csv", "--out", "prior.toml")
+    assert ended.code == 2
+    assert "too few runs below or above a third of its largest compute" in ended.err
+    assert ended.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["few.csv"]
