@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from seeds import seeded
 
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import read_fit_spec
@@ -37,7 +38,7 @@ def test_the_commands_name_both_files_and_what_was_overridden(small_fit, small_p
 
 def test_seeds_and_checksum_are_told(small_fit, small_plan):
     rows = provenance(small_fit, small_plan)["rows"]
-    assert rows["Seeds"] == "fit 1, plan 0"
+    assert rows["Seeds"] == f"fit {seeded(1)}, plan 0"
     assert rows["Checksum of the runs (sha256)"] == small_fit.attrs["data_sha256"]
 
 
