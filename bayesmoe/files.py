@@ -114,7 +114,7 @@ class Header(NamedTuple):
 
 
 def read_header(path: Path, hint: str) -> Header:
-    """Read what a netCDF file says of itself, in a hundredth of the time that its arrays take.
+    """Read what a netCDF file says of itself, without its arrays, which take most of the time.
 
     Raises
     ------

@@ -57,11 +57,6 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def shares(coverage: Any) -> str:
-    """Coverage at every level."""
-    return "/".join(f"{100 * share:.0f}" for share in coverage.values)
-
-
 def percent(covered: Any) -> str:
     """Coverage at every level, shape (level,)."""
     return "/".join(f"{100 * share:.0f}" for share in covered)
@@ -91,7 +86,7 @@ def pooled(found: list[dict[str, Any]]) -> list[str]:
         here = (beyond > low) & (beyond <= high)
         of_lab = np.array([error[here & (lab == name)].mean() for name in labs if (here & (lab == name)).any()])
         lines.append(
-            f"| {low:g}x to {high:g}x | {here.sum()} | {len(of_lab)} | {percent(covered[:, here].mean(axis=1))} | {100 * error[here].mean():+.1f}% | "
+            f"| {f'{low:g}x to {high:g}x' if np.isfinite(high) else f'beyond {low:g}x'} | {here.sum()} | {len(of_lab)} | {percent(covered[:, here].mean(axis=1))} | {100 * error[here].mean():+.1f}% | "
             f"{100 * of_lab.mean():+.1f} ± {100 * of_lab.std(ddof=1) / np.sqrt(len(of_lab)):.1f}% |"
         )
     slopes = np.array(
@@ -122,8 +117,8 @@ def of_losses(found: list[dict[str, Any]]) -> list[str]:
             f"{law} {100 * w:.0f}%" for law, w in sorted(row["weights"].items(), key=lambda one: -one[1]) if w > 0.05
         )
         lines.append(
-            f"| {row['hold_out']} | {row['runs']} | {np.median(row['beyond']):.2g}x | {shares(average['coverage'])} | {float(average['crps']):.4f} | "
-            f"{100 * float(average['bias']):+.1f}% | {shares(baseline['coverage'])} | {float(baseline['crps']):.4f} | {weights} |"
+            f"| {row['hold_out']} | {row['runs']} | {np.median(row['beyond']):.2g}x | {percent(average['coverage'].values)} | {float(average['crps']):.4f} | "
+            f"{100 * float(average['bias']):+.1f}% | {percent(baseline['coverage'].values)} | {float(baseline['crps']):.4f} | {weights} |"
         )
     return lines
 
@@ -175,7 +170,7 @@ def written(found: list[dict[str, Any]], folder: Path) -> str:
                 continue
             said = f"{mark}{row['hold_out'] if not mark else 'common to all counts'}{mark}"
             lines.append(
-                f"| {said} | {int(one['differences'])} | {shares(one['coverage'])} | {float(one['predicted_sd']):.4f} | {float(one['error']):.4f} | "
+                f"| {said} | {int(one['differences'])} | {percent(one['coverage'].values)} | {float(one['predicted_sd']):.4f} | {float(one['error']):.4f} | "
                 f"{float(one['stated']):.2f} / {float(one['right']):.2f} | {float(one['slope']):.2f} | {float(one['log_score']):.2f} | "
                 f"{float(one['regret_stated']):.4f} / {float(one['regret_suffered']):.4f} |"
             )

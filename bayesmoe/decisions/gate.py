@@ -11,10 +11,10 @@ from bayesmoe.inference.gate import Check, Gate
 if TYPE_CHECKING:
     from bayesmoe.decisions.decision import Decisions
 
-FAR = {"train_flop": 100.0}
-"""Times the largest run from which a plan is a long extrapolation; of everything else, ten."""
+_FAR = {"train_flop": 100.0}
+_FAR_ELSE = 10.0
+"""Times the largest run from which a plan is a long extrapolation: by quantity, and for all others."""
 
-_FAR = 10.0
 _TOO_FAR = "train a run in between first"
 
 MOST_AT_LARGEST = 0.1
@@ -27,8 +27,8 @@ def gate_of_plan(gate: Gate, decisions: Decisions) -> Gate:
     """The gate of a fit with the checks of what was planned on it."""
     checks, times = gate.checks, decisions.extrapolation
     if times:
-        where = max(times, key=lambda name: times[name] / FAR.get(name, _FAR))
-        rule = ", ".join(f"{name} at most {FAR.get(name, _FAR):g}x" for name in times)
+        where = max(times, key=lambda name: times[name] / _limit(name))
+        rule = ", ".join(f"{name} at most {_limit(name):g}x" for name in times)
         checks = (*checks, Check.of("extrapolation", times[where], where, rule, not far(times), True, _TOO_FAR))
     worst = max(decisions, key=lambda one: one.p_best_is_largest)
     share, rule = worst.p_best_is_largest, f"the largest count is best in at most {MOST_AT_LARGEST:.0%} of draws"
@@ -38,4 +38,8 @@ def gate_of_plan(gate: Gate, decisions: Decisions) -> Gate:
 
 def far(times: Mapping[str, float]) -> bool:
     """Whether a plan lies so many times beyond the largest run that something should be trained in between."""
-    return any(value > FAR.get(name, _FAR) for name, value in times.items())
+    return any(value > _limit(name) for name, value in times.items())
+
+
+def _limit(name: str) -> float:
+    return _FAR.get(name, _FAR_ELSE)
