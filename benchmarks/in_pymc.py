@@ -92,7 +92,7 @@ def main() -> None:
     import nutpie
 
     compiled = nutpie.compile_pymc_model(pymc_model(dict(np.load(given.arrays))))
-    nutpie_draws(compiled, draws=1000, warmup=1000, chains=4, seed=1, cores=2).to_netcdf(given.out, engine="h5netcdf")
+    nutpie_draws(compiled, draws=1000, warmup=1000, chains=4, seed=1, cores=2).to_netcdf(given.out, engine="netcdf4")
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ def not_fits(tmp_path) -> Path:
     """A folder of files that are no fits."""
     (tmp_path / "text.nc").write_text("not netCDF")
     (tmp_path / "damaged.nc").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(500))
-    xr.Dataset({"a": ("x", [1.0])}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    xr.Dataset({"a": ("x", [1.0])}).to_netcdf(tmp_path / "other.nc", engine="netcdf4")
     return tmp_path
 
 

@@ -22,7 +22,7 @@ def test_two_workers_give_the_ranks_of_one_process(bayesmoe, tmp_path) -> None:
     )
     assert ended.code in (0, 1), ended.err
     assert list(tmp_path.iterdir()) == [out], "the partial file is gone"
-    with xr.open_dataset(out, engine="h5netcdf") as found:
+    with xr.open_dataset(out, engine="netcdf4") as found:
         spec = read_fit_spec(SPEC)
         law = law_of(spec.law.__class__(name="chinchilla", size="n_dense"))
         table = load_table(spec.data, spec.groups)

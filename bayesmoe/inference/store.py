@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.errors import InputError
-from bayesmoe.files import UNREADABLE, Header, read_header, require_file, require_format, unreadable, write_netcdf
+from bayesmoe.files import Header, read_datatree, read_header, require_file, require_format, write_netcdf
 from bayesmoe.inference.gate import Check, Forward, Gate
 from bayesmoe.inference.spec import AVERAGE, FitSpec, coordinates_of, law_of
 from bayesmoe.laws import Coordinate, Law, Reference
@@ -216,11 +216,7 @@ def load_fit(path: str | Path) -> xr.DataTree:
         FitInfo.read(header)
     except (ValueError, TypeError, KeyError) as error:
         raise InputError("holds no model spec that can be read", file=path, hint="refit") from error
-    try:
-        with xr.open_datatree(path, engine="h5netcdf") as opened:
-            return opened.load()
-    except UNREADABLE as error:
-        raise unreadable(path, error, hint) from error
+    return read_datatree(path, hint)
 
 
 _ATTRIBUTES = {"spec", "law", "method", "data_simulated", "interrupted", *_TEXTS, *_STRUCTURED}

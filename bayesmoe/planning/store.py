@@ -12,7 +12,7 @@ import xarray as xr
 
 import bayesmoe
 from bayesmoe.errors import InputError
-from bayesmoe.files import UNREADABLE, Header, read_header, require_file, require_format, unreadable, write_netcdf
+from bayesmoe.files import Header, read_dataset, read_header, require_file, require_format, write_netcdf
 from bayesmoe.inference.ensemble import components
 from bayesmoe.planning.problems import Problem, asked_problems
 from bayesmoe.planning.scenario import Scenario
@@ -119,10 +119,7 @@ def load_plan(path: str | Path, *, of: xr.DataTree | None = None) -> xr.Dataset:
         raise InputError("holds no scenario that can be read", file=path, hint="plan again") from error
     if of is not None and info.fit_sha256 != fingerprint(of):
         raise InputError("was made from another fit", file=path, hint="give the fit it was planned on, or plan again")
-    try:
-        return xr.load_dataset(path, engine="h5netcdf")
-    except UNREADABLE as error:
-        raise unreadable(path, error, "make a plan again") from error
+    return read_dataset(path, "make a plan again")
 
 
 def fingerprint(fit: xr.DataTree) -> str:

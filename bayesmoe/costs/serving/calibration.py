@@ -12,7 +12,7 @@ import xarray as xr
 import bayesmoe
 from bayesmoe.costs.serving.roofline import OVERHEADS, TERMS, Coefficients
 from bayesmoe.errors import InputError, nearest
-from bayesmoe.files import UNREADABLE, read_header, require_file, require_format, unreadable, write_netcdf
+from bayesmoe.files import read_dataset, read_header, require_file, require_format, write_netcdf
 
 SHIPPED = Path(__file__).with_name("calibration.nc")
 """Calibration on public measurements, made by ``datasets/make_serving_calibration.py``."""
@@ -56,10 +56,7 @@ def _read(path: Path) -> xr.Dataset:
     if (reads := attrs.get("reads", "distinct")) != "distinct":
         raise InputError("was fitted to other terms than costs use", file=path, value=str(reads), hint="calibrate again")
     require_format(attrs, FORMAT, path, again="calibrate again")
-    try:
-        return xr.load_dataset(path, engine="h5netcdf")
-    except UNREADABLE as error:
-        raise unreadable(path, error, hint) from error
+    return read_dataset(path, hint)
 
 
 class Drawn(NamedTuple):

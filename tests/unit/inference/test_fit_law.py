@@ -201,7 +201,7 @@ def test_the_reference_is_the_dense_run_in_the_middle_of_the_table(small_fit) ->
 
 
 def test_netcdf_that_is_no_fit_is_refused(tmp_path) -> None:
-    xr.Dataset({"x": ("y", [1.0])}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    xr.Dataset({"x": ("y", [1.0])}).to_netcdf(tmp_path / "other.nc", engine="netcdf4")
     with pytest.raises(InputError, match="is not a fit of bayesmoe"):
         load_fit(tmp_path / "other.nc")
     (tmp_path / "broken.nc").write_bytes(b"not netcdf")

@@ -52,6 +52,6 @@ def test_a_cut_off_plan_is_refused(file):
 
 
 def test_other_netcdf_is_not_a_plan(tmp_path):
-    xr.Dataset({"x": 1.0}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    xr.Dataset({"x": 1.0}).to_netcdf(tmp_path / "other.nc", engine="netcdf4")
     with pytest.raises(InputError, match="is not a plan"):
         load_plan(tmp_path / "other.nc")

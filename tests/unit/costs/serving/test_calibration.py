@@ -78,10 +78,10 @@ def test_without_a_path_the_shipped_one_is_read(shipped):
 
 
 def rewritten(path, **attrs) -> None:
-    found = xr.load_dataset(path, engine="h5netcdf")
+    found = xr.load_dataset(path, engine="netcdf4")
     found.attrs |= attrs
     path.unlink()
-    found.to_netcdf(path, engine="h5netcdf")
+    found.to_netcdf(path, engine="netcdf4")
 
 
 def test_another_kind_or_layout_is_refused(saved):
@@ -96,7 +96,7 @@ def test_another_kind_or_layout_is_refused(saved):
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b"", lambda raw: b"points,1\n", lambda raw: raw[500:]]
+    "damage", [lambda raw: raw[:1000], lambda raw: b"", lambda raw: b"points,1\n", lambda raw: raw[500:]]
 )
 def test_a_damaged_file_is_one_sentence(saved, damage):
     saved.write_bytes(damage(saved.read_bytes()))
