@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +11,23 @@ from typing import Any
 _LINES_PER_STAGE = 4
 
 
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far a stage of long work is; with its step size and divergences where it samples."""
+
+    stage: str
+    done: int
+    total: int
+    step_size: float = float("nan")
+    divergences: int = 0
+
+    def of(self, whole: str) -> Progress:
+        """The same, of a stage of something larger."""
+        return dataclasses.replace(self, stage=f"{whole}: {self.stage}")
+
+
 @contextmanager
-def progress_of(progress: bool | Callable[[Any], None]) -> Iterator[Callable[[Any], None]]:
+def progress_of(progress: bool | Callable[[Progress], None]) -> Iterator[Callable[[Progress], None]]:
     """Yield what a long step calls: nothing, the caller's own function, or a display where somebody looks."""
     if callable(progress):
         yield progress
@@ -30,8 +46,8 @@ def _is_watched() -> bool:
 
 
 @contextmanager
-def sampling_progress() -> Iterator[Callable[[Any], None]]:
-    """Yield a callable that shows :class:`bayesmoe.sampling.chains.Progress`."""
+def sampling_progress() -> Iterator[Callable[[Progress], None]]:
+    """Yield a callable that shows :class:`Progress`."""
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -44,8 +60,9 @@ def sampling_progress() -> Iterator[Callable[[Any], None]]:
 
 
 @contextmanager
-def _bars(console: Any) -> Iterator[Callable[[Any], None]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _bars(console: Any) -> Iterator[Callable[[Progress], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
     columns = (
         TextColumn("{task.description:<10}", markup=False),
@@ -54,10 +71,10 @@ def _bars(console: Any) -> Iterator[Callable[[Any], None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
-    with Progress(*columns, console=console) as bars:
+    with Bars(*columns, console=console) as bars:
         tasks: dict[str, Any] = {}
 
-        def show(progress: Any) -> None:
+        def show(progress: Progress) -> None:
             if progress.stage not in tasks:
                 tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total, note="")
             bars.update(tasks[progress.stage], completed=progress.done, note=_note(progress))
@@ -65,10 +82,10 @@ def _bars(console: Any) -> Iterator[Callable[[Any], None]]:
         yield show
 
 
-def _plain(console: Any) -> Callable[[Any], None]:
+def _plain(console: Any) -> Callable[[Progress], None]:
     shown: dict[str, int] = {}
 
-    def show(progress: Any) -> None:
+    def show(progress: Progress) -> None:
         quarter = progress.done * _LINES_PER_STAGE // progress.total
         if shown.get(progress.stage) != quarter:
             shown[progress.stage] = quarter
@@ -81,7 +98,7 @@ def _plain(console: Any) -> Callable[[Any], None]:
     return show
 
 
-def _note(progress: Any) -> str:
+def _note(progress: Progress) -> str:
     if progress.step_size != progress.step_size:
         return ""
     return f"step size {progress.step_size:.3g}, {progress.divergences} divergences"

@@ -107,7 +107,8 @@ def forecasts_of_hold_out(folder: Path, hold_out: HoldOut, *, one_noise: bool = 
     held = table.frame["run_id"].isin(every.loc[every.eval(hold_out.held), "run_id"]).to_numpy()
     name = f"{hold_out.name}, one noise" if one_noise else hold_out.name
     return kept(
-        name, lambda: forecasts_of(spec, table, held, on_progress=lambda line: print(f"{name}: {line}", file=sys.stderr))
+        name,
+        lambda: forecasts_of(spec, table, held, on_progress=lambda step: print(f"{name}: {step.stage}", file=sys.stderr)),
     )
 
 

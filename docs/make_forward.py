@@ -45,7 +45,7 @@ def measured(folder: Path, name: str, limit: float) -> dict[str, Any] | None:
     if (~held).sum() < 12:
         return None
     try:
-        found = backtest(spec, table, held, on_progress=lambda line: print(f"{name} {limit}: {line}", file=sys.stderr))
+        found = backtest(spec, table, held, on_progress=lambda step: print(f"{name} {limit}: {step.stage}", file=sys.stderr))
     except InputError:
         return None
     kinds = {"law that LOO picks": found.loo_pick, AVERAGE_ALONE: AVERAGE_ALONE, AVERAGE: AVERAGE, BASELINE: BASELINE}

@@ -51,10 +51,15 @@ def backtest(
     from bayesmoe.forecasting.backtest import backtest as run
     from bayesmoe.forecasting.backtest_text import lines
     from bayesmoe.forecasting.hold_outs import forward_masks, held_out
+    from bayesmoe.progress import sampling_progress
 
     table = load_table(spec.data, spec.groups)
     masks = {hold_out: held_out(table, hold_out)} if hold_out is not None else forward_masks(spec, table.frame, forward or 1)
-    found = {name: run(spec, table, mask, on_progress=lambda line: echo(line, err=True)) for name, mask in masks.items()}
+    with sampling_progress() as show:
+        found = {
+            name: run(spec, table, mask, on_progress=lambda progress, name=name: show(progress.of(name)))
+            for name, mask in masks.items()
+        }
     if json_:
         echo(BacktestDocument.of(found).as_json())
         return

@@ -31,13 +31,15 @@ def calibrate_discrepancy(
     read = [(lab, spec, load_table(spec.data, spec.groups)) for lab, spec in specs]
     configure()
     from bayesmoe.forecasting.calibrate_discrepancy import learned_prior, misses_of_table
+    from bayesmoe.progress import sampling_progress
     from bayesmoe.specs import to_toml
 
-    found = [
-        misses
-        for lab, spec, table in read
-        for misses in misses_of_table(spec, table, lab, on_progress=lambda line, lab=lab: echo(f"{lab}: {line}", err=True))
-    ]
+    with sampling_progress() as show:
+        found = [
+            misses
+            for lab, spec, table in read
+            for misses in misses_of_table(spec, table, lab, on_progress=lambda progress, lab=lab: show(progress.of(lab)))
+        ]
     prior = learned_prior(found)
     write_text(out, to_toml(prior))
     scales = ", ".join(f"{kind} {value:g}" for kind, value in prior.scale.items())

@@ -18,8 +18,7 @@ def figures(out: Annotated[Path, typer.Option(help="Folder of the gallery.")] = 
     from bayesmoe.demo.run import demo_results
 
     with sampling_progress() as show:
-        results = demo_results(on_progress=show)
-    made = gallery(*results, on_progress=lambda line: typer.echo(line, err=True))
+        made = gallery(*demo_results(on_progress=show), on_progress=show)
     save_gallery(made, out)
     for name in made:
         typer.echo(str(out / f"{name}.png"))

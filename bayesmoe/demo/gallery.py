@@ -35,6 +35,7 @@ from bayesmoe.inference.store import FitInfo
 from bayesmoe.laws import Law, all_laws, default_average, law_named
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.store import PlanInfo
+from bayesmoe.progress import Progress
 from bayesmoe.reporting.build import BY_CHAIN, figures
 from bayesmoe.reporting.captions import FIGURES, gallery_page
 from bayesmoe.reporting.svg import svg
@@ -61,7 +62,11 @@ _TIAN_NOISE, _TIAN_SEED = 0.05, 2507_17702
 
 
 def gallery(
-    fit: xr.DataTree, plan: xr.Dataset, decisions: Decisions, *, on_progress: Callable[[str], None] = lambda line: None
+    fit: xr.DataTree,
+    plan: xr.Dataset,
+    decisions: Decisions,
+    *,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> dict[str, Figure]:
     """All figures of the gallery by name; the caller closes them.
 
@@ -74,21 +79,25 @@ def gallery(
     decisions : Decisions
         What was decided on it.
     on_progress : callable
-        Called with what is being made.
+        Called with progress.
     """
-    scenario = PlanInfo.read(plan).scenario
+    info, scenario = FitInfo.read(fit), PlanInfo.read(plan).scenario
+    parts: tuple[Callable[[], dict[str, Figure]], ...] = (
+        lambda: figures(fit, plan=plan, decisions=decisions, next_run=next_runs(fit, plan)),
+        lambda: sensitivity_figures(sensitivity(fit, scenario)),
+        lambda: budget_figures(fit, scenario),
+        leverage_figures,
+        lambda: forecast_figures(info.spec, on_progress=on_progress),
+        law_figures,
+    )
+    made: dict[str, Figure] = {}
     # All are open at once, and are meant to be.
     with plt.rc_context({"figure.max_open_warning": 0}):
-        on_progress("the plan")
-        made = figures(fit, plan=plan, decisions=decisions, next_run=next_runs(fit, plan))
-        made |= sensitivity_figures(sensitivity(fit, scenario))
-        on_progress("sizes, costs and budgets")
-        made |= budget_figures(fit, scenario)
-        on_progress("leverage")
-        made |= leverage_figures()
-        made |= forecast_figures(FitInfo.read(fit).spec, on_progress=on_progress)
-        on_progress("priors of the laws")
-        return made | law_figures()
+        for done, part in enumerate(parts):
+            on_progress(Progress("figures", done, len(parts)))
+            made |= part()
+    on_progress(Progress("figures", len(parts), len(parts)))
+    return made
 
 
 def budget_figures(fit: xr.DataTree, scenario: Scenario) -> dict[str, Figure]:
@@ -138,7 +147,7 @@ def leverage_figures() -> dict[str, Figure]:
 
 
 def forecast_figures(
-    spec: FitSpec, *, laws: Sequence[str] = AVERAGED, on_progress: Callable[[str], None] = lambda line: None
+    spec: FitSpec, *, laws: Sequence[str] = AVERAGED, on_progress: Callable[[Progress], None] = lambda progress: None
 ) -> dict[str, Figure]:
     """Figures of how well laws and their average forecast the larger runs of a spec's table; the caller closes them."""
     averaged = dataclasses.replace(spec, average=AverageSpec(laws=tuple(laws)))

@@ -22,7 +22,9 @@ from bayesmoe.forecasting.weights import Average, average_of, laws_of, mixed, pr
 from bayesmoe.inference.refits import Refits, with_law
 from bayesmoe.inference.spec import FitSpec
 from bayesmoe.precision import in_float64
+from bayesmoe.progress import Progress
 from bayesmoe.runs import RunTable
+from bayesmoe.threads import side_by_side
 
 AVERAGE = "average of laws"
 AVERAGE_ALONE = "average without discrepancy"
@@ -122,7 +124,7 @@ def backtest(
     held: np.ndarray,
     *,
     baseline: bool = True,
-    on_progress: Callable[[str], None] = lambda line: None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Backtest:
     """Forecast the runs held out from the others.
 
@@ -140,7 +142,7 @@ def backtest(
     baseline : bool
         Whether to run Huber + bootstrap beside it.
     on_progress : callable
-        Called with a line per fit.
+        Called with progress, from the thread of each law.
 
     Raises
     ------
@@ -156,8 +158,9 @@ def backtest(
     average = average_of(forecasts.forward, forecasts.axes, seed=seed, prior=prior_of(spec))
     result = judged(forecasts, average, seed=seed)
     if baseline:
-        on_progress(f"{BASELINE}: {result.loo_pick}")
-        return with_baseline(result, baseline_draws(forecasts, result.loo_pick, seed=spec.sampler.seed))
+        on_progress(Progress(BASELINE, 0, 1))
+        result = with_baseline(result, baseline_draws(forecasts, result.loo_pick, seed=spec.sampler.seed))
+        on_progress(Progress(BASELINE, 1, 1))
     return result
 
 
@@ -176,7 +179,7 @@ def with_baseline(result: Backtest, draws: np.ndarray) -> Backtest:
 
 
 def forecasts_of(
-    spec: FitSpec, table: RunTable, held: np.ndarray, *, on_progress: Callable[[str], None] = lambda line: None
+    spec: FitSpec, table: RunTable, held: np.ndarray, *, on_progress: Callable[[Progress], None] = lambda progress: None
 ) -> Forecasts:
     """Fit the laws of a spec's average to the runs that are not held out, and at every split inside these.
 
@@ -193,16 +196,25 @@ def forecasts_of(
             hint="hold out at least one run and keep at least eight",
         )
     size, names = size_of(spec, table.frame), laws_of(spec, table.frame[~held])
-    forecasts = Forecasts({}, {}, {}, {}, distance_axes(table.frame, size), size)
-    kept_ids = set(table.frame.loc[~held, "run_id"])
-    for name in names:
-        forecasts.parts[name] = refits = Refits(with_law(spec, name, size), table)
+    axes, kept_ids = distance_axes(table.frame, size), set(table.frame.loc[~held, "run_id"])
+
+    def of_law(name: str, show: Callable[[Progress], None]) -> tuple[Refits, np.ndarray, xr.Dataset, dict[str, xr.Dataset]]:
+        refits = Refits(with_law(spec, name, size), table)
         seen = refits.frame["run_id"].isin(kept_ids).to_numpy()
-        on_progress(f"{name}: {int(seen.sum())} runs")
-        forecasts.asked[name] = ~seen
-        forecasts.full[name] = refits.fit(seen, axes=forecasts.axes)
-        forecasts.forward[name] = forward_forecasts(refits, seen, size, on_progress=on_progress)
-    return forecasts
+        show(Progress(f"{name}: fit", 0, 1))
+        full = refits.fit(seen, axes=axes)
+        show(Progress(f"{name}: fit", 1, 1))
+        return refits, ~seen, full, forward_forecasts(refits, seen, size, near=full["mode"].values, on_progress=show)
+
+    parts, asked, full, forward = zip(*side_by_side(of_law, names, on_progress), strict=True)
+    return Forecasts(
+        parts=dict(zip(names, parts, strict=True)),
+        asked=dict(zip(names, asked, strict=True)),
+        full=dict(zip(names, full, strict=True)),
+        forward=dict(zip(names, forward, strict=True)),
+        axes=axes,
+        size=size,
+    )
 
 
 def asked_of(forecasts: Forecasts) -> dict[str, xr.Dataset]:

@@ -17,6 +17,7 @@ from bayesmoe.forecasting.weights import MOST_RHAT, average_of
 from bayesmoe.inference.ensemble import correlation_factor
 from bayesmoe.inference.extrapolation import is_axis, parts_of_distance
 from bayesmoe.inference.spec import FitSpec
+from bayesmoe.progress import Progress
 from bayesmoe.runs import RunTable
 
 _CENTER = {kind: 0.07 if is_axis(kind) else 0.035 for kind in KINDS}
@@ -66,7 +67,7 @@ def misses_of(forecasts: Forecasts, table: LearnedFrom, *, seed: int = 0) -> Mis
 
 
 def misses_of_table(
-    spec: FitSpec, table: RunTable, lab: str, *, on_progress: Callable[[str], None] = lambda line: None
+    spec: FitSpec, table: RunTable, lab: str, *, on_progress: Callable[[Progress], None] = lambda progress: None
 ) -> list[Misses]:
     """Fit the laws of a spec's average to a table below several shares of its largest compute, and keep how far they missed the rest.
 
@@ -79,7 +80,7 @@ def misses_of_table(
     lab : str
         Whose they are.
     on_progress : callable
-        Called with a line per fit.
+        Called with progress.
 
     Raises
     ------
@@ -92,7 +93,7 @@ def misses_of_table(
         raise InputError("has too few runs below or above a third of its largest compute", file=table.origin, hint=hint)
     found = []
     for name, held in masks.items():
-        forecasts = forecasts_of(spec, table, held, on_progress=lambda line, name=name: on_progress(f"{name}: {line}"))
+        forecasts = forecasts_of(spec, table, held, on_progress=lambda progress, name=name: on_progress(progress.of(name)))
         found.append(misses_of(forecasts, origin, seed=spec.sampler.seed))
     return found
 

@@ -18,8 +18,9 @@ from bayesmoe.inference.fit_law import fit_law
 from bayesmoe.inference.refits import Refits, with_law
 from bayesmoe.inference.spec import AVERAGE, FitSpec, load_table
 from bayesmoe.inference.store import LAWS, FitInfo
+from bayesmoe.progress import Progress
 from bayesmoe.runs import RunTable
-from bayesmoe.sampling.chains import Progress
+from bayesmoe.threads import side_by_side
 
 
 def fit_average(
@@ -55,28 +56,34 @@ def fit_average(
     table = table if table is not None else load_table(spec.data, spec.groups)
     size = size_of(spec, table.frame)
     axes = distance_axes(table.frame, size)
-    trees, failed = {}, {}
-    for name in laws_of(spec, table.frame):
-        trees[name] = with_gate(fit_law(with_law(spec, name, size), table=table, on_progress=_of_law(on_progress, name)))
-        gate = FitInfo.read(trees[name]).gate
-        if gate is not None and gate.verdict == "FAIL":
-            failure = next(check for check in gate.checks if check.verdict == "FAIL")
-            failed[name] = f"{failure.name} {failure.value:.3g} at {failure.where}"
+    names = laws_of(spec, table.frame)
+
+    def fitted(name: str, show: Callable[[Progress], None]) -> xr.DataTree:
+        of_law = with_law(spec, name, size)
+        return with_gate(fit_law(of_law, table=table, on_progress=lambda progress: show(progress.of(name))))
+
+    trees = dict(zip(names, side_by_side(fitted, names, on_progress), strict=True))
+    failed = {name: why for name, tree in trees.items() if (why := _failure(tree))}
     left_out = failed if len(failed) < len(trees) else {}
     trees = {name: tree for name, tree in trees.items() if name not in left_out}
-    whole, forward = {}, {}
-    for done, name in enumerate(trees):
-        on_progress(Progress("weighing laws", done, len(trees), float("nan"), 0))
+
+    def forecast(name: str, show: Callable[[Progress], None]) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
         refits = Refits(with_law(spec, name, size), table)
         everything = np.ones(len(refits.frame), dtype=bool)
-        whole[name] = refits.places(trees[name], axes)
-        forward[name] = forward_forecasts(refits, everything, size, on_progress=lambda split: None)
+        forward = forward_forecasts(refits, everything, size, near=refits.mode(trees[name]), on_progress=show)
+        return refits.places(trees[name], axes), forward
+
+    forecasts = dict(zip(trees, side_by_side(forecast, list(trees), on_progress), strict=True))
+    forward = {name: of_law for name, (_, of_law) in forecasts.items()}
     average = average_of(forward, axes, seed=spec.sampler.seed, prior=prior_of(spec))
-    return _assembled(spec, trees, average, whole, left_out)
+    return _assembled(spec, trees, average, {name: whole for name, (whole, _) in forecasts.items()}, left_out)
 
 
-def _of_law(on_progress: Callable[[Progress], None], name: str) -> Callable[[Progress], None]:
-    return lambda progress: on_progress(dataclasses.replace(progress, stage=f"{name}: {progress.stage}"))
+def _failure(tree: xr.DataTree) -> str:
+    """The first check that a fit fails; empty where it fails none."""
+    gate = FitInfo.read(tree).gate
+    failures = [check for check in gate.checks if check.verdict == "FAIL"] if gate is not None else []
+    return f"{failures[0].name} {failures[0].value:.3g} at {failures[0].where}" if failures else ""
 
 
 def _assembled(
@@ -102,7 +109,7 @@ def _assembled(
         spec=spec,
         law_name=AVERAGE,
         attempts=(),
-        interrupted=any(info.interrupted for info in infos),
+        interrupted=False,
         pooled=(),
         paper_parameters=(),
         gate=None,

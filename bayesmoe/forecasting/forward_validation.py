@@ -12,6 +12,7 @@ import xarray as xr
 
 from bayesmoe.architecture import train_flop
 from bayesmoe.inference.refits import Refits
+from bayesmoe.progress import Progress
 from bayesmoe.runs.levels import levels
 
 _MANY_LEVELS = 9
@@ -88,11 +89,18 @@ def _below(value: np.ndarray, seen: np.ndarray, share: float) -> Any:
 
 
 def forward_forecasts(
-    refits: Refits, seen: np.ndarray, size: str, *, on_progress: Callable[[str], None]
+    refits: Refits, seen: np.ndarray, size: str, *, near: np.ndarray | None = None, on_progress: Callable[[Progress], None]
 ) -> dict[str, xr.Dataset]:
-    """Forecasts of a law at every split inside the runs seen: by split, what :meth:`bayesmoe.inference.refits.Refits.fit` predicts."""
-    forecasts, varying = {}, axes_of(refits.frame[seen], size)
-    for split in splits(refits.frame, seen, varying, size):
-        on_progress(f"{refits.law.name}: {split.name}")
-        forecasts[split.name] = refits.fit(split.seen, axes=distance_axes(refits.frame, size)).isel(run=split.asked)
+    """Forecasts of a law at every split inside the runs seen: by split, what :meth:`bayesmoe.inference.refits.Refits.fit` predicts.
+
+    ``near``, shape (entry,), is a mode of the fit to all runs seen; that of the first split where it is not given.
+    """
+    forecasts, axes = {}, distance_axes(refits.frame, size)
+    made = splits(refits.frame, seen, axes_of(refits.frame[seen], size), size)
+    for done, split in enumerate(made):
+        on_progress(Progress(f"{refits.law.name}: splits", done, len(made)))
+        fit = refits.fit(split.seen, axes=axes, near=near)
+        near = fit["mode"].values if near is None else near
+        forecasts[split.name] = fit.isel(run=split.asked)
+    on_progress(Progress(f"{refits.law.name}: splits", len(made), max(len(made), 1)))
     return forecasts

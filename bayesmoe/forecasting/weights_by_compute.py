@@ -12,12 +12,17 @@ from bayesmoe.forecasting.forward_validation import distance_axes, forward_forec
 from bayesmoe.forecasting.weights import average_of, laws_of, prior_of, size_of
 from bayesmoe.inference.refits import Refits, with_law
 from bayesmoe.inference.spec import FitSpec
+from bayesmoe.progress import Progress
 from bayesmoe.runs import RunTable
 from bayesmoe.units import QUANTILES
 
 
 def weights_by_scale(
-    spec: FitSpec, table: RunTable, limits_flop: Sequence[float], *, on_progress: Callable[[str], None] = lambda line: None
+    spec: FitSpec,
+    table: RunTable,
+    limits_flop: Sequence[float],
+    *,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> xr.Dataset:
     """Weights of the laws of a spec's average from the runs up to each limit of training compute (``6 N tokens``, FLOP, rising) alone.
 

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpyro.infer import log_likelihood
 
 from bayesmoe.errors import InputError
 from bayesmoe.inference.centering import degrees_of_centering
@@ -22,9 +21,10 @@ from bayesmoe.inference.spec import FitSpec, NoiseSpec, coordinates_of, law_of, 
 from bayesmoe.inference.tree import Drawn, as_data_tree
 from bayesmoe.laws import Law, reference_run, require_covariates
 from bayesmoe.laws.base import Coordinate
+from bayesmoe.progress import Progress
 from bayesmoe.runs import RunTable
 from bayesmoe.sampling.approximate import laplace, pathfinder
-from bayesmoe.sampling.chains import Progress, Samples, sample
+from bayesmoe.sampling.chains import Samples, sample
 from bayesmoe.sampling.numpyro_nuts import numpyro_nuts
 from bayesmoe.sampling.retries import Attempt, sample_with_retries
 from bayesmoe.sampling.settings import SamplerSpec
@@ -53,7 +53,7 @@ def fit_law(
     table : RunTable, optional
         Validated runs; read from ``spec.data`` when absent.
     on_progress : callable
-        Called with :class:`~bayesmoe.sampling.chains.Progress` while sampling.
+        Called with :class:`~bayesmoe.progress.Progress` while sampling.
 
     Returns
     -------
@@ -87,13 +87,13 @@ def fit_law(
     flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in posterior.items() if name in free}
     small = samples.position.shape[0] * samples.position.shape[1] * len(frame) <= POINTWISE
     keep = spec.sampler.pointwise == "always" or (spec.sampler.pointwise == "auto" and small)
-    pointwise = log_likelihood(density.model, flat, data, loss)[law.response] if keep else None
+    pointwise = density.pointwise(flat, data, loss) if keep else None
     drawn = Drawn(
         posterior=posterior,
         prior=prior,
         prior_predictive=density.responses(prior_draws, data, loss, rng),
         posterior_predictive=density.responses(draws, data, loss, rng),
-        log_likelihood=None if pointwise is None else np.asarray(pointwise).reshape(*samples.position.shape[:2], -1),
+        log_likelihood=None if pointwise is None else pointwise.reshape(*samples.position.shape[:2], -1),
     )
     return as_data_tree(spec, table, arranged, samples, attempts, drawn)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any
 
 import jax
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from numpyro import handlers
-from numpyro.infer import Predictive
+from numpyro.infer import Predictive, log_likelihood
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 from bayesmoe.inference.model import EXPECTED, RUN_NOISE, Data, Structure, noisy, scaling_law
@@ -20,6 +21,19 @@ from bayesmoe.sampling.signature import ArraySignature
 SPREAD_SUFFIX = "_spread"
 _BLOCK = 250
 """Draws whose runs are computed together."""
+
+_NUMPYRO = threading.RLock()
+
+
+def _one_thread[**P, R](program: Callable[P, R]) -> Callable[P, R]:
+    """NumPyro has one stack of handlers for all threads: models of two fits must not be traced at once."""
+
+    @wraps(program)
+    def alone(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _NUMPYRO:
+            return program(*args, **kwargs)
+
+    return alone
 
 
 @dataclass(frozen=True)
@@ -85,6 +99,11 @@ class LogDensity:
         """Each run's response without noise and its noise scale, shape (chain, draw, n), and ``noise_df``, shape (chain, draw)."""
         return _in_blocks(_mapped(self, expected=True), positions, data, loss)
 
+    @_one_thread
+    def pointwise(self, draws: dict[str, Any], data: Data, loss: Any) -> np.ndarray:
+        """Log likelihood of each run at draws of the free sites, shape (draws, n), nats."""
+        return np.asarray(log_likelihood(self.model, draws, data, loss)[self.structure.law.response])
+
     def responses(self, positions: Any, data: Data, loss: Any, rng: np.random.Generator) -> np.ndarray:
         """Responses drawn with the model's noise at positions of shape (chain, draw, dimension); shape (chain, draw, n)."""
         expected = self.expected(positions, data, loss)
@@ -98,6 +117,7 @@ class LogDensity:
 def _traced(density: LogDensity) -> Callable[..., Any]:
     """The log density as a program: whatever differentiates or batches it finds its trace instead of running the model again."""
 
+    @_one_thread
     def program(position: Any, data: Data, loss: Any) -> Any:
         return -potential_energy(density.model, (data, loss), {}, density._unravel(data, loss)(position))
 
@@ -106,6 +126,7 @@ def _traced(density: LogDensity) -> Callable[..., Any]:
 
 @lru_cache(maxsize=64)
 def _prior(density: LogDensity, count: int) -> Callable[..., Any]:
+    @_one_thread
     def program(key: Any, data: Data, loss: Any) -> Any:
         free = list(density.shapes(data, loss))
         drawn = Predictive(density.model, num_samples=count, return_sites=free)(key, data, loss)
@@ -119,6 +140,7 @@ def _unconstrained(density: LogDensity) -> Callable[..., Any]:
     return jax.jit(jax.vmap(lambda values, data, loss: _flat(density, values, data, loss), in_axes=(0, None, None)))
 
 
+@_one_thread
 def _flat(density: LogDensity, values: dict[str, Any], data: Data, loss: Any) -> Any:
     free = unconstrain_fn(density.model, (data, loss), {}, values)
     return ravel_pytree({name: free[name] for name in values})[0]
@@ -128,6 +150,7 @@ def _flat(density: LogDensity, values: dict[str, Any], data: Data, loss: Any) ->
 def _constrained(density: LogDensity) -> Callable[..., Any]:
     """All sites at a position, as a program."""
 
+    @_one_thread
     def program(position: Any, data: Data, loss: Any) -> dict[str, Any]:
         free = density._unravel(data, loss)(position)
         return constrain_fn(density.model, (data, loss), {}, free, return_deterministic=True)
@@ -162,6 +185,7 @@ def _in_blocks(program: Callable[..., Any], positions: Any, data: Data, loss: An
 def _shapes(density: LogDensity, like: ArraySignature) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
 
+    @_one_thread
     def traced(data: Data, loss: Any) -> None:
         trace = handlers.trace(handlers.seed(density.model, 0)).get_trace(data, loss)
         free = {name: site for name, site in trace.items() if site["type"] == "sample" and not site["is_observed"]}

@@ -22,7 +22,7 @@ from bayesmoe.sampling.chains import sample
 from bayesmoe.sampling.settings import SamplerSpec
 from bayesmoe.sampling.start import CLIMBS, overdispersed_starts
 
-CHAINS, WARMUP, DRAWS = 4, 400, 250
+SETTINGS = SamplerSpec(chains=4, warmup=400, draws=250, target_accept=0.8)
 """A part's chains: a thousand draws, enough for scores."""
 
 _BUMP = 0.01
@@ -48,7 +48,7 @@ class Refits:
         self.frame: pd.DataFrame = arrange(table, self.law, self._coordinates, spec)[0]
         """Runs in model order, the order of every mask and of every result."""
 
-    def fit(self, kept: np.ndarray, *, axes: tuple[str, ...] = ()) -> xr.Dataset:
+    def fit(self, kept: np.ndarray, *, axes: tuple[str, ...] = (), near: np.ndarray | None = None) -> xr.Dataset:
         """Fit to the runs of a mask and predict all runs.
 
         Parameters
@@ -57,11 +57,13 @@ class Refits:
             Runs that the model sees, in the order of ``frame``.
         axes : tuple of str
             Covariates along which to say how far each run lies from the runs seen.
+        near : array, shape (entry,), optional
+            Mode of a fit to other runs of the table: the search for modes starts there.
 
         Returns
         -------
         Dataset
-            ``expected`` (draw, run), the response without noise in nats per token, and ``observed`` (run), of those held out too;
+            ``mode`` (entry), the best found, on the unconstrained space; ``expected`` (draw, run), the response without noise in nats per token, and ``observed`` (run), of those held out too;
             ``noise_scale`` (draw, run) and ``noise_df`` (draw);
             ``ln_covariate`` and ``slope`` (axis, run), the logarithm of each run's covariates and how steeply the law falls there;
             ``distance`` (part, run) from the runs seen in the group, see :func:`bayesmoe.inference.extrapolation.extrapolation_distance`;
@@ -72,9 +74,9 @@ class Refits:
         prior_key, sample_key = jax.random.split(jax.random.key(seed))
         climbs = density.prior(prior_key, CLIMBS, *arguments)
         start = overdispersed_starts(
-            density, arguments, climbs, chains=CHAINS, held=density.unbounded(*arguments), seed=seed
+            density, arguments, climbs, chains=SETTINGS.chains, held=density.unbounded(*arguments), seed=seed, near=near
         )
-        samples = sample(density, arguments, start, sample_key, SamplerSpec(warmup=WARMUP, draws=DRAWS))
+        samples = sample(density, arguments, start, sample_key, SETTINGS)
         position = samples.position.reshape(1, -1, samples.position.shape[-1])
         expected = density.expected(position, *arguments)
         places = self._places(frame, density, position[:, ::20], arguments, axes)
@@ -83,6 +85,7 @@ class Refits:
 
         return xr.Dataset(
             {
+                "mode": ("entry", start.mode),
                 "expected": (("draw", "run"), expected[EXPECTED][0]),
                 "observed": ("run", frame[self.law.response].to_numpy(float)),
                 "noise_scale": (("draw", "run"), expected[RUN_NOISE][0]),
@@ -109,6 +112,14 @@ class Refits:
         thinned = np.linspace(0, len(next(iter(flat.values()))) - 1, _SLOPE_DRAWS).round().astype(int)
         position = density.unconstrained({name: jnp.asarray(value[thinned]) for name, value in flat.items()}, *arguments)
         return self._places(frame, density, position[None], arguments, axes)
+
+    def mode(self, fit: xr.DataTree) -> np.ndarray:
+        """The draw of highest density of the law's fit to the whole table, on the unconstrained space; shape (entry,)."""
+        _, density, arguments = self._model(np.ones(len(self.frame), dtype=bool))
+        best = fit["sample_stats"]["lp"].argmax(("chain", "draw"))
+        posterior = fit["posterior"].to_dataset().isel(best)
+        free = {name: jnp.asarray(posterior[name].values)[None] for name in density.shapes(*arguments)}
+        return density.unconstrained(free, *arguments)[0]
 
     def _model(self, kept: np.ndarray) -> tuple[pd.DataFrame, LogDensity, tuple[Any, Any]]:
         order = dict(zip(self.frame["run_id"], kept, strict=True))

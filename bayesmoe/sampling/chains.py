@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Executor
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,10 +13,12 @@ import numpy as np
 import scipy.linalg
 from blackjax.adaptation.step_size import dual_averaging_adaptation
 
+from bayesmoe.progress import Progress
 from bayesmoe.sampling.kernels import CompiledKernel, kernel_of
 from bayesmoe.sampling.settings import SamplerSpec
 from bayesmoe.sampling.signature import ArraySignature
 from bayesmoe.sampling.start import Start, loss_and_gradient
+from bayesmoe.threads import CORES, threads_of
 
 CHUNK = 50
 """Transitions per compiled call: long enough to amortize Python overhead, short enough for a live progress bar."""
@@ -31,17 +31,6 @@ _MAX_BETWEEN = 0.2
 _MAX_STRETCH = 4.0
 # Chains that have moved less than a hundredth of a standard deviation do not identify a covariance.
 _MIN_VARIANCE = 1e-4
-
-
-@dataclass(frozen=True)
-class Progress:
-    """State of a run for a progress bar, after each chunk of all chains."""
-
-    stage: str
-    done: int
-    total: int
-    step_size: float
-    divergences: int
 
 
 class Samples(NamedTuple):
@@ -106,10 +95,10 @@ def sample(
     KeyboardInterrupt
         Interrupted before the first chunk of draws was complete.
     """
-    on_progress(Progress("compiling", 0, 1, float("nan"), 0))
+    on_progress(Progress("compiling", 0, 1))
     chains = _Chains(log_density, arguments, start, key, settings, on_progress)
     warmup, draws = settings.warmup, settings.draws
-    with ThreadPoolExecutor(chains.threads, initializer=_in_precision_of, initargs=(jnp.result_type(float),)) as threads:
+    with threads_of(chains.threads) as threads:
         done, steps, last = 0, min(_FIRST_WINDOW, -(-warmup // 2)), False
         while True:
             position = chains.window(threads, "warm-up", steps, done, warmup)["position"]
@@ -123,11 +112,6 @@ def sample(
         record = chains.window(threads, "sampling", draws, 0, draws)
     position = record.pop("position")
     return Samples(position, record, done, interrupted=position.shape[1] < draws)
-
-
-def _in_precision_of(dtype: Any) -> None:
-    """Give a worker thread the caller's precision: JAX keeps ``enable_x64`` by thread."""
-    jax.enable_x64(dtype == jnp.float64).__enter__()
 
 
 class _Chains:
@@ -144,7 +128,7 @@ class _Chains:
     ) -> None:
         count = len(start.positions)
         devices = jax.local_devices()[:count]
-        self.threads = min(count, max(os.cpu_count() or 1, len(devices)))
+        self.threads = min(count, max(CORES, len(devices)))
         self.on_progress = on_progress
         self.transitions = 0
         self.inverse_mass = start.covariance
@@ -165,7 +149,7 @@ class _Chains:
             known = -np.asarray(loss), -np.asarray(slope)
             self.states.append(self.programs[c].begin(self.keys[c], start.positions[c], *known))
 
-    def window(self, threads: ThreadPoolExecutor, stage: str, steps: int, done: int, total: int) -> dict[str, np.ndarray]:
+    def window(self, threads: Executor, stage: str, steps: int, done: int, total: int) -> dict[str, np.ndarray]:
         """Advance all chains by that many transitions and return their record, shape (chain, transition)."""
         records: list[list[dict[str, np.ndarray]]] = []
         for before in range(0, steps, CHUNK):
@@ -194,7 +178,7 @@ class _Chains:
         self.states = [(state, self.programs[c].restart(average)) for c, (state, average) in enumerate(self.states)]
         return agree and stretch[0] > 1 / _MAX_STRETCH and stretch[-1] < _MAX_STRETCH
 
-    def _chunk(self, threads: ThreadPoolExecutor, *, adapt: bool) -> list[dict[str, np.ndarray]]:
+    def _chunk(self, threads: Executor, *, adapt: bool) -> list[dict[str, np.ndarray]]:
         number = np.asarray(self.transitions)
         matrices = {device: jax.device_put(self.inverse_mass, device) for device in set(self.devices)}
 

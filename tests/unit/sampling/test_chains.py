@@ -65,7 +65,7 @@ def test_a_shifted_density_is_rejected(precision) -> None:
 
 def test_the_same_key_gives_the_same_draws_whatever_the_threads(precision, monkeypatch) -> None:
     first, _, _ = draws(precision, 3, chains=2)
-    monkeypatch.setattr("bayesmoe.sampling.chains.os.cpu_count", lambda: 1)
+    monkeypatch.setattr("bayesmoe.sampling.chains.CORES", 1)
     again, _, _ = draws(precision, 3, chains=2)
     np.testing.assert_array_equal(first, again)
 
