@@ -44,7 +44,12 @@ def commands_page() -> str:
         arguments = [one for one in command.params if one.param_type_name == "argument"]
         options = [one for one in command.params if one.param_type_name == "option" and not one.hidden]
         usage = " ".join([name, *(_argument(one) for one in arguments), *(["[OPTIONS]"] if options else [])])
-        said += [f"## {name.removeprefix('bayesmoe ')}", f"```text\n{usage}\n```", prose(command.help or "")]
+        said += [
+            f"## {name.removeprefix('bayesmoe ')}",
+            f"```text\n{usage}\n```",
+            prose(command.help or ""),
+            f"```text\n{command.epilog}\n```",
+        ]
         rows = [(f"`{_argument(one)}`", one.help) for one in arguments if one.help]
         if rows:
             said.append(table(("argument", "meaning"), rows))

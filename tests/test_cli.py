@@ -6,14 +6,21 @@ import errno
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 import xarray as xr
 
+import bayesmoe as package
+from bayesmoe.cli import app
+from bayesmoe.errors import InputError
+from bayesmoe.inference.spec import load_table, read_fit_spec, spec_from
+from bayesmoe.planning.scenario import read_scenario
 from bayesmoe.resources import resource_folder
 from bayesmoe.runs import registered, registry
 
@@ -289,6 +296,74 @@ def test_help_names_every_command(bayesmoe):
     assert ended.code == 0
     words = re.sub(r"\x1b\[[0-9;]*m", "", ended.out).split()
     assert {"demo", "datasets", "fit", "check", "plan", "report", "figures"} <= set(words)
+
+
+def commands():
+    """Every command by its name, groups resolved."""
+
+    def walk(name, command):
+        inside = getattr(command, "commands", None)
+        if inside is None:
+            return {name: command}
+        return {deeper: each for below, one in inside.items() for deeper, each in walk(f"{name} {below}", one).items()}
+
+    return walk("bayesmoe", typer.main.get_command(app))
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_has_an_example_that_it_would_take(name):
+    command = commands()[name]
+    example = command.epilog.removeprefix("Example: ")
+    assert example.startswith(name)
+    words = shlex.split(example.removeprefix(name))
+    context = command.make_context(name, words, resilient_parsing=True)
+    flags = {flag for one in command.params for flag in one.opts}
+    assert {word for word in words if word.startswith("--")} <= flags
+    for one in command.params:
+        assert not one.required or context.params[one.name], f"{one.name} is missing"
+
+
+def test_a_short_h_is_help_everywhere(bayesmoe):
+    for arguments in ([], ["plan"], ["datasets"], ["datasets", "fetch"]):
+        ended = bayesmoe(*arguments, "-h")
+        assert ended.code == 0
+        assert "Usage: bayesmoe" in ended.out
+
+
+def test_the_version(bayesmoe):
+    assert bayesmoe("--version") == (0, f"bayesmoe {package.__version__}\n", "")
+
+
+def test_without_a_command_help_is_printed_once(bayesmoe):
+    ended = bayesmoe()
+    assert (ended.code, ended.out.count("Usage:")) == (2, 1)
+
+
+def test_files_to_start_from(bayesmoe, tmp_path):
+    ended = bayesmoe("init", tmp_path / "sweep")
+    assert ended.code == 0
+    names = ["fit.toml", "runs.csv", "scenario.toml"]
+    assert sorted(path.name for path in (tmp_path / "sweep").iterdir()) == names
+    spec = read_fit_spec(tmp_path / "sweep" / "fit.toml")
+    assert len(load_table(spec.data, spec.groups).frame) == 80
+    assert read_scenario(tmp_path / "sweep" / "scenario.toml") == read_scenario("yun-2024")
+    again = bayesmoe("init", tmp_path / "sweep")
+    assert again.code == 2
+    assert (
+        again.err
+        == f"bayesmoe: {tmp_path / 'sweep' / 'runs.csv'}: is there already; name another folder; nothing was written.\n"
+    )
+
+
+def test_a_packaged_file_is_found_by_its_name_and_a_file_of_that_name_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = read_scenario("yun-2024")
+    assert read_scenario("yun-2024.toml") == shipped
+    assert spec_from("clark2022-routers").law.name == "clark"
+    Path("yun-2024.toml").write_text("[training]\nbudget_flop = 1e20\n[serving]\n")
+    assert read_scenario("yun-2024.toml").training.budget_flop == 1e20
+    with pytest.raises(InputError, match="no such file"):
+        read_scenario("no-such-scenario")
 
 
 @pytest.mark.parametrize(

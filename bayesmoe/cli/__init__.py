@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import sys
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+import bayesmoe
 from bayesmoe.cli import (
     backtest,
     calibrate,
@@ -21,6 +23,7 @@ from bayesmoe.cli import (
     explore,
     figures,
     fit,
+    init,
     laws,
     next_run,
     plan,
@@ -37,26 +40,52 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(demo.demo)
+
+EXAMPLES: dict[Callable[..., None], str] = {
+    init.init: "bayesmoe init my-sweep",
+    demo.demo: "bayesmoe demo --out demo",
+    fit.fit: "bayesmoe fit runs.csv --law average --group recipe --out fit.nc",
+    check.check: "bayesmoe check fit.nc",
+    compare.compare: "bayesmoe compare yun.nc chinchilla.nc",
+    backtest.backtest: "bayesmoe backtest runs.csv --hold-out 'n_dense > 1e9'",
+    calibrate.calibrate: "bayesmoe calibrate fit.toml --simulations 100 --out ranks.nc",
+    calibrate_discrepancy.calibrate_discrepancy: "bayesmoe calibrate-discrepancy ours=sweep-2025.csv --out prior.toml",
+    predict.predict: "bayesmoe predict fit.nc models.csv",
+    cost.cost: "bayesmoe cost architecture.toml scenario.toml",
+    calibrate_serving.calibrate_serving: "bayesmoe calibrate-serving points.csv --out calibration.nc",
+    plan.plan: "bayesmoe plan fit.nc scenario.toml --out plan.nc",
+    next_run.next_run: "bayesmoe next-run fit.nc scenario.toml --batch 4",
+    sensitivity.sensitivity: "bayesmoe sensitivity fit.nc scenario.toml",
+    report.report: "bayesmoe report fit.nc plan.nc --out report.html",
+    explore.explore: "bayesmoe explore fit.nc scenario.toml",
+    figures.figures: "bayesmoe figures --out figures",
+}
+"""Commands in the order of their help, each with an example."""
+
+for _call, _example in EXAMPLES.items():
+    app.command(_call.__name__.replace("_", "-"), epilog=f"Example: {_example}")(_call)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(laws.app, name="laws")
 app.add_typer(runs.app, name="runs")
-app.command()(fit.fit)
-app.command()(check.check)
-app.command()(compare.compare)
-app.command()(backtest.backtest)
-app.command()(calibrate.calibrate)
-app.command()(calibrate_discrepancy.calibrate_discrepancy)
-app.command()(predict.predict)
-app.command()(cost.cost)
-app.command()(calibrate_serving.calibrate_serving)
-app.command()(plan.plan)
-app.command("next-run")(next_run.next_run)
-app.command()(sensitivity.sensitivity)
-app.command()(report.report)
-app.command()(explore.explore)
-app.command()(figures.figures)
+
+
+def _version(*, asked: bool) -> None:
+    if asked:
+        typer.echo(f"bayesmoe {bayesmoe.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _bayesmoe(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=lambda asked: _version(asked=asked)),
+    ] = False,
+) -> None:
+    """Flags before any command."""
 
 
 INTERRUPTED = 130
@@ -81,7 +110,7 @@ def main() -> None:
         _end(str(error))
     except _UsageError as error:
         if error.ctx is not None and type(error).__name__ == "NoArgsIsHelpError":
-            typer.echo(error.ctx.get_help())
+            # Its help was printed where it was raised.
             sys.exit(2)
         _end(str(_as_input_error(error)))
     except typer.Abort:

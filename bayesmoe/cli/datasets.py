@@ -10,7 +10,7 @@ import typer
 app = typer.Typer(help="Registered run tables: list, show, fetch.", no_args_is_help=True)
 
 
-@app.command("list")
+@app.command("list", epilog="Example: bayesmoe datasets list")
 def list_() -> None:
     """One line per registered data set."""
     from bayesmoe.runs import registered
@@ -19,7 +19,7 @@ def list_() -> None:
         typer.echo(f"{name:<20} {entry.title}")
 
 
-@app.command()
+@app.command(epilog="Example: bayesmoe datasets show clark2022")
 def show(name: str) -> None:
     """Source, license, citation and files of a data set."""
     from bayesmoe.runs import registered_as
@@ -30,7 +30,7 @@ def show(name: str) -> None:
         typer.echo(f"file: {file.name} sha256 {file.sha256} {file.url or '(comes with bayesmoe)'}")
 
 
-@app.command()
+@app.command(epilog="Example: bayesmoe datasets fetch clark2022 --out clark.csv")
 def fetch(
     name: str, out: Annotated[Path | None, typer.Option(help="Also write the tidy table here (.csv or .parquet).")] = None
 ) -> None:

@@ -11,7 +11,7 @@ from bayesmoe.cli.echo import echo
 app = typer.Typer(help="Scaling laws: list, show.", no_args_is_help=True)
 
 
-@app.command("list")
+@app.command("list", epilog="Example: bayesmoe laws list")
 def list_() -> None:
     """One line per law: name, equation, source; hyperparameter laws stand under hyper/."""
     from bayesmoe.catalog import catalog
@@ -20,7 +20,7 @@ def list_() -> None:
     echo(catalog_text(catalog()))
 
 
-@app.command()
+@app.command(epilog="Example: bayesmoe laws show yun")
 def show(
     name: Annotated[str, typer.Argument(help="A name of `bayesmoe laws list`, or package.module:MyLaw.")],
     at: Annotated[

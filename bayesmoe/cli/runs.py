@@ -20,7 +20,7 @@ def _runs() -> None:
     """Your own table of runs: check."""
 
 
-@app.command()
+@app.command(epilog="Example: bayesmoe runs check export.csv --clean runs.csv --spec fit.toml")
 def check(
     runs: Annotated[
         Path, typer.Argument(metavar="RUNS.csv", help="CSV, Parquet or JSON, of pandas, W&B, MLflow or Trackio.")

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.inference.noise import Part
 from bayesmoe.laws import Coordinate, Law, law_named
+from bayesmoe.resources import or_packaged
 from bayesmoe.runs import RunTable, as_run_table, load_source, read_runs, registered
 from bayesmoe.runs.table import column_map
 from bayesmoe.sampling.settings import SamplerSpec
@@ -164,12 +165,14 @@ _OTHERS = {
 
 
 def read_fit_spec(path: str | Path) -> FitSpec:
-    """Read a model spec; a relative ``data.file`` is taken from the spec's own folder.
+    """Read a model spec, or the packaged one of that name; a relative ``data.file`` is taken from the spec's own folder.
 
     Examples
     --------
-    >>> dt = bm.fit(bm.read_fit_spec("models/clark2022-routers.toml"))  # doctest: +SKIP
+    >>> bm.read_fit_spec("clark2022-routers").law.name
+    'clark'
     """
+    path = or_packaged(path, "specs")
     fit_spec = read_toml(path, FitSpec, others=_OTHERS)
     if fit_spec.average is not None and fit_spec.average.discrepancy is not None:
         # An absolute path swallows the folder before it.
@@ -200,7 +203,7 @@ def spec_from(
     Parameters
     ----------
     target : path
-        A model spec (.toml), or a run table.
+        A model spec (.toml), the name of a packaged one, or a run table.
     laws : list of str, optional
         One law; several, or "average", to average; none leaves the spec's.
     size : str, optional
@@ -212,7 +215,8 @@ def spec_from(
     noise : list of str, optional
         What noise depends on; "none" alone for one noise. None leaves the spec's.
     """
-    if str(target) in registered() and not Path(target).exists():
+    target = or_packaged(target, "specs")
+    if str(target) in registered() and not target.exists():
         hint = f'put [data] and source = "{target}" into a model spec, as in models/, and fit that'
         raise InputError("is a registered data set, not a file", file=target, hint=hint)
     if Path(target).suffix == ".toml":

@@ -13,6 +13,7 @@ from bayesmoe.architecture import Family, Shape, shape_of_size
 from bayesmoe.costs.uncertain import Positive, Quantity, Share, Uncertain, median
 from bayesmoe.costs.workload import Serving, Training, price_of
 from bayesmoe.errors import InputError
+from bayesmoe.resources import or_packaged
 from bayesmoe.specs import read_toml, spec
 
 _HALF = 0.5
@@ -217,12 +218,14 @@ _OTHERS = {
 
 
 def read_scenario(path: str | Path) -> Scenario:
-    """Read a scenario; files that it names (latency table, calibration, accelerators) are taken from its own folder.
+    """Read a scenario, or the packaged one of that name; files that it names (latency table, calibration, accelerators) are taken from its own folder.
 
     Examples
     --------
-    >>> plan = bm.plan(dt, bm.read_scenario("models/scenarios/yun-2024.toml"))  # doctest: +SKIP
+    >>> bm.read_scenario("yun-2024").training.budget_flop
+    5.15e+21
     """
+    path = or_packaged(path, "scenarios")
     found, folder = read_toml(path, Scenario, others=_OTHERS), Path(path).parent
 
     def here(part: Any, *keys: str) -> Any:
