@@ -55,7 +55,7 @@ def runs(tmp_path):
         ("2.4", "NaN", ", row 3, loss: must be a finite number, found nan; remove the run (diverged or unfinished) or fill in its value."),
         ("2.4", "-2.4", ", row 3, loss: must be positive, found -2.4; losses are nats per token; remove the run or correct it."),
         ("2.4", "inf", ", row 3, loss: must be a finite number, found inf; remove the run (diverged or unfinished) or fill in its value."),
-        ("2.4", "two", ", row 3, loss: must be a number, found 'two'; write plain numbers such as 2.5e9, without units or separators."),
+        ("2.4", "two", ", row 3, loss: must be a number, found 'two'; write plain numbers, such as 2.5e9."),
         ("2.4", "24.5", ", row 3, loss: must be at most 20 nats per token, found 24.5; it looks like a perplexity: give its logarithm, 3.199."),
         ("2.4,1e9", "2.4,5", ", row 3, tokens: is in billions, by the tokens per parameter that follow, found 5.0; write tokens in ones: multiply the column by 1e+09."),
         ("4,2", "4,6", ", row 3, top_k: must be at most num_experts (4), found 6.0; swap the columns, or write num_experts 1 and top_k 1 for a dense model."),

@@ -95,8 +95,8 @@ def test_a_spec_may_name_what_a_tracker_wrote(bayesmoe, tmp_path):
         ({"n_dense": 1, "tokens": 1, "num_experts": 1}, "yun", None),
         ({"n_dense": 1, "num_experts": 1}, "clark", None),
         ({"n_active": 1, "tokens": 1, "num_experts": 1}, "yun", "n_active"),
-        ({"n_total": 1, "tokens": 1}, "chinchilla", None),
-        ({"n_total": 1}, "kaplan", None),
+        ({"n_total": 1, "tokens": 1}, "chinchilla", "n_dense"),
+        ({"n_total": 1}, "kaplan", "n_dense"),
     ],
 )
 def test_the_law_of_a_starter_follows_from_what_varies(bayesmoe, tmp_path, columns, law, size):

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from bayesmoe.runs.schema import COLUMNS, MAPPABLE, Column
+from bayesmoe.runs.schema import COLUMNS, MAPPABLE, SIZES, Column
 from bayesmoe.runs.trackers import RESULTS, SETTINGS, Export
+from bayesmoe.runs.written import COUNTED, without_unit, written_number
 from bayesmoe.tables import numbers_of
 
 EXTRA: dict[str, Column] = {
@@ -63,12 +64,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "n_dense": ("dense_params", "backbone_params", "n_backbone", "dense_backbone_params", "n_dense_params"),
     "n_active": (
         "n_active_nonembedding", "n_active_non_embedding", "active_params_non_embedding", "active_non_embedding_params", "active_params",
-        "n_active_params", "num_active_params", "activated_params", "n_activated_params", "num_activated_params", "active_parameters",
+        "n_active_params", "n_params_active", "params_active", "num_active_params", "num_params_active", "activated_params", "n_activated_params", "num_activated_params", "active_parameters",
     ),
     "n_total": (
         "n_total_nonembedding", "n_total_non_embedding", "non_embedding_params", "n_params_non_embedding", "num_params_non_embedding",
         "non_embedding_parameters", "params_non_embedding", "total_params", "n_params", "num_params", "num_parameters", "n_parameters",
-        "total_parameters", "n_total_params", "param_count", "parameter_count", "params", "parameters",
+        "total_parameters", "n_total_params", "n_params_total", "num_params_total", "params_total", "param_count", "parameter_count", "params", "parameters",
     ),
     "d_model": ("hidden_size", "n_embd", "model_dim", "embed_dim", "hidden_dim"),
     "num_layers": ("n_layers", "n_layer", "num_hidden_layers"),
@@ -104,6 +105,11 @@ ALIASES: dict[str, tuple[str, ...]] = {
 
 _RESULT_ONLY = ("loss", "final_learning_rate")
 _SETTING_ONLY = ("learning_rate", "num_experts", "top_k", "planned_steps", "planned_tokens", "vocab", "tokenizer")
+_NOT_THE_MODEL = ("embedding", "embeddings", "router", "draft", "teacher")
+_NOT_TRAINING = ("val", "valid", "validation", "eval", "test")
+_NO_EMBEDDINGS = re.compile(
+    r"(?=.*param)(?=.*(?:non|no|without|wo|excl|excluding|transformer)_.*)(?=.*(?:emb|vocab|transformer))"
+)
 _TEXT = ("run_id", "group", "name", "state", "diverged", "tokenizer", "loss_kind")
 
 
@@ -131,13 +137,31 @@ def recognized(export: Export, given: Mapping[str, str]) -> dict[str, str]:
         if ours in found:
             continue
         free = [name for name in columns if name not in found.values() and _may_be(ours, name)]
-        hits = [name for wanted in _wanted(ours, export) for name in _hits(wanted, free, ours)]
+        hits = _without_embeddings(ours, free)
+        hits += [name for wanted in _wanted(ours, export) for name in _hits(wanted, free, ours)]
         hit = next((name for name in hits if _fits(ours, frame[name])), None)
         # A plain table's own words stand even where their values are broken: the check then says so.
         hit = hit or (ours if ours in free and ours in COLUMNS and ours not in ("run_id", "group") else None)
         if hit is not None:
             found[ours] = hit
     return found
+
+
+def _without_embeddings(ours: str, columns: list[str]) -> list[str]:
+    """Sizes that say they leave embeddings out, which come before those that say nothing; ours itself stands all the same."""
+    if ours not in ("n_active", "n_total") or ours in columns:
+        return []
+    said = [name for name in columns if _NO_EMBEDDINGS.match(plain(name))]
+    return [name for name in said if ("activ" in plain(name)) == (ours == "n_active")]
+
+
+def units_of(names: Mapping[str, str]) -> dict[str, float]:
+    """The unit that the file's name of one of our columns says: 1e9 of ``tokens_B``."""
+    known = {ours: {ours, *ALIASES.get(ours, ())} for ours in COUNTED}
+    found = {
+        ours: without_unit(plain(own)) for ours, own in names.items() if ours in COUNTED and plain(own) not in known[ours]
+    }
+    return {ours: unit for ours, (_, unit) in found.items() if unit != 1.0}
 
 
 def _wanted(ours: str, export: Export) -> tuple[str, ...]:
@@ -150,12 +174,16 @@ def _wanted(ours: str, export: Export) -> tuple[str, ...]:
 
 
 def _may_be(ours: str, name: str) -> bool:
-    first = name.replace("/", ".").partition(".")[0]
+    first, *_ = parts = name.lower().replace("/", ".").split(".")
+    if ours in (*SIZES, "tokens") and set(parts[:-1]) & {*_NOT_THE_MODEL, *(_NOT_TRAINING if ours == "tokens" else ())}:
+        return False
     return not ((ours in _RESULT_ONLY and first in SETTINGS) or (ours in _SETTING_ONLY and first in RESULTS))
 
 
 def _hits(wanted: str, columns: list[str], ours: str) -> list[str]:
     exact = [name for name in columns if plain(name) == wanted]
+    if ours in COUNTED:
+        exact += [name for name in columns if name not in exact and without_unit(plain(name))[0] == wanted]
     if ours in ("loss", "run_id", "name", "group", "final_learning_rate", "steps"):
         return exact
     inner = [name for name in columns if plain(re.split(r"[./]", name)[-1]) == wanted]
@@ -168,4 +196,7 @@ def _fits(ours: str, column: pd.Series) -> bool:
         return bool(column.notna().all()) and (str(column.name) == "run_id" or not column.astype(str).duplicated().any())
     if ours == "group":
         return bool(column.notna().all())
-    return bool(column.notna().any()) if ours in _TEXT else bool(numbers_of(column).notna().any())
+    if ours in _TEXT:
+        return bool(column.notna().any())
+    units = ours in COUNTED and column.dropna().astype(str).map(written_number).notna().any()
+    return bool(units or numbers_of(column).notna().any())

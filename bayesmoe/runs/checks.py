@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from bayesmoe.tables import numbers_of
 _ENDED = {"finished", "completed", "complete", "done", "success", "succeeded"}
 _NOT_ENDED = {
     "running", "failed", "crashed", "killed", "preempting", "preempted", "pending", "scheduled", "canceled", "timeout", "oom",
-    "diverged", "stopped",
+    "diverged", "stopped", "cancelled", "aborted", "queued", "out_of_memory", "node_fail", "timed_out", "interrupted", "error",
 }  # fmt: skip
 _YES = {"true", "yes", "1", "1.0"}
 _HIGH_LOSS = 10.0
@@ -28,11 +29,16 @@ def unfinished(sheet: Sheet) -> list[Finding]:
     """Runs that crashed, were killed or still go on, by the tracker's own word."""
     if "state" not in sheet.frame:
         return []
-    state = sheet.frame["state"].astype(str).str.strip().str.lower().where(sheet.frame["state"].notna())
-    if not set(state.dropna()) <= _ENDED | _NOT_ENDED:
+    said = sheet.frame["state"].astype(str).str.strip().str.lower().where(sheet.frame["state"].notna())
+    # Schedulers add who or why: "CANCELLED by 1001".
+    state = said.map(lambda text: re.split(r"[\s:(+]", text, maxsplit=1)[0], na_action="ignore")
+    if state.isin(_ENDED | _NOT_ENDED).sum() <= state.notna().sum() / 2:
         return []
     hint = "its last loss is not the loss of a whole schedule: finish the run or leave it out"
-    return sheet.wrong("unfinished", "state", state.isin(_NOT_ENDED), "must have finished", hint)
+    found = sheet.wrong("unfinished", "state", state.isin(_NOT_ENDED), "must have finished", hint)
+    unknown = state.notna() & ~state.isin(_ENDED | _NOT_ENDED)
+    rule = "is no word for how a run ends that is known here"
+    return found + sheet.look("unknown state", "state", unknown, rule, "leave the run out if it did not finish")
 
 
 def diverged(sheet: Sheet) -> list[Finding]:

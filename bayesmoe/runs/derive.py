@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bayesmoe.architecture import parameters_from_shape, train_flop
-from bayesmoe.runs.schema import SHAPE
+from bayesmoe.runs.schema import SHAPE, SIZES
 from bayesmoe.tables import numbers_of
 
 _SHAPE = "shape columns d_model, num_layers, d_ff, num_moe_layers, d_expert"
@@ -76,6 +76,12 @@ def _sizes(known: _Known, dense: pd.Series, top_k: pd.Series) -> None:
         sizes = parameters_from_shape(**shape, num_experts=experts, top_k=top_k, d_shared=d_shared)
         for column, values in sizes.items():
             known.give(column, values, "from the shape columns, gated feed-forward parts, 4 d_model^2 attention")
+    given = [column for column in SIZES if column in known.frame]
+    if given and dense.any():
+        size = known.frame[given].bfill(axis=1).iloc[:, 0].where(dense)
+        # A backbone of some rows only is none that a law can read.
+        for column in SIZES if dense.all() else given:
+            known.give(column, size, f"{' or '.join(each for each in given if each != column)} for dense runs")
     if "n_dense" not in known.frame:
         return
     n_dense = known.frame["n_dense"]

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bayesmoe.errors import InputError, nearest
-from bayesmoe.runs.aliases import EXTRA, recognized
+from bayesmoe.runs.aliases import EXTRA, recognized, units_of
 from bayesmoe.runs.checks import OF_ROWS, OF_VALUES
 from bayesmoe.runs.derive import derive, tokens_made
 from bayesmoe.runs.expressions import evaluated
 from bayesmoe.runs.finding import Finding, Sheet
 from bayesmoe.runs.schema import MAPPABLE, complaints
 from bayesmoe.runs.trackers import Export, Tool
+from bayesmoe.runs.written import dense_said, in_ones
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,9 @@ def examined(
     names = recognized(export, columns or {})
     if group not in (None, "group") and "group" not in (columns or {}):
         names.pop("group", None)
-    frame, made = tokens_made(renamed(export.frame, names, origin))
+    frame, read = in_ones(renamed(export.frame, names, origin), names, units_of(names))
+    frame, dense = dense_said(frame, map(str, export.frame.columns)) if response in ("loss", None) else (frame, [])
+    frame, made = tokens_made(frame)
     if response is None:
         names.pop("loss", None)
         frame = frame.drop(columns="loss", errors="ignore")
@@ -110,7 +113,7 @@ def examined(
         names=names,
         present=present,
         run_ids=dict(zip(map(int, label.index), map(str, label), strict=True)),
-        derived=(*made, *derived),
+        derived=(*read, *dense, *made, *derived),
         missing=tuple(missing),
         findings=tuple(found),
         table=frame,

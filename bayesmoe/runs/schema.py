@@ -218,7 +218,7 @@ def _absent(name: str, known: list[str], origin: str) -> InputError:
 
 def _numeric(frame: pd.DataFrame, origin: str) -> tuple[pd.DataFrame, list[InputError]]:
     frame, broken = frame.copy(), []
-    hint = "write plain numbers such as 2.5e9, without units or separators"
+    hint = "write plain numbers, such as 2.5e9"
     for name in [name for name in _RULES if name in frame]:
         numbers = numbers_of(frame[name])
         unread = numbers.isna() & frame[name].notna() & (frame[name].astype(str).str.strip().str.lower() != "nan")

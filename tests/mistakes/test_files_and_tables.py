@@ -112,7 +112,7 @@ def test_the_wrong_format(said, name, content, sentence):
         (
             "2.4",
             "52.1%",
-            "runs.csv, row 3, loss: must be a number, found '52.1%'; write plain numbers such as 2.5e9, without units or separators.",
+            "runs.csv, row 3, loss: must be a number, found '52.1%'; write plain numbers, such as 2.5e9.",
         ),
         (
             "2.4",
@@ -126,8 +126,8 @@ def test_the_wrong_format(said, name, content, sentence):
         ),
         (
             "1e8",
-            "120M",
-            "runs.csv, row 2, n_dense: must be a number, found '120M'; write plain numbers such as 2.5e9, without units or separators.",
+            "about 120M",
+            "runs.csv, row 2, n_dense: must be a number, found 'about 120M'; write plain numbers, such as 2.5e9.",
         ),
         (
             "1e8",

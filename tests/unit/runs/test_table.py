@@ -221,7 +221,7 @@ def test_both_rows_of_a_run_that_stands_twice_survive_selection(tmp_path):
 
 
 def test_row_numbers_are_those_of_the_file_whatever_the_frames_index():
-    frame = table(num_experts=[1, 0]).set_axis([70, 3])
+    frame = table(num_experts=[1, -1]).set_axis([70, 3])
     with pytest.raises(InputError, match="a DataFrame, row 3, num_experts: must be at least 1"):
         as_run_table(frame)
 

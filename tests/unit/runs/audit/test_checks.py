@@ -91,6 +91,12 @@ def test_states_in_words_that_no_tracker_has_are_no_states():
     assert checks.unfinished(sheet(state=["California", "failed"])) == []
 
 
+def test_a_word_that_is_not_known_is_told_and_the_others_count():
+    found = checks.unfinished(sheet(state=["finished", "finished", "crashed", "CANCELLED by 1001", "resting"]))
+    assert [(one.severity, len(one.rows)) for one in found] == [("wrong", 2), ("look", 1)]
+    assert found[1].value == "resting"
+
+
 def test_the_logarithm_of_a_perplexity_is_given():
     found = checks.perplexity(sheet({"loss": "ppl"}, loss=[12.0, 11.0]))
     assert found[0].hint == "give its logarithm: ln(12) = 2.4849"

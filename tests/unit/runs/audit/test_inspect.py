@@ -67,7 +67,6 @@ def test_every_broken_rule_is_told_not_the_first_alone(check):
         ("loss", (3,)),
         ("loss", (6,)),
         ("tokens", (4, 5)),
-        ("num_experts", (5,)),
         ("n_dense", (6,)),
         ("top_k", (6,)),
         ("run_id", (8,)),
@@ -78,7 +77,7 @@ def test_every_broken_rule_is_told_not_the_first_alone(check):
 
 def test_columns_carry_the_users_own_names(check):
     assert kinds(check(GOOD.replace("2.4", "-2.4"))) == {"val_loss": (3,)}
-    assert kinds(check(GOOD.replace("b,2.4,1e9,4", "b,2.4,1e9,0"))) == {"num_local_experts": (3,)}
+    assert kinds(check(GOOD.replace("b,2.4,1e9,4", "b,2.4,1e9,-4"))) == {"num_local_experts": (3,)}
 
 
 def test_the_last_checkpoint_of_a_run_stands(check):

@@ -1,0 +1,100 @@
+"""Numbers and dense models as people write them: 137M, tokens in billions, no expert count where there are no experts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from bayesmoe.runs.schema import SIZES
+from bayesmoe.tables import numbers_of
+
+_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "bn": 1e9, "t": 1e12}
+_UNITS |= {
+    f"{word}{end}": 10.0**power
+    for word, power in {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}.items()
+    for end in ("", "s")
+}
+_NUMBER = re.compile(rf"\s*(\d+(?:\.\d*)?|\.\d+|\d{{1,3}}(?:,\d{{3}})+(?:\.\d*)?)\s*({'|'.join(_UNITS)})?\s*", re.IGNORECASE)
+_IN_NAME = re.compile(rf"(.+?)(?:_in)?_({'|'.join(_UNITS)})")
+
+COUNTED = ("tokens", *SIZES, "planned_tokens", "batch_tokens", "steps", "planned_steps", "train_flop")
+"""Columns of large counts, which people write in units."""
+
+_MOST_IN_UNITS = 1e6
+_SAME_SIZE = 1.005
+_NO_EXPERTS = ("expert", "moe", "router", "top_k", "topk")
+_BLANK = ("", "none", "null", "nan", "dense", "-")
+
+
+def without_unit(plain: str) -> tuple[str, float]:
+    """A column's plain name without the unit it ends in, and the unit: ``tokens_b`` is tokens, times 1e9."""
+    found = _IN_NAME.fullmatch(plain)
+    return (found[1], _UNITS[found[2]]) if found else (plain, 1.0)
+
+
+def written_number(text: str) -> float:
+    """A number with a unit (``1.7B``, ``2.4 T``) or with separators (``1,000,000``); NaN where it is neither."""
+    found = _NUMBER.fullmatch(text)
+    return float(found[1].replace(",", "")) * _UNITS.get((found[2] or "").lower(), 1.0) if found else float("nan")
+
+
+def in_ones(frame: pd.DataFrame, names: Mapping[str, str], units: Mapping[str, float]) -> tuple[pd.DataFrame, list[str]]:
+    """Large counts in ones, and what was read so.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Under our names.
+    names : mapping of str to str
+        Ours to the file's own.
+    units : mapping of str to float
+        The unit that the name of one of our columns says.
+    """
+    frame, said = frame.copy(), []
+    for ours in [name for name in COUNTED if name in frame]:
+        own, raw, numbers = names.get(ours, ours), frame[ours], numbers_of(frame[ours])
+        text = numbers.isna() & raw.notna()
+        read = raw[text].astype(str).map(written_number).astype(float) if text.any() else numbers[:0]
+        if read.notna().any():
+            first = read.first_valid_index()
+            said.append(
+                f"{ours}: {int(read.notna().sum())} numbers of {own} have a unit, such as {raw[first]} = {read[first]:.4g}"
+            )
+            frame[ours] = raw.astype(object).where(~text | read.reindex(raw.index).isna(), read.reindex(raw.index))
+        elif units.get(ours, 1.0) != 1.0 and numbers.median() < _MOST_IN_UNITS:
+            said.append(f"{ours} = {units[ours]:g} {own}")
+            # What the user writes over the file's own name means the file's own numbers.
+            frame = frame.assign(**{ours: numbers * units[ours], own: raw})
+    return frame, said
+
+
+def dense_said(frame: pd.DataFrame, present: Iterable[str]) -> tuple[pd.DataFrame, list[str]]:
+    """One expert where a table says of a model, or of all, that it has none, and what was read so.
+
+    A blank or 0 is a dense model where other rows have experts; a table without a word of experts is a dense one. Neither where the row
+    says otherwise: more parameters in all than active, or several experts a token.
+    """
+    top_k = numbers_of(frame["top_k"]) if "top_k" in frame else pd.Series(np.nan, index=frame.index)
+    sparse = top_k > 1
+    if {"n_total", "n_active"} <= set(frame.columns):
+        sparse |= numbers_of(frame["n_total"]) > _SAME_SIZE * numbers_of(frame["n_active"])
+    if "num_experts" not in frame:
+        speaks = any(word in name.lower().replace("-", "_") for name in present for word in _NO_EXPERTS)
+        if speaks or sparse.any() or not set(SIZES) & set(frame.columns):
+            return frame, []
+        return frame.assign(num_experts=1), ["num_experts = 1: no column speaks of experts, so all models are dense"]
+    counts = numbers_of(frame["num_experts"])
+    blank = frame["num_experts"].isna() | frame["num_experts"].astype(str).str.strip().str.lower().isin(_BLANK)
+    # A row without a size says nothing of the model: its settings were lost.
+    sized = frame[[size for size in SIZES if size in frame]].notna().any(axis=1)
+    dense = ((blank & sized) | (counts == 0)) & ~sparse
+    if not dense.any() or not (counts >= 1).any():
+        return frame, []
+    frame = frame.assign(num_experts=frame["num_experts"].where(~dense, 1))
+    if "top_k" in frame:
+        frame["top_k"] = frame["top_k"].where(~(dense & ~(top_k >= 1)), 1)
+    rows = int(dense.sum())
+    return frame, [f"num_experts = 1 where it is blank or 0 ({rows} row{'s' if rows > 1 else ''}): dense models"]
