@@ -45,6 +45,9 @@ _OTHER_UNITS = tuple(
     f"{part}{word}" for word in (*PERPLEXITY, *BITS_PER_BYTE) for part in ("val_", "validation_", "eval_", "test_", "")
 )
 
+_SET_STEPS = ("training_steps", "num_steps", "n_steps", "num_train_steps", "num_iterations")
+"""Steps by names of settings: those made, where nothing says how many were reached."""
+
 ALIASES: dict[str, tuple[str, ...]] = {
     "run_id": ("run_id", "id", "run", "run_name", "name"),
     "group": ("group", "recipe", "router", "router_type"),
@@ -86,10 +89,11 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "learning_rate": ("lr", "peak_lr", "max_lr", "peak_learning_rate", "max_learning_rate", "base_lr", "optimizer_lr"),
     "final_learning_rate": ("final_lr", "end_lr", "last_lr", "current_lr", "train_learning_rate", "train_lr"),
     "steps": (
-        "train_steps", "training_steps", "num_steps", "n_steps", "global_step", "train_global_step", "trainer_global_step",
-        "num_train_steps", "iterations", "num_iterations", "iters", "step",
+        "train_steps", "global_step", "train_global_step", "trainer_global_step", "step", "iterations", "iters", *_SET_STEPS,
     ),
-    "planned_steps": ("max_steps", "total_steps", "num_training_steps", "train_iters", "max_iters", "total_iters"),
+    "planned_steps": (
+        "max_steps", "total_steps", "num_training_steps", "train_iters", "max_iters", "total_iters", *_SET_STEPS,
+    ),
     "planned_tokens": ("max_tokens", "token_budget", "target_tokens", "max_train_tokens"),
     "batch_tokens": (
         "tokens_per_step", "tokens_per_batch", "global_batch_tokens", "batch_size_tokens", "batch_size_in_tokens",
@@ -137,6 +141,9 @@ def recognized(export: Export, given: Mapping[str, str]) -> dict[str, str]:
         if ours in found:
             continue
         free = [name for name in columns if name not in found.values() and _may_be(ours, name)]
+        if ours == "top_k" and {plain(name) for name in columns} & {"top_p", "temperature"}:
+            # Beside these it is a setting of sampling text.
+            free = [name for name in free if plain(name) != "top_k"]
         hits = _without_embeddings(ours, free)
         hits += [name for wanted in _wanted(ours, export) for name in _hits(wanted, free, ours)]
         hit = next((name for name in hits if _fits(ours, frame[name])), None)
@@ -177,11 +184,17 @@ def _may_be(ours: str, name: str) -> bool:
     first, *_ = parts = name.lower().replace("/", ".").split(".")
     if ours in (*SIZES, "tokens") and set(parts[:-1]) & {*_NOT_THE_MODEL, *(_NOT_TRAINING if ours == "tokens" else ())}:
         return False
+    if ours == "steps" and parts[-1] == "_step":
+        # Weights & Biases counts its own log calls there.
+        return False
     return not ((ours in _RESULT_ONLY and first in SETTINGS) or (ours in _SETTING_ONLY and first in RESULTS))
 
 
 def _hits(wanted: str, columns: list[str], ours: str) -> list[str]:
     exact = [name for name in columns if plain(name) == wanted]
+    if ours == "loss":
+        # Of train/loss and train_loss the second is the mean over the whole run.
+        exact.sort(key=lambda name: "/" not in name)
     if ours in COUNTED:
         exact += [name for name in columns if name not in exact and without_unit(plain(name))[0] == wanted]
     if ours in ("loss", "run_id", "name", "group", "final_learning_rate", "steps"):

@@ -53,8 +53,13 @@ def checkpoints(sheet: Sheet) -> list[Finding]:
     """Rows of one run at several token counts: all but the last are checkpoints before the learning rate has come down."""
     doubled = "run_id" in sheet.names and sheet.frame["run_id"].astype(str).duplicated().any()
     key = "run_id" if doubled else "name"
-    along = next((name for name in ("tokens", "steps") if sheet.numbers(name).notna().any()), None)
-    if key not in sheet.frame or along is None or not sheet.frame[key].duplicated().any():
+    if key not in sheet.frame or not sheet.frame[key].duplicated().any():
+        return []
+    known = [name for name in ("tokens", "steps") if sheet.numbers(name).notna().any()]
+    # Tokens that are a run's budget are the same in all its checkpoints.
+    varies = [name for name in known if (sheet.numbers(name).groupby(sheet.frame[key].astype(str)).nunique() > 1).any()]
+    along = next(iter([*varies, *known]), None)
+    if along is None:
         return []
     size = [name for name in (*SIZES, "num_experts", "top_k", "seed", "learning_rate", "d_model") if name in sheet.frame]
     progress, own = sheet.numbers(along), sheet.own(key)

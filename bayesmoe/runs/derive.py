@@ -18,18 +18,31 @@ _NEEDS = {
 }
 
 
+_MOST_TOKENS_PER_STEP = 1e8
+"""Tokens of a step beyond which a batch was counted in tokens: the largest runs published have 6e7."""
+
+
+def tokens_per_step(frame: pd.DataFrame) -> tuple[pd.Series | None, str]:
+    """Tokens of an optimizer step, and from what; None where the table does not tell."""
+    if "batch_tokens" in frame:
+        return numbers_of(frame["batch_tokens"]), "batch_tokens"
+    if not {"batch_sequences", "sequence_length"} <= set(frame.columns):
+        return None, ""
+    batch = numbers_of(frame["batch_sequences"])
+    per_step = batch * numbers_of(frame["sequence_length"])
+    if per_step.median() > _MOST_TOKENS_PER_STEP:
+        return batch, "batch_sequences, read as tokens: no step has so many sequences"
+    return per_step, "batch_sequences * sequence_length"
+
+
 def tokens_made(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Tokens from steps and the batch, where a tracker counted steps only, and the sentence that says so."""
     if "tokens" in frame or "steps" not in frame:
         return frame, ()
-    if "batch_tokens" in frame:
-        per_step, how = numbers_of(frame["batch_tokens"]), "steps * batch_tokens"
-    elif {"batch_sequences", "sequence_length"} <= set(frame.columns):
-        per_step = numbers_of(frame["batch_sequences"]) * numbers_of(frame["sequence_length"])
-        how = "steps * batch_sequences * sequence_length"
-    else:
+    per_step, how = tokens_per_step(frame)
+    if per_step is None:
         return frame, ()
-    return frame.assign(tokens=numbers_of(frame["steps"]) * per_step), (f"tokens = {how}",)
+    return frame.assign(tokens=numbers_of(frame["steps"]) * per_step), (f"tokens = steps * {how}",)
 
 
 def derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
@@ -70,6 +83,10 @@ def derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
 def _sizes(known: _Known, dense: pd.Series, top_k: pd.Series) -> None:
     """Parameters from the shape, and active ones from the backbone, the total and the chosen experts."""
     experts = known.frame["num_experts"]
+    if "d_shared" not in known.frame and {"shared_experts", "d_expert"} <= set(known.frame.columns):
+        shared = known.frame["shared_experts"].fillna(0.0)
+        if (shared > 0).any():
+            known.give("d_shared", shared * known.frame["d_expert"].fillna(0.0), "shared_experts * d_expert")
     if all(column in known.frame for column in (*SHAPE, "top_k")):
         shape = {column: known.frame[column] for column in SHAPE}
         d_shared = known.frame.get("d_shared", 0.0)

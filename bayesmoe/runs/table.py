@@ -86,15 +86,15 @@ def read_runs(
     return _run_table(found, sha256, simulated=False)
 
 
-def read_models(path: str | Path) -> pd.DataFrame:
-    """Read models that were not trained: a run table without losses, checked and derived as one.
+def read_models(path: str | Path, *, columns: dict[str, str] | None = None) -> pd.DataFrame:
+    """Read models that were not trained: a run table without losses, checked and derived as one; ``columns`` as in :func:`read_runs`.
 
     Raises
     ------
     InputError
         As :func:`read_runs`.
     """
-    return _run_table(examined(read_export(path), str(path), response=None), None, simulated=False).frame
+    return _run_table(examined(read_export(path), str(path), columns=columns, response=None), None, simulated=False).frame
 
 
 def as_run_table(

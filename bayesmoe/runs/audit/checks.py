@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
 
 from bayesmoe.architecture import parameters_from_shape
-from bayesmoe.runs.aliases import TRAINING, VALIDATION, plain
+from bayesmoe.runs.aliases import BITS_PER_BYTE, TRAINING, VALIDATION, plain
 from bayesmoe.runs.audit.robust_trend import power_law_residuals
+from bayesmoe.runs.derive import tokens_per_step
 from bayesmoe.runs.finding import Finding, Sheet, Suspicion, rows_where
 from bayesmoe.runs.schema import SHAPE, SIZES
 
@@ -34,6 +36,16 @@ def mixed_losses(sheet: Sheet) -> list[Finding]:
         others = ", ".join(name for name in (*held_out, *training) if name != own)
         rule = f"was read as the loss; the table also has {others}"
         hint = "training loss is a noisy average over other text: use one kind for all runs (--map loss=YOUR_COLUMN)"
+        found.append(Finding("kinds of loss", "look", rule, hint, column=own))
+    elif "loss" in sheet.names and (plain(own) in TRAINING or re.split(r"[/.]", own)[0] == "train"):
+        rest = [
+            name for name, word in plainly.items() if any(unit in word.split("_") or unit in word for unit in BITS_PER_BYTE)
+        ]
+        means = [name for name in training if name != own]
+        rule = "is a training loss: no held-out loss was recognized"
+        rule += f"; {', '.join(rest)} is in bits per byte" if rest else ""
+        rule += f"; {', '.join(means)} may be a mean over the run" if means else ""
+        hint = "map a held-out loss (--map loss=YOUR_COLUMN; nats per token = bits per byte * ln 2 * bytes per token)"
         found.append(Finding("kinds of loss", "look", rule, hint, column=own))
     hint = "losses on different text cannot be compared: keep one, or group by it (--map group=...)"
     return found + _several(sheet, "loss_kind", "kinds of loss", hint)
@@ -110,8 +122,12 @@ def embeddings(sheet: Sheet) -> list[Finding]:
 
 def few_steps(sheet: Sheet) -> list[Finding]:
     """Runs of so few optimizer steps that the loss is the optimizer's, not the law's."""
-    per_step = sheet.numbers("batch_tokens").fillna(sheet.numbers("batch_sequences") * sheet.numbers("sequence_length"))
-    steps = (sheet.numbers("tokens") / per_step).fillna(sheet.numbers("steps")).fillna(sheet.numbers("planned_steps"))
+    per_step, _ = tokens_per_step(sheet.frame)
+    steps = (
+        (sheet.numbers("tokens") / (np.nan if per_step is None else per_step))
+        .fillna(sheet.numbers("steps"))
+        .fillna(sheet.numbers("planned_steps"))
+    )
     few = steps < _FEW_STEPS
     if not few.any():
         return []

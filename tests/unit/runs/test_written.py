@@ -98,6 +98,50 @@ def test_the_size_is_the_models_without_embeddings(sizes, own):
     np.testing.assert_allclose(frame[own], [1e8, 1e8, 2e8])
 
 
+@pytest.mark.parametrize(
+    ("own", "found"),
+    [
+        ({"num_experts_per_tok": [1, 2, 2], "top_k": [50, 50, 50], "top_p": [1.0] * 3}, [1.0, 2.0, 2.0]),
+        ({"num_experts_per_tok": [1, 2, 2], "top_k": [1, 4, 4]}, [1.0, 4.0, 4.0]),
+    ],
+)
+def test_a_top_k_beside_settings_of_sampling_is_none_of_routing(own, found):
+    assert read(**own).frame["top_k"].tolist() == found
+
+
+def test_steps_made_come_before_steps_set():
+    table = read(tokens=None, tokens_per_step=[1e6] * 3, num_iterations=[2000, 4000, 8000], step=[1000, 4000, 8000])
+    np.testing.assert_allclose(table.frame["tokens"], [1e9, 4e9, 8e9])
+    np.testing.assert_allclose(table.frame["planned_steps"], [2000, 4000, 8000])
+
+
+def test_steps_set_stand_where_nothing_says_how_many_were_made():
+    made = read(tokens=None, tokens_per_step=[1e6] * 3, num_iterations=[2000, 4000, 8000], _step=[10, 20, 30]).frame
+    np.testing.assert_allclose(made["tokens"], [2e9, 4e9, 8e9])
+
+
+@pytest.mark.parametrize(("batch", "tokens"), [(65_536, 65_536 * 4e3), (512, 512 * 2048 * 4e3)])
+def test_a_batch_that_no_step_has_is_in_tokens(batch, tokens):
+    made = read(tokens=None, steps=[4e3] * 3, global_batch_size=[batch] * 3, sequence_length=[2048] * 3).frame
+    np.testing.assert_allclose(made["tokens"], tokens)
+
+
+def test_shared_experts_of_the_experts_width_count_in_sizes():
+    shape = {"d_model": 512, "num_layers": 8, "d_ff": 2048, "num_moe_layers": 8, "d_expert": 512, "top_k": [1, 2, 2]}
+    alone, shared, wide = (
+        read(n_active=None, **shape, **more).frame
+        for more in ({}, {"shared_experts": 2}, {"shared_experts": 2, "d_shared": 1024})
+    )
+    assert (shared["n_active"] > alone["n_active"])[1:].all()
+    np.testing.assert_allclose(shared[["n_active", "n_total"]], wide[["n_active", "n_total"]])
+
+
+@pytest.mark.parametrize("order", [("train_loss", "train/loss"), ("train/loss", "train_loss")])
+def test_the_last_training_loss_comes_before_its_mean(order):
+    values = {"train_loss": [3.5, 3.4, 3.3], "train/loss": [2.5, 2.4, 2.3]}
+    assert read(loss=None, **{name: values[name] for name in order}).frame["loss"].tolist() == [2.5, 2.4, 2.3]
+
+
 def test_tokens_of_a_validation_set_are_no_training_tokens():
     np.testing.assert_allclose(
         read(tokens=None, **{"val/tokens": [1e7] * 3, "train/tokens": [1e9, 2e9, 4e9]}).frame["tokens"], [1e9, 2e9, 4e9]

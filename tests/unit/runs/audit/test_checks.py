@@ -91,6 +91,20 @@ def test_states_in_words_that_no_tracker_has_are_no_states():
     assert checks.unfinished(sheet(state=["California", "failed"])) == []
 
 
+@pytest.mark.parametrize("steps", [[2500, 5000, 2500, 5000]])
+def test_rows_of_one_run_at_several_steps_are_checkpoints_whatever_its_token_budget(steps):
+    found = checks.checkpoints(
+        sheet({"run_id": "run_id"}, run_id=["a", "a", "b", "b"], tokens=[1e9] * 4, steps=steps, loss=[3.0, 2.5, 3.1, 2.6])
+    )
+    assert [(one.severity, one.rows) for one in found] == [("wrong", (2, 4))]
+
+
+def test_a_training_loss_is_told_also_where_no_other_is_known():
+    found = checks.mixed_losses(Sheet(pd.DataFrame({"loss": LOSSES}), {"loss": "train/loss"}, ["train/loss", "val/bpb"]))
+    assert [one.severity for one in found] == ["look"]
+    assert "val/bpb is in bits per byte" in found[0].rule
+
+
 def test_a_word_that_is_not_known_is_told_and_the_others_count():
     found = checks.unfinished(sheet(state=["finished", "finished", "crashed", "CANCELLED by 1001", "resting"]))
     assert [(one.severity, len(one.rows)) for one in found] == [("wrong", 2), ("look", 1)]
