@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 
@@ -61,18 +59,22 @@ def test_one_jobs_error_ends_the_others(monkeypatch) -> None:
 
 
 def test_an_interrupt_ends_every_job(monkeypatch) -> None:
-    monkeypatch.setattr("bayesmoe.threads.CORES", 2)
-    ended, both = [], threading.Barrier(2)
+    ended, begun = [], threading.Barrier(3)
+
+    def interrupted(jobs, return_when):
+        begun.wait(PATIENCE)
+        raise KeyboardInterrupt
 
     def job(item, show):
-        if both.wait(PATIENCE) == 0:
-            os.kill(os.getpid(), signal.SIGINT)
+        begun.wait(PATIENCE)
         try:
             endless(show)
         except KeyboardInterrupt:
             ended.append(item)
             raise
 
+    monkeypatch.setattr("bayesmoe.threads.CORES", 2)
+    monkeypatch.setattr("bayesmoe.threads.wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         side_by_side(job, [0, 1], quiet)
     assert sorted(ended) == [0, 1]
