@@ -6,18 +6,14 @@ import errno
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 import xarray as xr
 
-import bayesmoe as package
-from bayesmoe.cli import app
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import load_table, read_fit_spec, spec_from
 from bayesmoe.planning.scenario import read_scenario
@@ -296,47 +292,6 @@ def test_help_names_every_command(bayesmoe):
     assert ended.code == 0
     words = re.sub(r"\x1b\[[0-9;]*m", "", ended.out).split()
     assert {"demo", "datasets", "fit", "check", "plan", "report", "figures"} <= set(words)
-
-
-def commands():
-    """Every command by its name, groups resolved."""
-
-    def walk(name, command):
-        inside = getattr(command, "commands", None)
-        if inside is None:
-            return {name: command}
-        return {deeper: each for below, one in inside.items() for deeper, each in walk(f"{name} {below}", one).items()}
-
-    return walk("bayesmoe", typer.main.get_command(app))
-
-
-@pytest.mark.parametrize("name", commands())
-def test_every_command_has_an_example_that_it_would_take(name):
-    command = commands()[name]
-    example = command.epilog.removeprefix("Example: ")
-    assert example.startswith(name)
-    words = shlex.split(example.removeprefix(name))
-    context = command.make_context(name, words, resilient_parsing=True)
-    flags = {flag for one in command.params for flag in one.opts}
-    assert {word for word in words if word.startswith("--")} <= flags
-    for one in command.params:
-        assert not one.required or context.params[one.name], f"{one.name} is missing"
-
-
-def test_a_short_h_is_help_everywhere(bayesmoe):
-    for arguments in ([], ["plan"], ["datasets"], ["datasets", "fetch"]):
-        ended = bayesmoe(*arguments, "-h")
-        assert ended.code == 0
-        assert "Usage: bayesmoe" in ended.out
-
-
-def test_the_version(bayesmoe):
-    assert bayesmoe("--version") == (0, f"bayesmoe {package.__version__}\n", "")
-
-
-def test_without_a_command_help_is_printed_once(bayesmoe):
-    ended = bayesmoe()
-    assert (ended.code, ended.out.count("Usage:")) == (2, 1)
 
 
 def test_files_to_start_from(bayesmoe, tmp_path):

@@ -112,7 +112,7 @@ _SETTING_ONLY = ("learning_rate", "num_experts", "top_k", "planned_steps", "plan
 _NOT_THE_MODEL = ("embedding", "embeddings", "router", "draft", "teacher")
 _NOT_TRAINING = ("val", "valid", "validation", "eval", "test")
 _NO_EMBEDDINGS = re.compile(
-    r"(?=.*param)(?=.*(?:non|no|without|wo|excl|excluding|transformer)_.*)(?=.*(?:emb|vocab|transformer))"
+    r"(?=.*param).*(?:\b|_)(?:(?:non|no|without|wo|excl|excluding)_?(?:emb|vocab)|transformer(?:_|$))"
 )
 _TEXT = ("run_id", "group", "name", "state", "diverged", "tokenizer", "loss_kind")
 

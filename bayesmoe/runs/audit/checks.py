@@ -38,9 +38,7 @@ def mixed_losses(sheet: Sheet) -> list[Finding]:
         hint = "training loss is a noisy average over other text: use one kind for all runs (--map loss=YOUR_COLUMN)"
         found.append(Finding("kinds of loss", "look", rule, hint, column=own))
     elif "loss" in sheet.names and (plain(own) in TRAINING or re.split(r"[/.]", own)[0] == "train"):
-        rest = [
-            name for name, word in plainly.items() if any(unit in word.split("_") or unit in word for unit in BITS_PER_BYTE)
-        ]
+        rest = [name for name, word in plainly.items() if any(unit in word for unit in BITS_PER_BYTE)]
         means = [name for name in training if name != own]
         rule = "is a training loss: no held-out loss was recognized"
         rule += f"; {', '.join(rest)} is in bits per byte" if rest else ""

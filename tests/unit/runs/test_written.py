@@ -89,6 +89,8 @@ def test_a_word_of_experts_that_is_not_understood_is_asked_about(hint):
     [
         ({"params": [3e8, 3e8, 4e8], "non_emb_params": [1e8, 1e8, 2e8]}, "non_emb_params"),
         ({"params": [3e8, 3e8, 4e8], "params_wo_embed": [1e8, 1e8, 2e8]}, "params_wo_embed"),
+        ({"params": [3e8, 3e8, 4e8], "params_transformer": [1e8, 1e8, 2e8]}, "params_transformer"),
+        ({"two_embed_params": [3e8, 3e8, 4e8], "params": [1e8, 1e8, 2e8]}, "params"),
         ({"embedding/num_params": [3e8, 3e8, 4e8], "model/num_params": [1e8, 1e8, 2e8]}, "model/num_params"),
     ],
 )
