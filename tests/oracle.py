@@ -164,7 +164,7 @@ class Oracle:
         """USD per million output tokens with the cheapest number of GPUs; NaN where none serves the model."""
         n_dense = np.asarray(n_dense, dtype=float)
         cheapest = np.full(n_dense.shape, np.nan)
-        for gpus in range(1, self.scenario.serving.max_gpus + 1):
+        for gpus in replica_sizes(self.scenario.serving.max_gpus):
             cheapest = np.fmin(cheapest, self.serving_usd_on(costs, n_dense, num_experts, gpus))
         return cheapest
 
@@ -308,3 +308,8 @@ def require_same_plan(plan: Any, draws: Sequence[int], answers: Mapping[str, Map
             np.testing.assert_allclose(*bands, rtol=RTOL, err_msg=f"bands of {name}, {problem}")
         best = (np.where(feasible, v, np.inf).argmin(axis=0) for v in (its[objective].values, mine[objective]))
         np.testing.assert_array_equal(*best, err_msg=f"best expert count, {problem}")
+
+
+def replica_sizes(most: int) -> list[int]:
+    """GPUs of a replica: 1, 2, 4, 8, ..., and as many as there are."""
+    return [count for count in range(1, most + 1) if count == most or count & (count - 1) == 0]

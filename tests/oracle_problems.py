@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from oracle import BYTES, CHIPS, LARGEST, SMALLEST, Oracle, flat
+from oracle import BYTES, CHIPS, LARGEST, SMALLEST, Oracle, flat, replica_sizes
 from scipy.optimize import brentq, minimize_scalar
 
 STEP, CLOSER, ROUNDS = 0.01, 101, 3
@@ -232,7 +232,7 @@ def replica(oracle: Oracle, cost: Mapping[str, float], n_dense: Any, count: int)
     """Price, GPUs and tokens a second of the cheapest replica, by a loop over GPU counts."""
     serving = oracle.scenario.serving
     best, gpus, speed = (np.full(np.shape(n_dense), np.nan) for _ in range(3))
-    for number in range(1, serving.max_gpus + 1):
+    for number in replica_sizes(serving.max_gpus):
         usd = oracle.serving_usd_on(cost, n_dense, count, number)
         better = np.isfinite(usd) & ~(usd >= best)
         per_s = number * cost["serving_price_usd_per_gpu_hour"] / 3600.0 / cost["utilization"] * 1e6 / usd
@@ -243,7 +243,7 @@ def replica(oracle: Oracle, cost: Mapping[str, float], n_dense: Any, count: int)
 def of_fleet(oracle: Oracle, cost: Mapping[str, float], n_dense: Any, count: int) -> Any:
     """Tokens a second of all GPUs in whole replicas of the best size, by a loop over sizes."""
     serving, found = oracle.scenario.serving, np.zeros(np.shape(n_dense))
-    for gpus in range(1, serving.max_gpus + 1):
+    for gpus in replica_sizes(serving.max_gpus):
         usd = oracle.serving_usd_on(cost, n_dense, count, gpus)
         per_s = gpus * cost["serving_price_usd_per_gpu_hour"] / 3600.0 / cost["utilization"] * 1e6 / usd
         found = np.fmax(found, np.floor(serving.max_gpus / gpus) * per_s)

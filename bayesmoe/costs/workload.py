@@ -71,7 +71,8 @@ class Serving:
     Parameters
     ----------
     accelerator, max_gpus : str, int
-        What a replica runs on (a known name, or a TOML file), and over how many at most; all are taken to be linked as within a node.
+        What a replica runs on (a known name, or a TOML file), and over how many at most: a power of two, or all of them. All are taken to be
+        linked as within a node.
     price_usd_per_gpu_hour : quantity, optional
         The accelerator's own where left out.
     utilization : share

@@ -73,7 +73,7 @@ def trade_offs(
                 _SERVING: ((*dims, "train_flop"), cost),
                 "serving_at_loss": ((*dims, "asked_loss"), at_loss),
             },
-            coords={"num_experts": list(scenario.choices.num_experts), "train_flop": budgets, "asked_loss": asked},
+            coords={"num_experts": list(scenario.choices.counts), "train_flop": budgets, "asked_loss": asked},
         )
     )
     for name, unit in (("loss", "loss"), (_SERVING, _SERVING), ("serving_at_loss", _SERVING)):

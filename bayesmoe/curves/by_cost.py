@@ -45,7 +45,7 @@ def by_cost(
         and ``cost``, the lowest over expert counts.
     """
     laws = surfaces(fit, of_counts(scenario), draws=draws)
-    counts = list(scenario.choices.num_experts)
+    counts = list(scenario.choices.counts)
     asked = np.asarray(_around_optima(laws) if costs is None else costs, float)
     ln_size = jnp.broadcast_to(jnp.asarray(grid()), (1, len(counts), len(grid())))
     largest, of_largest, lowest = over_laws(lambda surface: _allowed(surface, ln_size, asked), laws)

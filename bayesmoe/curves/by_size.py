@@ -45,7 +45,7 @@ def loss_by_tokens(
         ``observed``, the mean loss of the fit's runs there, NaN where there is none.
     """
     laws = surfaces(fit, of_counts(scenario), elsewhere=True, draws=draws)
-    counts = list(scenario.choices.num_experts)
+    counts = list(scenario.choices.counts)
     asked = np.meshgrid(n_dense, tokens, indexing="ij")
     ln_size, of_tokens = (
         jnp.broadcast_to(axis.ravel(), (1, len(counts), axis.size)) for axis in (np.log(asked[0]), asked[1])
@@ -83,7 +83,7 @@ def serving_by_size(
         of GPUs serves the model, USD per million output tokens; ``p_served``, how many these are.
     """
     laws = surfaces(fit, of_counts(scenario), draws=draws)
-    counts = list(scenario.choices.num_experts)
+    counts = list(scenario.choices.counts)
     ln_size = jnp.broadcast_to(jnp.log(jnp.asarray(n_dense)), (1, len(counts), len(n_dense)))
     cost = xr.DataArray(
         over_laws(lambda surface: surface.serving(ln_size).usd_per_million_tokens, laws),

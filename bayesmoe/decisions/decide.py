@@ -7,18 +7,10 @@ from collections.abc import Mapping
 import xarray as xr
 
 from bayesmoe.decisions.break_even import break_even
-from bayesmoe.decisions.decision import (
-    Advice,
-    Band,
-    BreakEven,
-    Decision,
-    Decisions,
-    Design,
-    DesignOutcome,
-    PerDrawOptimum,
-    PublishedSetting,
-)
+from bayesmoe.decisions.decision import Advice, BreakEven, Decision, Decisions, PublishedSetting
 from bayesmoe.decisions.hyperparameters import hyperparameters
+from bayesmoe.decisions.limits import LimitOutcome, limits_of_design
+from bayesmoe.decisions.outcome import Band, Design, DesignOutcome, PerDrawOptimum
 from bayesmoe.decisions.recommendation import MEASURES
 from bayesmoe.decisions.risk import extrapolation_factors, risk, without_each_law
 from bayesmoe.decisions.value_of_information import evppi
@@ -53,17 +45,26 @@ def decide(plan: xr.Dataset, fit: xr.DataTree | None = None, *, advice: bool = T
     >>> cheapest.recommended.num_experts == cheapest.recommended_num_experts
     True
     """
-    summary, scenario = risk(plan), PlanInfo.read(plan).scenario
+    summary, info = risk(plan), PlanInfo.read(plan)
     names = [str(name) for name in plan["problem"].values]
-    advised = _advice(plan, summary, names) if advice else dict.fromkeys(names, Advice())
+    advised = _advice(plan, info, summary, names) if advice else dict.fromkeys(names, Advice())
     made = []
     for name in names:
         times = {} if fit is None else extrapolation_factors(fit, summary.sel(problem=[name]))
-        made.append(_decision(name, summary.sel(problem=name), scenario, times, advised[name]))
+        limits = {count: limits_of_design(plan, info.scenario, name, count) for count in info.scenario.choices.counts}
+        made.append(_decision(name, summary.sel(problem=name), info, times, advised[name], limits))
     return Decisions(made, summary)
 
 
-def _decision(name: str, part: xr.Dataset, scenario: Scenario, times: Mapping[str, float], advice: Advice) -> Decision:
+def _decision(
+    name: str,
+    part: xr.Dataset,
+    info: PlanInfo,
+    times: Mapping[str, float],
+    advice: Advice,
+    limits: Mapping[int, tuple[LimitOutcome, ...]],
+) -> Decision:
+    scenario = info.scenario
     rows = [part.sel(num_experts=count) for count in part["num_experts"].values]
     by_measure = {measure: int(part["recommended_by_measure"].sel(measure=measure)) or None for measure in MEASURES}
     return Decision(
@@ -72,10 +73,12 @@ def _decision(name: str, part: xr.Dataset, scenario: Scenario, times: Mapping[st
         recommended_num_experts=int(part["recommended"]) or None,
         recommended_by_measure=by_measure,
         per_draw_num_experts=int(part["per_draw_choice"]) or None,
-        designs=tuple(_outcome(row, scenario) for row in rows),
+        tied=tuple(int(row["num_experts"]) for row in rows if bool(row["tied"])),
+        designs=tuple(_outcome(row, scenario, limits.get(int(row["num_experts"]), ())) for row in rows),
         optima=tuple(_optimum(row) for row in rows),
         p_any_feasible=float(part["p_any_feasible"]),
         p_optimum_inside=float(part["p_optimum_inside"].max()),
+        counts_end=info.counts_end,
         usd_per_nat=float(part["usd_per_nat"]) if "usd_per_nat" in part else None,
         evpi_usd=float(part["evpi_usd"]) if "evpi_usd" in part else None,
         extrapolation=times,
@@ -83,7 +86,7 @@ def _decision(name: str, part: xr.Dataset, scenario: Scenario, times: Mapping[st
     )
 
 
-def _outcome(row: xr.Dataset, scenario: Scenario) -> DesignOutcome:
+def _outcome(row: xr.Dataset, scenario: Scenario, limits: tuple[LimitOutcome, ...]) -> DesignOutcome:
     has_demand = "design_total_usd" in row
     return DesignOutcome(
         design=_design(row, scenario),
@@ -98,6 +101,7 @@ def _outcome(row: xr.Dataset, scenario: Scenario) -> DesignOutcome:
         mean_cost=float(row["design_mean_cost"]),
         total_usd=_by_measure(row["design_total_usd"]) if has_demand else None,
         regret_usd=float(row["design_regret_usd"]) if has_demand else None,
+        limits=limits,
     )
 
 
@@ -131,9 +135,9 @@ def _by_measure(values: xr.DataArray) -> dict[str, float]:
     return {measure: float(values.sel(measure=measure)) for measure in MEASURES}
 
 
-def _advice(plan: xr.Dataset, summary: xr.Dataset, names: list[str]) -> dict[str, Advice]:
+def _advice(plan: xr.Dataset, info: PlanInfo, summary: xr.Dataset, names: list[str]) -> dict[str, Advice]:
     worth, changes, settings = evppi(plan), break_even(plan), hyperparameters(plan, summary)
-    scenario, without = PlanInfo.read(plan).scenario, without_each_law(plan)
+    without = without_each_law(plan)
     advised = {}
     for name in names:
         papers = settings.sel(problem=name)
@@ -156,7 +160,7 @@ def _advice(plan: xr.Dataset, summary: xr.Dataset, names: list[str]) -> dict[str
             learning_rate_log_sd=float(papers["learning_rate_log_sd"]),
             batch_tokens_log_sd=float(papers["batch_tokens_log_sd"]),
             without_law={
-                law: _decision(name, other.sel(problem=name), scenario, {}, Advice()) for law, other in without.items()
+                law: _decision(name, other.sel(problem=name), info, {}, Advice(), {}) for law, other in without.items()
             },
         )
     return advised

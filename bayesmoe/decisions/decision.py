@@ -7,124 +7,17 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
+import numpy as np
 import xarray as xr
 
 from bayesmoe.architecture import Shape
+from bayesmoe.decisions.outcome import Band, Design, DesignOutcome, PerDrawOptimum
 from bayesmoe.decisions.text import facts, headline
+from bayesmoe.planning.best_designs import closest
 from bayesmoe.planning.problems import Problem
 from bayesmoe.planning.scenario import Scenario
-from bayesmoe.units import experts, short
-
-
-class Band(NamedTuple):
-    """Median and 90% band of a quantity over draws, in the order of :data:`bayesmoe.units.QUANTILES`; NaN where unknown."""
-
-    low: float
-    median: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Iterable[Any]) -> Self:
-        """Take three numbers."""
-        low, median, high = (float(value) for value in values)
-        return cls(low, median, high)
-
-
-UNKNOWN = Band(math.nan, math.nan, math.nan)
-
-
-@dataclass(frozen=True)
-class Design:
-    """One architecture, size and number of training tokens, the same in every draw.
-
-    Attributes
-    ----------
-    num_experts, top_k, granularity : number
-        Routed experts of an MoE layer, 1 for dense; experts of a token; d_ff over the width of an expert.
-    n_dense, n_active, n_total : float
-        Backbone, active and total parameters, without embeddings.
-    tokens : float
-        Training tokens.
-    """
-
-    num_experts: int
-    top_k: int
-    granularity: float
-    n_dense: float
-    n_active: float
-    n_total: float
-    tokens: float
-
-    def __str__(self) -> str:
-        return f"{experts(self.num_experts)}, {short(self.n_dense, 3)} backbone parameters, {short(self.tokens, 3)} tokens"
-
-
-@dataclass(frozen=True)
-class DesignOutcome:
-    """The best design of one expert count over all draws.
-
-    Attributes
-    ----------
-    design : Design
-        Lowest expected objective of those that keep their constraints with the scenario's probability; without any, the most probable.
-    p_feasible : float
-        Probability that it keeps every constraint.
-    meets_probability : bool
-        Whether that reaches the scenario's threshold.
-    objective : mapping of float
-        By :data:`bayesmoe.decisions.recommendation.MEASURES`, in the unit of the problem's objective.
-    loss, serving_usd_per_million_tokens, train_usd : Band
-        Nats per token; USD per million output tokens; USD.
-    lifetime_usd : Band or None
-        Training, and serving of the demand; None where the scenario gives no demand.
-    mean_loss, mean_cost : float
-        Expected loss; expected lifetime cost in USD, or serving cost where there is no demand.
-    total_usd : mapping of float, or None
-        Cost with loss and violations at their worth, by measure; None where there is no demand.
-    regret_usd : float or None
-        Expected excess over the best design of each draw.
-    """
-
-    design: Design
-    p_feasible: float
-    meets_probability: bool
-    objective: Mapping[str, float]
-    loss: Band
-    serving_usd_per_million_tokens: Band
-    train_usd: Band
-    lifetime_usd: Band | None
-    mean_loss: float
-    mean_cost: float
-    total_usd: Mapping[str, float] | None
-    regret_usd: float | None
-
-
-@dataclass(frozen=True)
-class PerDrawOptimum:
-    """One expert count where every draw chooses its own size (wait-and-see).
-
-    Attributes
-    ----------
-    num_experts : int
-        The count.
-    p_feasible, p_best : float
-        Share of draws in which it is feasible, and in which it is the best.
-    expected_regret : float
-        In the unit of the objective, over the draws where it is feasible.
-    near_optimal : bool
-        Whether its regret lies within the scenario's tolerance of the least.
-    bands : mapping of Band
-        Quantities of :data:`bayesmoe.planning.planner.UNITS` over the draws where it is feasible.
-    """
-
-    num_experts: int
-    p_feasible: float
-    p_best: float
-    expected_regret: float
-    near_optimal: bool
-    bands: Mapping[str, Band]
 
 
 class BreakEven(NamedTuple):
@@ -185,12 +78,16 @@ class Decision:
         Count of the recommended design; None where no design keeps its constraints with the scenario's probability.
     recommended_by_measure : mapping of int or None
         The same by every measure of the objective, such as its tail.
+    tied : tuple of int
+        Counts that Monte Carlo error cannot tell from the recommended one, itself among them; empty where there is none.
     per_draw_num_experts : int or None
         Count of least expected regret where each draw chooses its own size.
     designs, optima : tuple
         By expert count, in the scenario's order.
     p_any_feasible, p_optimum_inside : float
         Probability that any count is feasible; largest probability that the loss optimum lies inside the sizes considered.
+    counts_end : str
+        Why no larger count was compared, see :class:`bayesmoe.planning.store.PlanInfo`.
     usd_per_nat, evpi_usd : float or None
         Worth of a nat per token; expected opportunity loss of deciding now (expected value of perfect information). None without demand.
     extrapolation : mapping of float
@@ -203,11 +100,13 @@ class Decision:
     scenario: Scenario
     recommended_num_experts: int | None
     recommended_by_measure: Mapping[str, int | None]
+    tied: tuple[int, ...]
     per_draw_num_experts: int | None
     designs: tuple[DesignOutcome, ...]
     optima: tuple[PerDrawOptimum, ...]
     p_any_feasible: float
     p_optimum_inside: float
+    counts_end: str
     usd_per_nat: float | None
     evpi_usd: float | None
     extrapolation: Mapping[str, float]
@@ -232,9 +131,16 @@ class Decision:
         return self.scenario.architecture.shape(design.n_dense, design.num_experts, design.top_k, design.granularity)
 
     @property
-    def most_probable(self) -> DesignOutcome:
-        """The design that keeps its constraints with the highest probability."""
-        return max(self.designs, key=lambda one: one.p_feasible)
+    def closest(self) -> DesignOutcome:
+        """The design that comes closest to keeping its constraints, see :func:`bayesmoe.planning.best_designs.closest`; the recommended one where there is one."""
+        if self.outcome is not None:
+            return self.outcome
+        objective, met = (
+            np.array(each) for each in zip(*((one.objective["mean"], one.p_feasible) for one in self.designs), strict=True)
+        )
+        if not met.any():
+            objective, met = np.array([one.mean_loss for one in self.designs]), np.ones(len(met))
+        return self.designs[closest(objective, met, self.threshold, self.p_any_feasible)]
 
     @property
     def threshold(self) -> float:

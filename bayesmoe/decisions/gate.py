@@ -20,7 +20,12 @@ _TOO_FAR = "train a run in between first"
 MOST_AT_LARGEST = 0.1
 """Share of draws whose best expert count may be the largest that was compared; above, the list of counts cuts the answer off."""
 
-_AT_LARGEST = "add larger counts to choices.num_experts"
+AT_LARGEST = {
+    "list": "add larger counts to choices.num_experts, or leave it out",
+    "trained": "more would be over eight times the largest that was trained: train a run with more experts first",
+    "inside": "add larger counts to choices.num_experts",
+}
+"""What to do about it, by why no larger count was compared."""
 
 
 def gate_of_plan(gate: Gate, decisions: Decisions) -> Gate:
@@ -32,7 +37,9 @@ def gate_of_plan(gate: Gate, decisions: Decisions) -> Gate:
         checks = (*checks, Check.of("extrapolation", times[where], where, rule, not far(times), True, _TOO_FAR))
     worst = max(decisions, key=lambda one: one.p_best_is_largest)
     share, rule = worst.p_best_is_largest, f"the largest count is best in at most {MOST_AT_LARGEST:.0%} of draws"
-    at_end = Check.of("counts compared", share, worst.problem.name, rule, share <= MOST_AT_LARGEST, True, _AT_LARGEST)
+    at_end = Check.of(
+        "counts compared", share, worst.problem.name, rule, share <= MOST_AT_LARGEST, True, AT_LARGEST[worst.counts_end]
+    )
     return dataclasses.replace(gate, checks=(*checks, at_end))
 
 

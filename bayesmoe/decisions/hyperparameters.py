@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayesmoe.decisions.recommendation import best_designs
 from bayesmoe.hyperparameters import HyperparameterLaw, PowerLaw, all_hyperparameter_laws
+from bayesmoe.planning.best_designs import best_designs
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.units import QUANTILES
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesmoe.decisions.ties import tied_counts
+from bayesmoe.planning.best_designs import best_designs, finite_mean
 from bayesmoe.planning.planner import UNITS
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.units import QUANTILES, TOKENS_PER_MILLION
@@ -14,24 +16,6 @@ from bayesmoe.units import QUANTILES, TOKENS_PER_MILLION
 TAIL = 0.95
 MEASURES = ("mean", "q95", "cvar95", "worst")
 """Mean; 95% quantile; mean of the worst twentieth (CVaR); worst draw. All are the higher the worse."""
-
-
-def best_designs(plan: xr.Dataset) -> xr.DataArray:
-    """Number of the best fixed option of each expert count, by ``problem`` and ``num_experts``.
-
-    An option meets the probability when it keeps every constraint in at least the scenario's share of draws. Of these, that of the lowest
-    expected objective is the best; where a count has none, the most probable stands in.
-    """
-    counts, of_option = plan["num_experts"].values, plan["option_num_experts"].values
-    met = plan["option_feasible"].values.mean(axis=-1)
-    objective, probability = _mean(plan["option_objective"].values), PlanInfo.read(plan).scenario.tolerance.probability
-    rows = []
-    for p in range(plan.sizes["problem"]):
-        of_counts = (np.flatnonzero(of_option == count) for count in counts)
-        rows.append([_best(options, objective[p], met[p], probability) for options in of_counts])
-    return xr.DataArray(
-        np.array(rows), dims=("problem", "num_experts"), coords={"problem": plan["problem"], "num_experts": counts}
-    )
 
 
 def taken(values: xr.DataArray, option: xr.DataArray) -> xr.DataArray:
@@ -48,7 +32,7 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
     -------
     Dataset
         By ``problem`` and ``num_experts``: ``design_n_dense``, ``design_tokens``, ``design_top_k``, ``design_granularity``, ``design_p_feasible``,
-        ``design_meets_probability``; ``design_objective`` by ``measure``; ``design_loss``, ``design_serving_usd_per_million_tokens``,
+        ``design_meets_probability``, ``tied`` (:func:`bayesmoe.decisions.ties.tied_counts`); ``design_objective`` by ``measure``; ``design_loss``, ``design_serving_usd_per_million_tokens``,
         ``design_train_usd`` and, with a demand, ``design_lifetime_usd`` by ``quantile``; ``design_mean_loss`` and ``design_mean_cost``, the
         expected lifetime cost in USD or, without a demand, serving cost. By ``problem``: ``recommended_by_measure`` by ``measure``, the expert count of least measure among those
         that are sure, 0 where none is; ``recommended``, that by the mean.
@@ -74,6 +58,7 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
     sure = np.isfinite(ranked).any("num_experts")
     found["recommended_by_measure"] = ranked.idxmin("num_experts").where(sure, 0).astype(int)
     found["recommended"] = found["recommended_by_measure"].sel(measure="mean", drop=True)
+    found["tied"] = tied_counts(plan, found["recommended"])
     return xr.Dataset(found)
 
 
@@ -102,19 +87,7 @@ def measures(values: xr.DataArray) -> xr.DataArray:
     first = min(int(np.ceil(TAIL * count)), count - 1)
     ordered = np.partition(each, first, axis=-1)
     tail = ordered[..., first:]
-    stacked = np.stack([_mean(each), ordered[..., first], tail.mean(-1), tail.max(-1)], axis=-1)
+    stacked = np.stack([finite_mean(each), ordered[..., first], tail.mean(-1), tail.max(-1)], axis=-1)
     dims = [dim for dim in values.dims if dim != "sample"]
     coords = {dim: values[dim] for dim in dims if dim in values.coords}
     return xr.DataArray(stacked, dims=(*dims, "measure"), coords={**coords, "measure": list(MEASURES)})
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Mean along the last axis of what is finite."""
-    known = np.isfinite(values)
-    with np.errstate(invalid="ignore"):
-        return np.where(known, values, 0.0).sum(-1, dtype=float) / known.sum(-1)
-
-
-def _best(options: np.ndarray, objective: np.ndarray, met: np.ndarray, probability: float) -> int:
-    ranked = np.where((met[options] >= probability) & np.isfinite(objective[options]), objective[options], np.inf)
-    return int(options[np.argmin(ranked) if np.isfinite(ranked).any() else np.argmax(met[options])])

@@ -5,26 +5,29 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from bayesmoe.decisions.gate import MOST_AT_LARGEST
+from bayesmoe.decisions.gate import AT_LARGEST, MOST_AT_LARGEST
 from bayesmoe.planning.distance_grid import LARGEST, SMALLEST
-from bayesmoe.units import band, experts, percent, short
+from bayesmoe.planning.limits import BUDGET
+from bayesmoe.units import band, experts, percent, short, significant
 
 if TYPE_CHECKING:
-    from bayesmoe.decisions.decision import Decision, DesignOutcome
+    from bayesmoe.decisions.decision import Decision
+    from bayesmoe.decisions.outcome import DesignOutcome
 
-_DOUBTFUL = 0.5
+_DOUBTFUL, _ALL = 0.5, 0.999
 _TAIL = {"q95": "the 95% quantile", "cvar95": "the mean of the worst 5%", "worst": "the worst draw"}
 
 
 def headline(decision: Decision) -> str:
-    """The recommended design in one line, or why there is none."""
-    design, threshold = decision.recommended, percent(decision.threshold)
-    if design is not None:
-        return f"Recommended: {design}."
-    best = decision.most_probable
+    """The recommended design in one line, or why there is none and which comes closest."""
+    if (design := decision.recommended) is not None:
+        others = [experts(count) for count in decision.tied if count != design.num_experts]
+        tied = f" Tied within Monte Carlo error: {', '.join(others)}." if others else ""
+        return f"Recommended: {design}.{tied}"
+    best = decision.closest
     line = (
-        f"No recommendation: no design meets the goal ({decision.goal}) in {threshold} of draws; the most probable, "
-        f"{experts(best.design.num_experts)}, does in {percent(best.p_feasible)}."
+        f"No recommendation: no design meets the goal ({decision.goal}) in {percent(decision.threshold)} of draws. "
+        f"The closest, {best.design}, does in {percent(best.p_feasible)}."
     )
     if decision.p_optimum_inside < _DOUBTFUL:
         line += (
@@ -35,11 +38,9 @@ def headline(decision: Decision) -> str:
 
 
 def facts(decision: Decision) -> dict[str, str]:
-    """What holds for the recommended design, by label; empty where there is none."""
-    outcome = decision.outcome
-    if outcome is None:
-        return {}
-    optimum = decision.optimum(outcome.design.num_experts)
+    """What holds for the recommended design, or for the closest, by label."""
+    outcome, design = decision.closest, decision.closest.design
+    optimum = decision.optimum(design.num_experts)
     known = {
         "Goal": f"{decision.goal}: met in {percent(outcome.p_feasible)} of draws (threshold {percent(decision.threshold)})",
         "Loss": f"{band(*outcome.loss)} nats per token",
@@ -47,12 +48,16 @@ def facts(decision: Decision) -> dict[str, str]:
         "Training": f"USD {band(*outcome.train_usd, large=True)}",
         "Over-training": f"{band(*optimum.bands['over_training_ratio'])} times the loss-optimal tokens, each draw with its own size",
         "Best count": f"in {percent(optimum.p_best)} of draws, each with its own size",
-        "Tail risk": _tail_risk(decision, outcome),
     }
+    if design.tokens >= _ALL * decision.scenario.limits.most_tokens:
+        known["Data"] = f"all {short(decision.scenario.limits.most_tokens)} tokens that there are: the data limit binds"
+    if decision.recommended is None:
+        return {**known, **_limits(outcome)}
+    known["Tail risk"] = _tail_risk(decision, outcome)
     if decision.p_best_is_largest > MOST_AT_LARGEST:
         known["Counts compared"] = (
             f"the largest, {experts(max(one.num_experts for one in decision.optima))}, is the best in {percent(decision.p_best_is_largest)} of draws: "
-            "more experts may be better still; add larger counts to choices.num_experts"
+            f"more experts may be better still; {AT_LARGEST[decision.counts_end]}"
         )
     if decision.evpi_usd is not None and math.isfinite(decision.evpi_usd):
         source = (
@@ -65,6 +70,24 @@ def facts(decision: Decision) -> dict[str, str]:
             f"{short(decision.usd_per_nat or 0.0)} ({source})"
         )
     return known
+
+
+def _limits(outcome: DesignOutcome) -> dict[str, str]:
+    """Every limit that the closest design breaks, and what would do instead, by its label."""
+    said = {}
+    for one in outcome.limits:
+        limit, enough = one.limit, f"{significant(one.needed, 3)} {one.limit.unit}".strip()
+        label = f"Limit: {limit.label}"
+        if one.p_kept < 1.0:
+            given = "" if math.isnan(limit.given) or limit.key == limit.label else f", {limit.key} = {limit.given:g}"
+            relaxed = f"{enough} alone would do" if math.isfinite(one.needed) else "no other value of it alone would do"
+            relaxed = "" if math.isnan(limit.given) else f"; {relaxed}"
+            said[label] = (
+                f"broken in {percent(1.0 - one.p_kept)} of draws, in {percent(one.p_costs_alone)} it alone{given}{relaxed}"
+            )
+        elif limit.key == BUDGET and math.isfinite(one.needed) and one.needed > limit.given:
+            said["Limit: training budget"] = f"{significant(one.needed, 2)} times the budget would do at this size"
+    return said
 
 
 def _tail_risk(decision: Decision, outcome: DesignOutcome) -> str:

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from bayesmoe.decisions.recommendation import best_designs, measures, recommendations, taken
+from bayesmoe.decisions.recommendation import measures, recommendations, taken
 from bayesmoe.errors import InputError
+from bayesmoe.planning.best_designs import best_designs
 from bayesmoe.planning.problems import OBJECTIVES, problem_named
 from bayesmoe.planning.scenario import DEMAND_HINT
 from bayesmoe.planning.store import PlanInfo

@@ -9,7 +9,9 @@ from pydantic import Field
 from bayesmoe.documents.base import Experts, Number, Probability, Quantiles, Section
 
 if TYPE_CHECKING:
-    from bayesmoe.decisions.decision import Advice, BreakEven, Decision, DesignOutcome, PerDrawOptimum
+    from bayesmoe.decisions.decision import Advice, BreakEven, Decision
+    from bayesmoe.decisions.limits import LimitOutcome
+    from bayesmoe.decisions.outcome import DesignOutcome, PerDrawOptimum
 
 _KEYS = {
     "n_dense": "n_dense_parameters",
@@ -39,6 +41,32 @@ class CountByMeasure(Section):
     worst: Experts | None
 
 
+class LimitSection(Section):
+    """How one limit does for the best design of an expert count, where no design keeps all of them with the required probability."""
+
+    key: str = Field(description="key of the scenario that sets it, text of a constraint, or what it limits")
+    label: str
+    unit: str
+    given: Number = Field(description="its value; null where no number says it")
+    p_kept: Probability
+    p_costs_alone: Probability = Field(description="share of draws in which the design breaks this limit and no other")
+    needed: Number = Field(description="value at which the design would do; null where none of this limit alone would")
+
+    @classmethod
+    def of(cls, one: LimitOutcome) -> Self:
+        """From its outcome."""
+        limit = one.limit
+        return cls(
+            key=limit.key,
+            label=limit.label,
+            unit=limit.unit,
+            given=limit.given,
+            p_kept=one.p_kept,
+            p_costs_alone=one.p_costs_alone,
+            needed=one.needed,
+        )
+
+
 class DesignSection(Section):
     """The best design of an expert count: one size for all draws."""
 
@@ -57,14 +85,17 @@ class DesignSection(Section):
     train_usd: Quantiles
     total_usd: Measures | None = Field(None, description="cost with loss and violations at their worth; with a demand")
     expected_regret_usd: Number = Field(None, description="over the best design of each draw; with a demand")
+    limits: tuple[LimitSection, ...] | None = Field(None, description="where no design is recommended, costliest first")
 
     @classmethod
     def of(cls, outcome: DesignOutcome, unit: str) -> Self:
         """From an outcome, and the unit of the objective."""
         design = outcome.design
-        demand = {}
+        more: dict[str, Any] = {}
         if outcome.total_usd is not None:
-            demand = {"total_usd": Measures(**outcome.total_usd), "expected_regret_usd": outcome.regret_usd}
+            more = {"total_usd": Measures(**outcome.total_usd), "expected_regret_usd": outcome.regret_usd}
+        if outcome.limits:
+            more["limits"] = tuple(map(LimitSection.of, outcome.limits))
         return cls(
             n_dense_parameters=design.n_dense,
             tokens=design.tokens,
@@ -76,7 +107,7 @@ class DesignSection(Section):
             serving_usd_per_million_tokens=Quantiles.of(outcome.serving_usd_per_million_tokens),
             train_usd=Quantiles.of(outcome.train_usd),
             **{f"objective_{unit}": Measures(**outcome.objective)},
-            **demand,
+            **more,
         )
 
 
@@ -188,6 +219,12 @@ class ProblemSection(Section):
     per_draw_choice_num_experts: Experts | None = Field(description="least expected regret, each draw with its own size")
     recommended_num_experts: Experts | None = Field(description="count of the recommended design; null for none")
     recommended_num_experts_by_measure: CountByMeasure
+    closest_num_experts: Experts = Field(
+        description="count of the design that comes closest; the recommended where there is one"
+    )
+    tied_num_experts: tuple[Experts, ...] = Field(
+        description="counts that Monte Carlo error cannot tell from the recommended one"
+    )
     near_optimal_num_experts: tuple[Experts, ...]
     p_any_feasible: Number
     p_best_is_largest: Probability = Field(description="that the best count is the largest compared: it may lie beyond")
@@ -221,6 +258,8 @@ class ProblemSection(Section):
             per_draw_choice_num_experts=decision.per_draw_num_experts,
             recommended_num_experts=decision.recommended_num_experts,
             recommended_num_experts_by_measure=CountByMeasure(**decision.recommended_by_measure),
+            closest_num_experts=decision.closest.design.num_experts,
+            tied_num_experts=decision.tied,
             near_optimal_num_experts=decision.near_optimal,
             p_any_feasible=decision.p_any_feasible,
             p_best_is_largest=decision.p_best_is_largest,

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from bokeh.models import ColumnDataSource, FactorRange, HoverTool, NumeralTickFormatter
 from bokeh.plotting import figure
 
-from bayesmoe.decisions.decision import UNKNOWN, Decision
+from bayesmoe.decisions.decision import Decision
+from bayesmoe.decisions.outcome import UNKNOWN
 from bayesmoe.plots.style import OKABE_ITO
 from bayesmoe.units import band, experts, percent
 

@@ -73,6 +73,12 @@ def heaviest(fit: xr.DataTree) -> xr.DataTree:
     return next(iter(components(fit).values())).fit
 
 
+def most_experts(fit: xr.DataTree) -> float:
+    """Largest expert count of the runs; 1 where they have none."""
+    runs = [member.fit["constant_data"].dataset for member in components(fit).values()]
+    return max([float(one["num_experts"].max()) for one in runs if "num_experts" in one], default=1.0)
+
+
 def apportion(weights: np.ndarray, count: int) -> np.ndarray:
     """Whole numbers in proportion to weights, with sum ``count``: the largest remainders are rounded up."""
     exact = np.asarray(weights) / np.sum(weights) * count

@@ -166,7 +166,7 @@ def _rules(scenario: Scenario) -> Scenario:
 
 
 def _require_choices(law: Law, scenario: Scenario) -> None:
-    if not law.has_experts and set(scenario.choices.num_experts) != {1}:
+    if not law.has_experts and set(scenario.choices.counts) != {1}:
         raise InputError(
             f"the law {law.name!r} has no expert term, so it cannot choose an expert count",
             column="choices.num_experts",
@@ -180,7 +180,7 @@ def _require_choices(law: Law, scenario: Scenario) -> None:
             hint="fit a law with a size, such as yun",
         )
     for name in ("top_k", "granularity"):
-        values, count = getattr(scenario.choices, name) or (), max(scenario.choices.num_experts)
+        values, count = getattr(scenario.choices, name) or (), max(scenario.choices.counts)
         if len(values) < 2 or count == 1:
             continue
         runs = [scenario.architecture.family(**{name: value}).run(1e9, 1e10, float(count)) for value in values]

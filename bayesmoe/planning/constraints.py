@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -26,6 +26,43 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 _COLUMN = "limits.constraints"
 _EXAMPLE = "such as 'n_total <= 60e9'"
+
+
+class Comparison(NamedTuple):
+    """A quantity held to a number, as a constraint says it.
+
+    Attributes
+    ----------
+    value : callable
+        ``value(quantities) -> array``.
+    number : float
+        What it is held to.
+    at_least : bool
+        Whether that is the least allowed, and not the most.
+    """
+
+    value: Callable[[Mapping[str, Any]], Any]
+    number: float
+    at_least: bool
+
+
+def comparison(text: str, known: tuple[str, ...]) -> Comparison | None:
+    """A constraint that :func:`constraint` reads as one comparison with a number, such as ``n_total <= 60e9``; None for any other."""
+    tree = ast.parse(text.strip(), mode="eval").body
+    if not (
+        isinstance(tree, ast.Compare) and len(tree.ops) == 1 and isinstance(tree.ops[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE)
+    ):
+        return None
+    sides, at_least = (tree.left, tree.comparators[0]), isinstance(tree.ops[0], ast.Gt | ast.GtE)
+    fixed = [not any(isinstance(node, ast.Name) and node.id in known for node in ast.walk(side)) for side in sides]
+    if fixed[0] == fixed[1]:
+        return None
+    side, number = (sides[1], sides[0]) if fixed[0] else sides
+
+    def value(quantities: Mapping[str, Any], node: ast.expr = side) -> Any:
+        return Evaluator(partial(_named, known, quantities), FUNCTIONS).value(node)
+
+    return Comparison(value, float(value({}, number)), at_least != fixed[0])
 
 
 def constraint(text: str, known: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Any]:
@@ -51,15 +88,8 @@ def constraint(text: str, known: tuple[str, ...]) -> Callable[[Mapping[str, Any]
     """
     names = f"quantities: {', '.join(known)}; functions: {', '.join(FUNCTIONS)}"
 
-    def named(quantities: Mapping[str, Any], name: str) -> Any:
-        if name in known:
-            return quantities[name]
-        if name in FUNCTIONS:
-            raise TypeError(f"{name} is a function")
-        raise InputError("is not a quantity of a plan", column=_COLUMN, value=name, hint=nearest(name, known))
-
     def holds(quantities: Mapping[str, Any]) -> Any:
-        return Evaluator(partial(named, quantities), FUNCTIONS).value(tree)
+        return Evaluator(partial(_named, known, quantities), FUNCTIONS).value(tree)
 
     try:
         tree = ast.parse(text.strip(), mode="eval").body
@@ -74,6 +104,14 @@ def constraint(text: str, known: tuple[str, ...]) -> Callable[[Mapping[str, Any]
     if failed is not None:
         raise InputError(f"cannot be evaluated ({failed})", column=_COLUMN, value=text, hint=names) from failed
     return holds
+
+
+def _named(known: tuple[str, ...], quantities: Mapping[str, Any], name: str) -> Any:
+    if name in known:
+        return quantities[name]
+    if name in FUNCTIONS:
+        raise TypeError(f"{name} is a function")
+    raise InputError("is not a quantity of a plan", column=_COLUMN, value=name, hint=nearest(name, known))
 
 
 def _failure(evaluate: Callable[[], Any]) -> Exception | None:

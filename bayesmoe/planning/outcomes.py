@@ -108,12 +108,15 @@ class ConstraintLevels(NamedTuple):
         Whether that lies inside all sizes considered, and the baseline's does.
     usd_per_nat : array, shape (S, 1)
         See :class:`PerDrawOptima`.
+    at_optimum : Quantities
+        At the lowest loss on the budget, shape (S, K).
     """
 
     thresholds: Thresholds
     optimal: Any
     inside: Any
     usd_per_nat: Any
+    at_optimum: Quantities
 
     def loosened(self, scenario: Scenario) -> Thresholds:
         """Thresholds of a fixed design, shape (S, 1, 1): within the tolerance of the baseline's own, and those that are given as they are."""

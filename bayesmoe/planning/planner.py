@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from bayesmoe.inference.ensemble import most_experts
 from bayesmoe.inference.store import FitInfo
+from bayesmoe.planning.best_designs import closest, with_limits
 from bayesmoe.planning.build_surface import inputs, surfaces
 from bayesmoe.planning.outcomes import ConstraintLevels, DesignOutcomes, FixedDesigns, PerDrawOptima
 from bayesmoe.planning.problems import Problem, asked_problems
 from bayesmoe.planning.quantities import QUANTITIES, Quantities
-from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.scenario import Scenario, with_counts
 from bayesmoe.planning.solve import Solver, grid
 from bayesmoe.planning.store import PlanInfo, fingerprint
 from bayesmoe.planning.surface import DesignSurface
@@ -35,6 +38,12 @@ _AT_OPTIMUM = (
     "train_flop",
     "train_usd",
 )
+_FARTHEST = 8
+"""Expert counts are added up to so many times the largest that was trained."""
+
+_MOST_AT_LARGEST = 0.01
+"""Share of draws whose best count may be the largest before larger ones are added."""
+
 _AROUND, _AMONG = 2, 9
 """Options of each architecture: sizes to either side of the best fixed one on the grid, and quantiles of what draws find best."""
 
@@ -42,6 +51,9 @@ _AROUND, _AMONG = 2, 9
 @in_float64
 def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sketch: int | None = None) -> xr.Dataset:
     """Solve the scenario's planning problems under every draw.
+
+    Where the scenario lists no expert counts, those compared are doubled until the largest is the best in at most 1% of the draws of every
+    problem, or is eight times the largest that was trained.
 
     Parameters
     ----------
@@ -64,6 +76,7 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
         inside all sizes considered; ``threshold`` of each problem, NaN where it has none.
         By ``problem``, ``option`` and ``sample``: ``option_objective``, ``_loss``, ``_serving_usd_per_million_tokens``, ``_train_usd`` and
         ``option_feasible`` of options whose size (``option_n_dense``) and tokens are the same in every draw, in shapes that hardware likes.
+        Where no design of a problem keeps its constraints with the required probability, the limits of :func:`bayesmoe.planning.best_designs.with_limits`.
         By ``input`` and ``sample``: ``input_value``, every uncertain number that the plan depends on.
 
     Raises
@@ -78,6 +91,19 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
     ('problem', 'num_experts', 'sample')
     """
     FitInfo.read(fit).required_gate().refuse_failure(allow_failed=allow_failed)
+    counts = scenario.choices.counts
+    found = _planned(fit, with_counts(scenario, counts), sketch, "list")
+    if scenario.choices.num_experts is not None:
+        return found
+    most = _FARTHEST * most_experts(fit)
+    while (cut := _best_is_largest(found) > _MOST_AT_LARGEST) and 2 * counts[-1] <= most:
+        counts = (*counts, *(count for count in (2 * counts[-1], 4 * counts[-1]) if count <= most))
+        found = _planned(fit, with_counts(scenario, counts), sketch, "list")
+    return replace(PlanInfo.read(found), counts_end="trained" if cut else "inside").write(found)
+
+
+def _planned(fit: xr.DataTree, scenario: Scenario, sketch: int | None, counts_end: str) -> xr.Dataset:
+    """The plan for a list of expert counts."""
     problems, laws = asked_problems(scenario), surfaces(fit, scenario, draws=sketch)
     solver = Solver(tuple(laws.values()), problems, scenario.tolerance.probability, all_minima=sketch is None)
     solutions, fixed = solver.solve(levels := solver.levels())
@@ -94,15 +120,24 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
         },
         coords={
             "problem": [problem.name for problem in problems],
-            "num_experts": list(scenario.choices.num_experts),
+            "num_experts": list(scenario.choices.counts),
             "input": list(known),
             "law": ("sample", np.repeat(list(laws), samples)),
         },
     )
-    return _info(fit, scenario, laws.values()).write(found)
+    return with_limits(_info(fit, scenario, laws.values(), counts_end).write(found), solver, levels)
 
 
-def _info(fit: xr.DataTree, scenario: Scenario, laws: Iterable[DesignSurface]) -> PlanInfo:
+def _best_is_largest(plan: xr.Dataset) -> float:
+    """Share of draws whose best expert count is the largest, of the problem with most of them."""
+    shares = []
+    for problem in PlanInfo.read(plan).problems.values():
+        value = np.nan_to_num(plan[problem.objective].sel(problem=problem.name).values, nan=np.inf)
+        shares.append(((value.argmin(axis=0) == len(value) - 1) & np.isfinite(value.min(axis=0))).mean())
+    return float(max(shares))
+
+
+def _info(fit: xr.DataTree, scenario: Scenario, laws: Iterable[DesignSurface], counts_end: str) -> PlanInfo:
     info = FitInfo.read(fit)
     return PlanInfo(
         scenario=scenario,
@@ -114,6 +149,7 @@ def _info(fit: xr.DataTree, scenario: Scenario, laws: Iterable[DesignSurface]) -
         data_sha256=info.data_sha256,
         data_simulated=info.data_simulated,
         fit_sha256=fingerprint(fit),
+        counts_end=counts_end,
     )
 
 
@@ -121,7 +157,7 @@ def _solved(found: PerDrawOptima, problems: tuple[Problem, ...], scenario: Scena
     """Each draw's own solutions, of each expert count the best of its architectures."""
     dims = ("problem", "num_experts", "sample")
     counts = np.array([one.num_experts for one in scenario.candidates])
-    variants = [np.flatnonzero(counts == count) for count in scenario.choices.num_experts]
+    variants = [np.flatnonzero(counts == count) for count in scenario.choices.counts]
     feasible, chosen, thresholds = [], [], []
     for problem, optimum, ok in zip(problems, found.chosen, found.feasible, strict=True):
         values = optimum.by_name()
@@ -166,7 +202,7 @@ def _options(
 ) -> dict[str, Any]:
     scenario = solver.laws[0].scenario
     sizes = [
-        _option_sizes(problem, solver.laws[0], own.quantities, ok, outcomes, solver.probability)
+        _option_sizes(problem, solver.laws[0], own.quantities, found.optimal, ok, outcomes, solver.probability)
         for problem, own, ok, outcomes in zip(solver.problems, found.chosen, found.feasible, fixed, strict=True)
     ]
     tokens = [solver.fixed_tokens(problem, size, levels) for problem, size in zip(solver.problems, sizes, strict=True)]
@@ -196,19 +232,27 @@ def _options(
 
 
 def _option_sizes(
-    problem: Problem, here: DesignSurface, own: Quantities, feasible: Any, outcomes: FixedDesigns, probability: float
+    problem: Problem,
+    here: DesignSurface,
+    own: Quantities,
+    optimal: Quantities,
+    feasible: Any,
+    outcomes: FixedDesigns,
+    probability: float,
 ) -> np.ndarray:
     """ln sizes of options, shape (K, M): around the best fixed size, and what draws find best; each in a shape of whole numbers."""
     scenario, known = here.scenario, grid()
     given = problem.sizes(here)
     if given is not None:
         return np.repeat(np.asarray(given)[0][:, None], 2 * _AROUND + 1 + _AMONG, axis=1)
-    rows = []
+    rows, possible = [], float(np.any(feasible, axis=1).mean())
     for number, candidate in enumerate(here.candidates):
         objective, met = (np.asarray(values[number]) for values in outcomes)
-        sure = met >= probability
-        # Without a size that meets the probability, the most probable: its probability is reported with it.
-        best = int(np.nanargmin(np.where(sure, objective, np.inf)) if sure.any() else np.argmax(met))
+        if met.any():
+            best = closest(objective, met, probability, possible)
+        else:
+            # Where no size keeps the constraints in any draw, nothing but the loss tells them apart.
+            best = int(np.abs(known - np.median(np.log(optimal.n_dense[:, number]))).argmin())
         around = known[np.clip(np.arange(best - _AROUND, best + _AROUND + 1), 0, len(known) - 1)]
         sizes = np.log(own.n_dense[:, number][feasible[:, number]])
         among = np.quantile(sizes, np.linspace(0.02, 0.98, _AMONG)) if len(sizes) else np.full(_AMONG, known[best])

@@ -22,14 +22,19 @@ _HALF = 0.5
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
 
+STARTING_COUNTS = (1, 4, 8, 16, 32, 64, 128, 256, 512)
+"""Expert counts that are compared where a scenario asks for none."""
+
+
 @spec
 class ChoicesSpec:
     """What there is to choose.
 
     Parameters
     ----------
-    num_experts : tuple of int
-        Expert counts.
+    num_experts : tuple of int, optional
+        Expert counts. Where left out, :data:`STARTING_COUNTS`, doubled further until the best of every draw lies inside or a limit binds
+        (:func:`bayesmoe.planning.planner.plan`).
     baseline_num_experts : int
         The count that sets the thresholds.
     top_k, granularity : tuple, optional
@@ -38,7 +43,7 @@ class ChoicesSpec:
         Group of runs whose law is meant, or "new".
     """
 
-    num_experts: Counts = (1, 4, 8, 16, 32, 64, 128, 256, 512)
+    num_experts: Counts | None = None
     baseline_num_experts: Annotated[int, Field(ge=1)] = 4
     top_k: Counts | None = None
     granularity: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
@@ -46,13 +51,18 @@ class ChoicesSpec:
 
     @model_validator(mode="after")
     def _base_is_a_choice(self) -> ChoicesSpec:
-        if self.baseline_num_experts not in self.num_experts:
+        if self.baseline_num_experts not in self.counts:
             raise ValueError("baseline_num_experts must be one of num_experts")
         for name in ("num_experts", "top_k", "granularity"):
             values = getattr(self, name) or ()
             if len(set(values)) != len(values):
                 raise ValueError(f"{name} must not repeat a {'count' if name == 'num_experts' else 'value'}")
         return self
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Expert counts, those to start from where none are asked for."""
+        return self.num_experts or STARTING_COUNTS
 
 
 @spec
@@ -182,7 +192,7 @@ class Scenario:
 
     @model_validator(mode="after")
     def _experts_suffice(self) -> Scenario:
-        routed = [count for count in self.choices.num_experts if count > 1]
+        routed = [count for count in self.choices.counts if count > 1]
         fewest = min(self.choices.top_k or (self.architecture.top_k,))
         if routed and fewest > min(routed):
             raise InputError(
@@ -199,7 +209,7 @@ class Scenario:
         variants = list(itertools.product(choices.top_k or (own.top_k,), choices.granularity or (own.granularity,)))
         return tuple(
             Candidate(count, top_k, granularity)
-            for count in choices.num_experts
+            for count in choices.counts
             for top_k, granularity in (variants if count > 1 else variants[:1])
             if top_k <= count or count == 1
         )
@@ -242,6 +252,11 @@ def read_scenario(path: str | Path) -> Scenario:
         priced(here(part, "accelerator")) if part.accelerator.endswith(".toml") else part for part in (serving, training)
     )
     return dataclasses.replace(found, serving=serving, training=training)
+
+
+def with_counts(scenario: Scenario, counts: tuple[int, ...]) -> Scenario:
+    """The same scenario with these expert counts."""
+    return dataclasses.replace(scenario, choices=dataclasses.replace(scenario.choices, num_experts=counts))
 
 
 def in_group(scenario: Scenario, group: str | None) -> Scenario:

@@ -94,17 +94,20 @@ def argmin_last(values: Any) -> Any:
     return jnp.min(jnp.where(values == least, number, len(number) - 1), axis=-1)
 
 
-_FIRST, _BESIDE, _FINE, POINTS = 32, 3, 3, 8
-"""Points of the first round of :func:`refine`, and how many of its steps to either side are looked at again; rounds after it, and points of each."""
+POINTS = 8
+"""Points of each round of :func:`refine`."""
+
+_FIRST, _BESIDE, _FINE = 4, 3, 3
+"""Rounds that share the first look between two neighbors on the grid, how many of their steps to either side of the best are looked at again,
+and rounds after them."""
 
 
 def refine(value: Callable[[Any], Any], grid: Any, place: Elementwise, own: Elementwise) -> tuple[Elementwise, Elementwise]:
     """Lowest value over sizes, from a grid on which it is known: each round looks closer around the best size so far.
 
-    Four rounds leave a 500th of the grid's step. Where the value is infinite on one side of the best (a constraint), the edge is approached
-    from within; where it has several local minima or islands between two points of the grid, the first round finds those wider than a
-    sixteenth of a step. That round is in single precision, which at a flat optimum cannot tell neighbors apart: more of them
-    than the nearest are looked at again.
+    The last leaves a 500th of the grid's step. Where the value is infinite on one side of the best (a constraint), the edge is approached
+    from within; where it has several local minima or islands between two points of the grid, those wider than a sixteenth of a step are
+    found. All rounds are turns of one loop, so that the value is compiled once.
 
     Parameters
     ----------
@@ -123,34 +126,41 @@ def refine(value: Callable[[Any], Any], grid: Any, place: Elementwise, own: Elem
         x and value; the value is infinite where nothing is allowed.
     """
     grid = jnp.asarray(grid)
-    last = len(grid) - 1
+    last, fine = len(grid) - 1, _FIRST * POINTS + 1
     # Where the grid was computed in single precision, a limit may be met at its best point in that alone: then a neighbor is the best.
     around = jnp.clip(place[..., None] + jnp.arange(-1, 2), 0, last)
-    known = value(jnp.concatenate([grid[around], own[..., None]], axis=-1))
-    at = jnp.take_along_axis(around, argmin_last(known[..., :3])[..., None], axis=-1)[..., 0]
-    best, least, of_own = grid[at], known[..., :3].min(axis=-1), known[..., 3]
-    better = of_own < least
     near = jnp.searchsorted(grid, own)
-    low = grid[jnp.clip(jnp.where(better, near, at) - 1, 0, last)]
-    high = grid[jnp.clip(jnp.where(better, near, at + 1), 0, last)]
-    best, least = jnp.where(better, own, best), jnp.minimum(of_own, least)
+    first = jnp.concatenate([grid[around], jnp.repeat(own[..., None], POINTS - 3, axis=-1)], axis=-1)
+    number = jnp.arange(1, POINTS + 1, dtype=first.dtype)
 
-    def closer(_: Any, state: tuple[Any, Any, Any, Any], points: int = POINTS, beside: int = 1) -> tuple[Any, Any, Any, Any]:
+    def bracketed(values: Any) -> tuple[Any, Any]:
+        """Neighbors on the grid of the best of the first points."""
+        at = jnp.take_along_axis(around, argmin_last(values[..., :3])[..., None], axis=-1)[..., 0]
+        better = values[..., 3] < values[..., :3].min(axis=-1)
+        ends = jnp.where(better, near, at) - 1, jnp.where(better, near, at + 1)
+        return tuple(grid[jnp.clip(end, 0, last)] for end in ends)
+
+    def closer(turn: Any, state: tuple[Any, Any, Any, Any]) -> tuple[Any, Any, Any, Any]:
         best, least, low, high = state
-        # Both ends are known from the round before.
-        share = jnp.arange(1, points + 1, dtype=best.dtype) / (points + 1)
-        tried = low[..., None] + (high - low)[..., None] * share
-        values = value(tried).astype(tried.dtype)
+        looking = (turn > 0) & (turn <= _FIRST)
+        share = jnp.where(looking, ((turn - 1) * POINTS + number) / fine, number / (POINTS + 1))
+        tried = jnp.where(turn == 0, first, low[..., None] + (high - low)[..., None] * share)
+        values = value(tried)
         at = argmin_last(values)
-        found = jnp.take_along_axis(values, at[..., None], axis=-1)[..., 0]
-        place = jnp.take_along_axis(tried, at[..., None], axis=-1)[..., 0]
-        best, least = jnp.where(found < least, place, best), jnp.minimum(found, least)
-        step = beside * (high - low) / (points + 1)
-        return best, least, jnp.maximum(best - step, low), jnp.minimum(best + step, high)
+        found, x = (jnp.take_along_axis(each, at[..., None], axis=-1)[..., 0] for each in (values, tried))
+        best, least = jnp.where(found < least, x, best), jnp.minimum(found, least)
+        step = jnp.where(turn == _FIRST, _BESIDE * (high - low) / fine, (high - low) / (POINTS + 1))
+        closer_ends = jnp.maximum(best - step, low), jnp.minimum(best + step, high)
+        kept = looking & (turn < _FIRST)
+        low, high = (
+            jnp.where(turn == 0, of_first, jnp.where(kept, now, end))
+            for of_first, now, end in zip(bracketed(values), (low, high), closer_ends, strict=True)
+        )
+        return best, least, low, high
 
-    single: Any = tuple(each.astype(jnp.float32) for each in (best, least, low, high))
-    _, _, low, high = (each.astype(best.dtype) for each in closer(0, single, _FIRST, _BESIDE))
-    best, least, _, _ = jax.lax.fori_loop(0, _FINE, closer, (best, least, low, high))
+    start = grid[jnp.clip(place, 0, last)]
+    state = (start, jnp.full_like(start, jnp.inf), start, start)
+    best, least, _, _ = jax.lax.fori_loop(0, 1 + _FIRST + _FINE, closer, state)
     return best, least
 
 

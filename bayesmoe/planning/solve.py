@@ -12,6 +12,7 @@ import numpy as np
 from bayesmoe.planning.blocks import over_draws
 from bayesmoe.planning.constraints import constraint
 from bayesmoe.planning.distance_grid import LARGEST, SMALLEST
+from bayesmoe.planning.limits import MOST_TOKENS_PER_PARAMETER, Kept, kept_limits
 from bayesmoe.planning.outcomes import ConstraintLevels, DesignOutcomes, FixedDesigns, Optimum, PerDrawOptima
 from bayesmoe.planning.problems import Problem, Thresholds
 from bayesmoe.planning.quantities import Quantities
@@ -80,9 +81,10 @@ class Solver:
         """Training tokens of fixed sizes, shape (K, M) as that of the sizes.
 
         The budget's where it is in FLOP; where it is in USD, as many as it buys with the scenario's probability; where the loss threshold decides,
-        as many as reach it with that probability.
+        as many as reach it with that probability, or the most that may be trained.
         """
         first, sure = self.laws[0], self.probability
+        most = np.minimum(MOST_TOKENS_PER_PARAMETER * first.n_active(ln_size), first.scenario.limits.most_tokens)
         if problem.spends_budget:
             budget = np.quantile(np.concatenate([np.ravel(here.budget_flop) for here in self.laws]), 1.0 - sure)
             return np.asarray(first.on_budget(budget).tokens(jnp.asarray(ln_size)[None])[0])
@@ -90,12 +92,19 @@ class Solver:
         each = np.concatenate([over_draws(_needed, self.problems, here, own, ln_size) for here, own in pairs])
         # An order statistic in place of a quantile between draws: the median of two would be infinite with one of them.
         at = min(int(np.ceil(sure * len(each))), len(each)) - 1
-        return np.partition(each, at, axis=0)[at]
+        # Where too few draws reach it with any number, the most that may be trained comes closest.
+        return np.minimum(np.partition(each, at, axis=0)[at], most)
 
     def options(self, ln_sizes: list[Any], tokens: list[Any], levels: list[ConstraintLevels]) -> list[DesignOutcomes]:
         """By problem, how fixed options do in every draw; sizes and tokens of shape (K, M), the same for all draws."""
         pairs = zip(self.laws, levels, strict=True)
         found = [over_draws(_evaluated, self.problems, here, own, (ln_sizes, tokens)) for here, own in pairs]
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+
+    def limits(self, ln_sizes: list[Any], tokens: list[Any], levels: list[ConstraintLevels]) -> list[dict[str, Kept]]:
+        """By problem, which limits fixed designs keep in every draw; as :meth:`options`, which says whether they keep all."""
+        pairs = zip(self.laws, levels, strict=True)
+        found = [over_draws(_limited, self.problems, here, own, (ln_sizes, tokens)) for here, own in pairs]
         return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
 
@@ -119,7 +128,7 @@ def _levels(problems: tuple[Problem, ...], part: DesignSurface, own: Any, weight
     if limits.serving_usd_per_million_tokens is not None:
         serving = jnp.full_like(serving, limits.serving_usd_per_million_tokens)
     worth = of_base(at_optimum.train_usd / part.value_of_compute(optimal))
-    return ConstraintLevels(Thresholds(loss, serving), optimal, inside & of_base(inside), worth)
+    return ConstraintLevels(Thresholds(loss, serving), optimal, inside & of_base(inside), worth, at_optimum)
 
 
 def _needed(problems: tuple[Problem, ...], part: DesignSurface, levels: ConstraintLevels, weight: Any, ln_size: Any) -> Any:
@@ -135,14 +144,16 @@ def _coarse_search(
     sizes = _beside_draws(part, grid().astype(np.float32))
     thresholds = Thresholds(*(threshold[..., None] for threshold in levels.thresholds))
     loose = levels.loosened(part.scenario)
-    on_budget = part.quantities(sizes, part.tokens(sizes))
+    # It depends on no tokens and is the most expensive of all.
+    serving = part.serving(sizes)
+    on_budget = part.quantities(sizes, part.tokens(sizes), serving)
     places, sums = [], []
     for problem, spent in zip(problems, tokens, strict=True):
         same = problem.spends_budget and part.scenario.training.budget_flop is not None
-        fixed = on_budget if same else part.quantities(sizes, _beside_draws(part, spent))
+        fixed = on_budget if same else part.quantities(sizes, _beside_draws(part, spent), serving)
         own = on_budget
         if not problem.spends_budget:
-            own = part.quantities(sizes, part.tokens_of_loss(sizes, thresholds.loss, halvings=_COARSE))
+            own = part.quantities(sizes, part.tokens_of_loss(sizes, thresholds.loss, halvings=_COARSE), serving)
         places.append(argmin_last(_judged(part, problem, own, thresholds)))
         met = jnp.isfinite(_judged(part, problem, fixed, loose)) & levels.inside[..., None]
         objective, counted = getattr(fixed, problem.objective), weight[:, None, None]
@@ -166,30 +177,56 @@ def _first_minimum(problems: tuple[Problem, ...], part: DesignSurface, own: Any,
 
 def _solutions(problems: tuple[Problem, ...], part: DesignSurface, own: Any, *, all_minima: bool) -> PerDrawOptima:
     levels, places = own
-    thresholds = Thresholds(*(threshold[..., None] for threshold in levels.thresholds))
-    tight = Thresholds(*(threshold * (1.0 + _SLACK) for threshold in thresholds))
-    chosen, feasible = [], []
-    for problem, place in zip(problems, places, strict=True):
+    given = [problem.sizes(part) for problem in problems]
+    ln_sizes: list[Any] = [jnp.zeros(part.shape) if size is None else size for size in given]
+    least: list[Any] = [None] * len(problems)
+    searched = [number for number, size in enumerate(given) if size is None]
+    jagged = [number for number in searched if problems[number].has_local_minima and all_minima]
 
-        def value(ln_size: Any, problem: Problem = problem) -> Any:
-            in_single = ln_size.dtype == jnp.float32
-            here, beside, kept = (
-                jax.tree.map(_single, (part, thresholds, thresholds)) if in_single else (part, thresholds, tight)
-            )
-            return _judged(here, problem, here.quantities(ln_size, problem.tokens(here, ln_size, beside)), kept)
+    def search(numbers: list[int], find: Any) -> None:
+        if not numbers:
+            return
+        asked = tuple(problems[number] for number in numbers)
+        found = find(numbers, lambda ln_size: _values(asked, part, levels, ln_size))
+        for at, number in enumerate(numbers):
+            ln_sizes[number], least[number] = (each[..., at] for each in found)
 
-        ln_size = problem.sizes(part)
-        if ln_size is None:
-            ln_size, least = refine(value, grid(), place, levels.optimal)
-            if problem.has_local_minima and all_minima:
-                ln_size, least = best_local_minimum(value, ln_size, least)
-        else:
-            least = value(ln_size[..., None])[..., 0]
-        chosen.append(_at(part, problem, ln_size, levels))
-        feasible.append(jnp.isfinite(least) & levels.inside)
-    optimal = part.quantities(levels.optimal, part.tokens(levels.optimal))
+    def beside(each: list[Any], numbers: list[int]) -> Any:
+        return jnp.stack([each[number] for number in numbers], axis=-1)
+
+    search(
+        searched,
+        lambda at, value: refine(value, grid(), beside(places, at), jnp.repeat(levels.optimal[..., None], len(at), -1)),
+    )
+    search(jagged, lambda at, value: best_local_minimum(value, beside(ln_sizes, at), beside(least, at)))
+    search(
+        [number for number in range(len(problems)) if number not in searched],
+        lambda at, value: (sizes := beside(ln_sizes, at), value(sizes[..., None])[..., 0]),
+    )
+    feasible = [jnp.isfinite(each) & levels.inside for each in least]
     of_draws = Thresholds(*(threshold[:, 0] for threshold in levels.thresholds))
-    return PerDrawOptima(optimal, of_draws, levels.usd_per_nat[:, 0], chosen, feasible, levels.inside)
+    chosen = _at(problems, part, ln_sizes, levels)
+    return PerDrawOptima(levels.at_optimum, of_draws, levels.usd_per_nat[:, 0], chosen, feasible, levels.inside)
+
+
+def _values(asked: tuple[Problem, ...], part: DesignSurface, levels: ConstraintLevels, ln_size: Any) -> Any:
+    """Objective of each of P problems at sizes of its own, shape (S, K, P, M), infinite where a constraint is broken: all sizes in one computation."""
+    thresholds = Thresholds(*(threshold[..., None] for threshold in levels.thresholds))
+    kept = Thresholds(*(threshold * (1.0 + _SLACK) for threshold in thresholds))
+    if ln_size.dtype == jnp.float32:
+        part, thresholds = jax.tree.map(_single, (part, thresholds))
+        kept = thresholds
+    own = [ln_size[:, :, number] for number in range(len(asked))]
+    tokens = [problem.tokens(part, each, thresholds) for problem, each in zip(asked, own, strict=True)]
+    found = part.quantities(jnp.concatenate(own, axis=-1), jnp.concatenate(tokens, axis=-1))
+    parts = _split(found, len(asked))
+    return jnp.stack([_judged(part, problem, each, kept) for problem, each in zip(asked, parts, strict=True)], axis=2)
+
+
+def _split(found: Quantities, count: int) -> list[Quantities]:
+    """Quantities of so many problems, which stand beside each other along the last axis."""
+    each = found.loss.shape[-1] // count
+    return [Quantities(*(leaf[..., at * each : (at + 1) * each] for leaf in found)) for at in range(count)]
 
 
 def _evaluated(
@@ -207,11 +244,26 @@ def _evaluated(
     return found
 
 
+def _limited(
+    problems: tuple[Problem, ...], part: DesignSurface, levels: ConstraintLevels, weight: Any, shared: Any
+) -> list[dict[str, Kept]]:
+    """In single precision, as :func:`_evaluated`."""
+    del weight
+    part, levels, shared = jax.tree.map(_single, (part, levels, shared))
+    found = []
+    for problem, ln_size, tokens in zip(problems, *shared, strict=True):
+        size = _beside_draws(part, ln_size)
+        outcomes = part.quantities(size, _beside_draws(part, tokens))
+        found.append(kept_limits(problem, part, size, outcomes, levels))
+    return found
+
+
 def _judged(part: DesignSurface, problem: Problem, quantities: Quantities, thresholds: Thresholds) -> Any:
     """The objective, infinite where a constraint is broken or nothing serves the model."""
     met = problem.met(part, quantities, thresholds) & (
         quantities.tokens <= part.scenario.limits.most_tokens * (1.0 + _ROUNDING)
     )
+    met = met & (quantities.tokens <= MOST_TOKENS_PER_PARAMETER * quantities.n_active * (1.0 + _ROUNDING))
     if part.fixed_tokens is not None:
         met = met & part.affords(quantities.train_flop)
     for text in part.scenario.limits.constraints:
@@ -220,14 +272,20 @@ def _judged(part: DesignSurface, problem: Problem, quantities: Quantities, thres
     return jnp.where(met & jnp.isfinite(objective), objective, jnp.inf)
 
 
-def _at(part: DesignSurface, problem: Problem, ln_size: Any, levels: ConstraintLevels) -> Optimum:
-    found, reference = part.quantities(ln_size, problem.tokens(part, ln_size, levels.thresholds)), levels.optimal
-    if not problem.spends_budget:
-        # Over-training is relative to the loss optimum on what is spent here, not on the budget.
-        part = part.on_budget(jnp.where(jnp.isfinite(found.train_flop), found.train_flop, 1.0))
-        reference = part.loss_optimal()
-    ratios = found.tokens / part.tokens(reference), jnp.exp(ln_size - reference)
-    return Optimum(found, *ratios, problem.more_quantities(part, found))
+def _at(problems: tuple[Problem, ...], part: DesignSurface, ln_sizes: list[Any], levels: ConstraintLevels) -> list[Optimum]:
+    """What holds at a size of each problem, shape (S, K)."""
+    tokens = [problem.tokens(part, size, levels.thresholds) for problem, size in zip(problems, ln_sizes, strict=True)]
+    together = part.quantities(jnp.stack(ln_sizes, axis=-1), jnp.stack(tokens, axis=-1))
+    optima = []
+    for problem, ln_size, one in zip(problems, ln_sizes, _split(together, len(problems)), strict=True):
+        found, here, reference = Quantities(*(leaf[..., 0] for leaf in one)), part, levels.optimal
+        if not problem.spends_budget:
+            # Over-training is relative to the loss optimum on what is spent here, not on the budget.
+            here = part.on_budget(jnp.where(jnp.isfinite(found.train_flop), found.train_flop, 1.0))
+            reference = here.loss_optimal()
+        ratios = found.tokens / here.tokens(reference), jnp.exp(ln_size - reference)
+        optima.append(Optimum(found, *ratios, problem.more_quantities(here, found)))
+    return optima
 
 
 def _beside_draws(part: DesignSurface, values: Any) -> Any:

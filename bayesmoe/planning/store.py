@@ -18,7 +18,7 @@ from bayesmoe.planning.problems import Problem, asked_problems
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.specs import from_json, to_json
 
-FORMAT = 5
+FORMAT = 6
 """Version of a plan's layout; a reader refuses any other."""
 
 
@@ -44,6 +44,9 @@ class PlanInfo:
         Whether the runs were simulated.
     fit_sha256 : str
         See :func:`fingerprint`.
+    counts_end : str
+        Why no larger expert count was compared: "list" where the scenario lists them, "trained" where more would be too many times the largest
+        that was trained, "inside" where the best of nearly all draws lies inside.
     bayesmoe_version : str
         Version that made the plan.
     """
@@ -57,6 +60,7 @@ class PlanInfo:
     data_sha256: str
     data_simulated: bool
     fit_sha256: str
+    counts_end: str = "list"
     bayesmoe_version: str = bayesmoe.__version__
 
     @classmethod

@@ -27,9 +27,8 @@ _FINE = 33
 _FFN_SHARE = 2.0 / 3.0
 """Share of a dense layer's parameters in its feed-forward part: the rest of the backbone's layers have no experts."""
 
-_FEWEST_TOKENS, _MOST_TOKENS = 1e3, 1e20
-_HALVINGS = 26
-"""Halvings of these in single precision: more would change no digit."""
+_FEWEST_TOKENS, _MOST_TOKENS, _HALVINGS = 1e3, 1e20, 26
+"""Tokens considered, and halvings of these in single precision: more would change no digit."""
 
 
 @dataclass(frozen=True)
@@ -160,24 +159,23 @@ class DesignSurface:
 
     def serving(self, ln_size: Elementwise) -> ServingCost:
         """Cost of serving, USD per million output tokens, with the cheapest number of GPUs."""
+        *replica, draws = self.replica(ln_size)
+        prices = {name: getattr(draws, name) for name in ("utilization", "price_usd_per_gpu_hour")}
+        return cheapest_replica(*replica, **prices)
+
+    def replica(self, ln_size: Elementwise) -> tuple[Any, ...]:
+        """What serves a size: model, latency, fleet, traffic, coefficients; and all draws of serving."""
         draws = jax.tree.map(lambda leaf: self._per_draw(leaf, ln_size), self.cost_draws.serving)
-        return cheapest_replica(
-            self._served(ln_size),
-            self.latency,
-            fleet_of(self.scenario.serving)._replace(max_tpot_s=draws.max_tpot_s, max_ttft_s=draws.max_ttft_s),
-            draws.traffic,
-            draws.coefficients,
-            utilization=draws.utilization,
-            price_usd_per_gpu_hour=draws.price_usd_per_gpu_hour,
-        )
+        fleet = fleet_of(self.scenario.serving)._replace(max_tpot_s=draws.max_tpot_s, max_ttft_s=draws.max_ttft_s)
+        return self._served(ln_size), self.latency, fleet, draws.traffic, draws.coefficients, draws
 
     @jax.jit
-    def quantities(self, ln_size: Elementwise, tokens: Elementwise) -> Quantities:
-        """Everything that is known at a size and tokens, of the shape of ``ln_size``."""
+    def quantities(self, ln_size: Elementwise, tokens: Elementwise, serving: ServingCost | None = None) -> Quantities:
+        """Everything that is known at a size and tokens, of the shape of ``ln_size``; its serving cost may be given."""
         scenario, served = self.scenario, self._served(ln_size)
         counts, family = self._architectures(ln_size)
         run = family.run(jnp.exp(ln_size), tokens, counts)
-        serving = self.serving(ln_size)
+        serving = self.serving(ln_size) if serving is None else serving
         # Behind the barrier, the most expensive of all is computed once and not again for everything that reads it.
         usd_per_million = jax.lax.optimization_barrier(serving.usd_per_million_tokens)
         train_flop = self.flop_per_token(ln_size) * tokens
@@ -199,8 +197,7 @@ class DesignSurface:
             lifetime_flop=train_flop + lifetime_flop,
             lifetime_usd=train_usd + lifetime_usd,
         )
-        shape = (*self.shape, *jnp.shape(ln_size)[2:])
-        return Quantities(*(jnp.broadcast_to(values, shape) for values in found))
+        return Quantities(*(jnp.broadcast_to(values, (*self.shape, *jnp.shape(ln_size)[2:])) for values in found))
 
     def _lifetime(
         self, ln_size: Elementwise, n_active: Elementwise, usd_per_million: Elementwise
@@ -208,8 +205,8 @@ class DesignSurface:
         """FLOP and USD of serving the demand; NaN without one."""
         if self.cost_draws.lifetime_tokens is None:
             return jnp.nan, jnp.nan
-        served = self._per_draw(self.cost_draws.lifetime_tokens, ln_size)
-        traffic = jax.tree.map(lambda leaf: self._per_draw(leaf, ln_size), self.cost_draws.serving.traffic)
+        served, draws = self._per_draw(self.cost_draws.lifetime_tokens, ln_size), self.cost_draws.serving.traffic
+        traffic = jax.tree.map(lambda leaf: self._per_draw(leaf, ln_size), draws)
         per_output = 2.0 * n_active * (1.0 + traffic.prompt_tokens / traffic.output_tokens)
         return per_output * served, usd_per_million * served / TOKENS_PER_MILLION
 
@@ -217,6 +214,11 @@ class DesignSurface:
         """Training FLOP of a token."""
         counts, family = self._architectures(ln_size)
         return family.train_flop_per_token(jnp.exp(ln_size), counts, self.scenario.training.flop_rule)
+
+    def n_active(self, ln_size: Elementwise) -> Any:
+        """Active parameters at sizes of shape (K, M), the same in every draw."""
+        counts, family = self._architectures(np.asarray(ln_size)[None])
+        return np.asarray(family.run(np.exp(ln_size)[None], 1.0, counts)["n_active"])[0]
 
     def total_ratio(self) -> Any:
         """Total parameters over those of the backbone, shape (K,)."""
@@ -278,9 +280,8 @@ class DesignSurface:
 
     def _over_candidates(self, function: Any) -> Any:
         """A function of one ln size and tokens, over sizes where there are several, candidates and draws."""
-        counts, family = self._architectures(
-            jnp.zeros(self.shape, dtype=jnp.result_type(next(iter(self.parameters.values()))))
-        )
+        like = jnp.zeros(self.shape, dtype=jnp.result_type(next(iter(self.parameters.values()))))
+        counts, family = self._architectures(like)
         candidates, draws = (counts, family.top_k, family.granularity, self.distance), (self.parameters, self.discrepancy)
 
         def over(ln_size: Any, tokens: Any) -> Any:

@@ -6,7 +6,8 @@ import math
 
 import xarray as xr
 
-from bayesmoe.decisions.decision import Band, Decision
+from bayesmoe.decisions.decision import Decision
+from bayesmoe.decisions.outcome import Band
 from bayesmoe.planning.problems import problem_named
 from bayesmoe.units import band, experts, percent, short
 

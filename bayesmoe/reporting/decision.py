@@ -6,7 +6,8 @@ from typing import Any
 
 import xarray as xr
 
-from bayesmoe.decisions.decision import Decision, DesignOutcome, PerDrawOptimum
+from bayesmoe.decisions.decision import Decision
+from bayesmoe.decisions.outcome import DesignOutcome, PerDrawOptimum
 from bayesmoe.decisions.text import facts, headline
 from bayesmoe.reporting import advice_text, plan_text
 from bayesmoe.units import band, experts, percent, short

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import xarray as xr
 
 from bayesmoe.architecture import Shape
-from bayesmoe.decisions.decision import Decision, Decisions, PerDrawOptimum
+from bayesmoe.decisions.decision import Decision, Decisions
+from bayesmoe.decisions.outcome import PerDrawOptimum
 from bayesmoe.decisions.text import facts, headline
 from bayesmoe.planning.problems import OBJECTIVES
 from bayesmoe.planning.scenario import Scenario

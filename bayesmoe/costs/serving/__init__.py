@@ -1,6 +1,14 @@
 """Serving models: the roofline, a table of measurements, and Yun's replica over either."""
 
-from bayesmoe.costs.serving.replica import LIMITS, Fleet, Latency, ServingCost, cheapest_replica
+from bayesmoe.costs.serving.replica import (
+    LIMITS,
+    Fleet,
+    Latency,
+    ReplicaNeeds,
+    ServingCost,
+    cheapest_replica,
+    needs_of_replica,
+)
 from bayesmoe.costs.serving.roofline import Coefficients, Roofline, Traffic
 from bayesmoe.costs.serving.served_model import ServedModel, served_family, served_shapes
 from bayesmoe.costs.serving.table import TableLatency, read_latency_table
@@ -10,12 +18,14 @@ __all__ = [
     "Coefficients",
     "Fleet",
     "Latency",
+    "ReplicaNeeds",
     "Roofline",
     "ServedModel",
     "ServingCost",
     "TableLatency",
     "Traffic",
     "cheapest_replica",
+    "needs_of_replica",
     "read_latency_table",
     "served_family",
     "served_shapes",

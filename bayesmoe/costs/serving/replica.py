@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -69,7 +70,7 @@ class Fleet(NamedTuple):
     max_ttft_s: float | None = None
 
 
-_MOST_BATCH = 2.0**40
+_MOST_BATCH, _MOST_GPUS = 2.0**40, 4096
 
 LIMITS = ("memory", "max_batch", "max_tpot_s", "max_ttft_s", "speed")
 """What bounds a batch; ``speed`` where a batch fits and its latency is not known or infinite."""
@@ -120,6 +121,11 @@ def memory_batch(model: ServedModel, n_gpus: Elementwise, traffic: Traffic, flee
     return jnp.floor(free / (per_request * replication(model, n_gpus)))
 
 
+def gpu_counts(most: int) -> tuple[int, ...]:
+    """GPUs that a replica may have, of so many at most: the powers of two over which engines split a model, and all that there are."""
+    return tuple(sorted({2**power for power in range(most.bit_length()) if 2**power <= most} | {most}))
+
+
 def cheapest_replica(
     model: ServedModel,
     latency: Latency,
@@ -132,8 +138,8 @@ def cheapest_replica(
 ) -> ServingCost:
     """Cost per output token, minimized over the GPUs of a replica.
 
-    ``cost(g) = g C0 / (rho T(g))``, ``T(g) = b / (L_prefill(b/n, g) + L_decode(b, g))``, cost = min over g = 1..G, with the largest b that
-    memory, the cap and the latency targets allow.
+    ``cost(g) = g C0 / (rho T(g))``, ``T(g) = b / (L_prefill(b/n, g) + L_decode(b, g))``, cost = min over g of :func:`gpu_counts`, with the
+    largest b that memory, the cap and the latency targets allow.
 
     Parameters
     ----------
@@ -155,9 +161,10 @@ def cheapest_replica(
     parts = (model, traffic, coefficients)
     rank = max(jnp.ndim(leaf) for leaf in jax.tree.leaves(parts))
     # The GPUs come first: along the last axis, of sizes, the processor works on many numbers at once.
-    gpus = jnp.arange(1, fleet.max_gpus + 1, dtype=jnp.result_type(1.0 * model.n_dense)).reshape(-1, *(1,) * rank)
-    bounds = _batch_bounds(model, latency, fleet, gpus, traffic, coefficients)
-    batch, limit = jnp.min(bounds, axis=0), jnp.argmin(bounds, axis=0)
+    counts = jnp.asarray(gpu_counts(fleet.max_gpus), dtype=jnp.result_type(1.0 * model.n_dense))
+    gpus = counts.reshape(-1, *(1,) * rank)
+    batch, bounds = _batch_bounds(model, latency, fleet, gpus, traffic, coefficients)
+    limit = jnp.argmin(bounds, axis=0)
     step_s = sum(latency(model, jnp.maximum(batch, 1.0), gpus, traffic, coefficients))
     fits = (batch >= 1.0) & (step_s < jnp.inf)
     limit = jnp.where((batch >= 1.0) & ~fits, LIMITS.index("speed"), limit)
@@ -180,6 +187,49 @@ def cheapest_replica(
     return ServingCost(usd, n_gpus, requests, tokens_per_s, feasible, where_feasible(of_fleet), at_best(limit))
 
 
+class ReplicaNeeds(NamedTuple):
+    """What a model needs of a replica; arrays of the models' shape.
+
+    Attributes
+    ----------
+    n_gpus : array
+        Fewest GPUs that hold it with one request, also more than the fleet allows; infinite where none do.
+    tpot_s, ttft_s : array
+        Least time per output token and to the first token of one request on the GPUs that are allowed; of the first, on those that meet the
+        second where any do. Infinite where none holds the model; ``ttft_s`` is None where the latency model cannot say.
+    """
+
+    n_gpus: Any
+    tpot_s: Any
+    ttft_s: Any
+
+
+def needs_of_replica(
+    model: ServedModel, latency: Latency, fleet: Fleet, traffic: Traffic, coefficients: Coefficients
+) -> ReplicaNeeds:
+    """What would have to be allowed for some replica to serve one request, memory and each target by itself."""
+    rank = max(jnp.ndim(leaf) for leaf in jax.tree.leaves((model, traffic, coefficients)))
+    dtype = jnp.result_type(1.0 * model.n_dense)
+
+    def first(counts: Any) -> Any:
+        return jnp.asarray(counts, dtype=dtype).reshape(-1, *(1,) * rank)
+
+    counts = gpu_counts(fleet.max_gpus)
+    more = [count for count in gpu_counts(_MOST_GPUS) if count > fleet.max_gpus]
+    allowed, gpus = first(counts), first([*counts, *more])
+    holds = memory_batch(model, gpus, traffic, fleet) >= 1.0
+    held = holds[: len(counts)]
+    tpot_s = jnp.where(held, sum(latency(model, 1.0, allowed, traffic, coefficients)), jnp.inf)
+    ttft_s = latency.first_token_s(model, 1.0, allowed, traffic, coefficients)
+    if ttft_s is not None:
+        ttft_s = jnp.where(held, ttft_s, jnp.inf)
+        if fleet.max_ttft_s is not None:
+            in_time = ttft_s <= fleet.max_ttft_s
+            tpot_s = jnp.where(in_time | ~jnp.any(in_time, axis=0), tpot_s, jnp.inf)
+        ttft_s = jnp.min(ttft_s, axis=0)
+    return ReplicaNeeds(jnp.min(jnp.where(holds, gpus, jnp.inf), axis=0), jnp.min(tpot_s, axis=0), ttft_s)
+
+
 def _most_known_gpus(limit: Any, gpus: Any) -> Any:
     """Index of the most GPUs whose latency is known, where it shows why nothing serves a model; of the most at all where none is."""
     known = limit != LIMITS.index("speed")
@@ -188,37 +238,50 @@ def _most_known_gpus(limit: Any, gpus: Any) -> Any:
 
 def _batch_bounds(
     model: ServedModel, latency: Latency, fleet: Fleet, gpus: Any, traffic: Traffic, coefficients: Coefficients
-) -> Any:
-    """Largest batch under each of :data:`LIMITS` but speed, stacked along a new first axis."""
+) -> tuple[Any, Any]:
+    """Largest batch under all of :data:`LIMITS` but speed, and under each of them, stacked along a new first axis."""
     cap = jnp.minimum(fleet.max_batch, latency.largest_batch(model.num_experts, gpus))
     memory = memory_batch(model, gpus, traffic, fleet)
     most = jnp.minimum(jnp.minimum(memory, cap), min(fleet.max_batch, _MOST_BATCH))
     halvings = math.ceil(math.log2(min(fleet.max_batch, _MOST_BATCH))) + 2
 
-    def within(target: Any, seconds: Any) -> Any:
-        return jnp.inf if target is None else _largest_within(target, seconds, most, halvings=halvings)
+    def step_s(batch: Any) -> Any:
+        return sum(latency(model, batch, gpus, traffic, coefficients))
 
     def first_token_s(batch: Any) -> Any:
         return latency.first_token_s(model, batch, gpus, traffic, coefficients)
 
-    bounds = [memory, cap, within(fleet.max_tpot_s, lambda batch: sum(latency(model, batch, gpus, traffic, coefficients)))]
+    targets = [] if fleet.max_tpot_s is None else [(fleet.max_tpot_s, step_s)]
     if fleet.max_ttft_s is not None and first_token_s(most) is not None:
-        bounds.append(within(fleet.max_ttft_s, first_token_s))
-    return jnp.stack(jnp.broadcast_arrays(*bounds))
+        targets.append((fleet.max_ttft_s, first_token_s))
+
+    def within(*asked: Any) -> Any:
+        return _largest_within(asked, most, halvings=halvings) if asked else most
+
+    # What all targets allow is found at once: they share most of their terms. Each by itself is computed only where it is asked.
+    alone = [
+        jnp.inf if fleet.max_tpot_s is None else within(targets[0]),
+        *map(within, targets[fleet.max_tpot_s is not None :]),
+    ]
+    return jnp.minimum(within(*targets), jnp.minimum(memory, cap)), jnp.stack(jnp.broadcast_arrays(memory, cap, *alone))
 
 
 def _largest_within(
-    target: Elementwise, seconds: Callable[[Elementwise], Elementwise], most: Elementwise, *, halvings: int
+    targets: Sequence[tuple[Elementwise, Callable[[Elementwise], Elementwise]]], most: Elementwise, *, halvings: int
 ) -> Elementwise:
-    """Largest whole batch, at most ``most``, whose seconds meet a target; 0 where not even one request does. Seconds rise with it."""
+    """Largest whole batch, at most ``most``, whose seconds meet every target; 0 where not even one request does. Seconds rise with it."""
+
+    def meets(batch: Any) -> Any:
+        # A batch below those that were measured counts as fast enough: whether its latency is known is asked of the batch found.
+        each = [~(seconds(jnp.maximum(batch, 1.0)) > target) for target, seconds in targets]
+        return functools.reduce(jnp.logical_and, each)
 
     def halved(_: Any, bounds: tuple[Any, Any]) -> tuple[Any, Any]:
         low, high = bounds
         half = jnp.ceil(0.5 * (low + high))
-        # A batch below those that were measured counts as fast enough: whether its latency is known is asked of the batch found.
-        ok = ~(seconds(jnp.maximum(half, 1.0)) > target)
+        ok = meets(half)
         return jnp.where(ok, half, low), jnp.where(ok, high, half - 1.0)
 
-    most = jnp.broadcast_to(most, jnp.broadcast_shapes(jnp.shape(most), jnp.shape(seconds(jnp.maximum(most, 1.0)))))
+    most = jnp.broadcast_to(most, jnp.broadcast_shapes(jnp.shape(most), jnp.shape(meets(most))))
     low, _ = jax.lax.fori_loop(0, halvings, halved, (jnp.zeros_like(most), jnp.maximum(most, 0.0)))
     return jnp.maximum(low, 0.0)

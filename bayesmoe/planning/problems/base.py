@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+import jax.numpy as jnp
+
 from bayesmoe.errors import InputError
 from bayesmoe.planning.quantities import Quantities
 from bayesmoe.planning.scenario import Scenario
@@ -60,6 +62,30 @@ class Thresholds(NamedTuple):
     serving_usd_per_million_tokens: Any
 
 
+class Bound(NamedTuple):
+    """What a problem holds a quantity to, elementwise.
+
+    Attributes
+    ----------
+    key : str
+        Key of the scenario that sets the bound, or name of one of :class:`Thresholds`.
+    value, bound : array
+        The quantity, and what it is held to.
+    at_least : bool
+        Whether the bound is the least allowed, and not the most.
+    """
+
+    key: str
+    value: Any
+    bound: Any
+    at_least: bool = False
+
+    @property
+    def kept(self) -> Any:
+        """Whether it is kept; NaN keeps none."""
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+
 @dataclass(frozen=True)
 class Problem:
     """A planning problem: minimize one quantity over architectures and sizes, with tokens that follow from the size.
@@ -85,6 +111,8 @@ class Problem:
         Whether the training budget is spent; otherwise as many tokens as reach the loss threshold.
     other_budgets : bool
         Whether other training budgets are looked at.
+    needs_serving : bool
+        Whether some replica must serve the model though neither objective nor threshold is what serving costs.
     has_local_minima : bool
         Whether a serving cost is weighed against another cost: it jumps wherever a request less fits, and each jump makes a local minimum.
     """
@@ -99,6 +127,7 @@ class Problem:
     threshold: ClassVar[str | None] = None
     spends_budget: ClassVar[bool] = True
     other_budgets: ClassVar[bool] = False
+    needs_serving: ClassVar[bool] = False
     has_local_minima: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
@@ -121,9 +150,17 @@ class Problem:
         """Training tokens at a size."""
         return here.tokens(ln_size) if self.spends_budget else here.tokens_of_loss(ln_size, thresholds.loss)
 
+    def bound(self, here: DesignSurface, quantities: Quantities, thresholds: Thresholds) -> Bound | None:
+        """The bound that is the problem's own; None where it has none."""
+        if self.threshold is None:
+            return None
+        return Bound(self.threshold, getattr(quantities, self.threshold), getattr(thresholds, self.threshold))
+
     def met(self, here: DesignSurface, quantities: Quantities, thresholds: Thresholds) -> Any:
         """Whether constraints hold, elementwise."""
-        return True if self.threshold is None else getattr(quantities, self.threshold) <= getattr(thresholds, self.threshold)
+        own = self.bound(here, quantities, thresholds)
+        kept = True if own is None else own.kept
+        return kept & jnp.isfinite(quantities.serving_usd_per_million_tokens) if self.needs_serving else kept
 
     def more_quantities(self, here: DesignSurface, quantities: Quantities) -> dict[str, Any]:
         """What else is to be known of the optimum, each of shape (S, K), by a name of :data:`bayesmoe.planning.planner.UNITS`."""

@@ -35,11 +35,11 @@ class EfficiencyLeverage(Problem):
     other_budgets: ClassVar[bool] = True
 
     def require(self, scenario: Scenario) -> None:
-        if 1 not in scenario.choices.num_experts:
+        if 1 not in scenario.choices.counts:
             raise InputError(
                 f"must hold the dense model, 1, for the problem {self.name!r}",
                 column="choices.num_experts",
-                value=list(scenario.choices.num_experts),
+                value=list(scenario.choices.counts),
             )
 
     def more_quantities(self, here: DesignSurface, quantities: Quantities) -> dict[str, Any]:

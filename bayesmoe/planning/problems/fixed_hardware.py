@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import jax.numpy as jnp
-
-from bayesmoe.planning.problems.base import Problem, Thresholds
+from bayesmoe.planning.problems.base import Bound, Problem, Thresholds
 from bayesmoe.planning.quantities import Quantities
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.surface import DesignSurface
@@ -31,11 +29,13 @@ class FixedHardware(Problem):
     marker: ClassVar[str] = "<"
     color: ClassVar[str] = "#8c6d1f"
     source: ClassVar[str] = "Bian et al. 2025, arXiv:2501.18107 (latency as a constraint)"
+    needs_serving: ClassVar[bool] = True
 
-    def met(self, here: DesignSurface, quantities: Quantities, thresholds: Thresholds) -> Any:
-        served = jnp.isfinite(quantities.serving_usd_per_million_tokens)
+    def bound(self, here: DesignSurface, quantities: Quantities, thresholds: Thresholds) -> Bound | None:
         demand = here.scenario.limits.output_tokens_per_s
-        return served if demand is None else served & (quantities.fleet_tokens_per_s >= demand)
+        if demand is None:
+            return None
+        return Bound("limits.output_tokens_per_s", quantities.fleet_tokens_per_s, demand, at_least=True)
 
     def goal(self, scenario: Scenario) -> str:
         return "served by the fleet within its targets"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from bayesmoe.planning.problems.base import Problem, Thresholds
+from bayesmoe.planning.problems.base import Bound, Problem, Thresholds
 from bayesmoe.planning.quantities import Quantities
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.surface import DesignSurface
@@ -33,8 +33,8 @@ class MemoryLimited(Problem):
     def require(self, scenario: Scenario) -> None:
         self._need(scenario.limits.memory_bytes, "limits.memory_bytes", "give the memory, such as 80e9")
 
-    def met(self, here: DesignSurface, quantities: Quantities, thresholds: Thresholds) -> Any:
-        return quantities.memory_bytes <= here.scenario.limits.memory_bytes
+    def bound(self, here: DesignSurface, quantities: Quantities, thresholds: Thresholds) -> Bound:
+        return Bound("limits.memory_bytes", quantities.memory_bytes, here.scenario.limits.memory_bytes)
 
     def goal(self, scenario: Scenario) -> str:
         limits = scenario.limits

@@ -9,8 +9,9 @@ import pytest
 import xarray as xr
 
 from bayesmoe.decisions.break_even import LEAST, break_even
-from bayesmoe.decisions.recommendation import best_designs, measures, recommendations
+from bayesmoe.decisions.recommendation import measures, recommendations
 from bayesmoe.decisions.total_cost import evpi_usd, money, total_cost
+from bayesmoe.planning.best_designs import best_designs
 from bayesmoe.planning.scenario import ValueSpec
 from bayesmoe.planning.store import PlanInfo
 
@@ -35,7 +36,9 @@ def made(scenario):
         per_draw = {"threshold_loss": 2.0, f"threshold_{SERVING}": 1.0, "lifetime_tokens": 1e9, "usd_per_nat": 500.0}
         variables |= {name: ("sample", np.full(draws, value)) for name, value in per_draw.items()}
         asked = dataclasses.replace(scenario, value=ValueSpec(usd_per_nat=usd_per_nat))
-        plan = xr.Dataset(variables, coords={"problem": [problem], "num_experts": list(COUNTS)})
+        plan = xr.Dataset(
+            variables, coords={"problem": [problem], "num_experts": list(COUNTS), "law": ("sample", ["yun"] * draws)}
+        )
         return PlanInfo(asked, "yun", "PASS", "mcmc", 0.0, "runs.csv", "0" * 64, False, "0" * 64).write(plan)
 
     return make

@@ -199,7 +199,7 @@ def test_more_experts_a_token_than_a_choice_has(complaint):
 
 
 def test_a_dense_choice_needs_no_second_expert(read):
-    assert read("[architecture]", "top_k = 4").choices.num_experts == (1, 4, 8, 16, 32, 64, 128, 256, 512)
+    assert read("[architecture]", "top_k = 4").choices.counts == (1, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
 @pytest.mark.parametrize(("heading", "name"), [("[training]", "mfu"), ("[serving]", "utilization")])

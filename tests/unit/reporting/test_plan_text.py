@@ -7,8 +7,11 @@ import dataclasses
 import pytest
 
 from bayesmoe.decisions.decide import decide
-from bayesmoe.decisions.decision import Advice, Band, Decisions
+from bayesmoe.decisions.decision import Advice, Decisions
+from bayesmoe.decisions.limits import LimitOutcome
+from bayesmoe.decisions.outcome import Band
 from bayesmoe.decisions.text import facts, headline
+from bayesmoe.planning.limits import BUDGET, Limit
 from bayesmoe.planning.problems import all_problems, problem_named
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.reporting import plan_text
@@ -144,15 +147,25 @@ def test_a_recommendation_has_its_facts(lowest):
     assert same["Tail risk"] == "16 experts is also best by the 95% quantile, the mean of the worst 5% and the worst draw"
 
 
-def test_no_recommendation_says_what_is_most_probable_and_doubts_the_budget(lowest):
+def test_no_recommendation_says_what_comes_closest_and_doubts_the_budget(lowest):
     probabilities = (0.1, 0.2, 0.6, 0.3, 0.0)
     designs = (dataclasses.replace(one, p_feasible=p) for one, p in zip(lowest.designs, probabilities, strict=True))
-    own = dataclasses.replace(lowest, recommended_num_experts=None, designs=tuple(designs))
+    limit = LimitOutcome(Limit("serving.max_tpot_s", "time per output token", "s", 0.02, at_least=False), 0.6, 0.3, 0.025)
+    none = LimitOutcome(Limit("goal", "goal", "", float("nan"), at_least=False), 0.9, 0.1, float("nan"))
+    budget = LimitOutcome(Limit(BUDGET, "training budget", "times the budget", 1.0, at_least=False), 1.0, 0.0, 2.5)
+    designs = [dataclasses.replace(one, limits=(limit, none, budget)) for one in designs]
+    own = dataclasses.replace(lowest, recommended_num_experts=None, tied=(), designs=tuple(designs), p_any_feasible=0.7)
     goal = "no more expensive to serve than the loss-optimal 4-expert model"
     assert headline(own) == (
-        f"No recommendation: no design meets the goal ({goal}) in 90% of draws; the most probable, 8 experts, does in 60%."
+        f"No recommendation: no design meets the goal ({goal}) in 90% of draws. The closest, {designs[2].design}, does in 60%."
     )
-    assert facts(own) == {}
+    said = facts(own)
+    assert "Tail risk" not in said
+    assert said["Limit: time per output token"] == (
+        "broken in 40% of draws, in 30% it alone, serving.max_tpot_s = 0.02; 0.0250 s alone would do"
+    )
+    assert said["Limit: goal"] == "broken in 10% of draws, in 10% it alone"
+    assert said["Limit: training budget"] == "2.5 times the budget would do at this size"
     doubted = headline(dataclasses.replace(own, p_optimum_inside=0.0))
     assert doubted.endswith("lies between 1.0M and 100T parameters in 0% of draws: check the budget and its unit.")
 

@@ -137,7 +137,7 @@ def test_the_cheapest_replica_is_the_least_of_a_loop_over_gpus(max_gpus):
     for at in np.ndindex(sizes.shape):
         one = ServedModel(*(float(np.broadcast_to(leaf, sizes.shape)[at]) for leaf in model))
         options = []
-        for gpus in range(1, max_gpus + 1):
+        for gpus in {1: (1,), 3: (1, 2, 3), 8: (1, 2, 4, 8)}[max_gpus]:
             batch = math.floor((0.9 * gpus * 40e9 - 2 * one.n_total) / (2 * one.cache_per_token * (161.31 + 337.99 / 2)))
             batch = min(batch, 1024)
             if batch >= 1:
@@ -216,7 +216,7 @@ def test_the_prefill_is_told_the_batch_it_decodes():
     latency.largest_batch = lambda num_experts, n_gpus: np.inf
     latency.first_token_s = latency.seconds_by_term = lambda *replica: None
     found = cheapest(models([1e9]), latency=latency)
-    assert asked[0].shape == (8, 1)
+    assert asked[0].shape == (4, 1)
     # One second an iteration whatever the batch: the full batch is the throughput, and one GPU per token is the cost.
     assert float(found.tokens_per_s[0]) == float(found.batch[0]) == asked[0][int(found.n_gpus[0]) - 1, 0]
 

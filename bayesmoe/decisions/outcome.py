@@ -1,0 +1,123 @@
+"""Designs and how they do over draws: the parts of a decision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+from bayesmoe.decisions.limits import LimitOutcome
+from bayesmoe.units import experts, short
+
+
+class Band(NamedTuple):
+    """Median and 90% band of a quantity over draws, in the order of :data:`bayesmoe.units.QUANTILES`; NaN where unknown."""
+
+    low: float
+    median: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Iterable[Any]) -> Self:
+        """Take three numbers."""
+        low, median, high = (float(value) for value in values)
+        return cls(low, median, high)
+
+
+UNKNOWN = Band(math.nan, math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class Design:
+    """One architecture, size and number of training tokens, the same in every draw.
+
+    Attributes
+    ----------
+    num_experts, top_k, granularity : number
+        Routed experts of an MoE layer, 1 for dense; experts of a token; d_ff over the width of an expert.
+    n_dense, n_active, n_total : float
+        Backbone, active and total parameters, without embeddings.
+    tokens : float
+        Training tokens.
+    """
+
+    num_experts: int
+    top_k: int
+    granularity: float
+    n_dense: float
+    n_active: float
+    n_total: float
+    tokens: float
+
+    def __str__(self) -> str:
+        return f"{experts(self.num_experts)}, {short(self.n_dense, 3)} backbone parameters, {short(self.tokens, 3)} tokens"
+
+
+@dataclass(frozen=True)
+class DesignOutcome:
+    """The best design of one expert count over all draws.
+
+    Attributes
+    ----------
+    design : Design
+        Lowest expected objective of those that keep their constraints with the scenario's probability; without any, the most probable.
+    p_feasible : float
+        Probability that it keeps every constraint.
+    meets_probability : bool
+        Whether that reaches the scenario's threshold.
+    objective : mapping of float
+        By :data:`bayesmoe.decisions.recommendation.MEASURES`, in the unit of the problem's objective.
+    loss, serving_usd_per_million_tokens, train_usd : Band
+        Nats per token; USD per million output tokens; USD.
+    lifetime_usd : Band or None
+        Training, and serving of the demand; None where the scenario gives no demand.
+    mean_loss, mean_cost : float
+        Expected loss; expected lifetime cost in USD, or serving cost where there is no demand.
+    total_usd : mapping of float, or None
+        Cost with loss and violations at their worth, by measure; None where there is no demand.
+    regret_usd : float or None
+        Expected excess over the best design of each draw.
+    limits : tuple of LimitOutcome
+        How each limit does, where no count has a design that keeps all of them with the required probability; empty otherwise.
+    """
+
+    design: Design
+    p_feasible: float
+    meets_probability: bool
+    objective: Mapping[str, float]
+    loss: Band
+    serving_usd_per_million_tokens: Band
+    train_usd: Band
+    lifetime_usd: Band | None
+    mean_loss: float
+    mean_cost: float
+    total_usd: Mapping[str, float] | None
+    regret_usd: float | None
+    limits: tuple[LimitOutcome, ...] = ()
+
+
+@dataclass(frozen=True)
+class PerDrawOptimum:
+    """One expert count where every draw chooses its own size (wait-and-see).
+
+    Attributes
+    ----------
+    num_experts : int
+        The count.
+    p_feasible, p_best : float
+        Share of draws in which it is feasible, and in which it is the best.
+    expected_regret : float
+        In the unit of the objective, over the draws where it is feasible.
+    near_optimal : bool
+        Whether its regret lies within the scenario's tolerance of the least.
+    bands : mapping of Band
+        Quantities of :data:`bayesmoe.planning.planner.UNITS` over the draws where it is feasible.
+    """
+
+    num_experts: int
+    p_feasible: float
+    p_best: float
+    expected_regret: float
+    near_optimal: bool
+    bands: Mapping[str, Band]
