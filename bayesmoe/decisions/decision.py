@@ -9,13 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
-import numpy as np
 import xarray as xr
 
 from bayesmoe.architecture import Shape
 from bayesmoe.decisions.outcome import Band, Design, DesignOutcome, PerDrawOptimum
 from bayesmoe.decisions.text import facts, headline
-from bayesmoe.planning.best_designs import closest
 from bayesmoe.planning.problems import Problem
 from bayesmoe.planning.scenario import Scenario
 
@@ -78,6 +76,8 @@ class Decision:
         Count of the recommended design; None where no design keeps its constraints with the scenario's probability.
     recommended_by_measure : mapping of int or None
         The same by every measure of the objective, such as its tail.
+    closest_num_experts : int
+        Count of the recommended design or, where there is none, of the one that comes closest.
     tied : tuple of int
         Counts that Monte Carlo error cannot tell from the recommended one, itself among them; empty where there is none.
     per_draw_num_experts : int or None
@@ -100,6 +100,7 @@ class Decision:
     scenario: Scenario
     recommended_num_experts: int | None
     recommended_by_measure: Mapping[str, int | None]
+    closest_num_experts: int
     tied: tuple[int, ...]
     per_draw_num_experts: int | None
     designs: tuple[DesignOutcome, ...]
@@ -132,15 +133,8 @@ class Decision:
 
     @property
     def closest(self) -> DesignOutcome:
-        """The design that comes closest to keeping its constraints, see :func:`bayesmoe.planning.best_designs.closest`; the recommended one where there is one."""
-        if self.outcome is not None:
-            return self.outcome
-        objective, met = (
-            np.array(each) for each in zip(*((one.objective["mean"], one.p_feasible) for one in self.designs), strict=True)
-        )
-        if not met.any():
-            objective, met = np.array([one.mean_loss for one in self.designs]), np.ones(len(met))
-        return self.designs[closest(objective, met, self.threshold, self.p_any_feasible)]
+        """The recommended design or, where there is none, the one that comes closest (:func:`bayesmoe.planning.best_designs.closest`)."""
+        return next(one for one in self.designs if one.design.num_experts == self.closest_num_experts)
 
     @property
     def threshold(self) -> float:

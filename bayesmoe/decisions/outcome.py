@@ -72,6 +72,9 @@ class DesignOutcome:
         Nats per token; USD per million output tokens; USD.
     lifetime_usd : Band or None
         Training, and serving of the demand; None where the scenario gives no demand.
+    loss_difference, cost_difference : Band
+        Draw by draw, less those of the recommended design, or of the closest: nats per token; lifetime cost in USD, or serving cost where there
+        is no demand.
     mean_loss, mean_cost : float
         Expected loss; expected lifetime cost in USD, or serving cost where there is no demand.
     total_usd : mapping of float, or None
@@ -90,6 +93,8 @@ class DesignOutcome:
     serving_usd_per_million_tokens: Band
     train_usd: Band
     lifetime_usd: Band | None
+    loss_difference: Band
+    cost_difference: Band
     mean_loss: float
     mean_cost: float
     total_usd: Mapping[str, float] | None

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.decisions.ties import tied_counts
-from bayesmoe.planning.best_designs import best_designs, finite_mean
+from bayesmoe.planning.best_designs import best_designs, closest, finite_mean
 from bayesmoe.planning.planner import UNITS
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.units import QUANTILES, TOKENS_PER_MILLION
@@ -34,7 +34,8 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
         By ``problem`` and ``num_experts``: ``design_n_dense``, ``design_tokens``, ``design_top_k``, ``design_granularity``, ``design_p_feasible``,
         ``design_meets_probability``, ``tied`` (:func:`bayesmoe.decisions.ties.tied_counts`); ``design_objective`` by ``measure``; ``design_loss``, ``design_serving_usd_per_million_tokens``,
         ``design_train_usd`` and, with a demand, ``design_lifetime_usd`` by ``quantile``; ``design_mean_loss`` and ``design_mean_cost``, the
-        expected lifetime cost in USD or, without a demand, serving cost. By ``problem``: ``recommended_by_measure`` by ``measure``, the expert count of least measure among those
+        expected lifetime cost in USD or, without a demand, serving cost; ``design_loss_difference`` and ``design_cost_difference`` (the same cost)
+        by ``quantile``, draw by draw less those of the ``closest`` design. By ``problem``: that count;  ``recommended_by_measure`` by ``measure``, the expert count of least measure among those
         that are sure, 0 where none is; ``recommended``, that by the mean.
     """
     option = best_designs(plan)
@@ -59,7 +60,25 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
     found["recommended_by_measure"] = ranked.idxmin("num_experts").where(sure, 0).astype(int)
     found["recommended"] = found["recommended_by_measure"].sel(measure="mean", drop=True)
     found["tied"] = tied_counts(plan, found["recommended"])
+    found["closest"] = _closest(plan, found)
+    cost_name = "lifetime_usd" if "lifetime_tokens" in plan else "serving_usd_per_million_tokens"
+    each = xr.Dataset({"loss": outcomes["loss"], "cost": outcomes[cost_name]})
+    apart = bands(each - each.sel(num_experts=found["closest"]))
+    found |= {f"design_{name}_difference": band for name, band in apart.items()}
     return xr.Dataset(found)
+
+
+def _closest(plan: xr.Dataset, found: dict[str, Any]) -> xr.DataArray:
+    """Expert count of the recommended design or, where there is none, of the one that comes closest."""
+    possible = plan["option_feasible"].any("option").mean("sample").values
+    probability, counts, chosen = PlanInfo.read(plan).scenario.tolerance.probability, plan["num_experts"].values, []
+    for p, recommended in enumerate(found["recommended"].values):
+        met, loss = (found[name].isel(problem=p).values for name in ("design_p_feasible", "design_mean_loss"))
+        objective = found["design_objective"].isel(problem=p).sel(measure="mean").values
+        if not met.any():
+            objective, met = loss, np.ones(len(counts))
+        chosen.append(recommended or counts[closest(objective, met, probability, possible[p])])
+    return xr.DataArray(np.array(chosen), dims="problem", coords={"problem": plan["problem"]})
 
 
 def bands(values: xr.Dataset) -> xr.Dataset:

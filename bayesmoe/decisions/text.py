@@ -46,9 +46,15 @@ def facts(decision: Decision) -> dict[str, str]:
         "Loss": f"{band(*outcome.loss)} nats per token",
         "Serving": f"USD {band(*outcome.serving_usd_per_million_tokens)} per million output tokens",
         "Training": f"USD {band(*outcome.train_usd, large=True)}",
+        **_total(outcome),
         "Over-training": f"{band(*optimum.bands['over_training_ratio'])} times the loss-optimal tokens, each draw with its own size",
         "Best count": f"in {percent(optimum.p_best)} of draws, each with its own size",
     }
+    if decision.extrapolation:
+        known["Extrapolation"] = ", ".join(
+            f"{name} {significant(value, 2)}x" for name, value in decision.extrapolation.items()
+        )
+        known["Extrapolation"] += " the largest run"
     if design.tokens >= _ALL * decision.scenario.limits.most_tokens:
         known["Data"] = f"all {short(decision.scenario.limits.most_tokens)} tokens that there are: the data limit binds"
     if decision.recommended is None:
@@ -59,17 +65,22 @@ def facts(decision: Decision) -> dict[str, str]:
             f"the largest, {experts(max(one.num_experts for one in decision.optima))}, is the best in {percent(decision.p_best_is_largest)} of draws: "
             f"more experts may be better still; {AT_LARGEST[decision.counts_end]}"
         )
-    if decision.evpi_usd is not None and math.isfinite(decision.evpi_usd):
-        source = (
-            "as the scenario says"
-            if decision.scenario.value.usd_per_nat is not None
-            else "what training compute buys it for, or what keeping the threshold implies"
-        )
+    if (
+        decision.scenario.value.usd_per_nat is not None
+        and decision.evpi_usd is not None
+        and math.isfinite(decision.evpi_usd)
+    ):
         known["Expected opportunity loss"] = (
             f"USD {short(outcome.regret_usd or 0.0)} of deciding now, with a nat per token worth USD "
-            f"{short(decision.usd_per_nat or 0.0)} ({source})"
+            f"{short(decision.scenario.value.usd_per_nat)}, as the scenario says"
         )
     return known
+
+
+def _total(outcome: DesignOutcome) -> dict[str, str]:
+    if outcome.lifetime_usd is None:
+        return {}
+    return {"In all": f"USD {band(*outcome.lifetime_usd, large=True)} for training and serving the whole demand"}
 
 
 def _limits(outcome: DesignOutcome) -> dict[str, str]:

@@ -83,6 +83,9 @@ class DesignSection(Section):
     loss_nats_per_token: Quantiles
     serving_usd_per_million_tokens: Quantiles
     train_usd: Quantiles
+    loss_difference_nats: Quantiles = Field(description="draw by draw, less the loss of the closest design")
+    lifetime_usd_difference: Quantiles | None = Field(None, description="the same for training and serving; with a demand")
+    serving_usd_per_million_tokens_difference: Quantiles | None = Field(None, description="the same; without a demand")
     total_usd: Measures | None = Field(None, description="cost with loss and violations at their worth; with a demand")
     expected_regret_usd: Number = Field(None, description="over the best design of each draw; with a demand")
     limits: tuple[LimitSection, ...] | None = Field(None, description="where no design is recommended, costliest first")
@@ -94,6 +97,8 @@ class DesignSection(Section):
         more: dict[str, Any] = {}
         if outcome.total_usd is not None:
             more = {"total_usd": Measures(**outcome.total_usd), "expected_regret_usd": outcome.regret_usd}
+        cost = "serving_usd_per_million_tokens" if outcome.lifetime_usd is None else "lifetime_usd"
+        more[f"{cost}_difference"] = Quantiles.of(outcome.cost_difference)
         if outcome.limits:
             more["limits"] = tuple(map(LimitSection.of, outcome.limits))
         return cls(
@@ -106,6 +111,7 @@ class DesignSection(Section):
             loss_nats_per_token=Quantiles.of(outcome.loss),
             serving_usd_per_million_tokens=Quantiles.of(outcome.serving_usd_per_million_tokens),
             train_usd=Quantiles.of(outcome.train_usd),
+            loss_difference_nats=Quantiles.of(outcome.loss_difference),
             **{f"objective_{unit}": Measures(**outcome.objective)},
             **more,
         )
@@ -258,7 +264,7 @@ class ProblemSection(Section):
             per_draw_choice_num_experts=decision.per_draw_num_experts,
             recommended_num_experts=decision.recommended_num_experts,
             recommended_num_experts_by_measure=CountByMeasure(**decision.recommended_by_measure),
-            closest_num_experts=decision.closest.design.num_experts,
+            closest_num_experts=decision.closest_num_experts,
             tied_num_experts=decision.tied,
             near_optimal_num_experts=decision.near_optimal,
             p_any_feasible=decision.p_any_feasible,

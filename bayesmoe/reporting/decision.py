@@ -7,7 +7,7 @@ from typing import Any
 import xarray as xr
 
 from bayesmoe.decisions.decision import Decision
-from bayesmoe.decisions.outcome import DesignOutcome, PerDrawOptimum
+from bayesmoe.decisions.outcome import Band, DesignOutcome, PerDrawOptimum
 from bayesmoe.decisions.text import facts, headline
 from bayesmoe.reporting import advice_text, plan_text
 from bayesmoe.units import band, experts, percent, short
@@ -34,6 +34,7 @@ def card(decision: Decision) -> dict[str, Any]:
         "headline": headline(decision),
         "facts": facts(decision),
         "shape": "" if decision.shape is None else plan_text.shape_text(decision.shape),
+        "cost": "Total USD" if decision.closest.lifetime_usd is not None else "Serving, USD/M tokens",
         "fixed": [_design_row(one, decision) for one in decision.designs],
     }
 
@@ -60,7 +61,7 @@ def _design_row(outcome: DesignOutcome, decision: Decision) -> dict[str, Any]:
     design, sure = outcome.design, outcome.meets_probability
     return {
         "experts": experts(design.num_experts),
-        "chosen": design.num_experts == decision.recommended_num_experts,
+        "chosen": design.num_experts == decision.closest_num_experts,
         "near": design.num_experts in decision.near_optimal,
         "n_dense": short(design.n_dense, 3),
         "tokens": short(design.tokens, 3),
@@ -68,8 +69,16 @@ def _design_row(outcome: DesignOutcome, decision: Decision) -> dict[str, Any]:
         "sure": sure,
         "loss": band(*outcome.loss),
         "serving": band(*outcome.serving_usd_per_million_tokens),
-        "regret": f"USD {short(outcome.regret_usd)}" if outcome.regret_usd is not None and sure else "–",
+        "loss_difference": _difference(outcome, decision, outcome.loss_difference, large=False),
+        "cost_difference": _difference(outcome, decision, outcome.cost_difference, large=outcome.lifetime_usd is not None),
     }
+
+
+def _difference(outcome: DesignOutcome, decision: Decision, values: Band, *, large: bool) -> str:
+    """A difference to the closest design with its band; a dash for that design itself."""
+    if outcome.design.num_experts == decision.closest_num_experts:
+        return "–"
+    return band(*values, large=large)
 
 
 def _per_draw_row(optimum: PerDrawOptimum, decision: Decision) -> dict[str, Any]:
