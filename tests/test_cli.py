@@ -16,7 +16,7 @@ import xarray as xr
 
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import load_table, read_fit_spec, spec_from
-from bayesmoe.planning.scenario import read_scenario
+from bayesmoe.planning.reading import read_scenario
 from bayesmoe.resources import resource_folder
 from bayesmoe.runs import registered, registry
 

@@ -18,7 +18,7 @@ from bayesmoe.architecture import read_shape
 from bayesmoe.catalog import catalog
 from bayesmoe.cli import app
 from bayesmoe.inference.spec import read_fit_spec
-from bayesmoe.planning.scenario import read_scenario
+from bayesmoe.planning.reading import read_scenario
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.echo import echo
+from bayesmoe.cli.echo import echo, note
 
 
 def cost(
@@ -22,10 +22,10 @@ def cost(
 ) -> None:
     """Bands on memory, GPUs, batch, latency, throughput and USD of serving and training, and what limits them."""
     from bayesmoe.architecture import read_shape
-    from bayesmoe.planning.scenario import read_scenario
+    from bayesmoe.planning.reading import read_scenario
 
     shapes = [read_shape(each) for each in (architecture, *(beside or ()))]
-    asked = read_scenario(scenario)
+    asked = read_scenario(scenario, on_note=note)
     from bayesmoe.cli.runtime import configure
 
     configure()

@@ -37,10 +37,12 @@ def open_planning(fit: Path, scenario: Path, *, group: str | None, despite_fail:
     InputError
         A file cannot be read, or the fit failed its gate.
     """
-    from bayesmoe.planning.scenario import in_group, read_scenario
+    from bayesmoe.cli.echo import note
+    from bayesmoe.planning.reading import read_scenario
+    from bayesmoe.planning.scenario import in_group
 
     # A mistake in the scenario is reported before JAX is loaded.
-    chosen = in_group(read_scenario(scenario), group)
+    chosen = in_group(read_scenario(scenario, on_note=note), group)
     from bayesmoe.cli.runtime import configure
 
     configure()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.echo import echo
+from bayesmoe.cli.echo import echo, note
 
 
 def plan(
@@ -25,9 +25,10 @@ def plan(
     """Choose the expert count, size and tokens under every posterior draw."""
     from bayesmoe.errors import InputError, with_source
     from bayesmoe.files import require_writable
-    from bayesmoe.planning.scenario import SECTIONS, in_group, read_scenario
+    from bayesmoe.planning.reading import read_scenario
+    from bayesmoe.planning.scenario import SECTIONS, in_group
 
-    asked = {path.stem: in_group(read_scenario(path), group) for path in scenarios}
+    asked = {path.stem: in_group(read_scenario(path, on_note=note), group) for path in scenarios}
     if len(asked) < len(scenarios):
         raise InputError("must not repeat a file name: each names its plan", value=", ".join(map(str, scenarios)))
     if len(asked) > 1 and out.suffix:

@@ -214,7 +214,7 @@ def _judged(part: DesignSurface, problem: Problem, quantities: Quantities, thres
     )
     if part.fixed_tokens is not None:
         met = met & part.affords(quantities.train_flop)
-    for text in part.scenario.limits.constraints:
+    for text in part.scenario.constraints:
         met = met & constraint(text, Quantities._fields)(quantities._asdict())
     objective = getattr(quantities, problem.objective)
     return jnp.where(met & jnp.isfinite(objective), objective, jnp.inf)
