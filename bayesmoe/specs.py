@@ -59,6 +59,20 @@ class About(NamedTuple):
     most: float | None = None
     hint: str = ""
 
+    @property
+    def plausible(self) -> str:
+        """The plausible range in words; empty without one."""
+        ends = [None if end is None else f"{end:g}".replace("e+", "e").replace("e0", "e") for end in (self.least, self.most)]
+        if ends == [None, None]:
+            return ""
+        return (
+            f"at most {ends[1]}"
+            if ends[0] is None
+            else f"at least {ends[0]}"
+            if ends[1] is None
+            else f"{ends[0]} to {ends[1]}"
+        )
+
 
 NUMBER, SPREAD = "a number", "a spread"
 

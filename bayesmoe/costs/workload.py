@@ -38,14 +38,16 @@ class Training:
 
     Parameters
     ----------
-    budget_flop, budget_usd : float, optional
-        Training compute, or the money that buys it; one of the two.
+    budget_flop : float, optional
+        Training compute; this or `budget_usd`.
+    budget_usd : float, optional
+        Money for training compute: utilization and price say how much that is.
     accelerator : str
         What it runs on: a known name however it is written ("H100", "h100 sxm"), or a TOML file.
     mfu : share
         Model FLOP utilization.
     price_usd_per_gpu_hour : quantity, optional
-        The accelerator's own (:mod:`bayesmoe.costs.hardware`) where left out.
+        Price of an hour of one GPU; the accelerator's own (:mod:`bayesmoe.costs.hardware`) where left out.
     flop_rule : str
         Training FLOP of a token: 6 times the active parameters; 6 times the dense backbone (Yun's); or, ``exact``, where the whole shape
         is known (``bayesmoe cost``), three forward passes with attention over ``sequence_tokens`` and the head.
@@ -101,11 +103,13 @@ class Serving:
     fleet_gpus : int, optional
         GPUs of all replicas together, which `fixed_hardware` fills with replicas; as many as `max_gpus` where left out.
     price_usd_per_gpu_hour : quantity, optional
-        The accelerator's own where left out.
+        Price of an hour of one GPU; the accelerator's own where left out.
     utilization : share
         Share of the time that a replica has work.
-    prompt_tokens, output_tokens : quantity
-        Mean lengths; ShareGPT's where left out (arXiv:2309.06180).
+    prompt_tokens : quantity
+        Mean tokens of a prompt.
+    output_tokens : quantity
+        Mean tokens of an answer.
     precision : str
         Of the weights, however it is written ("FP8", "bfloat16").
     bytes_per_kv_element : float
@@ -114,10 +118,12 @@ class Serving:
         Share of memory for weights and cache.
     max_batch : int
         Requests decoded together at most.
-    max_tpot_s, max_ttft_s : float, optional
-        Latency targets: seconds between tokens, and to the first.
+    max_tpot_s : float, optional
+        Latency target: seconds from one token to the next.
+    max_ttft_s : float, optional
+        Latency target: seconds to the first token.
     lifetime_tokens : quantity, optional
-        Output tokens served in all.
+        Output tokens served in all: puts money on regret, for EVPI, next-run and break-even demand.
     latency_table : str, optional
         CSV of own measurements, in place of the roofline.
     calibration : str, optional

@@ -63,9 +63,11 @@ def _require_value(name: str, value: Any, about: Any) -> None:
         raise InputError(rule, column=f"{name}.log_sd", value=log_sd, hint=hint)
     number = median(value)
     if (least is not None and number < least) or (most is not None and number > most):
-        ends = f"{least:g} to {most:g}" if least is not None else f"at most {most:g}"
         raise InputError(
-            f"is implausible (plausible: {f'{ends} {about.unit}'.rstrip()})", column=name, value=number, hint=about.hint
+            f"is implausible (plausible: {f'{about.plausible} {about.unit}'.rstrip()})",
+            column=name,
+            value=number,
+            hint=about.hint,
         )
 
 

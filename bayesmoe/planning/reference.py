@@ -12,7 +12,6 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 import annotated_types
 from pydantic.fields import FieldInfo
 
-from bayesmoe.costs.hardware import ACCELERATORS
 from bayesmoe.costs.uncertain import Uncertain, UncertainShare
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.traffic import TrafficSpec
@@ -103,10 +102,10 @@ def _parameters(kind: Any) -> dict[str, str]:
 
 def _allowed(name: str, field: FieldInfo) -> str:
     if name == "accelerator":
-        return f"{', '.join(ACCELERATORS)}, or a TOML file"
+        return "a known accelerator or a TOML file"
     inside = _without_none(field.annotation)
     bounds = [text for part in (field.metadata, _metadata(inside)) for text in map(_bound, part) if text]
-    return " ".join([_kind(inside), *dict.fromkeys(bounds)])
+    return f"{_kind(inside)} {' and '.join(dict.fromkeys(bounds))}".rstrip()
 
 
 def _without_none(annotation: Any) -> Any:
@@ -124,7 +123,7 @@ def _bound(part: Any) -> str:
     for bound in part.metadata if isinstance(part, FieldInfo) else (part,):
         sign = _COMPARED.get(type(bound))
         if sign:
-            return f"{sign} {getattr(bound, {'>': 'gt', '>=': 'ge', '<': 'lt', '<=': 'le'}[sign]):g}"
+            return f"{sign} {getattr(bound, {'>': 'gt', '>=': 'ge', '<': 'lt', '<=': 'le'}[sign])}"
     return ""
 
 

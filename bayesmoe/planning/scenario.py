@@ -30,11 +30,13 @@ class ChoicesSpec:
     Parameters
     ----------
     num_experts : tuple of int
-        Expert counts.
+        Expert counts; 1 is dense.
     baseline_num_experts : int
         The count that sets the thresholds.
-    top_k, granularity : tuple, optional
-        Experts per token and granularities; the architecture's own where left out.
+    top_k : tuple of int, optional
+        Experts per token, for laws that read them; the architecture's own where left out.
+    granularity : tuple of float, optional
+        Granularities, for laws that read them; the architecture's own where left out.
     group : str, optional
         Group of runs whose law is meant, or "new".
     """
@@ -115,16 +117,22 @@ class LimitsSpec:
 
     Parameters
     ----------
-    loss_nats, serving_usd_per_million_tokens : float, optional
-        Thresholds of loss and of serving cost; the baseline's at its loss optimum where left out.
-    memory_bytes, cached_tokens : float, optional
-        Total memory of ``memory_limited``, and the tokens cached in it beside the weights.
+    loss_nats : float, optional
+        Threshold of loss; the baseline's at its loss optimum where left out.
+    serving_usd_per_million_tokens : float, optional
+        Threshold of serving cost; the baseline's at its loss optimum where left out.
+    memory_bytes : float, optional
+        Total memory of ``memory_limited``.
+    cached_tokens : float
+        Tokens cached in that memory beside the weights.
     n_total_parameters : float, optional
         Total parameters, the same for all, of ``equal_resources``.
     output_tokens_per_s : float, optional
         Demand that the fleet of ``fixed_hardware`` meets.
-    unique_tokens, max_epochs : float
-        Tokens of the training data, and passes over them: training tokens of every problem are at most their product.
+    unique_tokens : float, optional
+        Tokens of the training data: training tokens of every problem are at most `unique_tokens` x `max_epochs`.
+    max_epochs : float
+        Most passes over the training data.
     constraints : tuple of str
         Expressions that every solution satisfies; see :mod:`bayesmoe.planning.constraints`.
     """

@@ -22,16 +22,16 @@ def edited(*changes: tuple[str, str]) -> str:
 IMPLAUSIBLE = {
     "budget of 1e3 FLOP": (
         [(BUDGET, "budget_flop = 1e3")],
-        "training.budget_flop: is implausible (plausible: 1e+16 to 2e+29 FLOP), found 1000.0; give FLOP in all, such as 5e21; a PFLOP/s-day is 8.64e19.",
+        "training.budget_flop: is implausible (plausible: 1e16 to 2e29 FLOP), found 1000.0; give FLOP in all, such as 5e21; a PFLOP/s-day is 8.64e19.",
     ),
     "budget of 1e40 FLOP": (
         [(BUDGET, "budget_flop = 1e40")],
-        "training.budget_flop: is implausible (plausible: 1e+16 to 2e+29 FLOP), found 1e+40; give FLOP in all, such as 5e21; a PFLOP/s-day is 8.64e19.",
+        "training.budget_flop: is implausible (plausible: 1e16 to 2e29 FLOP), found 1e+40; give FLOP in all, such as 5e21; a PFLOP/s-day is 8.64e19.",
     ),
     "budget in zettaFLOP": ([(BUDGET, "budget_flop = 5.15")], "training.budget_flop: is implausible"),
     "budget in millions of USD": (
         [(BUDGET, "budget_usd = 10")],
-        "training.budget_usd: is implausible (plausible: 100 to 1e+12 USD), found 10.0; give USD, such as 10e6 for ten million.",
+        "training.budget_usd: is implausible (plausible: 100 to 1e12 USD), found 10.0; give USD, such as 10e6 for ten million.",
     ),
     "budget above the world's product": ([(BUDGET, "budget_usd = 1e15")], "training.budget_usd: is implausible"),
     "negative price": (
@@ -52,7 +52,7 @@ IMPLAUSIBLE = {
     "tokens in trillions": ([(SERVED, "lifetime_tokens = 10")], "serving.lifetime_tokens: is implausible"),
     "more than the planet is served": (
         [(SERVED, "lifetime_tokens = 1e20")],
-        "serving.lifetime_tokens: is implausible (plausible: 1e+06 to 1e+18 output tokens), found 1e+20; give the output tokens of all users in all, such as 1e13, or [traffic].",
+        "serving.lifetime_tokens: is implausible (plausible: 1e6 to 1e18 output tokens), found 1e+20; give the output tokens of all users in all, such as 1e13, or [traffic].",
     ),
     "no users": (
         [(SERVED, "[traffic]\nusers = 0\nrequests_per_user_per_day = 10")],
@@ -60,7 +60,7 @@ IMPLAUSIBLE = {
     ),
     "more users than people": (
         [(SERVED, "[traffic]\nusers = 1e11\nrequests_per_user_per_day = 10")],
-        "traffic.users: is implausible (plausible: 1 to 8.3e+09 users), found 100000000000.0; give people: there are 8.3e9.",
+        "traffic.users: is implausible (plausible: 1 to 8.3e9 users), found 100000000000.0; give people: there are 8.3e9.",
     ),
     "more tokens a second than anybody serves": (
         [(SERVED, "[traffic]\noutput_tokens_per_s = 1e13")],
@@ -98,7 +98,7 @@ IMPLAUSIBLE = {
     "unknown precision": ([(SERVING, '[serving]\nprecision = "fp7"')], "serving.precision: should be 'bf16', 'fp16', 'fp8'"),
     "data in trillions of tokens": (
         [(SERVING, "[limits]\nunique_tokens = 15\n[serving]")],
-        "limits.unique_tokens: is implausible (plausible: 1e+07 to 1e+17 tokens), found 15.0; give tokens: 15T is 15e12.",
+        "limits.unique_tokens: is implausible (plausible: 1e7 to 1e17 tokens), found 15.0; give tokens: 15T is 15e12.",
     ),
     "a million epochs": ([(SERVING, "[limits]\nmax_epochs = 1e6\n[serving]")], "limits.max_epochs: is implausible"),
     "loss below the entropy of text": (
@@ -108,7 +108,7 @@ IMPLAUSIBLE = {
     "loss as perplexity": ([(SERVING, "[limits]\nloss_nats = 17\n[serving]")], "limits.loss_nats: is implausible"),
     "memory in GB": (
         [("[training]", 'problems = ["memory_limited"]\n[training]'), (SERVING, "[limits]\nmemory_bytes = 80\n[serving]")],
-        "limits.memory_bytes: is implausible (plausible: 1e+07 to 1e+16 bytes), found 80.0; give bytes: 80 GB is 80e9.",
+        "limits.memory_bytes: is implausible (plausible: 1e7 to 1e16 bytes), found 80.0; give bytes: 80 GB is 80e9.",
     ),
     "size in billions": (
         [
