@@ -13,7 +13,6 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesmoe import plots
-from bayesmoe.costs.workload import price_of
 from bayesmoe.criticism.gate import check
 from bayesmoe.criticism.predictive import headline_names, predictive_check, prior_overlap
 from bayesmoe.decisions.decide import decide
@@ -25,10 +24,10 @@ from bayesmoe.files import write_text
 from bayesmoe.inference.ensemble import components, heaviest
 from bayesmoe.inference.spec import AVERAGE
 from bayesmoe.inference.store import FitInfo
-from bayesmoe.planning.problems.base import baseline
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.precision import in_float64
 from bayesmoe.reporting import advice_text, plan_text, text
+from bayesmoe.reporting.assumptions import assumptions, binding_limits
 from bayesmoe.reporting.captions import FIGURES
 from bayesmoe.reporting.decision import next_run_rows, section
 from bayesmoe.reporting.forecasts import forecast_rows, own_coverage
@@ -217,43 +216,8 @@ def _law_rows(fit: xr.DataTree, decisions: Iterable[Decision]) -> list[dict[str,
 
 
 def _scenario_rows(plan: xr.Dataset) -> list[tuple[str, str]]:
-    info = PlanInfo.read(plan)
-    scenario = info.scenario
-    training, serving = scenario.training, scenario.serving
-    latency = serving.latency_table or (
-        f"roofline calibrated on {'public measurements' if serving.calibration is None else serving.calibration}, "
-        f"engine {serving.engine or 'unknown'}; its error on unseen models is in the bands"
-    )
-    tokens = f"{info.fixed_tokens:.3g} for every candidate: this law has no tokens term" if info.fixed_tokens else "free"
-    return [
-        ("Training budget", f"{plan_text.budget(scenario)}, counted as {training.flop_rule}"),
-        (
-            "Training fleet",
-            f"{training.accelerator}, MFU {_quantity(training.mfu)}, USD {_quantity(price_of(training))} per GPU hour",
-        ),
-        ("Training tokens", tokens),
-        (
-            "Serving fleet",
-            f"up to {serving.max_gpus} {serving.accelerator}, USD {_quantity(price_of(serving))} per GPU hour, busy {_quantity(serving.utilization)} of the time",
-        ),
-        (
-            "Requests",
-            f"{_quantity(serving.prompt_tokens)} tokens in, {_quantity(serving.output_tokens)} out, at most {serving.max_batch} together",
-        ),
-        ("Latency", latency),
-        (
-            "Architecture",
-            f"{scenario.architecture.moe_share:.3g} of the backbone in experts, top-{scenario.architecture.top_k}, granularity {scenario.architecture.granularity:g}",
-        ),
-        ("Baseline", f"{baseline(scenario)} on the same budget sets the thresholds"),
-        ("Group of runs", scenario.choices.group or "all runs"),
-    ]
-
-
-def _quantity(quantity: Any) -> str:
-    if isinstance(quantity, float):
-        return f"{quantity:g}"
-    return f"{quantity.median:g} (log-sd {quantity.log_sd:g})"
+    limits = [(f"Binding: {title}", said) for title, said in binding_limits(plan).items()]
+    return [*limits, *((one.name, str(one)) for one in assumptions(plan))]
 
 
 def _parameter_rows(fit: xr.DataTree) -> list[dict[str, str]]:
