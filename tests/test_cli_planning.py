@@ -73,8 +73,11 @@ def test_several_plans_need_a_folder(refused, folder):
 def test_the_next_run_is_ranked_and_priced(bayesmoe, folder):
     ended = bayesmoe("next-run", folder / "fit.nc", folder / "shipped.toml", "--batch", 2, "--problem", "lowest_loss")
     assert ended.code == 0
-    assert "Lowest loss at bounded serving cost: the expected opportunity loss of deciding now is USD" in ended.out
-    assert "As a batch, added greedily:" in ended.out
+    assert (
+        "For \u201cLowest loss at bounded serving cost\u201d, the expected opportunity loss of deciding now is USD"
+        in ended.out
+    )
+    assert "The batch as a plan, one run after the other:" in ended.out
     found = json.loads(bayesmoe("next-run", folder / "fit.nc", folder / "shipped.toml", "--max-flop", "1e19", "--json").out)
     assert found["schema"] == "bayesmoe.next_run"
     assert max(run["train_flop"] for run in found["runs"]) <= 1e19 * (1 + 1e-9)

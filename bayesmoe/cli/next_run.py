@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,11 @@ def next_run(
     max_flop: Annotated[
         float | None, typer.Option(help="FLOP of the most expensive run; a tenth of the budget if left out.")
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=20, help="Runs to choose together.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, max=20, help="Runs to choose together, as a plan with dates and cost.")] = 1,
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs that train them, one run after the other.")] = 8,
+    start: Annotated[
+        datetime.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day of the batch; today if left out.")
+    ] = None,
     group: Annotated[
         str | None, typer.Option(help="Group of runs whose law is meant, or 'new'; overrides the scenario.")
     ] = None,
@@ -31,6 +36,7 @@ def next_run(
 
     planning = open_planning(fit, scenario, group=group, despite_fail=despite_fail)
     from bayesmoe.decisions.next_run import next_runs
+    from bayesmoe.decisions.run_plan import schedule
     from bayesmoe.documents import NextRunDocument
     from bayesmoe.errors import with_source
     from bayesmoe.planning.planner import plan
@@ -41,8 +47,10 @@ def next_run(
     with with_source(scenario, *SECTIONS):
         planned = plan(posterior, planning.scenario, allow_failed=despite_fail)
     ranking = next_runs(posterior, planned, problem=problem, max_flop=max_flop, batch=batch)
+    first = start or datetime.datetime.combine(datetime.date.today(), datetime.time.min)
+    runs = schedule(ranking, start=first, gpus=gpus)
     if json_:
-        echo(NextRunDocument.of(ranking).as_json())
+        echo(NextRunDocument.of(ranking, runs).as_json())
         return
     echo(text.gate_lines(gate.verdict, gate.method, gate.checks))
-    echo(advice_text.next_runs(ranking))
+    echo(advice_text.next_runs(ranking, runs))

@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmoe.costs.hardware import accelerator_named
+from bayesmoe.decisions.recommendation import recommendations
+from bayesmoe.decisions.run_plan import verdict
 from bayesmoe.decisions.total_cost import required_money
 from bayesmoe.decisions.value_of_information import Stakes, batches, sample, stakes
 from bayesmoe.errors import InputError
@@ -21,7 +24,7 @@ from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.planning.surface import DesignSurface
 from bayesmoe.precision import in_float64
-from bayesmoe.units import QUANTILES
+from bayesmoe.units import QUANTILES, SECONDS_PER_HOUR
 
 SHARE = 0.1
 """Compute of the most expensive candidate over the plan's budget, unless given."""
@@ -58,8 +61,10 @@ def next_runs(
     -------
     Dataset
         By ``run``, best first: ``num_experts``, ``top_k``, ``granularity``, ``n_dense``, ``n_active``, ``n_total``, ``tokens``, ``train_flop``, ``train_usd``
-        (median), ``loss`` by ``quantile``, ``evsi_usd``, ``evsi_se_usd``, ``net_usd``. By ``added``: ``batch_run``, the runs of the batch in the order in
-        which they were added, and ``batch_evsi_usd`` and ``batch_train_usd`` of the batch up to it. ``evpi_usd``.
+        and ``gpu_hours`` (medians), ``loss`` by ``quantile``, ``evsi_usd``, ``evsi_se_usd``, ``net_usd``, ``verdict``
+        (:func:`bayesmoe.decisions.run_plan.verdict`). By ``added``: ``batch_run``, the runs of the batch in the order in which they were added, and
+        ``batch_evsi_usd``, ``batch_evsi_se_usd`` and ``batch_train_usd`` of the batch up to it. ``evpi_usd``. Attribute ``recommended_num_experts``: what the
+        plan recommends, 0 where it recommends nothing.
 
     Raises
     ------
@@ -83,6 +88,12 @@ def next_runs(
     worth = [sample(of, losses[of.kept, number, None]) for number in range(len(frame))]
     frame["evsi_usd"], frame["evsi_se_usd"] = [one.usd for one in worth], [one.se_usd for one in worth]
     frame["net_usd"] = frame["evsi_usd"] - frame["train_usd"]
+    frame["gpu_hours"] = (
+        frame["train_flop"]
+        * _median(1.0 / (_peak(here) * here.cost_draws.training["mfu"]) for here in laws.values())
+        / SECONDS_PER_HOUR
+    )
+    frame["verdict"] = list(map(verdict, frame["evsi_usd"], frame["evsi_se_usd"], frame["train_usd"]))
     order = frame["net_usd"].to_numpy().argsort(kind="stable")[::-1]
     frame, losses = frame.iloc[order], losses[:, order]
     found = xr.Dataset({name: ("run", frame[name].to_numpy()) for name in frame}).assign(evpi_usd=of.evpi_usd)
@@ -90,8 +101,15 @@ def next_runs(
     added, values = zip(*batches(of, losses[of.kept, :_MANY], frame["train_usd"].to_list(), batch), strict=True)
     found["batch_run"] = ("added", np.array(added))
     found["batch_evsi_usd"] = ("added", np.array([value.usd for value in values]))
+    found["batch_evsi_se_usd"] = ("added", np.array([value.se_usd for value in values]))
     found["batch_train_usd"] = ("added", frame["train_usd"].to_numpy()[list(added)].cumsum())
-    return found.assign_coords(quantile=list(QUANTILES)).assign_attrs(problem=asked, max_flop=most, draws=len(of.kept))
+    count = int(recommendations(plan)["recommended"].sel(problem=asked))
+    about = {"problem": asked, "max_flop": most, "draws": len(of.kept), "recommended_num_experts": count}
+    return found.assign_coords(quantile=list(QUANTILES)).assign_attrs(about)
+
+
+def _peak(here: DesignSurface) -> float:
+    return accelerator_named(here.scenario.training.accelerator).peak_flop_per_s
 
 
 def _median(draws: Iterable[Any]) -> float:
