@@ -84,6 +84,20 @@ def next_runs(
         raise InputError("must be a positive number", column="max_flop", value=most)
     frame = _candidates(laws, most)
     losses = _predicted(fit, laws, frame, PlanInfo.read(plan).scenario.choices.group)
+    frame = _valued(frame, laws, of, losses)
+    order = frame["net_usd"].to_numpy().argsort(kind="stable")[::-1]
+    frame, losses = frame.iloc[order], losses[:, order]
+    found = xr.Dataset({name: ("run", frame[name].to_numpy()) for name in frame}).assign(evpi_usd=of.evpi_usd)
+    found["loss"] = (("quantile", "run"), np.quantile(losses, QUANTILES, axis=0), {"units": "nats/token"})
+    found = found.assign(_batch(of, losses[of.kept, :_MANY], frame["train_usd"].to_numpy(), batch))
+    count = int(recommendations(plan)["recommended"].sel(problem=asked))
+    about = {"problem": asked, "max_flop": most, "draws": len(of.kept), "recommended_num_experts": count}
+    return found.assign_coords(quantile=list(QUANTILES)).assign_attrs(about)
+
+
+def _valued(frame: pd.DataFrame, laws: dict[str, DesignSurface], of: Stakes, losses: np.ndarray) -> pd.DataFrame:
+    """Candidates with what each costs and is worth."""
+    frame = frame.copy()
     frame["train_usd"] = frame["train_flop"] * _median(here.usd_per_flop for here in laws.values())
     worth = [sample(of, losses[of.kept, number, None]) for number in range(len(frame))]
     frame["evsi_usd"], frame["evsi_se_usd"] = [one.usd for one in worth], [one.se_usd for one in worth]
@@ -94,18 +108,19 @@ def next_runs(
         / SECONDS_PER_HOUR
     )
     frame["verdict"] = list(map(verdict, frame["evsi_usd"], frame["evsi_se_usd"], frame["train_usd"]))
-    order = frame["net_usd"].to_numpy().argsort(kind="stable")[::-1]
-    frame, losses = frame.iloc[order], losses[:, order]
-    found = xr.Dataset({name: ("run", frame[name].to_numpy()) for name in frame}).assign(evpi_usd=of.evpi_usd)
-    found["loss"] = (("quantile", "run"), np.quantile(losses, QUANTILES, axis=0), {"units": "nats/token"})
-    added, values = zip(*batches(of, losses[of.kept, :_MANY], frame["train_usd"].to_list(), batch), strict=True)
-    found["batch_run"] = ("added", np.array(added))
-    found["batch_evsi_usd"] = ("added", np.array([value.usd for value in values]))
-    found["batch_evsi_se_usd"] = ("added", np.array([value.se_usd for value in values]))
-    found["batch_train_usd"] = ("added", frame["train_usd"].to_numpy()[list(added)].cumsum())
-    count = int(recommendations(plan)["recommended"].sel(problem=asked))
-    about = {"problem": asked, "max_flop": most, "draws": len(of.kept), "recommended_num_experts": count}
-    return found.assign_coords(quantile=list(QUANTILES)).assign_attrs(about)
+    return frame
+
+
+def _batch(of: Stakes, losses: np.ndarray, train_usd: np.ndarray, size: int) -> dict[str, tuple[str, np.ndarray]]:
+    """Runs of a batch in the order in which they are added, with value and cost of the batch up to each."""
+    added, values = zip(*batches(of, losses, train_usd.tolist(), size), strict=True)
+    known = {
+        "batch_run": np.array(added),
+        "batch_evsi_usd": np.array([value.usd for value in values]),
+        "batch_evsi_se_usd": np.array([value.se_usd for value in values]),
+        "batch_train_usd": train_usd[list(added)].cumsum(),
+    }
+    return {name: ("added", column) for name, column in known.items()}
 
 
 def _peak(here: DesignSurface) -> float:

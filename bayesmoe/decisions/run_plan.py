@@ -21,7 +21,7 @@ _HOURS = 24.0
 
 
 def verdict(evsi_usd: float, se_usd: float, train_usd: float) -> Verdict:
-    """Whether a run is worth its cost: cannot be told where the cost lies within two standard errors of the estimated value.
+    """Whether a run is worth its cost: nobody can tell where the cost lies within two standard errors of the estimated value.
 
     Examples
     --------

@@ -78,7 +78,7 @@ class NextRunDocument(Document):
         description="expert count that the plan recommends; null where it recommends nothing"
     )
     recommended_run: Count | None = Field(
-        description="index in `runs` of the best that is worth its cost; null where none is, where that cannot be told, or where the plan recommends nothing"
+        description="index in `runs` of the best that is worth its cost; null where none is, where nobody can tell, or where the plan recommends nothing"
     )
     runs: tuple[CandidateRun, ...]
     batch: tuple[BatchStep, ...]
