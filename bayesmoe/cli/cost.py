@@ -35,4 +35,4 @@ def cost(
     from bayesmoe.reporting.cost_text import costs
 
     found = bands(cost_of(shapes, asked.training, asked.serving, draws=draws, seed=asked.seed))
-    echo(CostDocument.of(found).as_json() if json_ else costs(found))
+    echo(CostDocument.of(found).as_json() if json_ else costs(found), exact=json_)

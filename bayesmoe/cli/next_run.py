@@ -50,7 +50,7 @@ def next_run(
     first = start or datetime.datetime.combine(datetime.date.today(), datetime.time.min)
     runs = schedule(ranking, start=first, gpus=gpus)
     if json_:
-        echo(NextRunDocument.of(ranking, runs).as_json())
+        echo(NextRunDocument.of(ranking, runs).as_json(), exact=True)
         return
     echo(text.gate_lines(gate.verdict, gate.method, gate.checks))
     echo(advice_text.next_runs(ranking, runs))

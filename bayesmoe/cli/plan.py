@@ -61,7 +61,7 @@ def plan(
         save_plan(found, places[name])
     if json_:
         documents = [PlanDocument.of(found, decided[name]) for name, found in plans.items()]
-        echo((documents[0] if len(documents) == 1 else PlansDocument.of(documents)).as_json())
+        echo((documents[0] if len(documents) == 1 else PlansDocument.of(documents)).as_json(), exact=True)
         return
     for name, decisions in decided.items():
         own = gate_of_plan(gate, decisions)

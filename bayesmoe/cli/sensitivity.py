@@ -36,4 +36,4 @@ def sensitivity(
             allow_failed=despite_fail,
             on_progress=lambda name: echo(f"varying {name}", err=True),
         )
-    echo(SensitivityDocument.of(table).as_json() if json_ else advice_text.tornado(table))
+    echo(SensitivityDocument.of(table).as_json() if json_ else advice_text.tornado(table), exact=json_)

@@ -10,7 +10,7 @@ import xarray as xr
 from bayesmoe.decisions.decision import Band, Decision
 from bayesmoe.decisions.run_plan import ScheduledRun, recommended_run
 from bayesmoe.planning.problems import problem_named
-from bayesmoe.reporting.table import table
+from bayesmoe.terminal import table
 from bayesmoe.units import band, experts, percent, short, significant
 
 EVSI_NOTE = (
