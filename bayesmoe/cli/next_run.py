@@ -35,18 +35,21 @@ def next_run(
     from bayesmoe.cli.open_planning import open_planning
 
     planning = open_planning(fit, scenario, group=group, despite_fail=despite_fail)
+    from bayesmoe.cli.progress import planning_progress
     from bayesmoe.decisions.next_run import next_runs
     from bayesmoe.decisions.run_plan import schedule
     from bayesmoe.documents import NextRunDocument
     from bayesmoe.errors import with_source
     from bayesmoe.planning.planner import plan
     from bayesmoe.planning.scenario import SECTIONS
+    from bayesmoe.progress import progress_of
     from bayesmoe.reporting import advice_text, text
 
     posterior, gate = planning.fit, planning.gate
-    with with_source(scenario, *SECTIONS):
-        planned = plan(posterior, planning.scenario, allow_failed=despite_fail)
-    ranking = next_runs(posterior, planned, problem=problem, max_flop=max_flop, batch=batch)
+    with progress_of(progress=True) as show:
+        with with_source(scenario, *SECTIONS), planning_progress(posterior, planning.scenario, show):
+            planned = plan(posterior, planning.scenario, allow_failed=despite_fail)
+        ranking = next_runs(posterior, planned, problem=problem, max_flop=max_flop, batch=batch, on_progress=show)
     first = start or datetime.datetime.combine(datetime.date.today(), datetime.time.min)
     runs = schedule(ranking, start=first, gpus=gpus)
     if json_:

@@ -41,22 +41,27 @@ def plan(
     from bayesmoe.cli.runtime import configure
 
     configure()
+    from bayesmoe.cli.progress import planning_progress
     from bayesmoe.decisions.decide import decide
     from bayesmoe.decisions.gate import gate_of_plan
     from bayesmoe.documents import PlanDocument, PlansDocument
     from bayesmoe.inference.store import FitInfo, load_fit
     from bayesmoe.planning.planner import plan as plan_fit
     from bayesmoe.planning.store import save_plan
+    from bayesmoe.progress import Progress, progress_of
     from bayesmoe.reporting import advice_text, plan_text, text
 
     posterior = load_fit(fit)
     gate = FitInfo.read(posterior).required_gate(fit)
     gate.refuse_failure(allow_failed=despite_fail, file=fit)
-    plans = {}
-    for (name, one), file in zip(asked.items(), scenarios, strict=True):
-        with with_source(file, *SECTIONS):
-            plans[name] = plan_fit(posterior, one, allow_failed=despite_fail)
-    decided = {name: decide(found, posterior) for name, found in plans.items()}
+    plans, decided = {}, {}
+    with progress_of(progress=True) as show:
+        for (name, one), file in zip(asked.items(), scenarios, strict=True):
+            with with_source(file, *SECTIONS), planning_progress(posterior, one, show, f"planning {name}"):
+                plans[name] = plan_fit(posterior, one, allow_failed=despite_fail)
+        for done, (name, found) in enumerate(plans.items()):
+            show(Progress("deciding", done, len(plans)))
+            decided[name] = decide(found, posterior)
     for name, found in plans.items():
         save_plan(found, places[name])
     if json_:
