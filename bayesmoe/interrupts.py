@@ -13,7 +13,7 @@ from contextlib import contextmanager
 INTERRUPTED = 130
 """Exit code of an interrupt."""
 
-_GRACE_S, _LAST_S = 1.2, 0.3
+_GRACE_S, _LAST_S = 0.7, 0.2
 _kept = threading.Event()
 
 
