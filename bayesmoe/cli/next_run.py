@@ -34,21 +34,24 @@ def next_run(
     """Rank candidate runs by their expected value (EVSI) less their cost, in USD."""
     from bayesmoe.cli.open_planning import open_planning
 
-    planning = open_planning(fit, scenario, group=group, despite_fail=despite_fail)
+    planning = open_planning(fit, scenario, group=group, despite_fail=despite_fail, several=True)
     from bayesmoe.cli.progress import planning_progress
     from bayesmoe.decisions.next_run import next_runs
     from bayesmoe.decisions.run_plan import schedule
     from bayesmoe.documents import NextRunDocument
     from bayesmoe.errors import with_source
     from bayesmoe.planning.planner import plan
+    from bayesmoe.planning.reading import by_budget
     from bayesmoe.planning.scenario import SECTIONS
     from bayesmoe.progress import progress_of
     from bayesmoe.reporting import advice_text, text
 
     posterior, gate = planning.fit, planning.gate
     with progress_of(progress=True) as show:
-        with with_source(scenario, *SECTIONS), planning_progress(posterior, planning.scenario, show):
-            planned = plan(posterior, planning.scenario, allow_failed=despite_fail)
+        planned = []
+        for name, one in by_budget("planning", planning.roadmap).items():
+            with with_source(scenario, *SECTIONS), planning_progress(posterior, one, show, name):
+                planned.append(plan(posterior, one, allow_failed=despite_fail))
         ranking = next_runs(posterior, planned, problem=problem, max_flop=max_flop, batch=batch, on_progress=show)
     first = start or datetime.datetime.combine(datetime.date.today(), datetime.time.min)
     runs = schedule(ranking, start=first, gpus=gpus)

@@ -71,6 +71,7 @@ class NextRunDocument(Document):
 
     bayesmoe_version: str
     problem: str
+    budgets: Experts = Field(description="training budgets of the roadmap, to all of which a run is worth something")
     max_flop: float = Field(description="FLOP of the most expensive candidate")
     draws: Experts
     evpi_usd: float = Field(description="expected value of perfect information")
@@ -92,6 +93,7 @@ class NextRunDocument(Document):
         return cls(
             bayesmoe_version=bayesmoe.__version__,
             problem=ranking.attrs["problem"],
+            budgets=ranking.attrs["budgets"],
             max_flop=ranking.attrs["max_flop"],
             draws=ranking.attrs["draws"],
             evpi_usd=float(ranking["evpi_usd"]),

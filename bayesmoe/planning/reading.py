@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from bayesmoe.costs.workload import price_of
 from bayesmoe.errors import InputError, with_source
 from bayesmoe.planning.plausible import require_plausible, require_plausible_section
 from bayesmoe.planning.reference import keys
+from bayesmoe.planning.roadmap import budgets, with_budget
 from bayesmoe.planning.scenario import SECTIONS, Scenario
 from bayesmoe.planning.traffic import read_traffic, with_traffic
 from bayesmoe.planning.words import MEANT, accelerator_note
@@ -36,29 +37,58 @@ def read_scenario(path: str | Path, *, on_note: Callable[[str], Any] = lambda no
     Raises
     ------
     InputError
-        The file cannot be read, breaks a rule, or says what nobody means (:mod:`bayesmoe.planning.plausible`).
+        The file cannot be read, breaks a rule, says what nobody means (:mod:`bayesmoe.planning.plausible`), or holds several budgets.
 
     Examples
     --------
     >>> bm.read_scenario("yun-2024").training.budget_flop
     5.15e+21
     """
+    found = read_roadmap(path, on_note=on_note)
+    if len(found) > 1:
+        raise InputError(
+            "is for several plans",
+            file=or_packaged(path, "scenarios"),
+            column="training.roadmap",
+            hint="`bayesmoe plan` and `bayesmoe next-run` take it; give training.budget_flop here",
+        )
+    return found[0]
+
+
+def read_roadmap(path: str | Path, *, on_note: Callable[[str], Any] = lambda note: None) -> tuple[Scenario, ...]:
+    """Scenarios of a file: one for each budget of its ``training.roadmap``, the next first; one where it has none. See :func:`read_scenario`."""
     path = or_packaged(path, "scenarios")
-    raw, folder = load_toml(path, others=_OTHERS), Path(path).parent
+    raw = load_toml(path, others=_OTHERS)
     with with_source(path, *SECTIONS):
         _require_known_keys(raw)
-        traffic, notes = read_traffic(raw), []
+        roadmap, traffic, notes = budgets(raw), read_traffic(raw), []
+        if roadmap is not None:
+            require_plausible_section("training", roadmap)
         resolved = raw
         if traffic is not None:
             require_plausible_section("traffic", traffic)
             resolved, note = with_traffic(raw, traffic)
             notes.append(note)
-        found = from_mapping(resolved, Scenario, file=path)
-        require_plausible(found)
+        each = [resolved] if roadmap is None else [with_budget(resolved, flop) for flop in roadmap.roadmap]
+        found = tuple(from_mapping(one, Scenario, file=path) for one in each)
+        for one in found:
+            require_plausible(one)
     for section in ("training", "serving"):
-        notes += accelerator_note(section, raw.get(section, {}).get("accelerator"), getattr(found, section).accelerator)
+        notes += accelerator_note(section, raw.get(section, {}).get("accelerator"), getattr(found[0], section).accelerator)
     for note in notes:
         on_note(f"{path}: {note}")
+    return tuple(_with_files(one, Path(path).parent) for one in found)
+
+
+def by_budget(name: str, scenarios: Sequence[Scenario]) -> dict[str, Scenario]:
+    """Scenarios of one file by a name for each: the file's own, with the budget where there are several."""
+    if len(scenarios) == 1:
+        return {name: scenarios[0]}
+    return {f"{name}-{one.training.budget_flop:.4g}".replace("e+", "e"): one for one in scenarios}
+
+
+def _with_files(found: Scenario, folder: Path) -> Scenario:
+    """The scenario with the files that it names, and the price of an accelerator that is one."""
 
     def here(part: Any, *keys: str) -> Any:
         named = {key: getattr(part, key) for key in keys}

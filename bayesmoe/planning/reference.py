@@ -13,6 +13,7 @@ import annotated_types
 from pydantic.fields import FieldInfo
 
 from bayesmoe.costs.uncertain import Uncertain, UncertainShare
+from bayesmoe.planning.roadmap import RoadmapSpec
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.traffic import TrafficSpec
 from bayesmoe.specs import About
@@ -58,6 +59,7 @@ def keys() -> tuple[Key, ...]:
     sections = {name: field.annotation for name, field in _fields(Scenario).items() if _is_section(field.annotation)}
     for section, kind in {**sections, "traffic": TrafficSpec}.items():
         found += _keys_of(section, kind)
+        found += _keys_of(section, RoadmapSpec) if section == "training" else []
     return tuple(found)
 
 

@@ -86,7 +86,9 @@ def _setting(value: Band, *, large: bool) -> str:
 def best_run(found: xr.Dataset) -> str:
     """The run most worth training, in one sentence; or why none is recommended."""
     title, evpi = problem_named(found.attrs["problem"]).title, short(float(found["evpi_usd"]))
-    about = f"For \u201c{title}\u201d, the expected opportunity loss of deciding now is USD {evpi}."
+    budgets = found.attrs["budgets"]
+    over = f" over {budgets} budgets" if budgets > 1 else ""
+    about = f"For \u201c{title}\u201d{over}, the expected opportunity loss of deciding now is USD {evpi}."
     place = recommended_run(found)
     if place is not None:
         best = found.isel(run=place)

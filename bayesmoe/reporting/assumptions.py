@@ -49,7 +49,8 @@ def assumptions(plan: xr.Dataset) -> tuple[Assumption, ...]:
     for key in keys():
         if key.section == "traffic" or key.name in _NO_ASSUMPTION:
             continue
-        value = getattr(getattr(info.scenario, key.section), key.key)
+        # A roadmap was resolved into one budget.
+        value = getattr(getattr(info.scenario, key.section), key.key, None)
         if value is not None:
             source = key.about.source if value == key.default else ""
             found.append(Assumption(key.name, f"{_written(value)} {key.about.unit}".rstrip(), source))

@@ -33,7 +33,7 @@ def ranking(evsi, errors, costs, *, recommended=8, batch=(0,)):
     found["batch_run"] = ("added", list(batch))
     for name in ("evsi_usd", "evsi_se_usd", "train_usd"):
         found[f"batch_{name}"] = ("added", values[name][list(batch)].cumsum())
-    about = {"problem": "lowest_loss", "max_flop": 1e20, "draws": 400, "recommended_num_experts": recommended}
+    about = {"problem": "lowest_loss", "max_flop": 1e20, "draws": 400, "budgets": 1, "recommended_num_experts": recommended}
     return found.assign(evpi_usd=1e6).assign_attrs(about)
 
 

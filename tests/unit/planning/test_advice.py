@@ -84,6 +84,15 @@ def test_a_next_run_needs_money(small_fit, small_plan):
         next_runs(small_fit, small_plan.drop_vars("lifetime_tokens"))
 
 
+def test_a_run_is_worth_to_two_plans_what_it_is_to_each(small_fit, small_plan, found):
+    twice = next_runs(small_fit, [small_plan, small_plan], batch=3)
+    assert twice.attrs["budgets"] == 2
+    by_run = [each.sortby("n_dense")["evsi_usd"].values for each in (found, twice)]
+    np.testing.assert_allclose(by_run[1], 2.0 * by_run[0], rtol=1e-9)
+    assert float(twice["evpi_usd"]) == pytest.approx(2.0 * float(found["evpi_usd"]))
+    np.testing.assert_allclose(np.sort(twice["train_usd"]), np.sort(found["train_usd"]))
+
+
 def test_the_next_run_in_words_and_in_json(found):
     said = advice_text.next_runs(found, schedule(found, start=datetime.datetime(2026, 1, 5)))
     assert "Runs of at most 5.15e+20 FLOP" in said

@@ -43,7 +43,7 @@ def test_nothing_in_use_is_left_out(small_plan):
     scenario, said = PlanInfo.read(small_plan).scenario, said_of(small_plan)
     for key in keys():
         if key.section in ("training", "serving", "architecture", "limits", "tolerance"):
-            assert (key.name in said) >= (getattr(getattr(scenario, key.section), key.key) is not None)
+            assert (key.name in said) >= (getattr(getattr(scenario, key.section), key.key, None) is not None)
     assert "limits.memory_bytes" not in said
 
 
