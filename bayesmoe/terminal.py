@@ -40,8 +40,14 @@ def _is_command(line: str) -> bool:
 
 def _continued(line: str, width: int) -> str:
     indent = " " * (len(line) - len(line.lstrip()))
-    own = {"initial_indent": indent, "subsequent_indent": f"{indent}  "}
-    return textwrap.fill(line.strip(), width, break_long_words=False, break_on_hyphens=False, **own)
+    return textwrap.fill(
+        line.strip(),
+        width,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 1, indent: int = 0, most: int = _WIDE) -> str:

@@ -48,7 +48,7 @@ app = typer.Typer(
 EXAMPLES: dict[Callable[..., None], str] = {
     init.init: "bayesmoe init my-sweep",
     demo.demo: "bayesmoe demo --out demo",
-    fit.fit: "bayesmoe fit runs.csv --law average --group recipe --out fit.nc",
+    fit.fit: "bayesmoe fit runs.csv --law average --group-by recipe --out fit.nc",
     check.check: "bayesmoe check fit.nc",
     compare.compare: "bayesmoe compare yun.nc chinchilla.nc",
     backtest.backtest: "bayesmoe backtest runs.csv --hold-out 'n_dense > 1e9'",

@@ -99,7 +99,7 @@ def runs_as_they_are_fitted(folder: Path, file: File, how: int) -> bool:
     flags = (
         [],
         ["--law", "clark"],
-        ["--group", "group"],
+        ["--group-by", "group"],
         ["--law", "average"],
         ["--map", "loss=val_loss", "--size", "n_total"],
     )
