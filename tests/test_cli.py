@@ -244,7 +244,7 @@ def test_an_interrupt_is_said(interrupted):
 def test_datasets_list_has_a_line_for_each(bayesmoe):
     ended = bayesmoe("datasets", "list")
     assert (ended.code, ended.err) == (0, "")
-    assert [line.split()[0] for line in ended.out.splitlines()] == list(registered())
+    assert [line.split()[0] for line in ended.out.splitlines()] == ["name", *registered()]
 
 
 @pytest.mark.parametrize("name", registered())

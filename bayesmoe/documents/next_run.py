@@ -40,7 +40,7 @@ class CandidateRun(Section):
         sizes = {f"{name}_parameters": float(run[name]) for name in ("n_dense", "n_active", "n_total")}
         costs = ("granularity", "tokens", "train_flop", "train_usd", "evsi_usd", "evsi_se_usd", "net_usd", "gpu_hours")
         return cls(
-            verdict=str(run["verdict"].item()),
+            verdict=run["verdict"].item(),
             num_experts=int(run["num_experts"]),
             top_k=int(run["top_k"]),
             loss_nats_per_token=Quantiles.of(run["loss"].values),

@@ -44,15 +44,15 @@ def read_scenario(path: str | Path, *, on_note: Callable[[str], Any] = lambda no
     >>> bm.read_scenario("yun-2024").training.budget_flop
     5.15e+21
     """
-    found = read_roadmap(path, on_note=on_note)
-    if len(found) > 1:
+    first, *others = read_roadmap(path, on_note=on_note)
+    if others:
         raise InputError(
             "is for several plans",
             file=or_packaged(path, "scenarios"),
             column="training.roadmap",
             hint="`bayesmoe plan` and `bayesmoe next-run` take it; give training.budget_flop here",
         )
-    return found[0]
+    return first
 
 
 def read_roadmap(path: str | Path, *, on_note: Callable[[str], Any] = lambda note: None) -> tuple[Scenario, ...]:
