@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from bayesmoe.laws import Coordinate as Coordinate
     from bayesmoe.laws import Law as Law
     from bayesmoe.planning.planner import plan as plan
+    from bayesmoe.planning.reading import read_scenario as read_scenario
     from bayesmoe.planning.scenario import Scenario as Scenario
-    from bayesmoe.planning.scenario import read_scenario as read_scenario
     from bayesmoe.planning.store import load_plan as load_plan
     from bayesmoe.planning.store import save_plan as save_plan
     from bayesmoe.reporting.build import report as report
@@ -78,7 +78,7 @@ _HOME = {
     "predict": "inference.predict",
     "read_fit_spec": "inference.spec",
     "read_runs": "runs",
-    "read_scenario": "planning.scenario",
+    "read_scenario": "planning.reading",
     "report": "reporting.build",
     "risk": "decisions.risk",
     "save_fit": "inference.store",

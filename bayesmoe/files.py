@@ -17,6 +17,23 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+_unfinished: set[Path] = set()
+_written: list[Path] = []
+
+
+def begin() -> None:
+    """Forget what was written before: a command begins."""
+    _written.clear()
+
+
+def stopped() -> str:
+    """What an interrupt leaves behind, in words; what was being written is removed."""
+    for path in tuple(_unfinished):
+        path.unlink(missing_ok=True)
+    kept = [str(path) for path in _written]
+    return f"stopped; already written: {', '.join(kept)}." if kept else "stopped; nothing was written."
+
+
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that replaces it only when the block ends well.
@@ -36,6 +53,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
         os.close(handle)
         temporary = Path(name)
+        _unfinished.add(temporary)
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
@@ -44,6 +62,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+        _written.append(path)
     except OSError as error:
         raise InputError(
             f"could not be written ({(error.strerror or str(error)).partition(chr(10))[0]})",
@@ -53,6 +72,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+            _unfinished.discard(temporary)
 
 
 def require_file(path: str | Path, hint: str = "check the path") -> Path:

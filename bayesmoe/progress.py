@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_LINES_PER_STAGE = 4
+_LINES_PER_STAGE, _STAGE = 4, 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,25 +61,36 @@ def sampling_progress() -> Iterator[Callable[[Progress], None]]:
 
 @contextmanager
 def _bars(console: Any) -> Iterator[Callable[[Progress], None]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     columns = (
-        TextColumn("{task.description:<10}", markup=False),
-        BarColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
+        TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
-    with Bars(*columns, console=console) as bars:
+    # What is done leaves the screen, so that nothing is left that looks stuck.
+    with Bars(*columns, console=console, transient=True) as bars:
         tasks: dict[str, Any] = {}
+        current: dict[str, Any] = {}
 
         def show(progress: Progress) -> None:
+            whole = progress.stage.rpartition(": ")[0]
             if progress.stage not in tasks:
-                tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total, note="")
-            bars.update(tasks[progress.stage], completed=progress.done, note=_note(progress))
+                if whole in current:
+                    bars.update(current[whole], visible=False)
+                tasks[progress.stage] = bars.add_task(_cut(progress.stage), total=progress.total, note="")
+            current[whole] = tasks[progress.stage]
+            bars.update(tasks[progress.stage], completed=progress.done, note=_note(progress), visible=True)
 
         yield show
+
+
+def _cut(stage: str) -> str:
+    return stage if len(stage) <= _STAGE else f"{stage[: _STAGE - 1]}\u2026"
 
 
 def _plain(console: Any) -> Callable[[Progress], None]:
@@ -101,4 +112,4 @@ def _plain(console: Any) -> Callable[[Progress], None]:
 def _note(progress: Progress) -> str:
     if progress.step_size != progress.step_size:
         return ""
-    return f"step size {progress.step_size:.3g}, {progress.divergences} divergences"
+    return f"step {progress.step_size:.2g}, {progress.divergences} div."

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, dataclass_transform
+from typing import Any, NamedTuple, dataclass_transform
 
 from pydantic import ConfigDict, Discriminator, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -34,6 +36,42 @@ def spec[T](cls: type[T]) -> type[T]:
 
     made.__init__ = initialize
     return made
+
+
+class About(NamedTuple):
+    """What a key of a file is beside its type: put it into the ``Annotated`` of a field.
+
+    Attributes
+    ----------
+    unit : str
+        Unit of the value.
+    source : str
+        Where the default comes from.
+    least, most : float, optional
+        Values beyond which somebody meant something else.
+    hint : str
+        What to do about such a value.
+    """
+
+    unit: str = ""
+    source: str = ""
+    least: float | None = None
+    most: float | None = None
+    hint: str = ""
+
+    @property
+    def plausible(self) -> str:
+        """The plausible range in words; empty without one."""
+        ends = [None if end is None else f"{end:g}".replace("e+", "e").replace("e0", "e") for end in (self.least, self.most)]
+        if ends == [None, None]:
+            return ""
+        return (
+            f"at most {ends[1]}"
+            if ends[0] is None
+            else f"at least {ends[0]}"
+            if ends[1] is None
+            else f"{ends[0]} to {ends[1]}"
+        )
 
 
 NUMBER, SPREAD = "a number", "a spread"
@@ -65,6 +103,11 @@ def read_toml[T](path: str | Path, kind: type[T], *, others: Mapping[str, tuple[
     InputError
         The file is missing, is not TOML, has an unknown key or a value that breaks a rule.
     """
+    return from_mapping(load_toml(path, others=others), kind, file=path)
+
+
+def load_toml(path: str | Path, *, others: Mapping[str, tuple[str, str]] = MappingProxyType({})) -> dict[str, Any]:
+    """The tables of a TOML file as they are written; see :func:`read_toml`."""
     path = Path(path)
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -76,7 +119,7 @@ def read_toml[T](path: str | Path, kind: type[T], *, others: Mapping[str, tuple[
     for key, (rule, hint) in others.items():
         if key in raw:
             raise InputError(rule, file=path, hint=hint)
-    return from_mapping(raw, kind, file=path)
+    return raw
 
 
 _EXAMPLES = "see the examples in models/"
@@ -132,7 +175,7 @@ def _as_input_error(error: ValidationError, kind: type, file: str | Path | None)
     key = ".".join(map(str, path))
     if first["type"] in _UNKNOWN:
         known = list(fields)
-        return InputError("is not a known key", file=file, column=key, hint=nearest(str(path[-1]), known))
+        return InputError("is not a known key", file=file, column=key, hint=_hint_for_key(str(path[-1]), known))
     if first["type"] in ("missing", "missing_argument"):
         return InputError("is required", file=file, column=key, hint="add it")
     if first["type"] == "union_tag_not_found":
@@ -140,6 +183,20 @@ def _as_input_error(error: ValidationError, kind: type, file: str | Path | None)
     # What breaks a rule over several keys is named by the rule; the whole mapping would only hide it.
     value = None if isinstance(first["input"], dict | ArgsKwargs) else _brief(first["input"])
     return InputError(_rule(first["msg"]), file=file, column=key or None, value=value)
+
+
+def _hint_for_key(name: str, known: list[str]) -> str:
+    """The known key that is a slip away, or all of them: keys that share a word and mean something else are no proposal."""
+    slips = [one for one in known if _may_be_a_slip(name, one)]
+    return nearest(name, slips) if get_close_matches(name, slips, n=1) else f"known: {', '.join(sorted(known))}"
+
+
+def _may_be_a_slip(name: str, known: str) -> bool:
+    """Whether two keys have the same words, each spelled nearly the same, with at most one word more or less."""
+    ours, theirs = (set(re.findall(r"[a-z0-9]+", one.lower())) for one in (name, known))
+    left = [word for word in ours - theirs if not get_close_matches(word, theirs - ours, n=1)]
+    right = [word for word in theirs - ours if not get_close_matches(word, ours - theirs, n=1)]
+    return len(left) + len(right) <= 1
 
 
 _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")

@@ -33,7 +33,8 @@ from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.inference.store import load_fit, save_fit
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.planner import plan
-from bayesmoe.planning.scenario import Scenario, read_scenario
+from bayesmoe.planning.reading import read_scenario
+from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.solve import SIZES
 from bayesmoe.planning.surface import DesignSurface
 from bayesmoe.resources import resource_folder

@@ -109,7 +109,8 @@ def measured(task: tuple[str, str, int]) -> dict[str, Any]:
     from bayesmoe.inference.spec import AVERAGE, AverageSpec, DataSpec, FitSpec
     from bayesmoe.inference.store import FitInfo
     from bayesmoe.planning.build_surface import surfaces
-    from bayesmoe.planning.scenario import ChoicesSpec, Scenario
+    from bayesmoe.planning.choices import ChoicesSpec
+    from bayesmoe.planning.scenario import Scenario
     from bayesmoe.runs import as_run_table
     from bayesmoe.sampling.settings import SamplerSpec
 

@@ -26,7 +26,7 @@ class Planned:
     """Plans of the paper's two algorithms by base expert count and budget, each made once."""
 
     def __init__(self, fit: Any) -> None:
-        from bayesmoe.planning.scenario import read_scenario
+        from bayesmoe.planning.reading import read_scenario
 
         self.fit = fit
         shipped = read_scenario(ROOT / "models" / "scenarios" / "yun-2024.toml")

@@ -106,7 +106,7 @@ def small_fit(small):
 @pytest.fixture(scope="session")
 def scenario():
     """The shipped scenario with the paper's five expert counts."""
-    from bayesmoe.planning.scenario import read_scenario
+    from bayesmoe.planning.reading import read_scenario
 
     shipped = read_scenario(resource_folder("models") / "scenarios" / "yun-2024.toml")
     return dataclasses.replace(shipped, choices=dataclasses.replace(shipped.choices, num_experts=(1, 4, 8, 16, 32)))

@@ -13,8 +13,9 @@ from made_up import write_info
 from bayesmoe.costs.workload import Serving, Training
 from bayesmoe.inference.spec import DataSpec, FitSpec, LawSpec
 from bayesmoe.laws import Reference, law_named
+from bayesmoe.planning.choices import ChoicesSpec
 from bayesmoe.planning.planner import plan
-from bayesmoe.planning.scenario import ChoicesSpec, Scenario
+from bayesmoe.planning.scenario import Scenario
 
 ANCHORS = json.loads((Path(__file__).parent / "anchors.json").read_text())
 RUN = {

@@ -16,7 +16,7 @@ import xarray as xr
 
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import load_table, read_fit_spec, spec_from
-from bayesmoe.planning.scenario import read_scenario
+from bayesmoe.planning.reading import read_scenario
 from bayesmoe.resources import resource_folder
 from bayesmoe.runs import registered, registry
 
@@ -72,7 +72,7 @@ def test_a_bad_run_table(refused, runs, old, new, says):
         (["--law", "yunn"], "law: is not a known law, found 'yunn'; did you mean 'yun'? (your own: package.module:MyLaw)."),
         (["--law", "no_such_package_here:L"], "law: cannot be imported (No module named 'no_such_package_here'), found 'no_such_package_here:L'; write package.module:MyLaw and check PYTHONPATH."),
         (["--size", "N"], "law.size: should be 'n_dense', 'n_active' or 'n_total', found 'N'."),
-        (["--group", "router"], "{runs}, router: is named as the group column but is not in the table; known: loss, n_dense, num_experts, run_id, tokens, top_k."),
+        (["--group-by", "router"], "{runs}, router: is named as the group column but is not in the table; known: loss, n_dense, num_experts, run_id, tokens, top_k."),
         (["--map", "loss"], "--map: must be ours=yours, such as loss=val_loss, found 'loss'."),
         (["--map", "loss=los"], "{runs}, los: is mapped to 'loss' but is not in the table; did you mean 'loss'?"),
         (["--select", "loss < 0"], "{runs}, select: keeps no run, found 'loss < 0'; loosen it."),
@@ -244,7 +244,7 @@ def test_an_interrupt_is_said(interrupted):
 def test_datasets_list_has_a_line_for_each(bayesmoe):
     ended = bayesmoe("datasets", "list")
     assert (ended.code, ended.err) == (0, "")
-    assert [line.split()[0] for line in ended.out.splitlines()] == list(registered())
+    assert [line.split()[0] for line in ended.out.splitlines()] == ["name", *registered()]
 
 
 @pytest.mark.parametrize("name", registered())

@@ -67,7 +67,7 @@ def test_a_table_of_leverages_is_fitted_checked_reported_and_not_planned_on(baye
 
 
 def test_a_table_of_leverages_has_no_shared_dense_runs(refused, leverages):
-    said = refused("fit", leverages, "--group", "granularity", "--dense-group", "4.0")
+    said = refused("fit", leverages, "--group-by", "granularity", "--dense-group", "4.0")
     assert "groups.dense: must be the group of the dense runs (num_experts 1), beside at least one other group" in said
 
 

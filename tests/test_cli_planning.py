@@ -44,8 +44,25 @@ def test_several_scenarios_stand_side_by_side(bayesmoe, folder, tmp_path):
     assert ended.code == 0
     assert {path.name for path in (tmp_path / "plans").iterdir()} == {"small.nc", "large.nc", "other.nc"}
     table = ended.out[ended.out.rindex("Cheapest serving at bounded loss:") :].splitlines()
-    assert [line.split()[0] for line in table[1:4]] == ["small", "large", "other"]
-    assert table[3].endswith("not a problem of it")
+    assert [line.split()[0] for line in table[2:5]] == ["small", "large", "other"]
+    assert table[4].endswith("not asked")
+
+
+@pytest.mark.slow
+def test_a_roadmap_is_planned_budget_by_budget_with_one_run_to_train_next(bayesmoe, folder, tmp_path):
+    few = FEW.replace("budget_flop = 5.15e21", "roadmap = [1e21, 1e22]").replace(
+        "[training]", 'problems = ["lowest_loss"]\n[training]', 1
+    )
+    path = tmp_path / "road.toml"
+    path.write_text(few)
+    ended = bayesmoe("plan", folder / "fit.nc", path, "--out", tmp_path / "plans")
+    assert ended.code == 0
+    assert {each.name for each in (tmp_path / "plans").iterdir()} == {"road-1e21.nc", "road-1e22.nc"}
+    table = ended.out[ended.out.rindex("Lowest loss at bounded serving cost:") :].splitlines()
+    assert [line.split()[0] for line in table[2:4]] == ["road-1e21", "road-1e22"]
+    assert f"bayesmoe next-run {folder / 'fit.nc'} {path}" in ended.out
+    found = json.loads(bayesmoe("next-run", folder / "fit.nc", path, "--json").out)
+    assert (found["budgets"], found["max_flop"]) == (2, pytest.approx(1e20))
 
 
 @pytest.mark.slow
@@ -64,7 +81,7 @@ def test_several_scenarios_in_json(bayesmoe, folder, tmp_path):
 def test_several_plans_need_a_folder(refused, folder):
     files = folder / "small.toml", folder / "large.toml"
     says = refused("plan", folder / "fit.nc", *files, out="plans.nc")
-    assert says.startswith("--out: must be a folder for several scenarios, found '")
+    assert says.startswith("--out: must be a folder for several scenarios or budgets, found '")
     says = refused("plan", folder / "fit.nc", folder / "small.toml", folder / "small.toml", out="plans")
     assert says.startswith("must not repeat a file name: each names its plan")
 
@@ -73,8 +90,11 @@ def test_several_plans_need_a_folder(refused, folder):
 def test_the_next_run_is_ranked_and_priced(bayesmoe, folder):
     ended = bayesmoe("next-run", folder / "fit.nc", folder / "shipped.toml", "--batch", 2, "--problem", "lowest_loss")
     assert ended.code == 0
-    assert "Lowest loss at bounded serving cost: the expected opportunity loss of deciding now is USD" in ended.out
-    assert "As a batch, added greedily:" in ended.out
+    assert (
+        "For \u201cLowest loss at bounded serving cost\u201d, the expected opportunity loss of deciding now is USD"
+        in ended.out
+    )
+    assert "The batch as a plan, one run after the other:" in ended.out
     found = json.loads(bayesmoe("next-run", folder / "fit.nc", folder / "shipped.toml", "--max-flop", "1e19", "--json").out)
     assert found["schema"] == "bayesmoe.next_run"
     assert max(run["train_flop"] for run in found["runs"]) <= 1e19 * (1 + 1e-9)

@@ -42,7 +42,7 @@ def test_expected_losses_are_the_laws_own_draw_by_draw(small_fit) -> None:
 def test_a_line_a_model(bayesmoe, fit_file, models_file) -> None:
     ended = bayesmoe("predict", fit_file, models_file)
     assert ended.code == 0
-    assert [line.split()[0] for line in ended.out.splitlines()] == ["sim-000", "sim-001"]
+    assert [line.split()[0] for line in ended.out.splitlines()] == ["model", "sim-000", "sim-001"]
     assert "nats per token" in ended.out
     document = json.loads(bayesmoe("predict", fit_file, models_file, "--json").out)
     assert (document["schema"], document["law"]) == ("bayesmoe.predict", "yun")

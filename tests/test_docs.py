@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 import sys
@@ -17,8 +18,12 @@ import bayesmoe as bm
 from bayesmoe.architecture import read_shape
 from bayesmoe.catalog import catalog
 from bayesmoe.cli import app
+from bayesmoe.costs.workload import Serving, Training
 from bayesmoe.inference.spec import read_fit_spec
-from bayesmoe.planning.scenario import read_scenario
+from bayesmoe.planning.reading import read_scenario
+from bayesmoe.planning.reference import keys
+from bayesmoe.planning.scenario import LimitsSpec
+from bayesmoe.planning.traffic import TrafficSpec
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -91,6 +96,47 @@ def test_toml_of_a_task_is_what_its_command_reads(page: str, reader: Any, tmp_pa
     for text in texts:
         (tmp_path / "one.toml").write_text(text, encoding="utf-8")
         reader(str(tmp_path / "one.toml"))
+
+
+@pytest.fixture(scope="module")
+def scenario_page(pages):
+    """The page of scenarios, as the code makes it now."""
+    import make_scenario
+
+    return make_scenario.page()
+
+
+def test_the_page_of_scenarios_is_the_codes(scenario_page) -> None:
+    assert (DOCS / "scenario.md").read_text(encoding="utf-8") == scenario_page, "run docs/make_scenario.py"
+
+
+def test_every_key_of_a_scenario_is_on_its_page_with_a_meaning(scenario_page) -> None:
+    found: dict[str, set[str]] = {}
+    section = ""
+    for line in scenario_page.splitlines():
+        heading = re.fullmatch(r"### \[(\w+)\]", line)
+        section = heading[1] if heading else section
+        row = re.match(r"\| `(\w+)` \| ([^|]+) \|", line)
+        if row:
+            found.setdefault(section, set()).add(row[1])
+    for name, kind in {"training": Training, "serving": Serving, "limits": LimitsSpec, "traffic": TrafficSpec}.items():
+        assert {field.name for field in dataclasses.fields(kind)} <= found[name]
+
+
+def test_every_key_says_its_unit_and_where_its_default_comes_from() -> None:
+    for key in keys():
+        assert key.says, key.name
+        assert key.about.unit or not isinstance(key.default, float), key.name
+        # What only names or seeds a plan comes from nowhere.
+        assert key.about.source or key.default is None or key.name in ("name", "seed"), key.name
+
+
+def test_the_scenario_on_its_page_can_be_read(scenario_page, tmp_path) -> None:
+    (text,) = [text for language, text in BLOCK.findall(scenario_page) if language == "toml"]
+    (tmp_path / "one.toml").write_text(text, encoding="utf-8")
+    notes: list[str] = []
+    assert read_scenario(tmp_path / "one.toml", on_note=notes.append).serving.precision == "fp8"
+    assert len(notes) == 3
 
 
 def test_python_in_the_docs_compiles() -> None:

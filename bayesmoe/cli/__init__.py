@@ -32,7 +32,9 @@ from bayesmoe.cli import (
     runs,
     sensitivity,
 )
-from bayesmoe.errors import InputError
+from bayesmoe.errors import InputError, printable
+from bayesmoe.files import begin, stopped
+from bayesmoe.interrupts import INTERRUPTED, ends_soon
 
 app = typer.Typer(
     name="bayesmoe",
@@ -46,7 +48,7 @@ app = typer.Typer(
 EXAMPLES: dict[Callable[..., None], str] = {
     init.init: "bayesmoe init my-sweep",
     demo.demo: "bayesmoe demo --out demo",
-    fit.fit: "bayesmoe fit runs.csv --law average --group recipe --out fit.nc",
+    fit.fit: "bayesmoe fit runs.csv --law average --group-by recipe --out fit.nc",
     check.check: "bayesmoe check fit.nc",
     compare.compare: "bayesmoe compare yun.nc chinchilla.nc",
     backtest.backtest: "bayesmoe backtest runs.csv --hold-out 'n_dense > 1e9'",
@@ -88,10 +90,6 @@ def _bayesmoe(
     """Flags before any command."""
 
 
-INTERRUPTED = 130
-"""Exit code that typer gives an interrupt."""
-
-
 # Some versions of typer carry a click of their own, so that the class is found through typer.
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
@@ -104,8 +102,10 @@ def _command() -> Any:
 
 def main() -> None:
     """Run a command; bad input ends with one sentence and exit code 2, an interrupt with 130."""
+    begin()
     try:
-        code = _command()(prog_name="bayesmoe", standalone_mode=False)
+        with ends_soon(lambda: f"bayesmoe: {printable(stopped())}"):
+            code = _command()(prog_name="bayesmoe", standalone_mode=False)
     except InputError as error:
         _end(str(error))
     except _UsageError as error:
@@ -113,11 +113,11 @@ def main() -> None:
             # Its help was printed where it was raised.
             sys.exit(2)
         _end(str(_as_input_error(error)))
-    except typer.Abort:
-        _end("stopped; nothing was written.", INTERRUPTED)
+    except (typer.Abort, KeyboardInterrupt):
+        _end(printable(stopped()), INTERRUPTED)
     else:
         if code == INTERRUPTED:
-            _end("stopped; nothing was written.", INTERRUPTED)
+            _end(printable(stopped()), INTERRUPTED)
         sys.exit(code or 0)
 
 

@@ -49,9 +49,9 @@ def backtest(
     configure()
     from bayesmoe.documents.backtest import BacktestDocument
     from bayesmoe.forecasting.backtest import backtest as run
-    from bayesmoe.forecasting.backtest_text import lines
     from bayesmoe.forecasting.hold_outs import forward_masks, held_out
     from bayesmoe.progress import sampling_progress
+    from bayesmoe.reporting.backtest_text import lines
 
     table = load_table(spec.data, spec.groups)
     masks = {hold_out: held_out(table, hold_out)} if hold_out is not None else forward_masks(spec, table.frame, forward or 1)
@@ -61,7 +61,7 @@ def backtest(
             for name, mask in masks.items()
         }
     if json_:
-        echo(BacktestDocument.of(found).as_json())
+        echo(BacktestDocument.of(found).as_json(), exact=True)
         return
     for name, each in found.items():
         echo(f"held out: {name}")

@@ -24,7 +24,7 @@ def check(
 
     gate = check_fit(load_fit(fit))
     if json_:
-        echo(CheckDocument.of(gate).as_json())
+        echo(CheckDocument.of(gate).as_json(), exact=True)
     else:
         echo(str(gate))
     if gate.verdict == "FAIL":

@@ -25,6 +25,7 @@ def compare(
     from bayesmoe.documents.compare import CompareDocument
     from bayesmoe.inference.ensemble import components
     from bayesmoe.inference.store import load_fit
+    from bayesmoe.terminal import table as table_text
 
     found = {str(path): load_fit(path) for path in fits}
     if len(found) == 1:
@@ -32,13 +33,18 @@ def compare(
         found = {f"{path}: {name}": law.fit for path, fit in found.items() for name, law in components(fit).items()}
     table = compare_fits(found)
     if json_:
-        echo(CompareDocument.of(table).as_json())
+        echo(CompareDocument.of(table).as_json(), exact=True)
         return
-    width = max(len("fit"), *(len(fit) for fit in table.index))
-    echo(f"{'fit':{width}}  {'law':<24} {'elpd':>10} {'se':>7} {'below best':>11} {'se':>7} {'weight':>7}  k > {HIGH_K}")
-    for fit, row in zip(table.index, table.to_dict("records"), strict=True):
-        echo(
-            f"{fit:{width}}  {row['law']:<24} {row['elpd']:>10.1f} {row['se']:>7.1f} {row['elpd_diff']:>11.1f} {row['dse']:>7.1f} "
-            f"{row['weight']:>7.2f}  {row['doubtful']}"
+    rows = [
+        (
+            fit,
+            row["law"],
+            f"{row['elpd']:.1f} ± {row['se']:.1f}",
+            f"{row['elpd_diff']:.1f} ± {row['dse']:.1f}",
+            f"{row['weight']:.2f}",
+            str(row["doubtful"]),
         )
+        for fit, row in zip(table.index, table.to_dict("records"), strict=True)
+    ]
+    echo(table_text(("fit", "law", "elpd", "below best", "weight", f"k > {HIGH_K}"), rows, text=2))
     echo("LOO fills gaps between runs; which law forecasts larger ones is asked by `bayesmoe backtest`.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.echo import echo
+from bayesmoe.cli.echo import echo, note
 
 
 def cost(
@@ -22,10 +22,10 @@ def cost(
 ) -> None:
     """Bands on memory, GPUs, batch, latency, throughput and USD of serving and training, and what limits them."""
     from bayesmoe.architecture import read_shape
-    from bayesmoe.planning.scenario import read_scenario
+    from bayesmoe.planning.reading import read_scenario
 
     shapes = [read_shape(each) for each in (architecture, *(beside or ()))]
-    asked = read_scenario(scenario)
+    asked = read_scenario(scenario, on_note=note)
     from bayesmoe.cli.runtime import configure
 
     configure()
@@ -35,4 +35,4 @@ def cost(
     from bayesmoe.reporting.cost_text import costs
 
     found = bands(cost_of(shapes, asked.training, asked.serving, draws=draws, seed=asked.seed))
-    echo(CostDocument.of(found).as_json() if json_ else costs(found))
+    echo(CostDocument.of(found).as_json() if json_ else costs(found), exact=json_)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bayesmoe.cli.echo import echo
+
 app = typer.Typer(help="Registered run tables: list, show, fetch.", no_args_is_help=True)
 
 
@@ -14,9 +16,9 @@ app = typer.Typer(help="Registered run tables: list, show, fetch.", no_args_is_h
 def list_() -> None:
     """One line per registered data set."""
     from bayesmoe.runs import registered
+    from bayesmoe.terminal import table
 
-    for name, entry in registered().items():
-        typer.echo(f"{name:<20} {entry.title}")
+    echo(table(("name", "title"), [(name, entry.title) for name, entry in registered().items()], text=2))
 
 
 @app.command(epilog="Example: bayesmoe datasets show clark2022")
@@ -25,9 +27,9 @@ def show(name: str) -> None:
     from bayesmoe.runs import registered_as
 
     entry = registered_as(name)
-    typer.echo(f"{name}: {entry.title}\ncite: {entry.citation}\nlicense: {entry.license}\nupstream: {entry.upstream}")
+    echo(f"{name}: {entry.title}\ncite: {entry.citation}\nlicense: {entry.license}\nupstream: {entry.upstream}")
     for file in entry.files.values():
-        typer.echo(f"file: {file.name} sha256 {file.sha256} {file.url or '(comes with bayesmoe)'}")
+        echo(f"file: {file.name} sha256 {file.sha256} {file.url or '(comes with bayesmoe)'}")
 
 
 @app.command(epilog="Example: bayesmoe datasets fetch clark2022 --out clark.csv")
@@ -45,9 +47,9 @@ def fetch(
             raise InputError("must end in .csv or .parquet", column="--out", value=str(out))
         require_writable(out)
     for path in fetch_files(name):
-        typer.echo(str(path))
+        echo(str(path))
     if out is not None:
         frame = load_source(name).frame
         with written_whole(out) as temporary:
             frame.to_csv(temporary, index=False) if out.suffix == ".csv" else frame.to_parquet(temporary, index=False)
-        typer.echo(f"{len(frame)} runs in {out}")
+        echo(f"{len(frame)} runs in {out}")

@@ -16,7 +16,7 @@ Law = Annotated[
     ),
 ]
 Size = Annotated[str | None, typer.Option(help="Size column the law reads: n_dense, n_active or n_total.")]
-Group = Annotated[str | None, typer.Option(help="Column that groups the runs (router, corpus, recipe, lab).")]
+Group = Annotated[str | None, typer.Option("--group-by", help="Column that groups the runs (router, corpus, recipe, lab).")]
 DenseGroup = Annotated[str | None, typer.Option(help="Group of the dense runs that all groups share.")]
 Map = Annotated[list[str] | None, typer.Option("--map", help="Your column for ours: loss=val_loss. Repeatable.")]
 Select = Annotated[str | None, typer.Option(help='Keep the runs where this holds: "n_dense > 1e8".')]

@@ -36,4 +36,4 @@ def show(
     from bayesmoe.reporting.law_text import document_text
 
     found = document_of(name, at or ())
-    echo(found.as_json() if json_ else document_text(found))
+    echo(found.as_json() if json_ else document_text(found), exact=json_)

@@ -13,14 +13,19 @@ if TYPE_CHECKING:
 
 
 class Planning(NamedTuple):
-    """A fit that may be planned on, with its gate, and the scenario."""
+    """A fit that may be planned on, with its gate, and the scenarios: one for each budget, the next first."""
 
     fit: xr.DataTree
     gate: Gate
-    scenario: Scenario
+    roadmap: tuple[Scenario, ...]
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario, or that of the next budget."""
+        return self.roadmap[0]
 
 
-def open_planning(fit: Path, scenario: Path, *, group: str | None, despite_fail: bool) -> Planning:
+def open_planning(fit: Path, scenario: Path, *, group: str | None, despite_fail: bool, several: bool = False) -> Planning:
     """Read a scenario and a fit.
 
     Parameters
@@ -31,16 +36,21 @@ def open_planning(fit: Path, scenario: Path, *, group: str | None, despite_fail:
         Group of runs, in place of the scenario's.
     despite_fail : bool
         Whether a fit that failed its gate will do.
+    several : bool
+        Whether the scenario may hold several budgets.
 
     Raises
     ------
     InputError
         A file cannot be read, or the fit failed its gate.
     """
-    from bayesmoe.planning.scenario import in_group, read_scenario
+    from bayesmoe.cli.echo import note
+    from bayesmoe.planning.reading import read_roadmap, read_scenario
+    from bayesmoe.planning.scenario import in_group
 
     # A mistake in the scenario is reported before JAX is loaded.
-    chosen = in_group(read_scenario(scenario), group)
+    read = read_roadmap(scenario, on_note=note) if several else (read_scenario(scenario, on_note=note),)
+    chosen = tuple(in_group(one, group) for one in read)
     from bayesmoe.cli.runtime import configure
 
     configure()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.echo import echo
+from bayesmoe.cli.echo import echo, note
 
 
 def plan(
@@ -25,14 +25,18 @@ def plan(
     """Choose the expert count, size and tokens under every posterior draw."""
     from bayesmoe.errors import InputError, with_source
     from bayesmoe.files import require_writable
-    from bayesmoe.planning.scenario import SECTIONS, in_group, read_scenario
+    from bayesmoe.planning.reading import by_budget, read_roadmap
+    from bayesmoe.planning.scenario import SECTIONS, in_group
 
-    asked = {path.stem: in_group(read_scenario(path), group) for path in scenarios}
-    if len(asked) < len(scenarios):
+    if len({path.stem for path in scenarios}) < len(scenarios):
         raise InputError("must not repeat a file name: each names its plan", value=", ".join(map(str, scenarios)))
+    asked, files = {}, {}
+    for path in scenarios:
+        for name, one in by_budget(path.stem, read_roadmap(path, on_note=note)).items():
+            asked[name], files[name] = in_group(one, group), path
     if len(asked) > 1 and out.suffix:
         raise InputError(
-            "must be a folder for several scenarios", column="--out", value=str(out), hint="such as --out plans"
+            "must be a folder for several scenarios or budgets", column="--out", value=str(out), hint="such as --out plans"
         )
     places = {name: out if len(asked) == 1 else out / f"{name}.nc" for name in asked}
     for place in places.values():
@@ -40,27 +44,32 @@ def plan(
     from bayesmoe.cli.runtime import configure
 
     configure()
+    from bayesmoe.cli.progress import planning_progress
     from bayesmoe.decisions.decide import decide
     from bayesmoe.decisions.gate import gate_of_plan
     from bayesmoe.documents import PlanDocument, PlansDocument
     from bayesmoe.inference.store import FitInfo, load_fit
     from bayesmoe.planning.planner import plan as plan_fit
     from bayesmoe.planning.store import save_plan
+    from bayesmoe.progress import Progress, progress_of
     from bayesmoe.reporting import advice_text, plan_text, text
 
     posterior = load_fit(fit)
     gate = FitInfo.read(posterior).required_gate(fit)
     gate.refuse_failure(allow_failed=despite_fail, file=fit)
-    plans = {}
-    for (name, one), file in zip(asked.items(), scenarios, strict=True):
-        with with_source(file, *SECTIONS):
-            plans[name] = plan_fit(posterior, one, allow_failed=despite_fail)
-    decided = {name: decide(found, posterior) for name, found in plans.items()}
+    plans, decided = {}, {}
+    with progress_of(progress=True) as show:
+        for name, one in asked.items():
+            with with_source(files[name], *SECTIONS), planning_progress(posterior, one, show, f"planning {name}"):
+                plans[name] = plan_fit(posterior, one, allow_failed=despite_fail)
+        for done, (name, found) in enumerate(plans.items()):
+            show(Progress("deciding", done, len(plans)))
+            decided[name] = decide(found, posterior)
     for name, found in plans.items():
         save_plan(found, places[name])
     if json_:
         documents = [PlanDocument.of(found, decided[name]) for name, found in plans.items()]
-        echo((documents[0] if len(documents) == 1 else PlansDocument.of(documents)).as_json())
+        echo((documents[0] if len(documents) == 1 else PlansDocument.of(documents)).as_json(), exact=True)
         return
     for name, decisions in decided.items():
         own = gate_of_plan(gate, decisions)
@@ -74,6 +83,9 @@ def plan(
                 advice_text.settings(decision),
             ]
             echo("\n  ".join(filter(None, lines)))
-        echo(f"plan in {places[name]}; bayesmoe report {fit} {places[name]} --out report.html makes the page")
+        echo(f"plan in {places[name]}; the page of it:\n  bayesmoe report {fit} {places[name]} --out report.html")
     if len(decided) > 1:
         echo(plan_text.compared(decided))
+    for path in scenarios:
+        if list(files.values()).count(path) > 1:
+            echo(f"The next run that is worth most to all budgets of {path}:\n  bayesmoe next-run {fit} {path}")

@@ -30,6 +30,7 @@ def predict(
     from bayesmoe.inference.store import FitInfo, load_fit
     from bayesmoe.runs import read_models
     from bayesmoe.runs.table import column_map
+    from bayesmoe.terminal import table
     from bayesmoe.units import QUANTILES, band
 
     posterior = load_fit(fit)
@@ -38,8 +39,6 @@ def predict(
     ].quantile(QUANTILES, "sample")
     rows = {printable(str(run)): [float(value) for value in bands.sel(run=run).values] for run in bands["run"].values}
     if json_:
-        echo(PredictDocument.of(FitInfo.read(posterior).law_name, rows).as_json())
+        echo(PredictDocument.of(FitInfo.read(posterior).law_name, rows).as_json(), exact=True)
         return
-    width = max(map(len, rows))
-    for run, (low, middle, high) in rows.items():
-        echo(f"{run:{width}}  loss {band(low, middle, high)} nats per token")
+    echo(table(("model", "loss, nats per token"), [(run, band(*values)) for run, values in rows.items()], text=2))

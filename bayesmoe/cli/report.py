@@ -24,11 +24,14 @@ def report(
     configure()
     from bayesmoe.inference.store import load_fit
     from bayesmoe.planning.store import load_plan
+    from bayesmoe.progress import progress_of
     from bayesmoe.reporting.build import report, save_report
     from bayesmoe.reporting.forecasts import read_backtest
 
     backtests = read_backtest(backtest) if backtest is not None else []
     posterior = load_fit(fit)
     found = load_plan(plan, of=posterior) if plan is not None else None
-    save_report(report(posterior, found, backtests=backtests), out)
+    with progress_of(progress=True) as show:
+        page = report(posterior, found, backtests=backtests, on_progress=show)
+    save_report(page, out)
     typer.echo(str(out))

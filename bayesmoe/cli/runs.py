@@ -61,7 +61,7 @@ def check(
     if json_:
         from bayesmoe.documents.runs_check import RunsCheckDocument
 
-        echo(RunsCheckDocument.of(found).as_json())
+        echo(RunsCheckDocument.of(found).as_json(), exact=True)
     else:
         echo(inspection_text(found))
         if clean is not None:

@@ -27,13 +27,9 @@ def sensitivity(
     from bayesmoe.documents import SensitivityDocument
     from bayesmoe.errors import with_source
     from bayesmoe.planning.scenario import SECTIONS
+    from bayesmoe.progress import sampling_progress
     from bayesmoe.reporting import advice_text
 
-    with with_source(scenario, *SECTIONS):
-        table = vary_inputs(
-            planning.fit,
-            planning.scenario,
-            allow_failed=despite_fail,
-            on_progress=lambda name: echo(f"varying {name}", err=True),
-        )
-    echo(SensitivityDocument.of(table).as_json() if json_ else advice_text.tornado(table))
+    with with_source(scenario, *SECTIONS), sampling_progress() as show:
+        table = vary_inputs(planning.fit, planning.scenario, allow_failed=despite_fail, on_progress=show)
+    echo(SensitivityDocument.of(table).as_json() if json_ else advice_text.tornado(table), exact=json_)

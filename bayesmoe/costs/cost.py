@@ -79,6 +79,7 @@ def fleet_of(spec: Serving) -> Fleet:
         max_batch=float(spec.max_batch),
         max_tpot_s=spec.max_tpot_s,
         max_ttft_s=spec.max_ttft_s,
+        fleet_gpus=spec.fleet_gpus,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -90,6 +91,122 @@ ACCELERATORS: dict[str, Accelerator] = {
 }
 
 
+USUAL = ("A100-SXM-80GB", "H100-SXM")
+"""What a name means that several accelerators share: "A100" and "H100" are those of most clouds."""
+
+OWN_FILE = "or name a TOML file with its figures"
+"""What to do about an accelerator that is not known."""
+
+_SAID_BESIDE = {
+    "nvidia",
+    "amd",
+    "instinct",
+    "tesla",
+    "gpu",
+    "hgx",
+    "dgx",
+    "tensor",
+    "core",
+    "hbm3",
+    "hbm3e",
+    "hbm2e",
+    "nvl72",
+}
+"""Words beside a model that name no other chip."""
+
+_SAME_MEMORY = 0.08
+"""Difference up to which memory printed in a name is that of an accelerator: of 192 GB, 180 are free to use."""
+
+
+def _words(name: str) -> tuple[set[str], float | None]:
+    """Words of an accelerator's name, and the memory in it in GB."""
+    text = name.lower()
+    memory = re.search(r"(\d+)\s*gi?b?\b", text)
+    text = text.replace(memory[0], " ") if memory else text
+    words = set(re.findall(r"[a-z]*\d+[a-z]?(?![a-z0-9])|[a-z]+\d*", re.sub(r"sxm\d?", " sxm ", text)))
+    return words - _SAID_BESIDE, float(memory[1]) if memory else None
+
+
+def _is_model(word: str) -> bool:
+    return any(map(str.isdigit, word)) and not word.isdigit()
+
+
+def _meant(name: str) -> list[str]:
+    """Known accelerators that a name may mean."""
+    words, memory = _words(name)
+    # "A100 40" has its memory without a unit.
+    sizes = {word for word in words if word.isdigit()}
+    memory = float(sizes.pop()) if memory is None and len(sizes) == 1 else memory
+    words = {word for word in words if not word.isdigit()}
+    if not any(map(_is_model, words)):
+        return []
+    return [
+        known
+        for known, chip in ACCELERATORS.items()
+        if words <= _words(known)[0] | ({"mi300"} if known == "MI300X" else set())
+        if memory is None or abs(memory * BYTES_PER_GB / chip.memory_bytes - 1.0) <= _SAME_MEMORY
+    ]
+
+
+def canonical_accelerator(name: Any) -> Any:
+    """The known accelerator that a name means, such as "H100-SXM" for "h100", "NVIDIA H100 SXM5" or "H100-SXM5-80GB".
+
+    A name that several share is the one of :data:`USUAL`. What is no text, and the path of a TOML file, comes back as it is.
+
+    Raises
+    ------
+    ValueError
+        No known accelerator, or several that are all unusual, are called that.
+    """
+    if not isinstance(name, str) or name in ACCELERATORS or name.endswith(".toml"):
+        return name
+    meant = _meant(name)
+    usual = [one for one in meant if one in USUAL]
+    if len(meant) == 1 or usual:
+        return (usual or meant)[0]
+    if meant:
+        raise ValueError(f"could be any of {', '.join(meant)}")
+    raise ValueError(f"is not a known accelerator ({unknown_hint(name)})")
+
+
+def unknown_hint(name: str) -> str:
+    """What to do about a name that no known accelerator has: those of the same model, or all."""
+    words = set(filter(_is_model, _words(name)[0]))
+    same = [known for known in ACCELERATORS if words & _words(known)[0]]
+    return (
+        nearest(name, same).replace("known:", "known of this chip:")
+        if same
+        else f"known: {', '.join(ACCELERATORS)}, {OWN_FILE}"
+    )
+
+
+_PRECISIONS: dict[str, Precision] = {
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "half": "fp16",
+    "float8": "fp8",
+    "fp8e4m3": "fp8",
+    "float8e4m3": "fp8",
+    "float8e4m3fn": "fp8",
+    "e4m3": "fp8",
+    "float4": "fp4",
+    "nvfp4": "fp4",
+    "w8a8int8": "int8",
+    "w4a16": "int4",
+    "awq": "int4",
+    "gptq": "int4",
+}
+"""Precisions as engines and formats call them."""
+
+
+def canonical_precision(name: Any) -> Any:
+    """The precision that a word means, such as "fp8" for "FP8", "float8" or "fp8_e4m3"; what is unknown comes back as it is."""
+    if not isinstance(name, str):
+        return name
+    word = re.sub(r"[^a-z0-9]", "", name.lower())
+    return _PRECISIONS.get(word, word if word in BYTES_PER_WEIGHT else name)
+
+
 @spec
 class AcceleratorSpec:
     """An accelerator of the user's own, as read from a TOML file; see :class:`Accelerator`.
@@ -107,7 +224,7 @@ class AcceleratorSpec:
 
 
 def accelerator_named(name: str) -> Accelerator:
-    """The accelerator of that name, or of a TOML file.
+    """The accelerator that a name means (:func:`canonical_accelerator`), or of a TOML file.
 
     Raises
     ------
@@ -127,8 +244,7 @@ def accelerator_named(name: str) -> Accelerator:
             chip.price_usd_per_hour,
             name,
         )
-    if name not in ACCELERATORS:
-        raise InputError(
-            "is not a known accelerator", column="accelerator", value=name, hint=nearest(name, list(ACCELERATORS))
-        )
-    return ACCELERATORS[name]
+    try:
+        return ACCELERATORS[canonical_accelerator(name)]
+    except ValueError as error:
+        raise InputError(str(error), column="accelerator", value=name) from error

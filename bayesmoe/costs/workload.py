@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from bayesmoe.costs.hardware import ACCELERATORS, Precision, accelerator_named
+from bayesmoe.costs.hardware import (
+    BYTES_PER_WEIGHT,
+    Precision,
+    accelerator_named,
+    canonical_accelerator,
+    canonical_precision,
+)
 from bayesmoe.costs.uncertain import Positive, Quantity, QuantityShare, Share
-from bayesmoe.errors import InputError, nearest
-from bayesmoe.specs import spec
+from bayesmoe.errors import InputError
+from bayesmoe.specs import About, spec
 
 
-def _known_accelerator(name: str) -> str:
-    if name not in ACCELERATORS and not name.endswith(".toml"):
-        raise ValueError(f"is not a known accelerator ({nearest(name, list(ACCELERATORS))})")
-    return name
+def _bytes_of(element: Any) -> Any:
+    """Bytes of one element of a precision, given by its name."""
+    return BYTES_PER_WEIGHT.get(canonical_precision(element), element)
 
 
-AcceleratorName = Annotated[str, AfterValidator(_known_accelerator)]
+_PRICED = About(
+    "USD", "an assumption by accelerator of November 2025, no quote", 0.01, 1e3, "give USD an hour of one GPU, such as 2.2"
+)
+_LENGTH = About("tokens", "ShareGPT's mean (arXiv:2309.06180)", 1.0, 1e7, "give the mean tokens of one request")
+
+AcceleratorName = Annotated[str, AfterValidator(canonical_accelerator)]
+PrecisionName = Annotated[Precision, BeforeValidator(canonical_precision)]
 
 
 @spec
@@ -27,14 +38,16 @@ class Training:
 
     Parameters
     ----------
-    budget_flop, budget_usd : float, optional
-        Training compute, or the money that buys it; one of the two.
+    budget_flop : float, optional
+        Training compute; this or `budget_usd`.
+    budget_usd : float, optional
+        Money for training compute: utilization and price say how much that is.
     accelerator : str
-        What it runs on.
+        What it runs on: a known name however it is written ("H100", "h100 sxm"), or a TOML file.
     mfu : share
         Model FLOP utilization.
     price_usd_per_gpu_hour : quantity, optional
-        The accelerator's own (:mod:`bayesmoe.costs.hardware`) where left out.
+        Price of an hour of one GPU; the accelerator's own (:mod:`bayesmoe.costs.hardware`) where left out.
     flop_rule : str
         Training FLOP of a token: 6 times the active parameters; 6 times the dense backbone (Yun's); or, ``exact``, where the whole shape
         is known (``bayesmoe cost``), three forward passes with attention over ``sequence_tokens`` and the head.
@@ -47,13 +60,26 @@ class Training:
     5e+21
     """
 
-    budget_flop: Positive | None = None
-    budget_usd: Positive | None = None
-    accelerator: AcceleratorName = "H100-SXM"
-    mfu: QuantityShare = 0.4
-    price_usd_per_gpu_hour: Quantity | None = None
-    flop_rule: Literal["6 n_active tokens", "6 n_dense tokens", "exact"] = "6 n_active tokens"
-    sequence_tokens: Positive = 4096.0
+    budget_flop: Annotated[
+        Positive | None, About("FLOP", "", 1e16, 2e29, "give FLOP in all, such as 5e21; a PFLOP/s-day is 8.64e19")
+    ] = None
+    budget_usd: Annotated[Positive | None, About("USD", "", 100.0, 1e12, "give USD, such as 10e6 for ten million")] = None
+    accelerator: Annotated[AcceleratorName, About("", "an assumption of this project")] = "H100-SXM"
+    mfu: Annotated[
+        QuantityShare,
+        About(
+            "share of the peak in bfloat16",
+            "0.38 to 0.43 in Llama 3 (arXiv:2407.21783), 0.46 in PaLM (arXiv:2204.02311)",
+            0.01,
+            0.9,
+            "give the share of the peak that training reaches, such as 0.4",
+        ),
+    ] = 0.4
+    price_usd_per_gpu_hour: Annotated[Quantity | None, _PRICED] = None
+    flop_rule: Annotated[
+        Literal["6 n_active tokens", "6 n_dense tokens", "exact"], About("", "Kaplan 2020 (arXiv:2001.08361)")
+    ] = "6 n_active tokens"
+    sequence_tokens: Annotated[Positive, About("tokens", "Llama 2 (arXiv:2307.09288)")] = 4096.0
 
     @model_validator(mode="after")
     def _one_budget(self) -> Training:
@@ -70,27 +96,34 @@ class Serving:
 
     Parameters
     ----------
-    accelerator, max_gpus : str, int
-        What a replica runs on (a known name, or a TOML file), and over how many at most: a power of two, or all of them. All are taken to be
-        linked as within a node.
+    accelerator : str
+        What a replica runs on: a known name however it is written ("H100", "h100 sxm"), or a TOML file.
+    max_gpus : int
+        Most GPUs of one replica, which has a power of two of them, or all; all are taken to be linked as within a node.
+    fleet_gpus : int, optional
+        GPUs of all replicas together, which `fixed_hardware` fills with replicas; as many as `max_gpus` where left out.
     price_usd_per_gpu_hour : quantity, optional
-        The accelerator's own where left out.
+        Price of an hour of one GPU; the accelerator's own where left out.
     utilization : share
         Share of the time that a replica has work.
-    prompt_tokens, output_tokens : quantity
-        Mean lengths; ShareGPT's where left out (arXiv:2309.06180).
+    prompt_tokens : quantity
+        Mean tokens of a prompt.
+    output_tokens : quantity
+        Mean tokens of an answer.
     precision : str
-        Of the weights.
+        Of the weights, however it is written ("FP8", "bfloat16").
     bytes_per_kv_element : float
-        Of the cache.
+        Of the cache; a precision such as "fp8" stands for its bytes.
     memory_fraction : share
         Share of memory for weights and cache.
     max_batch : int
         Requests decoded together at most.
-    max_tpot_s, max_ttft_s : float, optional
-        Latency targets: seconds between tokens, and to the first.
+    max_tpot_s : float, optional
+        Latency target: seconds from one token to the next.
+    max_ttft_s : float, optional
+        Latency target: seconds to the first token.
     lifetime_tokens : quantity, optional
-        Output tokens served in all.
+        Output tokens served in all: puts money on regret, for EVPI, next-run and break-even demand.
     latency_table : str, optional
         CSV of own measurements, in place of the roofline.
     calibration : str, optional
@@ -106,26 +139,50 @@ class Serving:
     8
     """
 
-    accelerator: AcceleratorName = "A100-SXM-40GB"
-    max_gpus: Annotated[int, Field(ge=1, le=1024)] = 8
-    price_usd_per_gpu_hour: Quantity | None = None
-    utilization: QuantityShare = 1.0
-    prompt_tokens: Quantity = 161.31
-    output_tokens: Quantity = 337.99
-    precision: Precision = "bf16"
-    bytes_per_kv_element: Positive = 2.0
-    memory_fraction: Share = 0.9
-    max_batch: Annotated[int, Field(ge=1)] = 1024
-    max_tpot_s: Positive | None = None
-    max_ttft_s: Positive | None = None
-    lifetime_tokens: Quantity | None = None
+    accelerator: Annotated[AcceleratorName, About("", "Yun 2024 (arXiv:2404.02852)")] = "A100-SXM-40GB"
+    max_gpus: Annotated[int, Field(ge=1, le=1024), About("GPUs of a replica", "Yun 2024 (arXiv:2404.02852): one node")] = 8
+    fleet_gpus: Annotated[int | None, Field(ge=1, le=10_000_000), About("GPUs of all replicas", "one replica")] = None
+    price_usd_per_gpu_hour: Annotated[Quantity | None, _PRICED] = None
+    utilization: Annotated[
+        QuantityShare,
+        About(
+            "share of the time",
+            "always at work, as in Yun 2024",
+            0.001,
+            1.0,
+            "give the share of the time at work, such as 0.5",
+        ),
+    ] = 1.0
+    prompt_tokens: Annotated[Quantity, _LENGTH] = 161.31
+    output_tokens: Annotated[Quantity, _LENGTH] = 337.99
+    precision: Annotated[PrecisionName, About("", "the precision of training")] = "bf16"
+    bytes_per_kv_element: Annotated[Positive, BeforeValidator(_bytes_of), About("bytes", "bf16")] = 2.0
+    memory_fraction: Annotated[Share, About("share of memory", "vLLM's default")] = 0.9
+    max_batch: Annotated[int, Field(ge=1), About("requests", "an assumption of this project")] = 1024
+    max_tpot_s: Annotated[
+        Positive | None, About("s", "", 5e-4, 2.0, "give seconds from one token to the next, such as 0.025 for 25 ms")
+    ] = None
+    max_ttft_s: Annotated[
+        Positive | None, About("s", "", 5e-3, 600.0, "give seconds to the first token, such as 0.5 for 500 ms")
+    ] = None
+    lifetime_tokens: Annotated[
+        Quantity | None,
+        About("output tokens", "", 1e6, 1e18, "give the output tokens of all users in all, such as 1e13, or [traffic]"),
+    ] = None
     latency_table: str | None = None
-    calibration: str | None = None
-    engine: str | None = None
-    routing_evenness: Share = 1.0
+    calibration: Annotated[str | None, About("", "public measurements; see docs/serving.md")] = None
+    engine: Annotated[str | None, About("", "the mean of the engines in the calibration")] = None
+    routing_evenness: Annotated[Share, About("share of a batch", "routing as if at random")] = 1.0
 
     @model_validator(mode="after")
     def _one_latency(self) -> Serving:
+        if self.fleet_gpus is not None and self.fleet_gpus < self.max_gpus:
+            raise InputError(
+                f"must be at least max_gpus, the most of one replica ({self.max_gpus})",
+                column="serving.fleet_gpus",
+                value=self.fleet_gpus,
+                hint="lower max_gpus",
+            )
         if self.latency_table is not None and (self.calibration is not None or self.engine is not None):
             raise ValueError("latency_table stands for itself: leave out calibration and engine")
         if self.latency_table is not None and self.max_ttft_s is not None:

@@ -8,6 +8,7 @@ import xarray as xr
 
 from bayesmoe.decisions.break_even import break_even
 from bayesmoe.decisions.decision import Advice, BreakEven, Decision, Decisions, PublishedSetting
+from bayesmoe.decisions.gate import LEAST_SIZE
 from bayesmoe.decisions.hyperparameters import hyperparameters
 from bayesmoe.decisions.limits import LimitOutcome, limits_of_design
 from bayesmoe.decisions.outcome import Band, Design, DesignOutcome, PerDrawOptimum
@@ -70,7 +71,8 @@ def _decision(
     return Decision(
         problem=problem_named(name),
         scenario=scenario,
-        recommended_num_experts=int(part["recommended"]) or None,
+        # A design far below every run answers another question; the gate says why.
+        recommended_num_experts=None if times.get("n_dense", 1.0) < LEAST_SIZE else int(part["recommended"]) or None,
         recommended_by_measure=by_measure,
         per_draw_num_experts=int(part["per_draw_choice"]) or None,
         closest_num_experts=int(part["closest"]),

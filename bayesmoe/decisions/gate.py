@@ -28,6 +28,12 @@ AT_LARGEST = {
 """What to do about it, by why no larger count was compared."""
 
 
+LEAST_SIZE = 1e-4
+"""Backbone over that of the largest run below which a plan answers another question than the runs."""
+
+TOO_SMALL = "raise the budget or loosen what keeps the model small: memory, GPUs, latency, n_total"
+
+
 def gate_of_plan(gate: Gate, decisions: Decisions) -> Gate:
     """The gate of a fit with the checks of what was planned on it."""
     checks, times = gate.checks, decisions.extrapolation
@@ -35,6 +41,10 @@ def gate_of_plan(gate: Gate, decisions: Decisions) -> Gate:
         where = max(times, key=lambda name: times[name] / _limit(name))
         rule = ", ".join(f"{name} at most {_limit(name):g}x" for name in times)
         checks = (*checks, Check.of("extrapolation", times[where], where, rule, not far(times), True, _TOO_FAR))
+    sizes = [one.extrapolation["n_dense"] for one in decisions if "n_dense" in one.extrapolation]
+    if sizes:
+        least, rule = min(sizes), f"backbone at least {LEAST_SIZE:g} times the largest run's"
+        checks = (*checks, Check.of("size", least, "n_dense", rule, least >= LEAST_SIZE, False, TOO_SMALL))
     worst = max(decisions, key=lambda one: one.p_best_is_largest)
     share, rule = worst.p_best_is_largest, f"the largest count is best in at most {MOST_AT_LARGEST:.0%} of draws"
     at_end = Check.of(

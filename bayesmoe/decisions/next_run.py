@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,8 +10,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesmoe.costs.hardware import accelerator_named
+from bayesmoe.decisions.recommendation import recommendations
+from bayesmoe.decisions.run_plan import verdict
 from bayesmoe.decisions.total_cost import required_money
-from bayesmoe.decisions.value_of_information import Stakes, batches, sample, stakes
+from bayesmoe.decisions.value_of_information import Stakes, Worth, batches, sample, stakes, together
 from bayesmoe.errors import InputError
 from bayesmoe.inference.ensemble import components
 from bayesmoe.inference.model import noisy
@@ -21,7 +24,8 @@ from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.planning.surface import DesignSurface
 from bayesmoe.precision import in_float64
-from bayesmoe.units import QUANTILES
+from bayesmoe.progress import Progress
+from bayesmoe.units import QUANTILES, SECONDS_PER_HOUR
 
 SHARE = 0.1
 """Compute of the most expensive candidate over the plan's budget, unless given."""
@@ -33,7 +37,13 @@ _MANY = 40
 
 @in_float64
 def next_runs(
-    fit: xr.DataTree, plan: xr.Dataset, *, problem: str | None = None, max_flop: float | None = None, batch: int = 1
+    fit: xr.DataTree,
+    plan: xr.Dataset | Sequence[xr.Dataset],
+    *,
+    problem: str | None = None,
+    max_flop: float | None = None,
+    batch: int = 1,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> xr.Dataset:
     """Candidate runs, ranked by their value (EVSI) less their cost.
 
@@ -45,21 +55,26 @@ def next_runs(
     ----------
     fit : DataTree
         The fit that was planned on.
-    plan : Dataset
-        Its plan, of a scenario that says how many tokens will be served.
+    plan : Dataset or sequence of Dataset
+        Its plan, of a scenario that says how many tokens will be served; or those of a roadmap, the next budget first, to all of which a
+        run is worth what it is to each.
     problem : str, optional
         Whose regret counts; the plan's first problem where left out.
     max_flop : float, optional
         Compute of the most expensive candidate; a tenth of the plan's budget where left out.
     batch : int
         How many runs to choose together.
+    on_progress : callable
+        Called as candidates are valued.
 
     Returns
     -------
     Dataset
         By ``run``, best first: ``num_experts``, ``top_k``, ``granularity``, ``n_dense``, ``n_active``, ``n_total``, ``tokens``, ``train_flop``, ``train_usd``
-        (median), ``loss`` by ``quantile``, ``evsi_usd``, ``evsi_se_usd``, ``net_usd``. By ``added``: ``batch_run``, the runs of the batch in the order in
-        which they were added, and ``batch_evsi_usd`` and ``batch_train_usd`` of the batch up to it. ``evpi_usd``.
+        and ``gpu_hours`` (medians), ``loss`` by ``quantile``, ``evsi_usd``, ``evsi_se_usd``, ``net_usd``, ``verdict``
+        (:func:`bayesmoe.decisions.run_plan.verdict`). By ``added``: ``batch_run``, the runs of the batch in the order in which they were added, and
+        ``batch_evsi_usd``, ``batch_evsi_se_usd`` and ``batch_train_usd`` of the batch up to it. ``evpi_usd``. Attribute ``recommended_num_experts``: what the
+        plan recommends, 0 where it recommends nothing.
 
     Raises
     ------
@@ -70,42 +85,89 @@ def next_runs(
     --------
     >>> bm.plots.next_run_value(bm.next_runs(dt, plan))  # doctest: +SKIP
     """
-    asked, of = _stakes(plan, problem)
-    if batch < 1:
-        raise InputError("must be at least 1", column="batch", value=batch)
-    laws = surfaces(fit, PlanInfo.read(plan).scenario, elsewhere=True)
+    plans = [plan] if isinstance(plan, xr.Dataset) else list(plan)
+    asked, of = _stakes(plans, problem, batch)
+    scenario = PlanInfo.read(plans[0]).scenario
+    laws = surfaces(fit, scenario, elsewhere=True)
+    most = _most_flop(laws, max_flop)
+    frame = _candidates(laws, most)
+    losses = _predicted(fit, laws, frame, scenario.choices.group)
+    found = _ranking(_priced(frame, laws), losses, of, batch, on_progress)
+    found.attrs = {"problem": asked, "max_flop": most, "draws": len(of[0].kept), "budgets": len(plans)}
+    found.attrs["recommended_num_experts"] = next(filter(None, (_recommended(one, asked) for one in plans)), 0)
+    return found
+
+
+def _ranking(
+    frame: pd.DataFrame, losses: np.ndarray, of: tuple[Stakes, ...], batch: int, on_progress: Callable[[Progress], None]
+) -> xr.Dataset:
+    """Candidates with what each is worth, best first, and the batch."""
+
+    def worth_of(numbers: list[int]) -> Worth:
+        return together(sample(one, losses[np.ix_(one.kept, numbers)]) for one in of)
+
+    worth = []
+    for number in range(len(frame)):
+        on_progress(Progress("valuing runs", number, len(frame)))
+        worth.append(worth_of([number]))
+    usd, error = (np.array([getattr(one, name) for one in worth]) for name in ("usd", "se_usd"))
+    frame = frame.assign(evsi_usd=usd, evsi_se_usd=error, net_usd=usd - frame["train_usd"])
+    frame["verdict"] = list(map(verdict, usd, error, frame["train_usd"]))
+    order = frame["net_usd"].to_numpy().argsort(kind="stable")[::-1]
+    frame, losses = frame.iloc[order], losses[:, order]
+    found = xr.Dataset({name: ("run", frame[name].to_numpy()) for name in frame})
+    found["loss"] = (("quantile", "run"), np.quantile(losses, QUANTILES, axis=0), {"units": "nats/token"})
+    paid = frame["train_usd"].to_numpy()
+    added, values = zip(*batches(worth_of, paid[:_MANY].tolist(), batch), strict=True)
+    so_far = {
+        "run": np.array(added),
+        "evsi_usd": np.array([value.usd for value in values]),
+        "evsi_se_usd": np.array([value.se_usd for value in values]),
+        "train_usd": paid[list(added)].cumsum(),
+    }
+    found = found.assign({f"batch_{name}": ("added", column) for name, column in so_far.items()})
+    return found.assign(evpi_usd=sum(one.evpi_usd for one in of)).assign_coords(quantile=list(QUANTILES))
+
+
+def _recommended(plan: xr.Dataset, problem: str) -> int:
+    return int(recommendations(plan)["recommended"].sel(problem=problem))
+
+
+def _most_flop(laws: dict[str, DesignSurface], max_flop: float | None) -> float:
+    """Compute of the most expensive candidate."""
     most = SHARE * _median(here.budget_flop for here in laws.values()) if max_flop is None else max_flop
     if not 0.0 < most < np.inf:
         raise InputError("must be a positive number", column="max_flop", value=most)
-    frame = _candidates(laws, most)
-    losses = _predicted(fit, laws, frame, PlanInfo.read(plan).scenario.choices.group)
-    frame["train_usd"] = frame["train_flop"] * _median(here.usd_per_flop for here in laws.values())
-    worth = [sample(of, losses[of.kept, number, None]) for number in range(len(frame))]
-    frame["evsi_usd"], frame["evsi_se_usd"] = [one.usd for one in worth], [one.se_usd for one in worth]
-    frame["net_usd"] = frame["evsi_usd"] - frame["train_usd"]
-    order = frame["net_usd"].to_numpy().argsort(kind="stable")[::-1]
-    frame, losses = frame.iloc[order], losses[:, order]
-    found = xr.Dataset({name: ("run", frame[name].to_numpy()) for name in frame}).assign(evpi_usd=of.evpi_usd)
-    found["loss"] = (("quantile", "run"), np.quantile(losses, QUANTILES, axis=0), {"units": "nats/token"})
-    added, values = zip(*batches(of, losses[of.kept, :_MANY], frame["train_usd"].to_list(), batch), strict=True)
-    found["batch_run"] = ("added", np.array(added))
-    found["batch_evsi_usd"] = ("added", np.array([value.usd for value in values]))
-    found["batch_train_usd"] = ("added", frame["train_usd"].to_numpy()[list(added)].cumsum())
-    return found.assign_coords(quantile=list(QUANTILES)).assign_attrs(problem=asked, max_flop=most, draws=len(of.kept))
+    return most
+
+
+def _priced(frame: pd.DataFrame, laws: dict[str, DesignSurface]) -> pd.DataFrame:
+    """Candidates with what each costs, at the medians of price and utilization."""
+    per_flop = _median(here.usd_per_flop for here in laws.values())
+    seconds = _median(1.0 / (_peak(here) * here.cost_draws.training["mfu"]) for here in laws.values())
+    flop = frame["train_flop"]
+    return frame.assign(train_usd=flop * per_flop, gpu_hours=flop * seconds / SECONDS_PER_HOUR)
+
+
+def _peak(here: DesignSurface) -> float:
+    return accelerator_named(here.scenario.training.accelerator).peak_flop_per_s
 
 
 def _median(draws: Iterable[Any]) -> float:
     return float(np.median(np.concatenate([np.ravel(np.asarray(values)) for values in draws])))
 
 
-def _stakes(plan: xr.Dataset, problem: str | None) -> tuple[str, Stakes]:
-    """The problem whose regret counts, and what is at stake in it."""
-    known = required_money(plan)
-    planned = [str(name) for name in plan["problem"].values]
+def _stakes(plans: Sequence[xr.Dataset], problem: str | None, batch: int) -> tuple[str, tuple[Stakes, ...]]:
+    """The problem whose regret counts, and what is at stake in it, by plan; of plans without a recommendation nothing is, if others have one."""
+    if batch < 1:
+        raise InputError("must be at least 1", column="batch", value=batch)
+    planned = [str(name) for name in plans[0]["problem"].values]
+    totals = [required_money(plan).total for plan in plans]
     asked = planned[0] if problem is None else problem_named(problem).name
     if asked not in planned:
         raise InputError("is not a problem of this plan", column="problem", value=asked, hint=f"one of {', '.join(planned)}")
-    return asked, stakes(known.total.sel(problem=asked))
+    sound = [total for plan, total in zip(plans, totals, strict=True) if _recommended(plan, asked)]
+    return asked, tuple(stakes(total.sel(problem=asked)) for total in sound or totals)
 
 
 def _candidates(laws: dict[str, DesignSurface], most: float) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -15,6 +15,7 @@ from bayesmoe.decisions.decide import decide
 from bayesmoe.planning.planner import plan as plan_fit
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.precision import in_float64
+from bayesmoe.progress import Progress
 from bayesmoe.units import BAND
 
 FACTOR = 1.5
@@ -67,7 +68,7 @@ def sensitivity(
     scenario: Scenario,
     *,
     allow_failed: bool = False,
-    on_progress: Callable[[str], Any] = lambda _: None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> xr.Dataset:
     """Plan anew with each number of a scenario at its low and at its high end, all others as they are.
 
@@ -83,7 +84,7 @@ def sensitivity(
     allow_failed : bool
         Whether to plan on a fit that failed its gate.
     on_progress : callable
-        Called with each input before it is varied.
+        Called before each input is varied.
 
     Returns
     -------
@@ -105,7 +106,7 @@ def sensitivity(
     choices = np.zeros((len(own.cost), len(known), 2), dtype=int)
     costs, losses = np.full((2, *choices.shape), np.nan)
     for row, one in enumerate(known):
-        on_progress(one.name)
+        on_progress(Progress("varying inputs", row, len(known)))
         for side, value in enumerate(_ends(scenario, one)):
             values[row, side] = value
             found = _answer(fit, _varied(scenario, one, value), allow_failed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from bayesmoe.decisions.gate import AT_LARGEST, MOST_AT_LARGEST
+from bayesmoe.decisions.gate import AT_LARGEST, LEAST_SIZE, MOST_AT_LARGEST, TOO_SMALL
 from bayesmoe.planning.distance_grid import LARGEST, SMALLEST
 from bayesmoe.planning.limits import BUDGET
 from bayesmoe.units import band, experts, percent, short, significant
@@ -25,6 +25,11 @@ def headline(decision: Decision) -> str:
         tied = f" Tied within Monte Carlo error: {', '.join(others)}." if others else ""
         return f"Recommended: {design}.{tied}"
     best = decision.closest
+    if decision.extrapolation.get("n_dense", 1.0) < LEAST_SIZE:
+        return (
+            f"No recommendation: the best design, {best.design}, is less than {LEAST_SIZE:g} times the size of the largest run. "
+            f"{TOO_SMALL.capitalize()}."
+        )
     line = (
         f"No recommendation: no design meets the goal ({decision.goal}) in {percent(decision.threshold)} of draws. "
         f"The closest, {best.design}, does in {percent(best.p_feasible)}."

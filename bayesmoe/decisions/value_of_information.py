@@ -8,7 +8,7 @@ it was not fitted to say what the choice saved, so that an estimate is too low r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -111,15 +111,19 @@ def sample(of: Stakes, runs: np.ndarray) -> Worth:
     return _learned(of, _basis(columns, _DEGREE if len(columns) == 1 else 2), of.evpi_usd)
 
 
-def batches(of: Stakes, runs: np.ndarray, cost_usd: Sequence[float], size: int) -> list[tuple[int, Worth]]:
+def together(worth: Iterable[Worth]) -> Worth:
+    """What the same knowledge is worth to several decisions: the sum; so is the error at most, as they share their draws."""
+    each = list(worth)
+    return Worth(sum(one.usd for one in each), sum(one.se_usd for one in each))
+
+
+def batches(worth_of: Callable[[list[int]], Worth], cost_usd: Sequence[float], size: int) -> list[tuple[int, Worth]]:
     """Runs to train together, added one by one where each adds most for what it costs.
 
     Parameters
     ----------
-    of : Stakes
-        S draws.
-    runs : array, shape (S, n)
-        Simulated outcomes of n candidate runs.
+    worth_of : callable
+        What some of n candidate runs, by number, are worth together.
     cost_usd : sequence of float
         What each costs.
     size : int
@@ -131,10 +135,10 @@ def batches(of: Stakes, runs: np.ndarray, cost_usd: Sequence[float], size: int) 
         Number of each added run, and what the batch up to it is worth. Knowing more is never worth less, so neither is a larger batch.
     """
     chosen: list[tuple[int, Worth]] = []
-    for _ in range(min(size, runs.shape[1])):
+    for _ in range(min(size, len(cost_usd))):
         taken = [number for number, _ in chosen]
-        left = [number for number in range(runs.shape[1]) if number not in taken]
-        worth = {number: sample(of, runs[:, [*taken, number]]) for number in left}
+        left = [number for number in range(len(cost_usd)) if number not in taken]
+        worth = {number: worth_of([*taken, number]) for number in left}
         best = max(left, key=lambda number: worth[number].usd - cost_usd[number])
         least = chosen[-1][1].usd if chosen else 0.0
         chosen.append((best, Worth(max(worth[best].usd, least), worth[best].se_usd)))

@@ -18,7 +18,7 @@ from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.inference.store import save_fit
 from bayesmoe.planning.planner import plan
-from bayesmoe.planning.scenario import read_scenario
+from bayesmoe.planning.reading import read_scenario
 from bayesmoe.planning.store import save_plan
 from bayesmoe.reporting import plan_text
 from bayesmoe.reporting.build import build_report, figures, notes, save_report

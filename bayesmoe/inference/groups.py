@@ -52,7 +52,7 @@ def parameters_of_group(
         raise InputError("must name a group of the fit", column=column, value=group or "nothing", hint=hint)
     if not groups and group is not None:
         raise InputError(
-            "the fit has no groups", column=column, value=group, hint="leave it out, or refit with --group COLUMN"
+            "the fit has no groups", column=column, value=group, hint="leave it out, or refit with --group-by COLUMN"
         )
     values = {}
     for coordinate in info.coordinates:

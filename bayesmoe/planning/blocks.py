@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +18,24 @@ from bayesmoe.planning.surface import DesignSurface
 
 _ELEMENTS = 200_000
 """Sizes computed together."""
+
+
+_on_done: ContextVar[Callable[[], Any]] = ContextVar("on_done", default=lambda: None)
+
+
+@contextmanager
+def counted(on_done: Callable[[], Any]) -> Iterator[None]:
+    """Call ``on_done`` after each program that is run over draws within the block."""
+    token = _on_done.set(on_done)
+    try:
+        yield
+    finally:
+        _on_done.reset(token)
+
+
+def programs_of_plan(laws: int, problems: tuple[Problem, ...]) -> int:
+    """How many programs a plan runs: levels, two searches and the options of each law, and tokens where a loss decides."""
+    return laws * (4 + 2 * sum(not one.spends_budget for one in problems))
 
 
 def over_draws(
@@ -54,7 +75,9 @@ def over_draws(
         return leaf.reshape(-1, *leaf.shape[2:])[: count if leaf.shape[1] == block else None]
 
     mapped = _mapped_in_single if single_precision else _mapped
-    return jax.tree.map(joined, mapped(function, problems, block, here, per_draw, shared))
+    found = jax.tree.map(joined, mapped(function, problems, block, here, per_draw, shared))
+    _on_done.get()()
+    return found
 
 
 def _blockwise(

@@ -13,11 +13,8 @@ from bayesmoe.planning.constraints import comparison, constraint
 from bayesmoe.planning.outcomes import ConstraintLevels
 from bayesmoe.planning.problems import Problem
 from bayesmoe.planning.quantities import Quantities
-from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.scenario import MOST_TOKENS_PER_PARAMETER, Scenario
 from bayesmoe.planning.surface import DesignSurface
-
-MOST_TOKENS_PER_PARAMETER = 1e6
-"""Training tokens per active parameter beyond which no design is considered; the most that were published are 6e4 (Qwen3-0.6B, arXiv:2505.09388)."""
 
 BUDGET, SIZES, PLAUSIBLE, OWN = "training budget", "sizes considered", "tokens / n_active", "goal"
 REPLICA, BASELINE = "replica", "choices.baseline_num_experts"

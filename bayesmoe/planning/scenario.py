@@ -4,77 +4,51 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from bayesmoe.architecture import Family, Shape, shape_of_size
 from bayesmoe.costs.uncertain import Positive, Quantity, Share, Uncertain, median
-from bayesmoe.costs.workload import Serving, Training, price_of
+from bayesmoe.costs.workload import Serving, Training
 from bayesmoe.errors import InputError
-from bayesmoe.resources import or_packaged
-from bayesmoe.specs import read_toml, spec
+from bayesmoe.planning.choices import ChoicesSpec
+from bayesmoe.planning.words import kv_share_of
+from bayesmoe.specs import About, spec
 
 _HALF = 0.5
-
-
-Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
-
-
-STARTING_COUNTS = (1, 4, 8, 16, 32, 64, 128, 256, 512)
-"""Expert counts that are compared where a scenario asks for none."""
-
-
-@spec
-class ChoicesSpec:
-    """What there is to choose.
-
-    Parameters
-    ----------
-    num_experts : tuple of int, optional
-        Expert counts. Where left out, :data:`STARTING_COUNTS`, doubled further until the best of every draw lies inside or a limit binds
-        (:func:`bayesmoe.planning.planner.plan`).
-    baseline_num_experts : int
-        The count that sets the thresholds.
-    top_k, granularity : tuple, optional
-        Experts per token and granularities; the architecture's own where left out.
-    group : str, optional
-        Group of runs whose law is meant, or "new".
-    """
-
-    num_experts: Counts | None = None
-    baseline_num_experts: Annotated[int, Field(ge=1)] = 4
-    top_k: Counts | None = None
-    granularity: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
-    group: str | None = None
-
-    @model_validator(mode="after")
-    def _base_is_a_choice(self) -> ChoicesSpec:
-        if self.baseline_num_experts not in self.counts:
-            raise ValueError("baseline_num_experts must be one of num_experts")
-        for name in ("num_experts", "top_k", "granularity"):
-            values = getattr(self, name) or ()
-            if len(set(values)) != len(values):
-                raise ValueError(f"{name} must not repeat a {'count' if name == 'num_experts' else 'value'}")
-        return self
-
-    @property
-    def counts(self) -> tuple[int, ...]:
-        """Expert counts, those to start from where none are asked for."""
-        return self.num_experts or STARTING_COUNTS
+_OURS = "an assumption of this project"
+_YUN = "Yun 2024 (arXiv:2404.02852)"
 
 
 @spec
 class ArchitectureSpec:
-    """Family of architectures; see :class:`bayesmoe.architecture.Family`. Defaults are Yun's: top-2 in one FFN of two."""
+    """Family of architectures; see :class:`bayesmoe.architecture.Family`. Defaults are Yun's: top-2 in one FFN of two.
 
-    moe_share: Share = 1.0 / 3.0
-    top_k: Annotated[int, Field(ge=1)] = 2
-    granularity: Positive = 1.0
-    shared_experts: Annotated[float, Field(ge=0)] = 0.0
-    width_times_layers: Quantity = Field(default_factory=lambda: Uncertain(median=0.045, log_sd=0.15))
-    kv_share: Share = 1.0
+    Parameters
+    ----------
+    moe_share : share
+        Of the backbone parameters, those in feed-forward parts that experts replace.
+    top_k : int
+        Routed experts of a token, where `choices.top_k` offers none.
+    granularity : float
+        Width of a dense feed-forward part over that of an expert, where `choices.granularity` offers none.
+    shared_experts : float
+        Experts that every token uses, in widths of a routed one.
+    width_times_layers : quantity
+        Model width times layers over the backbone parameters to the power 2/3.
+    kv_share : share
+        Cache of a token over that of multi-head attention; a word such as "gqa" or "mla" stands for its share.
+    """
+
+    moe_share: Annotated[Share, About("share of the backbone", _YUN)] = 1.0 / 3.0
+    top_k: Annotated[int, Field(ge=1), About("experts of a token", _YUN)] = 2
+    granularity: Annotated[Positive, About("dense widths", _YUN)] = 1.0
+    shared_experts: Annotated[float, Field(ge=0), About("experts", _YUN)] = 0.0
+    width_times_layers: Annotated[
+        Quantity, About("", "public models", 0.001, 1.0, "give d_model x layers / n_dense^(2/3)")
+    ] = Field(default_factory=lambda: Uncertain(median=0.045, log_sd=0.15))
+    kv_share: Annotated[Share, BeforeValidator(kv_share_of), About("share", "multi-head attention, as in Yun 2024")] = 1.0
 
     def family(self, top_k: Any = None, granularity: Any = None) -> Family:
         """The family of architectures, with other experts per token or granularity where they are given."""
@@ -100,29 +74,47 @@ class LimitsSpec:
 
     Parameters
     ----------
-    loss_nats, serving_usd_per_million_tokens : float, optional
-        Thresholds of loss and of serving cost; the baseline's at its loss optimum where left out.
-    memory_bytes, cached_tokens : float, optional
-        Total memory, and the tokens cached beside the weights, of ``memory_limited``.
+    loss_nats : float, optional
+        Threshold of loss; the baseline's at its loss optimum where left out.
+    serving_usd_per_million_tokens : float, optional
+        Threshold of serving cost; the baseline's at its loss optimum where left out.
+    memory_bytes : float, optional
+        Total memory of ``memory_limited``.
+    cached_tokens : float
+        Tokens cached in that memory beside the weights.
     n_total_parameters : float, optional
         Total parameters, the same for all, of ``equal_resources``.
     output_tokens_per_s : float, optional
         Demand that the fleet of ``fixed_hardware`` meets.
-    unique_tokens, max_epochs : float
-        Training tokens of every problem are at most their product.
+    unique_tokens : float, optional
+        Tokens of the training data: training tokens of every problem are at most `unique_tokens` x `max_epochs`.
+    max_epochs : float
+        Most passes over the training data.
     constraints : tuple of str
         Expressions that every solution satisfies; see :mod:`bayesmoe.planning.constraints`.
     """
 
-    loss_nats: Positive | None = None
-    serving_usd_per_million_tokens: Positive | None = None
-    memory_bytes: Positive | None = None
-    cached_tokens: Annotated[float, Field(ge=0)] = 0.0
-    n_total_parameters: Positive | None = None
-    output_tokens_per_s: Positive | None = None
-    unique_tokens: Positive | None = None
-    max_epochs: Positive = 1.0
-    constraints: tuple[str, ...] = ()
+    loss_nats: Annotated[
+        Positive | None,
+        About("nats per token", "the baseline's", 0.3, 12.0, "give cross-entropy in nats per token, such as 2.1"),
+    ] = None
+    serving_usd_per_million_tokens: Annotated[
+        Positive | None,
+        About(
+            "USD per million output tokens", "the baseline's", 1e-5, 1e4, "give USD per million output tokens, such as 0.5"
+        ),
+    ] = None
+    memory_bytes: Annotated[Positive | None, About("bytes", "", 1e7, 1e16, "give bytes: 80 GB is 80e9")] = None
+    cached_tokens: Annotated[float, Field(ge=0), About("tokens", "none", None, 1e13, "give tokens")] = 0.0
+    n_total_parameters: Annotated[Positive | None, About("parameters", "", 1e6, 1e15, "give parameters: 60B is 60e9")] = None
+    output_tokens_per_s: Annotated[
+        Positive | None, About("tokens/s", "", 1e-3, 1e10, "give the output tokens a second of all users, or [traffic]")
+    ] = None
+    unique_tokens: Annotated[Positive | None, About("tokens", "no limit", 1e7, 1e17, "give tokens: 15T is 15e12")] = None
+    max_epochs: Annotated[
+        Positive, About("passes", "one pass", 0.01, 1e3, "give passes over the unique tokens, such as 4")
+    ] = 1.0
+    constraints: Annotated[tuple[str, ...], About("", "none")] = ()
 
     @property
     def most_tokens(self) -> float:
@@ -140,16 +132,33 @@ class ValueSpec:
         USD that a loss lower by one nat is worth; what compute buys it for at the margin where left out.
     """
 
-    usd_per_nat: Positive | None = None
+    usd_per_nat: Annotated[
+        Positive | None,
+        About("USD per nat/token", "what training buys a nat for at the margin", 1.0, 1e15, "give USD, such as 5e6"),
+    ] = None
 
 
 @spec
 class ToleranceSpec:
-    """When two designs are equally good, and with which probability a design must meet its constraints."""
+    """When two designs are equally good, and with which probability a design must meet its constraints.
 
-    loss_nats: Annotated[float, Field(ge=0)] = 0.01
-    cost_share: Annotated[float, Field(ge=0)] = 0.05
-    probability: Share = 0.9
+    Parameters
+    ----------
+    loss_nats : float
+        Difference in loss within which designs are near-optimal, and by which the baseline's loss may be missed.
+    cost_share : float
+        Share of the cost, in the same way.
+    probability : share
+        With which the recommended design keeps its constraints.
+    """
+
+    loss_nats: Annotated[float, Field(ge=0), About("nats per token", _OURS)] = 0.01
+    cost_share: Annotated[float, Field(ge=0), About("share of the cost", _OURS)] = 0.05
+    probability: Annotated[Share, About("probability", _OURS)] = 0.9
+
+
+MOST_TOKENS_PER_PARAMETER = 3e5
+"""Training tokens for an active parameter beyond which no law was ever tested: five times those of Qwen3-0.6B (36e12 tokens, arXiv:2505.09388)."""
 
 
 class Candidate(NamedTuple):
@@ -170,6 +179,17 @@ class Candidate(NamedTuple):
 class Scenario:
     """Everything a plan needs besides the posterior.
 
+    Parameters
+    ----------
+    training, serving, choices, architecture, limits, value, tolerance : table
+        See each.
+    name : str
+        Title of plan and report.
+    problems : tuple of str
+        What is asked; see "What to ask", or ``package.module:MyProblem``.
+    seed : int
+        Same seed, same draws of everything uncertain.
+
     Examples
     --------
     >>> scenario = bm.Scenario(
@@ -181,14 +201,17 @@ class Scenario:
 
     training: Training
     serving: Serving
-    name: str = "unnamed"
+    name: Annotated[str, About("", "")] = "unnamed"
     choices: ChoicesSpec = Field(default_factory=ChoicesSpec)
     architecture: ArchitectureSpec = Field(default_factory=ArchitectureSpec)
     limits: LimitsSpec = Field(default_factory=LimitsSpec)
     value: ValueSpec = Field(default_factory=ValueSpec)
     tolerance: ToleranceSpec = Field(default_factory=ToleranceSpec)
-    problems: Annotated[tuple[str, ...], Field(min_length=1)] = ("cheapest_serving", "lowest_loss")
-    seed: Annotated[int, Field(ge=0)] = 0
+    problems: Annotated[tuple[str, ...], Field(min_length=1), About("", "the two of Yun 2024")] = (
+        "cheapest_serving",
+        "lowest_loss",
+    )
+    seed: Annotated[int, Field(ge=0), About("", "")] = 0
 
     @model_validator(mode="after")
     def _experts_suffice(self) -> Scenario:
@@ -218,40 +241,8 @@ class Scenario:
 DEMAND_HINT = "say how many output tokens will be served in all, such as { median = 1e13, log_sd = 0.5 }"
 """What to do where a cost needs ``serving.lifetime_tokens``."""
 
-SECTIONS = ("training", "serving", "choices", "architecture", "limits", "value", "tolerance", "problems")
+SECTIONS = ("training", "serving", "choices", "architecture", "limits", "value", "tolerance", "problems", "traffic")
 """Keys of a scenario that a complaint may be about."""
-
-_OTHERS = {
-    "data": ("is a model spec, not a scenario", "give it to `bayesmoe fit`; see models/scenarios/ for scenarios"),
-    "num_layers": ("is an architecture, not a scenario", "give it to `bayesmoe cost`, before the scenario"),
-}
-
-
-def read_scenario(path: str | Path) -> Scenario:
-    """Read a scenario, or the packaged one of that name; files that it names (latency table, calibration, accelerators) are taken from its own folder.
-
-    Examples
-    --------
-    >>> bm.read_scenario("yun-2024").training.budget_flop
-    5.15e+21
-    """
-    path = or_packaged(path, "scenarios")
-    found, folder = read_toml(path, Scenario, others=_OTHERS), Path(path).parent
-
-    def here(part: Any, *keys: str) -> Any:
-        named = {key: getattr(part, key) for key in keys}
-        # An absolute path swallows the folder before it.
-        return dataclasses.replace(part, **{key: str(folder / file) for key, file in named.items() if file is not None})
-
-    def priced(part: Any) -> Any:
-        # A plan outlives the file that an accelerator came from.
-        return dataclasses.replace(part, price_usd_per_gpu_hour=price_of(part))
-
-    serving, training = here(found.serving, "latency_table", "calibration"), found.training
-    serving, training = (
-        priced(here(part, "accelerator")) if part.accelerator.endswith(".toml") else part for part in (serving, training)
-    )
-    return dataclasses.replace(found, serving=serving, training=training)
 
 
 def with_counts(scenario: Scenario, counts: tuple[int, ...]) -> Scenario:

@@ -12,10 +12,11 @@ import numpy as np
 from bayesmoe.planning.blocks import over_draws
 from bayesmoe.planning.constraints import constraint
 from bayesmoe.planning.distance_grid import LARGEST, SMALLEST
-from bayesmoe.planning.limits import MOST_TOKENS_PER_PARAMETER, Kept, kept_limits
+from bayesmoe.planning.limits import Kept, kept_limits
 from bayesmoe.planning.outcomes import ConstraintLevels, DesignOutcomes, FixedDesigns, Optimum, PerDrawOptima
 from bayesmoe.planning.problems import Problem, Thresholds
 from bayesmoe.planning.quantities import Quantities
+from bayesmoe.planning.scenario import MOST_TOKENS_PER_PARAMETER
 from bayesmoe.planning.search import argmin_last, best_local_minimum, refine
 from bayesmoe.planning.surface import DesignSurface
 

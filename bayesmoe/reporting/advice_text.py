@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import xarray as xr
 
 from bayesmoe.decisions.decision import Decision
 from bayesmoe.decisions.outcome import Band
+from bayesmoe.decisions.run_plan import ScheduledRun, recommended_run
 from bayesmoe.planning.problems import problem_named
-from bayesmoe.units import band, experts, percent, short
+from bayesmoe.terminal import table
+from bayesmoe.units import band, experts, percent, short, significant
 
 EVSI_NOTE = (
     "The value of a run (EVSI) is what choosing by its outcome saves in expectation, cross-validated over draws, so it errs on the low side. "
     "It assumes that law, noise and discrepancy are as fitted."
 )
-NO_RUN = "None of these runs is shown to be worth what it costs; the plan says what else is worth knowing."
+NO_RUN = "None of these runs is worth what it costs; the plan says what else is worth knowing."
+NO_PLAN = "`bayesmoe plan` says which limit fails; loosen it first."
+MORE_DRAWS = "fit with more draws, or allow a larger run with --max-flop."
 _BY_COST = "By total cost (training, serving, and loss at its worth)"
 _SHOWN = 5
 
@@ -80,46 +85,80 @@ def _setting(value: Band, *, large: bool) -> str:
 
 
 def best_run(found: xr.Dataset) -> str:
-    """The run most worth training, in one sentence."""
-    best, title = found.isel(run=0), problem_named(found.attrs["problem"]).title
-    about = (
-        f"For \u201c{title}\u201d, the expected opportunity loss of deciding now is USD {short(float(found['evpi_usd']))}."
-    )
-    if float(best["net_usd"]) <= 0:
-        return f"{about} {NO_RUN}"
+    """The run most worth training, in one sentence; or why none is recommended."""
+    title, evpi = problem_named(found.attrs["problem"]).title, short(float(found["evpi_usd"]))
+    budgets = found.attrs["budgets"]
+    over = f" over {budgets} budgets" if budgets > 1 else ""
+    about = f"For \u201c{title}\u201d{over}, the expected opportunity loss of deciding now is USD {evpi}."
+    place = recommended_run(found)
+    if place is not None:
+        best = found.isel(run=place)
+        return (
+            f"{about} Most worth training: {_run(best)}, for USD {short(float(best['train_usd']))}: it saves USD "
+            f"{short(float(best['evsi_usd']))} \u00b1 {short(float(best['evsi_se_usd']))} in expectation."
+        )
+    if not found.attrs["recommended_num_experts"]:
+        return f"For \u201c{title}\u201d the plan recommends no design, and no run on its account: {NO_PLAN}"
+    if "cannot tell" in found["verdict"].values:
+        best = found.isel(run=int((found["verdict"] == "cannot tell").argmax("run")))
+        return (
+            f"{about} Cannot tell whether a run is worth its cost: the value of the best, USD {short(float(best['evsi_usd']))}, has a standard "
+            f"error of USD {short(float(best['evsi_se_usd']))}, and it costs USD {short(float(best['train_usd']))}; {MORE_DRAWS}"
+        )
+    return f"{about} {NO_RUN}"
+
+
+def _run(run: xr.Dataset) -> str:
     return (
-        f"{about} Most worth training: {experts(int(best['num_experts']))}, {short(float(best['n_dense']))} backbone, {short(float(best['tokens']))} tokens, "
-        f"for USD {short(float(best['train_usd']))}: it saves USD {short(float(best['evsi_usd']))} in expectation."
+        f"{experts(int(run['num_experts']))}, {short(float(run['n_dense']))} backbone, {short(float(run['tokens']))} tokens"
     )
 
 
-def next_runs(found: xr.Dataset, *, rows: int = 8) -> str:
-    """The ranking of candidate runs, and the batch."""
+def next_runs(found: xr.Dataset, batch: Sequence[ScheduledRun] = (), *, rows: int = 8) -> str:
+    """The ranking of candidate runs, and the batch as a plan."""
     title, evpi = problem_named(found.attrs["problem"]).title, float(found["evpi_usd"])
-    lines = [
-        f"{title}: the expected opportunity loss of deciding now is USD {short(evpi)}. Runs of at most {found.attrs['max_flop']:.3g} FLOP, by value less cost:",
-        f"  {'experts':<12}{'backbone':>10}{'tokens':>9}{'FLOP':>10}{'cost USD':>10}{'EVSI USD':>18}{'of EVPI':>9}",
-    ]
+    cells = []
     for number in range(min(rows, found.sizes["run"])):
         run = found.isel(run=number)
         worth, error = float(run["evsi_usd"]), float(run["evsi_se_usd"])
-        lines.append(
-            f"  {experts(int(run['num_experts'])):<12}{short(float(run['n_dense'])):>10}{short(float(run['tokens'])):>9}{float(run['train_flop']):>10.2g}"
-            f"{short(float(run['train_usd'])):>10}{f'{short(worth)} ± {short(error)}':>18}{percent(worth / evpi if evpi else 0.0):>9}"
-        )
-    if float(found["net_usd"].max()) <= 0:
-        lines.append(NO_RUN)
-    if found.sizes["added"] > 1:
-        lines.append("As a batch, added greedily:")
-        for run, worth, paid in zip(
-            found["batch_run"].values, found["batch_evsi_usd"].values, found["batch_train_usd"].values, strict=True
-        ):
-            one = found.isel(run=int(run))
-            lines.append(
-                f"  {experts(int(one['num_experts']))}, {short(float(one['n_dense']))} backbone, {short(float(one['tokens']))} tokens: EVSI USD "
-                f"{short(float(worth))} so far, for USD {short(float(paid))}"
+        cells.append(
+            (
+                experts(int(run["num_experts"])),
+                *(short(float(run[name])) for name in ("n_dense", "tokens", "gpu_hours", "train_usd")),
+                f"{short(worth)} \u00b1 {short(error)}",
+                percent(worth / evpi if evpi else 0.0),
+                str(run["verdict"].item()),
             )
+        )
+    lines = [
+        best_run(found),
+        f"Runs of at most {found.attrs['max_flop']:.3g} FLOP for \u201c{title}\u201d, by value less cost:",
+        table(("experts", "backbone", "tokens", "GPU hours", "USD", "EVSI, USD", "of EVPI", "verdict"), cells, indent=2),
+    ]
+    if batch:
+        lines += ["The batch as a plan, one run after the other:", _batch(found, batch)]
     return "\n".join([*lines, EVSI_NOTE])
+
+
+def _batch(found: xr.Dataset, batch: Sequence[ScheduledRun]) -> str:
+    """Runs of a batch with dates and cost, and their sum."""
+    worth, error = (found[f"batch_{name}"].values for name in ("evsi_usd", "evsi_se_usd"))
+    rows = [
+        (
+            _run(found.isel(run=one.run)),
+            f"{one.start:%Y-%m-%d}",
+            f"{one.end:%Y-%m-%d}",
+            significant(one.days),
+            short(one.gpu_hours),
+            short(one.train_usd),
+            f"{short(float(worth[place]))} \u00b1 {short(float(error[place]))}",
+        )
+        for place, one in enumerate(batch)
+    ]
+    hours, usd = (sum(getattr(one, name) for one in batch) for name in ("gpu_hours", "train_usd"))
+    days = significant(sum(one.days for one in batch))
+    total = ("in all", rows[0][1], rows[-1][2], days, short(hours), short(usd), rows[-1][-1])
+    return table(("run", "from", "to", "days", "GPU hours", "USD", "EVSI so far, USD"), [*rows, total], indent=2)
 
 
 def tornado(found: xr.Dataset) -> str:
@@ -134,13 +173,15 @@ def tornado(found: xr.Dataset) -> str:
         lines.append(
             f"{problem_named(str(name)).title}: {experts(baseline)}, USD {short(float(part['baseline_cost']))}{per}"
         )
-        for key in part["input"].values:
-            row = part.sel(input=key)
-            ends = []
-            for side in row["side"].values:
-                own = row.sel(side=side)
-                count = int(own["recommended"])
-                said = f"USD {short(float(own['cost']))}, {experts(count)}" if count else "no recommendation"
-                ends.append(f"{float(own['value']):.3g}: {said}")
-            lines.append(f"  {key!s:<34}{ends[0]:<34}{ends[1]}")
+        rows = [
+            (str(key), *(_end(part.sel(input=key, side=side)) for side in part["side"].values))
+            for key in part["input"].values
+        ]
+        lines.append(table(("input", "low end", "high end"), rows, text=3, indent=2))
     return "\n".join(lines)
+
+
+def _end(own: xr.Dataset) -> str:
+    count = int(own["recommended"])
+    said = f"USD {short(float(own['cost']))}, {experts(count)}" if count else "no recommendation"
+    return f"{float(own['value']):.3g}: {said}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesmoe import plots
-from bayesmoe.costs.workload import price_of
 from bayesmoe.criticism.gate import check
 from bayesmoe.criticism.predictive import headline_names, predictive_check, prior_overlap
 from bayesmoe.decisions.decide import decide
@@ -25,10 +24,11 @@ from bayesmoe.files import write_text
 from bayesmoe.inference.ensemble import components, heaviest
 from bayesmoe.inference.spec import AVERAGE
 from bayesmoe.inference.store import FitInfo
-from bayesmoe.planning.problems.base import baseline
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.precision import in_float64
+from bayesmoe.progress import Progress
 from bayesmoe.reporting import advice_text, plan_text, text
+from bayesmoe.reporting.assumptions import assumptions, binding_limits
 from bayesmoe.reporting.captions import FIGURES
 from bayesmoe.reporting.decision import next_run_rows, section
 from bayesmoe.reporting.forecasts import forecast_rows, own_coverage
@@ -70,7 +70,13 @@ def figures(
 
 
 @in_float64
-def report(fit: xr.DataTree, plan: xr.Dataset | None = None, *, backtests: Sequence[dict[str, Any]] = ()) -> str:
+def report(
+    fit: xr.DataTree,
+    plan: xr.Dataset | None = None,
+    *,
+    backtests: Sequence[dict[str, Any]] = (),
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> str:
     """Render the report of a fit, and of a plan on it, as one HTML page.
 
     Parameters
@@ -81,16 +87,22 @@ def report(fit: xr.DataTree, plan: xr.Dataset | None = None, *, backtests: Seque
         A plan on it.
     backtests : sequence of dict
         From :func:`bayesmoe.reporting.forecasts.read_backtest`.
+    on_progress : callable
+        Called between the steps, and after each figure.
 
     Examples
     --------
     >>> Path("report.html").write_text(bm.report(dt, plan))  # doctest: +SKIP
     """
+    on_progress(Progress("deciding", 0, 1))
     decisions = decide(plan, fit) if plan is not None else None
-    runs = next_runs(fit, plan) if plan is not None and "lifetime_tokens" in plan else None
+    with_runs = plan is not None and "lifetime_tokens" in plan
+    runs = next_runs(fit, plan, on_progress=on_progress) if plan is not None and with_runs else None
     made = figures(fit, plan=plan, decisions=decisions, next_run=runs)
     try:
-        return build_report(fit, made, plan=plan, decisions=decisions, next_run=runs, backtests=backtests)
+        return build_report(
+            fit, made, plan=plan, decisions=decisions, next_run=runs, backtests=backtests, on_progress=on_progress
+        )
     finally:
         for figure in made.values():
             plt.close(figure)
@@ -118,6 +130,7 @@ def build_report(
     decisions: Decisions | None = None,
     next_run: xr.Dataset | None = None,
     backtests: Sequence[dict[str, Any]] = (),
+    on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> str:
     """Build the report.
 
@@ -135,6 +148,8 @@ def build_report(
         Candidate runs, from :func:`bayesmoe.decisions.next_run.next_runs`.
     backtests : sequence of dict
         From :func:`bayesmoe.reporting.forecasts.read_backtest`.
+    on_progress : callable
+        Called before each figure is drawn.
 
     Returns
     -------
@@ -142,8 +157,6 @@ def build_report(
         HTML with inline styles and images; needs no network.
     """
     info, gate = FitInfo.read(fit), check(fit)
-    times = {} if decisions is None else decisions.extrapolation
-    images = {name: _embedded(name, figure, FIGURES[name]) for name, figure in made.items()}
     return rendered(
         "report.html.jinja",
         style=STYLE.read_text(encoding="utf-8"),
@@ -151,9 +164,9 @@ def build_report(
         plan_text=plan_text,
         advice_text=advice_text,
         gate=gate if decisions is None else gate_of_plan(gate, decisions),
-        images=images,
+        images=_images(made, on_progress),
         notes=notes(fit, decisions),
-        far=far(times),
+        far=far({} if decisions is None else decisions.extrapolation),
         decisions=[section(one) for one in decisions or ()],
         next_runs=next_run_rows(next_run) if next_run is not None else {},
         scenario=_scenario_rows(plan) if plan is not None else [],
@@ -178,6 +191,14 @@ def save_report(html: str, path: str | Path) -> None:
 
 BY_CHAIN = ("trace", "rank")
 """Figures with every draw in them, which as SVG would be megabytes."""
+
+
+def _images(made: dict[str, Figure], on_progress: Callable[[Progress], None]) -> dict[str, dict[str, str]]:
+    found = {}
+    for done, (name, figure) in enumerate(made.items()):
+        on_progress(Progress("drawing", done, len(made)))
+        found[name] = _embedded(name, figure, FIGURES[name])
+    return found
 
 
 def _embedded(name: str, figure: Figure, caption: str) -> dict[str, str]:
@@ -217,43 +238,8 @@ def _law_rows(fit: xr.DataTree, decisions: Iterable[Decision]) -> list[dict[str,
 
 
 def _scenario_rows(plan: xr.Dataset) -> list[tuple[str, str]]:
-    info = PlanInfo.read(plan)
-    scenario = info.scenario
-    training, serving = scenario.training, scenario.serving
-    latency = serving.latency_table or (
-        f"roofline calibrated on {'public measurements' if serving.calibration is None else serving.calibration}, "
-        f"engine {serving.engine or 'unknown'}; its error on unseen models is in the bands"
-    )
-    tokens = f"{info.fixed_tokens:.3g} for every candidate: this law has no tokens term" if info.fixed_tokens else "free"
-    return [
-        ("Training budget", f"{plan_text.budget(scenario)}, counted as {training.flop_rule}"),
-        (
-            "Training fleet",
-            f"{training.accelerator}, MFU {_quantity(training.mfu)}, USD {_quantity(price_of(training))} per GPU hour",
-        ),
-        ("Training tokens", tokens),
-        (
-            "Serving fleet",
-            f"up to {serving.max_gpus} {serving.accelerator}, USD {_quantity(price_of(serving))} per GPU hour, busy {_quantity(serving.utilization)} of the time",
-        ),
-        (
-            "Requests",
-            f"{_quantity(serving.prompt_tokens)} tokens in, {_quantity(serving.output_tokens)} out, at most {serving.max_batch} together",
-        ),
-        ("Latency", latency),
-        (
-            "Architecture",
-            f"{scenario.architecture.moe_share:.3g} of the backbone in experts, top-{scenario.architecture.top_k}, granularity {scenario.architecture.granularity:g}",
-        ),
-        ("Baseline", f"{baseline(scenario)} on the same budget sets the thresholds"),
-        ("Group of runs", scenario.choices.group or "all runs"),
-    ]
-
-
-def _quantity(quantity: Any) -> str:
-    if isinstance(quantity, float):
-        return f"{quantity:g}"
-    return f"{quantity.median:g} (log-sd {quantity.log_sd:g})"
+    limits = [(f"Binding: {title}", said) for title, said in binding_limits(plan).items()]
+    return [*limits, *((one.name, str(one)) for one in assumptions(plan))]
 
 
 def _parameter_rows(fit: xr.DataTree) -> list[dict[str, str]]:

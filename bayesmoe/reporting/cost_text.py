@@ -9,6 +9,7 @@ import xarray as xr
 
 from bayesmoe.errors import printable
 from bayesmoe.reporting.text import BAND_NOTE
+from bayesmoe.terminal import table
 from bayesmoe.units import band, percent
 
 _COSTS = {
@@ -52,6 +53,7 @@ def costs(found: xr.Dataset) -> str:
         chance = float(part["p_feasible"])
         limit = str(part["commonest_limit"].item())
         lines.append(f"{printable(str(name))}: {_served(chance, limit)}")
+        rows: list[tuple[str, str]] = []
         for quantity, (label, unit, suffix) in _COSTS.items():
             if quantity not in part or not math.isfinite(float(part[quantity][1])):
                 continue
@@ -59,11 +61,13 @@ def costs(found: xr.Dataset) -> str:
             said = band(low, middle, high, large=middle >= 1e4)
             if quantity in _WHOLE:
                 said = f"{middle:.0f}" + (f" ({low:.0f}–{high:.0f})" if round(low) < round(high) else "")
-            lines.append(f"  {label:<38} {said} {suffix}".rstrip())
+            rows.append((label, f"{said} {suffix}".rstrip()))
         apportion = {_TERMS[str(term)]: float(part["term_share"].sel(term=term)) for term in part["term"].values}
         if math.isfinite(sum(apportion.values())):
             largest = sorted(apportion.items(), key=lambda one: -one[1])[:3]
-            lines.append(f"  {'a step goes into':<38} " + ", ".join(f"{name} {percent(share)}" for name, share in largest))
+            rows.append(("a step goes into", ", ".join(f"{name} {percent(share)}" for name, share in largest)))
+        if rows:
+            lines.append(table(("", ""), rows, text=2, indent=2))
     if "n_gpus" in found and float(found["n_gpus"].max()) > _NODE:
         lines.append(
             f"More than {_NODE} GPUs are taken to be linked as within a node: between nodes, latency and price are higher."

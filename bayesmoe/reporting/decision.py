@@ -51,7 +51,7 @@ def next_run_rows(found: xr.Dataset) -> dict[str, Any]:
                 "tokens": short(float(run["tokens"])),
                 "flop": f"{float(run['train_flop']):.2g}",
                 "cost": f"USD {short(float(run['train_usd']))}",
-                "worth": f"USD {short(float(run['evsi_usd']))} ± {short(float(run['evsi_se_usd']))}",
+                "worth": f"USD {short(float(run['evsi_usd']))} ± {short(float(run['evsi_se_usd']))}, {run['verdict'].item()}",
             }
         )
     return {"said": advice_text.best_run(found), "rows": rows}

@@ -15,10 +15,10 @@ from bayesmoe.documents.law import (
     QuantityAtRun,
     ValueSection,
 )
+from bayesmoe.terminal import line_width, table
 
-WIDTH = 124
 _GAP, _INDENT = 2, 2
-_EQUATION_WIDTH = 53
+_EQUATION_SHARE = 0.43
 _EMBEDDINGS = {
     "in": "the paper's counts embeddings, run tables here do not",
     "out": "without embeddings, in the paper and here",
@@ -27,17 +27,18 @@ _EMBEDDINGS = {
 
 
 def catalog_text(rows: Sequence[Row]) -> str:
-    """One line a law: name, equation and source, cut to :data:`WIDTH` columns."""
-    names = max(len(row.name) for row in rows)
-    source = WIDTH - names - _EQUATION_WIDTH - 2 * _GAP
+    """One line a law: name, equation and source, cut to the width of a line."""
+    names, width = max(len(row.name) for row in rows), line_width()
+    equation = int(_EQUATION_SHARE * width)
+    source = width - names - equation - 2 * _GAP
     return "\n".join(
-        f"{row.name:<{names}}  {_cut(row.equation, _EQUATION_WIDTH):<{_EQUATION_WIDTH}}  {_cut(_short(row.source), source)}"
+        f"{row.name:<{names}}  {_cut(row.equation, equation):<{equation}}  {_cut(_short(row.source), source)}".rstrip()
         for row in rows
     )
 
 
 def document_text(document: LawDocument | HyperparameterLawDocument) -> str:
-    """Text of a law's document, in aligned columns of at most :data:`WIDTH`."""
+    """Text of a law's document, in aligned columns."""
     parts = _law_parts(document) if isinstance(document, LawDocument) else _hyperparameter_parts(document)
     warnings = [_wrapped(f"warning: {said}", hang=9, indent=0) for said in document.warnings]
     return "\n".join([*parts, *warnings])
@@ -134,19 +135,14 @@ def _cut(text: str, width: int) -> str:
 
 def _wrapped(text: str, *, indent: int = _INDENT, hang: int = 2) -> str:
     return textwrap.fill(
-        text, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * (indent + hang), break_long_words=False
+        text, line_width(), initial_indent=" " * indent, subsequent_indent=" " * (indent + hang), break_long_words=False
     )
 
 
 def _table(rows: Sequence[tuple[str, ...]], *, indent: int = _INDENT, none: str = "none") -> str:
-    """Align all columns; the last wraps under itself. Without rows, say ``none``."""
-    if not rows:
-        return " " * indent + none
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
-    lines = []
-    for row in rows:
-        front = " " * indent + "".join(f"{cell:<{width + _GAP}}" for cell, width in zip(row, widths, strict=False))
-        lines.append(
-            textwrap.fill(row[-1], WIDTH, initial_indent=front, subsequent_indent=" " * len(front)) or front.rstrip()
-        )
-    return "\n".join(lines)
+    """Align all columns; a cell that is too long goes on below itself. Without rows, say ``none``."""
+    return (
+        table([""] * len(rows[0]), rows, text=len(rows[0]), indent=indent, most=line_width())
+        if rows
+        else " " * indent + none
+    )

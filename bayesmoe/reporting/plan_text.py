@@ -14,6 +14,7 @@ from bayesmoe.decisions.text import facts, headline
 from bayesmoe.planning.problems import OBJECTIVES
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.store import PlanInfo
+from bayesmoe.terminal import table
 from bayesmoe.units import band, experts, listed, percent, short
 
 FIXED_NOTE = (
@@ -149,21 +150,25 @@ def ten_lines(plan: xr.Dataset, decisions: Decisions, note: str, report: str) ->
 
 def compared(decided: Mapping[str, Decisions]) -> str:
     """The recommendations of several scenarios side by side, by the scenario's name."""
-    lines, width = [], max(map(len, decided))
+    lines, heads = [], ("scenario", "experts", "backbone", "tokens", "loss, nats", "serving, USD/M", "P(met)")
     for problem in dict.fromkeys(one.problem for decisions in decided.values() for one in decisions):
-        lines.append(f"{problem.title}:")
-        for name, decisions in decided.items():
-            decision = next((one for one in decisions if one.problem == problem), None)
-            lines.append(f"  {name:<{width}}  {'not a problem of it' if decision is None else _compared(decision)}")
+        rows = [
+            (name, *_compared(next((one for one in decisions if one.problem == problem), None)))
+            for name, decisions in decided.items()
+        ]
+        lines += [f"{problem.title}:", table(heads, rows, text=2, indent=2)]
     return "\n".join(lines)
 
 
-def _compared(decision: Decision) -> str:
+def _compared(decision: Decision | None) -> tuple[str, ...]:
+    if decision is None or decision.outcome is None:
+        return ("not asked" if decision is None else "no recommendation", *[""] * 5)
     outcome = decision.outcome
-    if outcome is None:
-        return "no recommendation"
     return (
-        f"{experts(outcome.design.num_experts)}, backbone {short(outcome.design.n_dense, 3)}, tokens "
-        f"{short(outcome.design.tokens, 3)}, loss {band(*outcome.loss)}, serving USD "
-        f"{band(*outcome.serving_usd_per_million_tokens)} per M, constraints met in {percent(outcome.p_feasible)}"
+        experts(outcome.design.num_experts),
+        short(outcome.design.n_dense, 3),
+        short(outcome.design.tokens, 3),
+        band(*outcome.loss),
+        band(*outcome.serving_usd_per_million_tokens),
+        percent(outcome.p_feasible),
     )

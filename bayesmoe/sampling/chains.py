@@ -13,6 +13,7 @@ import numpy as np
 import scipy.linalg
 from blackjax.adaptation.step_size import dual_averaging_adaptation
 
+from bayesmoe.interrupts import keep_going
 from bayesmoe.progress import Progress
 from bayesmoe.sampling.kernels import CompiledKernel, kernel_of
 from bayesmoe.sampling.settings import SamplerSpec
@@ -161,6 +162,7 @@ class _Chains:
             except KeyboardInterrupt:
                 if stage == "warm-up" or not records:
                     raise
+                keep_going()
                 break
         joined = [jax.tree.map(lambda *parts: np.concatenate(parts)[:steps], *parts) for parts in zip(*records, strict=True)]
         return jax.tree.map(lambda *leaves: np.stack(leaves), *joined)

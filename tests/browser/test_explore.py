@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bayesmoe.inference.store import save_fit
-from bayesmoe.planning.scenario import read_scenario
+from bayesmoe.planning.reading import read_scenario
 
 STILL = 5
 """Halves of a second without a change after which nothing is on its way: an answer takes less than one."""

@@ -29,7 +29,7 @@ from bayesmoe.errors import InputError
 from bayesmoe.planning.constraints import constraint
 from bayesmoe.planning.problems import asked_problems
 from bayesmoe.planning.quantities import QUANTITIES
-from bayesmoe.planning.scenario import read_scenario
+from bayesmoe.planning.reading import read_scenario
 from bayesmoe.runs import read_models, read_runs
 from bayesmoe.runs.audit.inspect import inspect_runs
 from bayesmoe.runs.audit.text import inspection_text
@@ -99,7 +99,7 @@ def runs_as_they_are_fitted(folder: Path, file: File, how: int) -> bool:
     flags = (
         [],
         ["--law", "clark"],
-        ["--group", "group"],
+        ["--group-by", "group"],
         ["--law", "average"],
         ["--map", "loss=val_loss", "--size", "n_total"],
     )

@@ -12,7 +12,7 @@ import pytest
         ("fti runs.csv --out new.nc", "no such command 'fti', did you mean 'fit'?"),
         (
             "fit runs.csv --out new.nc --warm-up 100",
-            "no such option: --warm-up (Possible options: --group, --warmup); see `bayesmoe fit --help`.",
+            "no such option: --warm-up (Possible options: --warmup); see `bayesmoe fit --help`.",
         ),
         ("fit runs.csv --out new.nc --map val_loss", "--map: must be ours=yours, such as loss=val_loss, found 'val_loss'."),
         (
@@ -28,7 +28,7 @@ import pytest
             "law: is not a known law, found 'chinchila'; did you mean 'chinchilla'? (your own: package.module:MyLaw).",
         ),
         (
-            "fit runs.csv --out new.nc --group router",
+            "fit runs.csv --out new.nc --group-by router",
             "runs.csv, router: is named as the group column but is not in the table; known: loss, n_dense, num_experts, run_id, tokens, top_k.",
         ),
         (
@@ -60,7 +60,7 @@ import pytest
         ),
         (
             "plan fit.nc scenario.toml --group hash --out new.nc",
-            "scenario.toml, choices.group: the fit has no groups, found 'hash'; leave it out, or refit with --group COLUMN.",
+            "scenario.toml, choices.group: the fit has no groups, found 'hash'; leave it out, or refit with --group-by COLUMN.",
         ),
         (
             "cost mixtral-8x7 scenario.toml",
@@ -72,7 +72,7 @@ import pytest
         ),
         (
             "predict fit.nc runs.csv --group hash",
-            "--group: the fit has no groups, found 'hash'; leave it out, or refit with --group COLUMN.",
+            "--group: the fit has no groups, found 'hash'; leave it out, or refit with --group-by COLUMN.",
         ),
         ("laws show kaplan --at n_total", "--at: must be COLUMN=VALUE, such as tokens=2e10, found 'n_total'."),
         ("datasets fetch clark", "source: is not a registered data set, found 'clark'; did you mean 'clark2022'?"),

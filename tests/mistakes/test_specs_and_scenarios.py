@@ -64,8 +64,8 @@ def test_the_wrong_spec(said, spec, sentence):
         ),
         (
             "A100-SXM-40GB",
-            "A100-SXM-40",
-            "mine.toml, serving.accelerator: is not a known accelerator (did you mean 'A100-SXM-40GB'?), found 'A100-SXM-40'.",
+            "A100-PCIe",
+            "mine.toml, serving.accelerator: is not a known accelerator (known of this chip: A100-SXM-40GB, A100-SXM-80GB), found 'A100-PCIe'.",
         ),
         (
             "8, 16",

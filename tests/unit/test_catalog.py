@@ -15,7 +15,8 @@ from bayesmoe.documents.law import TYPICAL, HyperparameterLawDocument, LawDocume
 from bayesmoe.errors import InputError
 from bayesmoe.hyperparameters import all_hyperparameter_laws, hyperparameter_law_named
 from bayesmoe.laws import Coordinate, Law, all_laws, law_named
-from bayesmoe.reporting.law_text import WIDTH, catalog_text, document_text
+from bayesmoe.reporting.law_text import catalog_text, document_text
+from bayesmoe.terminal import line_width
 
 INSIDE = {
     "real": lambda x: True,
@@ -53,7 +54,7 @@ def test_the_catalog_has_every_law_once() -> None:
     assert len(set(names)) == len(names)
     lines = catalog_text(catalog()).splitlines()
     assert [line.split()[0] for line in lines] == names
-    assert max(map(len, lines)) <= WIDTH
+    assert max(map(len, lines)) <= line_width()
 
 
 @every_law
@@ -95,7 +96,7 @@ def test_text_fits_the_terminal(kind) -> None:
     law = kind()
     lines = document_text(LawDocument.of(law, {name: RUN[name] for name in law.covariates})).splitlines()
     assert lines[0] == law.name
-    assert max(map(len, lines)) <= WIDTH
+    assert max(map(len, lines)) <= line_width()
     assert not any(line.endswith(" ") for line in lines)
 
 
@@ -301,7 +302,7 @@ def test_a_hyperparameter_document_is_strict_json_and_complete(law) -> None:
     assert found["warnings"] == list(law.outside_fitted_range(**run))
     lines = document_text(document).splitlines()
     assert lines[0] == f"hyper/{law.name}"
-    assert max(map(len, lines)) <= WIDTH
+    assert max(map(len, lines)) <= line_width()
 
 
 def test_formulas_are_written_with_their_numbers() -> None:

@@ -14,9 +14,21 @@ import bayesmoe
 PACKAGE = Path(bayesmoe.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
-ANYWHERE = {"errors", "files", "specs", "units", "resources", "precision", "progress", "threads", "__init__"}
+ANYWHERE = {
+    "errors",
+    "files",
+    "specs",
+    "units",
+    "resources",
+    "interrupts",
+    "precision",
+    "progress",
+    "terminal",
+    "threads",
+    "__init__",
+}
 FLOORS = (
-    ("arrays", "errors", "units", "resources", "precision", "progress", "threads", "__init__"),
+    ("arrays", "errors", "units", "resources", "interrupts", "precision", "progress", "terminal", "threads", "__init__"),
     ("files", "plugins", "specs"),
     ("expressions", "tables"),
     ("architecture",),

@@ -58,6 +58,8 @@ class Fleet(NamedTuple):
         Cap on the batch.
     max_tpot_s, max_ttft_s : float, optional
         Latency targets.
+    fleet_gpus : int, optional
+        GPUs of all replicas together; as many as of one where left out.
     """
 
     max_gpus: int
@@ -68,6 +70,7 @@ class Fleet(NamedTuple):
     bytes_per_embedding: float = 2.0
     max_tpot_s: float | None = None
     max_ttft_s: float | None = None
+    fleet_gpus: int | None = None
 
 
 _MOST_BATCH, _MOST_GPUS = 2.0**40, 4096
@@ -182,7 +185,7 @@ def cheapest_replica(
     # The least is found without the gather that its place needs: where only the price is asked, nothing else is computed.
     usd = where_feasible(least) * price_usd_per_gpu_hour / SECONDS_PER_HOUR * TOKENS_PER_MILLION / utilization
     speed = batch / step_s
-    of_fleet = jnp.max(jnp.where(fits, jnp.floor(fleet.max_gpus / gpus) * speed, 0.0), axis=0)
+    of_fleet = jnp.max(jnp.where(fits, jnp.floor((fleet.fleet_gpus or fleet.max_gpus) / gpus) * speed, 0.0), axis=0)
     n_gpus, requests, tokens_per_s = (where_feasible(at_best(values)) for values in (gpus, batch, speed))
     return ServingCost(usd, n_gpus, requests, tokens_per_s, feasible, where_feasible(of_fleet), at_best(limit))
 

@@ -15,7 +15,7 @@ from bayesmoe.planning.surface import DesignSurface
 class FixedHardware(Problem):
     """``min L(N, D, E)`` such that some replica of the fleet holds the model and meets ``max_tpot_s`` and ``max_ttft_s``.
 
-    With ``limits.output_tokens_per_s``, whole replicas of one size on ``max_gpus`` must also serve that many tokens per second together; of
+    With ``limits.output_tokens_per_s``, whole replicas of one size on ``serving.fleet_gpus`` must also serve that many tokens per second together; of
     sizes, the one that serves the most counts.
 
     References

@@ -11,14 +11,14 @@ from bayesmoe.errors import printable
 from bayesmoe.runs.audit.best_learning_rate import Best, lowest_of
 from bayesmoe.runs.audit.inspect import Inspection
 from bayesmoe.runs.finding import Finding
+from bayesmoe.terminal import line_width
 
-WIDTH = 124
 _NAMED = 6
 _HEADS = {"wrong": "wrong: these rows cannot stand", "look": "look: these may be right"}
 
 
 def inspection_text(inspection: Inspection) -> str:
-    """What was recognized, derived and found, in lines of at most :data:`WIDTH`."""
+    """What was recognized, derived and found, in lines that fit the terminal."""
     wrong = len(inspection.wrong_rows)
     left_out = f", {wrong} cannot stand" if wrong else ""
     parts = [f"{printable(inspection.origin)}: {len(inspection.run_ids)} runs ({inspection.tool}){left_out}"]
@@ -103,7 +103,7 @@ def _sentences(head: str, sentences: Sequence[str]) -> list[str]:
 def _wrapped(text: str, indent: int = 2) -> str:
     return textwrap.fill(
         text,
-        WIDTH,
+        line_width(),
         initial_indent=" " * indent,
         subsequent_indent=" " * (indent + 2),
         break_long_words=False,

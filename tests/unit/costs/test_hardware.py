@@ -7,7 +7,14 @@ import typing
 
 import pytest
 
-from bayesmoe.costs.hardware import ACCELERATORS, BYTES_PER_WEIGHT, Precision, accelerator_named
+from bayesmoe.costs.hardware import (
+    ACCELERATORS,
+    BYTES_PER_WEIGHT,
+    Precision,
+    accelerator_named,
+    canonical_accelerator,
+    canonical_precision,
+)
 from bayesmoe.costs.uncertain import median
 from bayesmoe.errors import InputError
 
@@ -138,3 +145,53 @@ def test_a_wild_name_is_told_all_names():
     with pytest.raises(InputError) as caught:
         accelerator_named("abacus")
     assert all(name in str(caught.value) for name in DATASHEETS)
+
+
+@pytest.mark.parametrize(
+    ("written", "known"),
+    [
+        ("H100", "H100-SXM"),
+        ("h100 sxm", "H100-SXM"),
+        ("NVIDIA H100 80GB HBM3", "H100-SXM"),
+        ("H100-SXM5-80GB", "H100-SXM"),
+        ("H100 PCIe", "H100-PCIe"),
+        ("h100 94GB", "H100-NVL"),
+        ("H200", "H200-SXM"),
+        ("B200", "B200-SXM"),
+        ("B200 192GB", "B200-SXM"),
+        ("GB200 NVL72", "GB200"),
+        ("a100", "A100-SXM-80GB"),
+        ("A100 40", "A100-SXM-40GB"),
+        ("mi300x", "MI300X"),
+        ("own.toml", "own.toml"),
+    ],
+)
+def test_an_accelerator_by_the_name_that_people_write(written, known):
+    assert canonical_accelerator(written) == known
+
+
+@pytest.mark.parametrize("written", ["A10", "H20", "GH200", "A100-PCIe", "H1000", "TPU", "", "80GB", "SXM"])
+def test_a_name_that_is_another_chip_or_none(written):
+    with pytest.raises(ValueError, match="is not a known accelerator"):
+        canonical_accelerator(written)
+
+
+def test_every_accelerator_is_called_by_its_own_name_in_any_case():
+    for known in ACCELERATORS:
+        assert canonical_accelerator(known.lower().replace("-", " ")) == known
+
+
+@pytest.mark.parametrize(
+    ("written", "known"),
+    [
+        ("FP8", "fp8"),
+        ("float8_e4m3fn", "fp8"),
+        ("bfloat16", "bf16"),
+        ("NVFP4", "fp4"),
+        ("MXFP4", "mxfp4"),
+        ("W4A16", "int4"),
+    ],
+)
+def test_a_precision_by_the_name_that_people_write(written, known):
+    assert canonical_precision(written) == known
+    assert canonical_precision("fp7") == "fp7"

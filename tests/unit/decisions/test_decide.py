@@ -113,3 +113,12 @@ def test_a_plan_is_reviewed_far_beyond_the_runs_and_where_the_list_of_counts_cut
         assert (found.verdict, found.checks[0].where) == ("REVIEW", next(iter(times)))
     found = gate_of_plan(gate, planned(decisions, {}, 0.0, 0.11))
     assert (found.verdict, [one.where for one in found.checks]) == ("REVIEW", ["lowest_loss"])
+
+
+def test_a_plan_of_models_far_smaller_than_any_run_fails(decisions) -> None:
+    sane, tiny = (gate_of_plan(Gate(()), planned(decisions, {"n_dense": times}, 0.0, 0.0)) for times in (2e-4, 5e-5))
+    assert sane.verdict == "PASS"
+    assert tiny.verdict == "FAIL"
+    (check,) = (one for one in tiny.checks if one.verdict == "FAIL")
+    assert (check.name, check.value) == ("size", 5e-5)
+    assert check.recommendation.startswith("raise the budget or loosen what keeps the model small")

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bayesmoe.decisions.value_of_information import Stakes, batches, evppi, perfect, sample, stakes, which
+from bayesmoe.decisions.value_of_information import Stakes, Worth, batches, evppi, perfect, sample, stakes, together, which
 
 DRAWS = 20_000
 SURE = 4.0
@@ -142,7 +142,7 @@ def test_a_batch_takes_what_adds_most_for_its_cost_and_never_loses_worth():
     one, two = rng.standard_normal((2, DRAWS))
     of = of_costs(np.zeros(DRAWS), one + two)
     runs = np.column_stack([one, one, two]) + 0.1 * rng.standard_normal((DRAWS, 3))
-    found = batches(of, runs, [0.01, 0.0, 0.02], 3)
+    found = batches(lambda numbers: sample(of, runs[:, numbers]), [0.01, 0.0, 0.02], 3)
     # The second sees the first number for nothing; the third alone sees the other; the first says the same again.
     assert [number for number, _ in found] == [1, 2, 0]
     worth = [each.usd for _, each in found]
@@ -176,3 +176,8 @@ def test_what_a_plan_would_gain_from_knowing_its_numbers(small_plan):
 
 def test_without_money_there_is_no_value(small_plan):
     assert not evppi(small_plan.drop_vars("lifetime_tokens"))
+
+
+def test_knowledge_is_worth_to_two_decisions_what_it_is_to_each():
+    assert together([Worth(3.0, 0.5), Worth(4.0, 0.25)]) == Worth(7.0, 0.75)
+    assert together([Worth(3.0, 0.5)]) == Worth(3.0, 0.5)

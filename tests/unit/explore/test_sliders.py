@@ -8,7 +8,7 @@ import pytest
 
 from bayesmoe.costs.uncertain import Uncertain
 from bayesmoe.explore.sliders import sliders, turned
-from bayesmoe.planning.scenario import read_scenario
+from bayesmoe.planning.reading import read_scenario
 from bayesmoe.specs import to_toml
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.hyperparameters import hyperparameters
 from bayesmoe.decisions.next_run import SHARE, next_runs
 from bayesmoe.decisions.risk import risk
+from bayesmoe.decisions.run_plan import schedule
 from bayesmoe.decisions.sensitivity import FACTOR, sensitivity
 from bayesmoe.documents import NextRunDocument, SensitivityDocument
 from bayesmoe.errors import InputError
@@ -82,10 +84,19 @@ def test_a_next_run_needs_money(small_fit, small_plan):
         next_runs(small_fit, small_plan.drop_vars("lifetime_tokens"))
 
 
+def test_a_run_is_worth_to_two_plans_what_it_is_to_each(small_fit, small_plan, found):
+    twice = next_runs(small_fit, [small_plan, small_plan], batch=3)
+    assert twice.attrs["budgets"] == 2
+    by_run = [each.sortby("n_dense")["evsi_usd"].values for each in (found, twice)]
+    np.testing.assert_allclose(by_run[1], 2.0 * by_run[0], rtol=1e-9)
+    assert float(twice["evpi_usd"]) == pytest.approx(2.0 * float(found["evpi_usd"]))
+    np.testing.assert_allclose(np.sort(twice["train_usd"]), np.sort(found["train_usd"]))
+
+
 def test_the_next_run_in_words_and_in_json(found):
-    said = advice_text.next_runs(found)
+    said = advice_text.next_runs(found, schedule(found, start=datetime.datetime(2026, 1, 5)))
     assert "Runs of at most 5.15e+20 FLOP" in said
-    assert "As a batch, added greedily:" in said
+    assert "The batch as a plan, one run after the other:" in said
     assert said.endswith(advice_text.EVSI_NOTE)
     document = NextRunDocument.of(found).as_dict()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
@@ -93,8 +104,8 @@ def test_the_next_run_in_words_and_in_json(found):
     assert document["batch"][0]["train_usd_so_far"] == pytest.approx(
         document["runs"][document["batch"][0]["run"]]["train_usd"]
     )
-    worthless = found.assign(net_usd=-abs(found["net_usd"]))
-    assert "None of these runs is shown to be worth what it costs" in advice_text.next_runs(worthless)
+    worthless = found.assign(verdict=("run", ["not worth it"] * found.sizes["run"]))
+    assert "None of these runs is worth what it costs" in advice_text.next_runs(worthless)
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pytest
 from bayesmoe.decisions.decide import decide
 from bayesmoe.inference.ensemble import most_experts
 from bayesmoe.planning.best_designs import best_designs
-from bayesmoe.planning.limits import MOST_TOKENS_PER_PARAMETER, limit_named
+from bayesmoe.planning.limits import limit_named
 from bayesmoe.planning.planner import plan
-from bayesmoe.planning.scenario import with_counts
+from bayesmoe.planning.scenario import MOST_TOKENS_PER_PARAMETER, with_counts
 from bayesmoe.planning.store import PlanInfo
 
 
@@ -103,7 +103,7 @@ def test_limits_are_named_by_the_keys_that_set_them(scenario):
 def test_without_a_list_counts_are_added_until_the_best_lies_inside_or_too_far_from_the_runs(
     small_fit, scenario, monkeypatch
 ):
-    monkeypatch.setattr("bayesmoe.planning.scenario.STARTING_COUNTS", (1, 4, 8))
+    monkeypatch.setattr("bayesmoe.planning.choices.STARTING_COUNTS", (1, 4, 8))
     asked = dataclasses.replace(scenario, choices=dataclasses.replace(scenario.choices, num_experts=None))
     asked = dataclasses.replace(asked, problems=("loss_optimal",))
     info = PlanInfo.read(found := plan(small_fit, asked, sketch=200))

@@ -314,7 +314,8 @@ def test_the_page_says_where_it_all_comes_from(full, hostile):
     assert fit.attrs["data_sha256"] in said
     for name, version in json.loads(fit.attrs["versions"]).items():
         assert f"{name} {version}" in said
-    assert "5.15e+21 FLOP, counted as 6 n_active tokens" in said
+    assert "training.budget_flop 5.15e21 FLOP" in said
+    assert "training.flop_rule 6 n_active tokens; default: Kaplan 2020" in said
     assert "80 runs from origin" in said
     assert json.loads(plan.attrs["scenario"])["serving"]["accelerator"] in said
 

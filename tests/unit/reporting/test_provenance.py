@@ -10,7 +10,7 @@ from seeds import seeded
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.inference.store import FitInfo
-from bayesmoe.planning.scenario import read_scenario
+from bayesmoe.planning.reading import read_scenario
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.reporting.forecasts import forecast_rows, own_coverage, read_backtest
 from bayesmoe.reporting.provenance import provenance

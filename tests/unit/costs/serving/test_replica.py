@@ -160,6 +160,13 @@ def test_cost_rises_with_size_until_the_model_fits_no_replica():
     assert not found.feasible[-1].any()
 
 
+def test_a_fleet_holds_as_many_replicas_as_it_has_gpus_for():
+    alone = FLEET._replace(max_gpus=1)
+    one, five = (cheapest(models(1e9), fleet) for fleet in (alone, alone._replace(fleet_gpus=5)))
+    assert float(five.fleet_tokens_per_s) == pytest.approx(5.0 * float(one.fleet_tokens_per_s), rel=1e-6)
+    assert float(five.usd_per_million_tokens) == float(one.usd_per_million_tokens)
+
+
 def test_more_gpus_never_cost_more():
     sizes = np.geomspace(1e8, 1e11, 200)
     usd = [np.asarray(cheapest(models(sizes), FLEET._replace(max_gpus=g)).usd_per_million_tokens) for g in (1, 2, 4, 8)]

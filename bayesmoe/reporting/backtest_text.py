@@ -6,27 +6,28 @@ import xarray as xr
 
 from bayesmoe.criticism.compare import HIGH_K
 from bayesmoe.forecasting.backtest import AVERAGE, AVERAGE_ALONE, BASELINE, Backtest
+from bayesmoe.terminal import table
 
 
 def lines(result: Backtest) -> list[str]:
     """The backtest in lines of text, its average first."""
     beyond = ", ".join(f"{axis} {times:.3g}x" for axis, times in result.extrapolation_factors.items())
-    width = max(len(name) for name in result.scores)
     order = sorted(result.scores, key=[AVERAGE, AVERAGE_ALONE, BASELINE, *result.weights, *result.scores].index)
-    head = f"{'':{width}}  50%  80%  90%  95%     CRPS     bias  90% width"
     rows = [
-        f"{name:{width}} "
-        + " ".join(f"{100 * value:3.0f}%" for value in result.scores[name]["coverage"].values)
-        + f" {float(result.scores[name]['crps']):8.4f} {100 * float(result.scores[name]['bias']):+7.2f}% "
-        + f"{float(result.scores[name]['sharpness']):8.4f}"
+        (
+            name,
+            *(f"{100 * value:.0f}%" for value in result.scores[name]["coverage"].values),
+            f"{float(result.scores[name]['crps']):.4f}",
+            f"{100 * float(result.scores[name]['bias']):+.2f}%",
+            f"{float(result.scores[name]['sharpness']):.4f}",
+        )
         for name in order
     ]
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in sorted(result.weights.items(), key=lambda w: -w[1]))
     decisions = [] if result.decisions is None else _decisions(result.decisions)
     return [
         f"{len(result.observed)} runs; largest against the largest seen: {beyond or 'the same'}",
-        head,
-        *rows,
+        table(("coverage of", "50%", "80%", "90%", "95%", "CRPS", "bias", "90% width"), rows, indent=2).lstrip(" "),
         f"weights: {weights}",
         f"PSIS-LOO would pick: {result.loo_pick} (Pareto k above {HIGH_K} in {result.loo[result.loo_pick].doubtful} runs)",
         *decisions,

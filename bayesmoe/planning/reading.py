@@ -1,0 +1,116 @@
+"""Read a scenario: resolve what people write into one form, once, and refuse what nobody means."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bayesmoe.costs.workload import price_of
+from bayesmoe.errors import InputError, with_source
+from bayesmoe.planning.plausible import require_plausible, require_plausible_section
+from bayesmoe.planning.reference import keys
+from bayesmoe.planning.roadmap import budgets, with_budget
+from bayesmoe.planning.scenario import SECTIONS, Scenario
+from bayesmoe.planning.traffic import read_traffic, with_traffic
+from bayesmoe.planning.words import MEANT, accelerator_note
+from bayesmoe.resources import or_packaged
+from bayesmoe.specs import from_mapping, load_toml
+
+_OTHERS = {
+    "data": ("is a model spec, not a scenario", "give it to `bayesmoe fit`; see models/scenarios/ for scenarios"),
+    "num_layers": ("is an architecture, not a scenario", "give it to `bayesmoe cost`, before the scenario"),
+}
+
+
+def read_scenario(path: str | Path, *, on_note: Callable[[str], Any] = lambda note: None) -> Scenario:
+    """Read a scenario, or the packaged one of that name; files that it names (latency table, calibration, accelerators) are taken from its own folder.
+
+    Parameters
+    ----------
+    path : path
+        A TOML file, or the name of a packaged scenario.
+    on_note : callable
+        Called with a sentence for each thing that was read as something else: an accelerator of several, traffic as tokens.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, breaks a rule, says what nobody means (:mod:`bayesmoe.planning.plausible`), or holds several budgets.
+
+    Examples
+    --------
+    >>> bm.read_scenario("yun-2024").training.budget_flop
+    5.15e+21
+    """
+    first, *others = read_roadmap(path, on_note=on_note)
+    if others:
+        raise InputError(
+            "is for several plans",
+            file=or_packaged(path, "scenarios"),
+            column="training.roadmap",
+            hint="`bayesmoe plan` and `bayesmoe next-run` take it; give training.budget_flop here",
+        )
+    return first
+
+
+def read_roadmap(path: str | Path, *, on_note: Callable[[str], Any] = lambda note: None) -> tuple[Scenario, ...]:
+    """Scenarios of a file: one for each budget of its ``training.roadmap``, the next first; one where it has none. See :func:`read_scenario`."""
+    path = or_packaged(path, "scenarios")
+    raw = load_toml(path, others=_OTHERS)
+    with with_source(path, *SECTIONS):
+        _require_known_keys(raw)
+        roadmap, traffic, notes = budgets(raw), read_traffic(raw), []
+        if roadmap is not None:
+            require_plausible_section("training", roadmap)
+        resolved = raw
+        if traffic is not None:
+            require_plausible_section("traffic", traffic)
+            resolved, note = with_traffic(raw, traffic)
+            notes.append(note)
+        each = [resolved] if roadmap is None else [with_budget(resolved, flop) for flop in roadmap.roadmap]
+        found = tuple(from_mapping(one, Scenario, file=path) for one in each)
+        for one in found:
+            require_plausible(one)
+    for section in ("training", "serving"):
+        notes += accelerator_note(section, raw.get(section, {}).get("accelerator"), getattr(found[0], section).accelerator)
+    for note in notes:
+        on_note(f"{path}: {note}")
+    return tuple(_with_files(one, Path(path).parent) for one in found)
+
+
+def by_budget(name: str, scenarios: Sequence[Scenario]) -> dict[str, Scenario]:
+    """Scenarios of one file by a name for each: the file's own, with the budget where there are several."""
+    if len(scenarios) == 1:
+        return {name: scenarios[0]}
+    return {f"{name}-{one.training.budget_flop:.4g}".replace("e+", "e"): one for one in scenarios}
+
+
+def _with_files(found: Scenario, folder: Path) -> Scenario:
+    """The scenario with the files that it names, and the price of an accelerator that is one."""
+
+    def here(part: Any, *keys: str) -> Any:
+        named = {key: getattr(part, key) for key in keys}
+        # An absolute path swallows the folder before it.
+        return dataclasses.replace(part, **{key: str(folder / file) for key, file in named.items() if file is not None})
+
+    def priced(part: Any) -> Any:
+        # A plan outlives the file that an accelerator came from.
+        return dataclasses.replace(part, price_usd_per_gpu_hour=price_of(part))
+
+    serving, training = here(found.serving, "latency_table", "calibration"), found.training
+    serving, training = (
+        priced(here(part, "accelerator")) if part.accelerator.endswith(".toml") else part for part in (serving, training)
+    )
+    return dataclasses.replace(found, serving=serving, training=training)
+
+
+def _require_known_keys(raw: dict[str, Any]) -> None:
+    """Raise an InputError that names the key which is meant, for one that people write; any other is left to its section."""
+    known, sections = {one.name for one in keys()}, {one.section for one in keys()}
+    for section, part in raw.items():
+        for key in part if isinstance(part, dict) and section in sections else ():
+            if f"{section}.{key}" not in known and key in MEANT:
+                meant = MEANT[key] if "." in MEANT[key] else f"{section}.{MEANT[key]}"
+                raise InputError("is not a known key", column=f"{section}.{key}", hint=f"write {meant}")

@@ -1,0 +1,149 @@
+"""What a plan assumed, from its resolved scenario: every value in use, which of them are defaults and where these come from, and which limits bind."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from bayesmoe.costs.uncertain import Uncertain, UncertainShare
+from bayesmoe.costs.workload import price_of
+from bayesmoe.planning.problems import asked_problems, problem_named
+from bayesmoe.planning.problems.base import baseline
+from bayesmoe.planning.reference import keys
+from bayesmoe.planning.scenario import Scenario
+from bayesmoe.planning.store import PlanInfo
+from bayesmoe.units import percent, short
+
+_NO_ASSUMPTION = {"name", "seed", "problems"}
+_CLOSE = 1e-3
+"""Relative distance from a limit at which a solution counts as held by it."""
+
+
+class Assumption(NamedTuple):
+    """A value in use.
+
+    Attributes
+    ----------
+    name : str
+        Dotted key of the scenario.
+    value : str
+        With its unit.
+    source : str
+        Where the value comes from if it is a default; empty for one that the scenario gives.
+    """
+
+    name: str
+    value: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.value}; default: {self.source}" if self.source else self.value
+
+
+def assumptions(plan: xr.Dataset) -> tuple[Assumption, ...]:
+    """Every value that a plan used, in the order of a scenario."""
+    info = PlanInfo.read(plan)
+    found = []
+    for key in keys():
+        if key.section == "traffic" or key.name in _NO_ASSUMPTION:
+            continue
+        # A roadmap was resolved into one budget.
+        value = getattr(getattr(info.scenario, key.section), key.key, None)
+        if value is not None:
+            source = key.about.source if value == key.default else ""
+            found.append(Assumption(key.name, f"{_written(value)} {key.about.unit}".rstrip(), source))
+        elif key.name in (used := _left_out(info)):
+            found.append(Assumption(key.name, *used[key.name]))
+    return tuple(found)
+
+
+def _left_out(info: PlanInfo) -> dict[str, tuple[str, str]]:
+    """What stands in for a key that has no default value, and where it comes from."""
+    scenario = info.scenario
+    training, serving = scenario.training, scenario.serving
+    bounded = {one.threshold for one in asked_problems(scenario)} | {
+        None if one.spends_budget else "loss" for one in asked_problems(scenario)
+    }
+    stand_ins = {
+        f"{section}.price_usd_per_gpu_hour": (
+            f"USD {_number(price_of(fleet))} for {fleet.accelerator}",
+            "an assumption of November 2025, no quote",
+        )
+        for section, fleet in (("training", training), ("serving", serving))
+    }
+    if "loss" in bounded:
+        stand_ins["limits.loss_nats"] = (f"that of {baseline(scenario)}", "the baseline's")
+    if "serving_usd_per_million_tokens" in bounded:
+        stand_ins["limits.serving_usd_per_million_tokens"] = (f"that of {baseline(scenario)}", "the baseline's")
+    if "fixed_hardware" in scenario.problems:
+        stand_ins["serving.fleet_gpus"] = (f"{serving.max_gpus} GPUs", "one replica of the most GPUs")
+    if info.fixed_tokens:
+        stand_ins["limits.unique_tokens"] = (
+            f"{short(info.fixed_tokens, 3)} training tokens for every design",
+            "the runs' mean, as the law has no tokens term",
+        )
+    else:
+        stand_ins["limits.unique_tokens"] = ("as many as the budget buys", "no limit on data")
+    if serving.latency_table is None:
+        stand_ins["serving.calibration"] = (
+            "roofline calibrated on public measurements, its error on unseen models in the bands",
+            "shipped",
+        )
+    return stand_ins
+
+
+def binding_limits(plan: xr.Dataset) -> dict[str, str]:
+    """Limits that hold a solution back, by the title of the problem: the share of draws whose best design lies at each.
+
+    A draw's best design is that of least objective among the counts that it can have; a limit that no draw reaches is left out.
+    """
+    scenario, found = PlanInfo.read(plan).scenario, {}
+    for name in plan["problem"].values:
+        problem = problem_named(str(name))
+        part = plan.sel(problem=name)
+        objective = np.where(part["feasible"].values, part[problem.objective].values, np.inf)
+        some = np.isfinite(objective).any(axis=0)
+        if not some.any():
+            found[problem.title] = "no design meets every limit in any draw"
+            continue
+        best = objective.argmin(axis=0)
+        at = {one: np.take_along_axis(part[one].values, best[None], axis=0)[0][some] for one in _LIMITED if one in part}
+        shares = _shares(scenario, at, part, problem.threshold, some)
+        reached = [f"{what} in {percent(share)} of draws" for what, share in shares.items() if share > 0]
+        if not some.all():
+            reached.append(f"no design meets every limit in {percent(1.0 - some.mean())}")
+        found[problem.title] = ", ".join(reached) or "none but the training budget"
+    return found
+
+
+_LIMITED = ("tokens", "n_gpus", "loss", "serving_usd_per_million_tokens")
+
+
+def _shares(
+    scenario: Scenario, at: dict[str, np.ndarray], part: xr.Dataset, threshold: str | None, some: np.ndarray
+) -> dict[str, float]:
+    """Share of the draws whose best design lies at each limit."""
+    most: dict[str, tuple[str, Any]] = {
+        "data (limits.unique_tokens x max_epochs)": ("tokens", scenario.limits.most_tokens),
+        "GPUs of a replica (serving.max_gpus)": ("n_gpus", scenario.serving.max_gpus),
+    }
+    if threshold is not None:
+        most[f"the threshold of {_THRESHOLDS.get(threshold, threshold)}"] = (threshold, part["threshold"].values[some])
+    return {what: float(np.mean(at[name] >= limit * (1.0 - _CLOSE))) for what, (name, limit) in most.items() if name in at}
+
+
+_THRESHOLDS = {"loss": "loss", "serving_usd_per_million_tokens": "serving cost"}
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_number, value)) or "none"
+    return _number(value)
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, Uncertain | UncertainShare):
+        return f"{value.median:.6g} (log-sd {value.log_sd:g})"
+    return f"{value:.6g}".replace("e+", "e") if isinstance(value, float) else str(value)
