@@ -175,7 +175,7 @@ def test_unicode_names_and_values(bayesmoe, runs, tmp_path):
     [
         ("none.csv", None, [], "{path}: no such file; check the path."),
         ("runs.csv", b"", [], "{path}: is empty; add a header and one row a trained model."),
-        ("runs.csv", b"loss,loss\n2,2\n", [], "{path}, loss: stands more than once in the header; rename one of the two."),
+        ("runs.csv", b"loss,loss\n2,3\n", [], "{path}, loss: stands more than once in the header; rename one of the two."),
         ("runs.json", b"{", [], "{path}: is not JSON of runs"),
         ("runs.csv", b"\x89PNG\x00\xff", [], "{path}: cannot be read"),
         ("runs.txt", b"x", [], "{path}: is neither CSV, Parquet nor JSON"),

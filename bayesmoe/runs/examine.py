@@ -90,6 +90,9 @@ def examined(
         A map, group or selection names what is not there.
     """
     names = recognized(export, columns or {})
+    twice = next((own for own in names.values() if own in export.doubled), None)
+    if twice is not None:
+        raise InputError("stands more than once in the header", file=origin, column=twice, hint="rename one of the two")
     if group not in (None, "group") and "group" not in (columns or {}):
         names.pop("group", None)
     frame, read = in_ones(renamed(export.frame, names, origin), names, units_of(names))
@@ -104,7 +107,8 @@ def examined(
     if "run_id" not in names and "name" in frame:
         label = frame["name"].where(frame["name"].notna(), label)
     present = tuple(export.frame.columns)
-    frame, found = _checked(Sheet(frame, names, present), origin, response)
+    lost = _unread(export, frame)
+    frame, found = _checked(Sheet(_without_wrong(frame, lost), names, present), origin, response)
     frame, derived, missing = derive(frame) if not frame.empty else (frame, [], [])
     return Reading(
         origin=origin,
@@ -115,14 +119,36 @@ def examined(
         run_ids=dict(zip(map(int, label.index), map(str, label), strict=True)),
         derived=(*read, *dense, *made, *derived),
         missing=tuple(missing),
-        findings=tuple(found),
+        findings=(*lost, *found),
         table=frame,
     )
+
+
+def _unread(export: Export, frame: pd.DataFrame) -> list[Finding]:
+    """Rows whose settings or results cannot be read: one finding a column, with what stops the first."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for row, column, stop in export.unread:
+        if row in frame.index:
+            found.setdefault(column, []).append((row, stop))
+    return [
+        Finding(
+            kind="unreadable",
+            severity="wrong",
+            rule="cannot be read",
+            rows=tuple(row for row, _ in cells),
+            column=column,
+            value=cells[0][1],
+            hint="export the run again as JSON, or write the values that a law needs into columns of their own",
+        )
+        for column, cells in found.items()
+    ]
 
 
 def _checked(sheet: Sheet, origin: str, response: str | None) -> tuple[pd.DataFrame, list[Finding]]:
     """Rows that can stand, and what was found."""
     found: list[Finding] = []
+    if sheet.frame.empty:
+        return sheet.frame, found
     for check in OF_ROWS if response is not None else ():
         found += check(sheet)
     frame = _without_wrong(sheet.frame, found)
@@ -167,7 +193,8 @@ def renamed(frame: pd.DataFrame, columns: Mapping[str, str], origin: str) -> pd.
     replaced = [name for name in columns if name in frame and name not in columns.values()]
     frame = frame.drop(columns=replaced).rename(columns={own: canonical for canonical, own in columns.items()})
     if "run_id" not in frame:
-        frame = frame.assign(run_id=[f"row-{row}" for row in frame.index])
+        keys = pd.Series([f"row-{row}" for row in frame.index], index=frame.index, name="run_id")
+        frame = pd.concat([frame, keys], axis=1)
     return frame
 
 
