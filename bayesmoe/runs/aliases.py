@@ -83,7 +83,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "shared_experts": ("n_shared_experts", "num_shared_experts"),
     "train_flop": ("train_flops", "training_flops", "total_flops", "total_flos", "train_total_flos"),
     "seed": ("random_seed", "data_seed"),
-    "name": ("run_name", "display_name", "tags_mlflow_run_name", "run"),
+    "name": (
+        "run_name", "display_name", "tags_mlflow_run_name", "run", "id", "experiment_name", "exp_name", "experiment", "exp", "trial",
+        "trial_id", "job_id", "run_uuid",
+    ),
     "state": ("status", "run_state"),
     "diverged": ("is_diverged", "has_diverged"),
     "learning_rate": ("lr", "peak_lr", "max_lr", "peak_learning_rate", "max_learning_rate", "base_lr", "optimizer_lr"),

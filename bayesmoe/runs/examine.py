@@ -10,10 +10,11 @@ import pandas as pd
 
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.runs.aliases import EXTRA, recognized, units_of
-from bayesmoe.runs.checks import OF_ROWS, OF_VALUES
+from bayesmoe.runs.checks import OF_VALUES
 from bayesmoe.runs.derive import derive, tokens_made
 from bayesmoe.runs.expressions import evaluated
 from bayesmoe.runs.finding import Finding, Sheet
+from bayesmoe.runs.rows import OF_ROWS
 from bayesmoe.runs.schema import MAPPABLE, complaints
 from bayesmoe.runs.trackers import Export, Tool
 from bayesmoe.runs.written import dense_said, in_ones

@@ -93,6 +93,8 @@ class Sheet:
             return []
         value = self.frame[ours].loc[rows[0]] if ours in self.frame else None
         plain = value.item() if isinstance(value, np.generic) else value
+        # A blank has no value to show.
+        plain = None if isinstance(plain, float) and np.isnan(plain) else plain
         return [Finding(kind, severity, rule, hint, rows, self.own(ours), plain)]
 
 
