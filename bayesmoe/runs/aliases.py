@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from bayesmoe.runs.loss_units import without_loss_unit
 from bayesmoe.runs.schema import COLUMNS, MAPPABLE, SIZES, Column
-from bayesmoe.runs.trackers import RESULTS, SETTINGS, Export
+from bayesmoe.runs.trackers import Export
+from bayesmoe.runs.words import BITS_PER_BYTE, PERPLEXITY, RESULTS, SETTINGS, TRAINING, VALIDATION, plain
 from bayesmoe.runs.written import COUNTED, without_unit, written_number
 from bayesmoe.tables import numbers_of
 
@@ -30,19 +32,10 @@ EXTRA: dict[str, Column] = {
 }
 """Columns that a check reads and a law does not."""
 
-VALIDATION = (
-    "val_loss", "validation_loss", "valid_loss", "eval_loss", "final_val_loss", "final_eval_loss", "loss_val", "loss_eval", "heldout_loss",
-    "test_loss", "eval_ce_loss", "val_ce_loss", "eval_lm_loss", "val_lm_loss", "lm_loss_validation", "val_nll", "eval_nll",
-)  # fmt: skip
-TRAINING = ("train_loss", "training_loss", "loss_train", "train_lm_loss", "train_ce_loss", "final_train_loss")
-"""Losses on held-out text and on training text, as trackers name them."""
-
-PERPLEXITY = ("perplexity", "ppl")
-BITS_PER_BYTE = ("bits_per_byte", "bits_per_char", "bpb", "bpc")
-"""Words in a name that say another unit than nats per token."""
-
 _OTHER_UNITS = tuple(
-    f"{part}{word}" for word in (*PERPLEXITY, *BITS_PER_BYTE) for part in ("val_", "validation_", "eval_", "test_", "")
+    f"{part}{word}"
+    for word in ("bits_per_token", "bpt", *PERPLEXITY, *BITS_PER_BYTE)
+    for part in ("val_", "validation_", "valid_", "eval_", "test_", "")
 )
 
 _SET_STEPS = ("training_steps", "num_steps", "n_steps", "num_train_steps", "num_iterations")
@@ -51,7 +44,7 @@ _SET_STEPS = ("training_steps", "num_steps", "n_steps", "num_train_steps", "num_
 ALIASES: dict[str, tuple[str, ...]] = {
     "run_id": ("run_id", "id", "run", "run_name", "name"),
     "group": ("group", "recipe", "router", "router_type"),
-    "loss": ("final_loss", "lm_loss", "nll", "cross_entropy", "ce_loss", *TRAINING, *_OTHER_UNITS),
+    "loss": ("final_loss", "lm_loss", "nll", "cross_entropy", "ce_loss", "nats_per_token", *TRAINING, *_OTHER_UNITS),
     "tokens": (
         "train_tokens", "training_tokens", "tokens_seen", "num_tokens", "n_tokens", "total_tokens", "consumed_tokens", "tokens_trained",
         "num_tokens_seen", "num_input_tokens_seen", "num_train_tokens", "throughput_total_tokens",
@@ -118,14 +111,6 @@ _NO_EMBEDDINGS = re.compile(
     r"(?=.*param).*(?:\b|_)(?:(?:non|no|without|wo|excl|excluding)_?(?:emb|vocab)|transformer(?:_|$))"
 )
 _TEXT = ("run_id", "group", "name", "state", "diverged", "tokenizer", "loss_kind")
-
-
-def plain(name: str) -> str:
-    """A column name in small letters and underscores, without the part that a tracker puts before it."""
-    part, dot, rest = name.replace("/", ".").partition(".")
-    inner = rest if dot and part in (*SETTINGS, *RESULTS) else name
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", inner)
-    return re.sub(r"[^a-z0-9]+", "_", snake.lower()).strip("_")
 
 
 def recognized(export: Export, given: Mapping[str, str]) -> dict[str, str]:
@@ -198,6 +183,7 @@ def _hits(wanted: str, columns: list[str], ours: str) -> list[str]:
     if ours == "loss":
         # Of train/loss and train_loss the second is the mean over the whole run.
         exact.sort(key=lambda name: "/" not in name)
+        exact += [name for name in columns if name not in exact and without_loss_unit(plain(name)) == wanted]
     if ours in COUNTED:
         exact += [name for name in columns if name not in exact and without_unit(plain(name))[0] == wanted]
     if ours in ("loss", "run_id", "name", "group", "final_learning_rate", "steps"):

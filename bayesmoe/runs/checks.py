@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 
-from bayesmoe.runs.aliases import BITS_PER_BYTE, PERPLEXITY, plain
 from bayesmoe.runs.finding import Finding, Sheet, Suspicion
 from bayesmoe.runs.schema import LEAST_SIZE, LEAST_TOKENS, MOST_LOSS
+from bayesmoe.runs.words import BITS_PER_BYTE, PERPLEXITY, plain
 from bayesmoe.tables import numbers_of
 
 _HIGH_LOSS = 10.0
@@ -24,10 +24,6 @@ def perplexity(sheet: Sheet) -> list[Finding]:
     known = loss.notna()
     if not known.any():
         return []
-    first = loss[known].iloc[0]
-    hint = f"give its logarithm: ln({first:.4g}) = {f'{math.log(first):.4f}' if first > 0 else 'none'}"
-    if any(word in plain(own).split("_") for word in PERPLEXITY):
-        return sheet.wrong("perplexity", "loss", known, "is a perplexity by its name, not nats per token", hint)
     rows = loss.index[known]
     for other in sheet.frame.columns if loss[known].nunique() >= 3 else ():
         # A few rows tell most columns apart.
@@ -36,8 +32,22 @@ def perplexity(sheet: Sheet) -> list[Finding]:
         ):
             rule = f"is a perplexity, the exponential of {sheet.own(other)}"
             return sheet.wrong("perplexity", "loss", known, rule, f"map loss={sheet.own(other)}")
+    if any(word in plain(own).split("_") for word in PERPLEXITY):
+        if "loss" in sheet.mapped:
+            rule = "is a perplexity by its name, and was taken for nats per token because it was mapped so"
+            return sheet.look("perplexity", "loss", known, rule, f"if it is a perplexity, {_logarithm(loss[known])}")
+        hint = _logarithm(loss[known])
+        if loss[known].max() < _HIGH_LOSS:
+            hint += f"; if it holds nats per token after all, say so: --map loss={own}"
+        return sheet.wrong("perplexity", "loss", known, "is a perplexity by its name, not nats per token", hint)
     rule = f"is above {_HIGH_LOSS:g}: a perplexity, or a run that learned nothing"
-    return sheet.look("perplexity", "loss", (loss > _HIGH_LOSS) & (loss <= MOST_LOSS), rule, hint)
+    high = (loss > _HIGH_LOSS) & (loss <= MOST_LOSS)
+    return sheet.look("perplexity", "loss", high, rule, _logarithm(loss[high]) if high.any() else "")
+
+
+def _logarithm(perplexities: pd.Series) -> str:
+    first = perplexities.iloc[0]
+    return f"give its logarithm: ln({first:.4g}) = {f'{math.log(first):.4f}' if first > 0 else 'none'}"
 
 
 def _is_exponential(loss: pd.Series, of: pd.Series, rows: pd.Index) -> bool:
@@ -50,6 +60,9 @@ def bits_per_byte(sheet: Sheet) -> list[Finding]:
     loss, own = sheet.numbers("loss"), plain(sheet.own("loss"))
     hint = "convert: nats per token = bits per byte * ln 2 * bytes per token of your tokenizer on this text"
     if any(word in own for word in BITS_PER_BYTE):
+        if "loss" in sheet.mapped:
+            rule = "is in bits per byte by its name, and was taken for nats per token because it was mapped so"
+            return sheet.look("bits per byte", "loss", loss.notna(), rule, f"if it is in bits per byte, {hint}")
         rule = "is in bits per byte by its name, not nats per token"
         return sheet.wrong("bits per byte", "loss", loss.notna(), rule, hint)
     low = loss.notna() & (0 < loss.median() < _LOW_LOSS)

@@ -14,6 +14,7 @@ from bayesmoe.runs.checks import OF_VALUES
 from bayesmoe.runs.derive import derive, tokens_made
 from bayesmoe.runs.expressions import evaluated
 from bayesmoe.runs.finding import Finding, Sheet
+from bayesmoe.runs.loss_units import in_nats
 from bayesmoe.runs.rows import OF_ROWS
 from bayesmoe.runs.schema import MAPPABLE, complaints
 from bayesmoe.runs.trackers import Export, Tool
@@ -96,9 +97,7 @@ def examined(
         raise InputError("stands more than once in the header", file=origin, column=twice, hint="rename one of the two")
     if group not in (None, "group") and "group" not in (columns or {}):
         names.pop("group", None)
-    frame, read = in_ones(renamed(export.frame, names, origin), names, units_of(names))
-    frame, dense = dense_said(frame, map(str, export.frame.columns)) if response in ("loss", None) else (frame, [])
-    frame, made = tokens_made(frame)
+    frame, said, doubts = _in_our_units(export, names, origin, response)
     if response is None:
         names.pop("loss", None)
         frame = frame.drop(columns="loss", errors="ignore")
@@ -109,7 +108,7 @@ def examined(
         label = frame["name"].where(frame["name"].notna(), label)
     present = tuple(export.frame.columns)
     lost = _unread(export, frame)
-    frame, found = _checked(Sheet(_without_wrong(frame, lost), names, present), origin, response)
+    frame, found = _checked(Sheet(_without_wrong(frame, lost), names, present, tuple(columns or ())), origin, response)
     frame, derived, missing = derive(frame) if not frame.empty else (frame, [], [])
     return Reading(
         origin=origin,
@@ -118,11 +117,24 @@ def examined(
         names=names,
         present=present,
         run_ids=dict(zip(map(int, label.index), map(str, label), strict=True)),
-        derived=(*read, *dense, *made, *derived),
+        derived=(*said, *derived),
         missing=tuple(missing),
-        findings=(*lost, *found),
+        findings=(*lost, *found, *doubts),
         table=frame,
     )
+
+
+def _in_our_units(
+    export: Export, names: Mapping[str, str], origin: str, response: str | None
+) -> tuple[pd.DataFrame, list[str], list[Finding]]:
+    """The frame under our names and in our units, what was read so, and what to doubt of it."""
+    frame, read = in_ones(renamed(export.frame, names, origin), names, units_of(names))
+    dense: list[str] = []
+    if response in ("loss", None):
+        frame, dense = dense_said(frame, map(str, export.frame.columns))
+    frame, made = tokens_made(frame)
+    frame, nats, doubts = in_nats(frame, names)
+    return frame, [*read, *nats, *dense, *made], doubts
 
 
 def _unread(export: Export, frame: pd.DataFrame) -> list[Finding]:

@@ -63,11 +63,14 @@ class Sheet:
         Ours to the file's own.
     present : collection of str
         All column names of the file.
+    mapped : collection of str
+        Ours that the user named a column for.
     """
 
     frame: pd.DataFrame
     names: Mapping[str, str] = field(default_factory=dict)
     present: Collection[str] = ()
+    mapped: Collection[str] = ()
 
     def own(self, ours: str) -> str:
         """The file's name of a column."""

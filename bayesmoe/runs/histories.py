@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayesmoe.runs.aliases import TRAINING, plain
 from bayesmoe.runs.finding import Finding, Sheet, rows_where
 from bayesmoe.runs.schema import SHAPE, SIZES
+from bayesmoe.runs.words import TRAINING, plain
 from bayesmoe.tables import numbers_of
 
 _MODEL = (*SIZES, *SHAPE, "num_experts", "top_k", "seed")

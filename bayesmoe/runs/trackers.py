@@ -16,10 +16,6 @@ from bayesmoe.tables import NOTES, numbers_of
 
 Tool = Literal["Weights & Biases", "MLflow", "Trackio", "plain table"]
 
-SETTINGS = ("config", "params")
-RESULTS = ("summary", "metrics")
-"""First parts of column names under which trackers keep what was set and what was measured."""
-
 _WANDB_TABLE = {"Notes", "User", "Tags", "Created", "Runtime", "Sweep"}
 _MLFLOW_TABLE = {"Start Time", "Duration", "Run ID", "Source Type", "Status"}
 _MLFLOW_SEARCH = {"run_id", "experiment_id", "status", "artifact_uri"}

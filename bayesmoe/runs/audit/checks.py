@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from bayesmoe.architecture import parameters_from_shape
-from bayesmoe.runs.aliases import BITS_PER_BYTE, TRAINING, VALIDATION, plain
 from bayesmoe.runs.audit.robust_trend import power_law_residuals
 from bayesmoe.runs.derive import tokens_per_step
 from bayesmoe.runs.finding import Finding, Sheet, Suspicion, rows_where
 from bayesmoe.runs.schema import SHAPE, SIZES
+from bayesmoe.runs.words import BITS_PER_BYTE, TRAINING, VALIDATION, plain
 
 MANY_MADS = 7.0
 """Distance from the trend, in scaled MADs, at which a run is looked at."""
