@@ -197,7 +197,8 @@ def _fits(ours: str, column: pd.Series) -> bool:
     if ours == "run_id":
         return bool(column.notna().all()) and (str(column.name) == "run_id" or not column.astype(str).duplicated().any())
     if ours == "group":
-        return bool(column.notna().all())
+        # Trackers keep one for a whole sweep.
+        return bool(column.notna().all()) and (len(column) == 1 or column.astype(str).nunique() > 1)
     if ours in _TEXT:
         return bool(column.notna().any())
     units = ours in COUNTED and column.dropna().astype(str).map(written_number).notna().any()

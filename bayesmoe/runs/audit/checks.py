@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayesmoe.architecture import parameters_from_shape
 from bayesmoe.runs.audit.robust_trend import power_law_residuals
+from bayesmoe.runs.audit.structure import constants, no_law, words_that_explain
 from bayesmoe.runs.derive import tokens_per_step
 from bayesmoe.runs.finding import Finding, Sheet, Suspicion, rows_where
 from bayesmoe.runs.schema import SHAPE, SIZES
@@ -193,6 +194,6 @@ def outliers(sheet: Sheet) -> list[Finding]:
 
 
 OF_RUNS: tuple[Suspicion, ...] = (
-    mixed_losses, mixed_tokenizers, units, embeddings, few_steps, undecayed, repeats, outliers,
+    no_law, mixed_losses, mixed_tokenizers, words_that_explain, constants, units, embeddings, few_steps, undecayed, repeats, outliers,
 )  # fmt: skip
 """Suspicions of runs that keep every rule of the schema, with what was derived."""
