@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -47,7 +47,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "loss": ("final_loss", "lm_loss", "nll", "cross_entropy", "ce_loss", "nats_per_token", *TRAINING, *_OTHER_UNITS),
     "tokens": (
         "train_tokens", "training_tokens", "tokens_seen", "num_tokens", "n_tokens", "total_tokens", "consumed_tokens", "tokens_trained",
-        "num_tokens_seen", "num_input_tokens_seen", "num_train_tokens", "throughput_total_tokens",
+        "num_tokens_seen", "num_input_tokens_seen", "num_train_tokens", "throughput_total_tokens", "time_token",
     ),
     "num_experts": (
         "n_experts", "num_local_experts", "n_routed_experts", "num_routed_experts", "num_moe_experts", "moe_num_experts", "experts",
@@ -85,7 +85,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "learning_rate": ("lr", "peak_lr", "max_lr", "peak_learning_rate", "max_learning_rate", "base_lr", "optimizer_lr"),
     "final_learning_rate": ("final_lr", "end_lr", "last_lr", "current_lr", "train_learning_rate", "train_lr"),
     "steps": (
-        "train_steps", "global_step", "train_global_step", "trainer_global_step", "step", "iterations", "iters", *_SET_STEPS,
+        "train_steps", "global_step", "train_global_step", "trainer_global_step", "step", "iteration", "iterations", "iter", "iters", "time_batch", *_SET_STEPS,
     ),
     "planned_steps": (
         "max_steps", "total_steps", "num_training_steps", "train_iters", "max_iters", "total_iters", *_SET_STEPS,
@@ -95,7 +95,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "tokens_per_step", "tokens_per_batch", "global_batch_tokens", "batch_size_tokens", "batch_size_in_tokens",
         "global_batch_size_tokens",
     ),
-    "batch_sequences": ("global_batch_size", "global_train_batch_size"),
+    "batch_sequences": ("global_batch_size", "global_train_batch_size", "total_batch_size"),
     "sequence_length": ("seq_len", "seq_length", "context_length", "block_size", "max_seq_len", "max_sequence_length"),
     "tokenizer": ("tokenizer_name", "tokenizer_path", "tokenizer_id"),
     "vocab": ("vocab_size", "n_vocab", "padded_vocab_size", "vocab_padded"),
@@ -110,6 +110,7 @@ _NOT_TRAINING = ("val", "valid", "validation", "eval", "test")
 _NO_EMBEDDINGS = re.compile(
     r"(?=.*param).*(?:\b|_)(?:(?:non|no|without|wo|excl|excluding)_?(?:emb|vocab)|transformer(?:_|$))"
 )
+_IS_LOSS = re.compile(r"(?:final_)?(?:(?:lm|ce|language)_)?(?:loss|nll|cross_entropy|ce|xent)(?:_nats)?")
 _TEXT = ("run_id", "group", "name", "state", "diverged", "tokenizer", "loss_kind")
 
 
@@ -134,12 +135,23 @@ def recognized(export: Export, given: Mapping[str, str]) -> dict[str, str]:
             free = [name for name in free if plain(name) != "top_k"]
         hits = _without_embeddings(ours, free)
         hits += [name for wanted in _wanted(ours, export) for name in _hits(wanted, free, ours)]
+        if ours == "loss":
+            hits = _held_out_first(hits, free)
         hit = next((name for name in hits if _fits(ours, frame[name])), None)
         # A plain table's own words stand even where their values are broken: the check then says so.
         hit = hit or (ours if ours in free and ours in COLUMNS and ours not in ("run_id", "group") else None)
         if hit is not None:
             found[ours] = hit
     return found
+
+
+def _held_out_first(hits: list[str], columns: list[str]) -> list[str]:
+    """Losses by rank, with the only one on held-out text before those on training text; of several the user is asked."""
+    others = [name for name in held_out(columns) if name not in hits]
+    training = next(
+        (place for place, name in enumerate(hits) if plain(name) in (*TRAINING, "loss") and name != "loss"), len(hits)
+    )
+    return [*hits[:training], *(others if len(others) == 1 else []), *hits[training:]]
 
 
 def _without_embeddings(ours: str, columns: list[str]) -> list[str]:
@@ -162,10 +174,21 @@ def units_of(names: Mapping[str, str]) -> dict[str, float]:
 def _wanted(ours: str, export: Export) -> tuple[str, ...]:
     if ours != "loss":
         return (ours, *ALIASES.get(ours, ()))
-    # In a tracker a bare "loss" is the training loss; in a table of runs it is what the user means.
-    return (
-        (*VALIDATION, "loss", *ALIASES["loss"]) if export.tool != "plain table" else ("loss", *VALIDATION, *ALIASES["loss"])
-    )
+    # In a tracker, and in the log of a Trainer, a bare "loss" is the training loss; in a table of runs it is what the user means.
+    words = {plain(str(name)) for name in export.frame.columns}
+    tracked = export.tool != "plain table" or ("epoch" in words and bool(words & {"grad_norm", "eval_runtime"}))
+    return (*VALIDATION, "loss", *ALIASES["loss"]) if tracked else ("loss", *VALIDATION, *ALIASES["loss"])
+
+
+def held_out(columns: Iterable[str]) -> list[str]:
+    """Columns that by their path are losses on held-out text, under names of their own: ``eval/lm/c4-validation/CE loss``."""
+    found = []
+    for name in columns:
+        path, words = re.split(r"[./]", name), plain(re.split(r"[./]", name)[-1])
+        above = {word for part in path[:-1] for word in plain(part).split("_")}
+        if above & {*_NOT_TRAINING} and _IS_LOSS.fullmatch(words):
+            found.append(name)
+    return found
 
 
 def _may_be(ours: str, name: str) -> bool:

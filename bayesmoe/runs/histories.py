@@ -71,9 +71,8 @@ def history(sheet: Sheet) -> list[Finding]:
     frame = sheet.frame
     if len(frame) < _LEAST_LOGGED or _named(sheet):
         return []
-    counter = next(
-        (name for name in map(str, frame.columns) if _plain_own(sheet, name) in _COUNTERS and _counts(sheet, name)), None
-    )
+    counters = [name for name in map(str, frame.columns) if _plain_own(sheet, name) in _COUNTERS and _counts(sheet, name)]
+    counter = min(counters, key=lambda name: _COUNTERS.index(_plain_own(sheet, name)), default=None)
     along = counter or ("tokens" if _counts(sheet, "tokens") else None)
     if along is None:
         return []
@@ -178,7 +177,11 @@ def _ends(sheet: Sheet, runs: pd.Series, along: str) -> _Ends:
     seldom = not_logged.groupby(runs).transform("sum") == blank.groupby(runs).transform("sum")
     last = last.where(seldom & last.notna(), final)
     stands = runs.notna()
-    return _Ends((progress < last) & stands, (progress > last) & stands, (progress == last) & stands)
+    # Trainers log the loss of an evaluation in a row of its own, beside others of the same step.
+    beside_it = (progress == last) & loss.isna() & ((progress == last) & loss.notna()).groupby(runs).transform("any")
+    return _Ends(
+        (progress < last) & stands, ((progress > last) | beside_it) & stands, (progress == last) & ~beside_it & stands
+    )
 
 
 def _budget(sheet: Sheet, runs: pd.Series, along: str) -> list[Finding]:
@@ -206,6 +209,8 @@ def _without_loss(sheet: Sheet, runs: pd.Series, along: str, ends: _Ends) -> lis
     found = sheet.wrong("no loss", "loss", ends.later, rule, hint)
     short = ends.last & (progress < progress.groupby(runs).transform("max"))
     rows = rows_where(short)
+    if not rows:
+        return found
     final = float(progress.groupby(runs).transform("max")[rows[0]])
     rule = f"is the last row that has a {sheet.own('loss')}, at {own} {progress[rows[0]]:g} of {final:g}: the learning rate had not come down"
     return [*found, *sheet.look("undecayed", counted, short, rule, f"{hint}, or leave the run out: {_WHY}")]

@@ -59,11 +59,24 @@ def _follows(values: pd.Series, frame: pd.DataFrame) -> bool:
 
 def no_law(sheet: Sheet) -> list[Finding]:
     """A table in which no size of the models was recognized: no law can be fitted to it."""
-    if sheet.numbers("loss").isna().all() or any(sheet.numbers(name).notna().any() for name in SIZES):
+    if sheet.numbers("loss").isna().all():
         return []
+    unread = [str(name) for name in sheet.frame.columns if str(name) in sheet.present and name not in sheet.names.values()]
+    if any(sheet.numbers(name).notna().any() for name in SIZES):
+        if sheet.numbers("tokens").notna().any():
+            return []
+        likely = "".join(f", such as --map tokens={name}" for name in candidates("tokens", sheet.frame, unread)[:1])
+        hint = f"say which column they are{likely}, or give steps and the batch (steps, batch_tokens)"
+        return [
+            Finding(
+                "no tokens",
+                "look",
+                "no column of training tokens was recognized: only laws in size and experts can be fitted",
+                hint,
+            )
+        ]
     lacks = ["size (n_dense, n_active or n_total)"]
     lacks += [] if sheet.numbers("tokens").notna().any() else ["tokens"]
-    unread = [str(name) for name in sheet.frame.columns if str(name) in sheet.present and name not in sheet.names.values()]
     likely = [
         f"--map {ours}={own}"
         for ours in (("n_total", "tokens") if len(lacks) > 1 else ("n_total",))
