@@ -69,10 +69,11 @@ def _by_perplexity(frame: pd.DataFrame, loss: pd.Series) -> str | None:
         return None
     with np.errstate(over="ignore"):
         power = np.exp2(loss)
+    few = frame.loc[known[:3]]
     for other in map(str, frame.columns):
         # A few rows tell most columns apart.
-        for rows in (known[:3], known):
-            beside = numbers_of(frame[other].loc[rows])
+        for rows, looked_at in ((known[:3], few), (known, frame)):
+            beside = numbers_of(looked_at[other].loc[rows])
             both = beside.notna()
             if other == "loss" or both.sum() < min(len(rows), _LEAST_RUNS):
                 break

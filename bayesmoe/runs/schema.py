@@ -199,8 +199,10 @@ def complaints(
     if absent:
         return frame, absent
     frame, broken = _numeric(frame, origin)
+    ruled = frame[[name for name in (*_RULES, "run_id") if name in frame]]
     try:
-        frame = run_schema(response).validate(frame, lazy=True)
+        ruled = run_schema(response).validate(ruled, lazy=True)
+        frame = frame.assign(**{str(name): ruled[name] for name in ruled})
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases.dropna(subset=["index"]).sort_values("index", kind="stable")
         broken += [

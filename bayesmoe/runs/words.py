@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 SETTINGS = ("config", "params")
 RESULTS = ("summary", "metrics")
@@ -20,6 +21,7 @@ BITS_PER_BYTE = ("bits_per_byte", "bits_per_char", "bpb", "bpc")
 """Words in a name that say another unit than nats per token."""
 
 
+@cache
 def plain(name: str) -> str:
     """A column name in small letters and underscores, without the part that a tracker puts before it."""
     part, dot, rest = name.replace("/", ".").partition(".")

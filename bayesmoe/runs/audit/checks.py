@@ -166,7 +166,9 @@ def repeats(sheet: Sheet) -> list[Finding]:
     known = [name for name in sheet.names if name in sheet.frame and name not in ("run_id", "name", "state")]
     if "loss" not in known:
         return []
-    twice = sheet.frame[known].astype(str).duplicated()
+    looked_at = sheet.frame[known]
+    # Lists have no hash; numbers need no text.
+    twice = looked_at.astype(dict.fromkeys(looked_at.select_dtypes(include="object"), str)).duplicated()
     rule = "equals an earlier run in every column that was recognized, loss included"
     return sheet.look("repeat", "run_id", twice, rule, "drop it if it is a copy, or give repeats a seed")
 
