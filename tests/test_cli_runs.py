@@ -175,7 +175,7 @@ def test_unicode_names_and_values(bayesmoe, runs, tmp_path):
     [
         ("none.csv", None, [], "{path}: no such file; check the path."),
         ("runs.csv", b"", [], "{path}: is empty; add a header and one row a trained model."),
-        ("runs.csv", b"loss,loss\n2,2\n", [], "{path}, loss: stands more than once in the header; rename one of the two."),
+        ("runs.csv", b"loss,loss\n2,3\n", [], "{path}, loss: stands more than once in the header; rename one of the two."),
         ("runs.json", b"{", [], "{path}: is not JSON of runs"),
         ("runs.csv", b"\x89PNG\x00\xff", [], "{path}: cannot be read"),
         ("runs.txt", b"x", [], "{path}: is neither CSV, Parquet nor JSON"),
@@ -187,7 +187,7 @@ def test_unicode_names_and_values(bayesmoe, runs, tmp_path):
         ("runs.csv", RUNS.encode(), ["--clean", "{path}"], "{path}, --clean: is the file that is read; name another file."),
         ("runs.csv", RUNS.encode().replace(b"2.4", b"24"), ["--spec", "{folder}/s.toml"], "{path}, --spec: holds what cannot stand, so that a spec cannot name it; add --clean OUT.csv."),
         ("runs.csv", RUNS.encode(), ["--spec", "{folder}/s.toml", "--best-of-learning-rate"], "{path}, --spec: holds more runs than the best of each learning rate, so that a spec cannot name it"),
-        ("runs.csv", b"loss,num_experts,tokens\n2.5,1,1e9\n2.4,8,2e9\n", ["--clean", "{folder}/c.csv", "--spec", "{folder}/s.toml"], "n_active: is needed by the law 'yun'"),
+        ("runs.csv", b"loss,num_experts,tokens\n2.5,1,1e9\n2.4,8,2e9\n", ["--clean", "{folder}/c.csv", "--spec", "{folder}/s.toml"], "{path}: no column of size (n_dense, n_active or n_total) was recognized: no law can be fitted; add it"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_sentence_and_no_file(bayesmoe, tmp_path, name, content, flags, says):

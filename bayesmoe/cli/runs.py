@@ -75,6 +75,9 @@ def check(
 def _started(found: Inspection, clean: Path | None, spec: Path) -> str:
     from bayesmoe.errors import InputError
 
+    lacking = next((finding for finding in found.findings if finding.kind == "no law"), None)
+    if lacking is not None:
+        raise lacking.as_error(found.origin)
     if clean is None and (found.wrong or found.best is not None):
         why = "holds what cannot stand" if found.wrong else "holds more runs than the best of each learning rate"
         raise InputError(

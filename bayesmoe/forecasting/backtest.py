@@ -17,6 +17,7 @@ from bayesmoe.forecasting.baselines import huber_bootstrap, with_residuals
 from bayesmoe.forecasting.decision_calibration import curves_of_experts, decision_calibration
 from bayesmoe.forecasting.discrepancy import error_per_distance, predicted
 from bayesmoe.forecasting.forward_validation import distance_axes, forward_forecasts, training_compute
+from bayesmoe.forecasting.hold_outs import LEAST_KEPT
 from bayesmoe.forecasting.scores import scores
 from bayesmoe.forecasting.weights import Average, average_of, laws_of, mixed, prior_of, size_of
 from bayesmoe.inference.refits import Refits, with_law
@@ -188,12 +189,12 @@ def forecasts_of(
     InputError
         Nothing or nearly everything is held out.
     """
-    if held.sum() < 1 or (~held).sum() < 8:
+    if held.sum() < 1 or (~held).sum() < LEAST_KEPT:
         raise InputError(
             "leaves too little on one side",
             column="--hold-out",
             value=f"{int(held.sum())} of {len(held)} runs held out",
-            hint="hold out at least one run and keep at least eight",
+            hint=f"hold out at least one run and keep at least {LEAST_KEPT}",
         )
     size, names = size_of(spec, table.frame), laws_of(spec, table.frame[~held])
     axes, kept_ids = distance_axes(table.frame, size), set(table.frame.loc[~held, "run_id"])

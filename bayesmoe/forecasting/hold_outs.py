@@ -35,6 +35,9 @@ def held_out(table: RunTable, expression: str) -> np.ndarray:
     return mask
 
 
+LEAST_KEPT = 8
+"""Fewest runs that a backtest fits."""
+
 _FACTORS = (3.0, 10.0, 30.0, 100.0)
 _LEAST_BELOW, _LEAST_ABOVE = 20, 2
 
@@ -49,11 +52,21 @@ def far_masks(spec: FitSpec, frame: pd.DataFrame) -> dict[str, np.ndarray]:
 def forward_masks(spec: FitSpec, frame: pd.DataFrame, count: int) -> dict[str, np.ndarray]:
     """``count`` splits of a table by training compute: all runs above a split are held out.
 
-    The splits lie evenly between the 40th and the 90th percentile of the runs.
+    The splits lie evenly between the 40th and the 90th percentile of the runs, above at least :data:`LEAST_KEPT` of them; splits of a small
+    table that come to hold out the same runs are one.
+
+    Raises
+    ------
+    InputError
+        No split keeps so many runs and holds one out.
     """
     compute = training_compute(frame, size_of(spec, frame))
     unit = "FLOP" if has_tokens(frame) else "FLOP a token"
     # Where many runs share the most compute, a percentile may be that, and nothing lies above.
     most = np.max(compute[compute < compute.max()], initial=0.0)
-    limits = np.minimum(np.quantile(compute, np.linspace(0.4, 0.9, count) if count > 1 else [0.8]), most)
+    if (compute <= most).sum() < LEAST_KEPT:
+        rule = f"must keep {LEAST_KEPT} runs and hold out larger ones: only {int((compute <= most).sum())} lie below the largest"
+        raise InputError(rule, column="--forward", value=f"{len(frame)} runs", hint="train more runs, of several sizes")
+    least = np.sort(compute)[LEAST_KEPT - 1]
+    limits = np.clip(np.quantile(compute, np.linspace(0.4, 0.9, count) if count > 1 else [0.8]), least, most)
     return {f"training compute > {limit:.2g} {unit}": compute > limit for limit in limits}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
+from bayesmoe.runs.loss_units import without_loss_unit
 from bayesmoe.runs.schema import COLUMNS, MAPPABLE, SIZES, Column
-from bayesmoe.runs.trackers import RESULTS, SETTINGS, Export
+from bayesmoe.runs.trackers import Export
+from bayesmoe.runs.words import BITS_PER_BYTE, PERPLEXITY, RESULTS, SETTINGS, TRAINING, VALIDATION, plain
 from bayesmoe.runs.written import COUNTED, without_unit, written_number
 from bayesmoe.tables import numbers_of
 
@@ -30,19 +32,10 @@ EXTRA: dict[str, Column] = {
 }
 """Columns that a check reads and a law does not."""
 
-VALIDATION = (
-    "val_loss", "validation_loss", "valid_loss", "eval_loss", "final_val_loss", "final_eval_loss", "loss_val", "loss_eval", "heldout_loss",
-    "test_loss", "eval_ce_loss", "val_ce_loss", "eval_lm_loss", "val_lm_loss", "lm_loss_validation", "val_nll", "eval_nll",
-)  # fmt: skip
-TRAINING = ("train_loss", "training_loss", "loss_train", "train_lm_loss", "train_ce_loss", "final_train_loss")
-"""Losses on held-out text and on training text, as trackers name them."""
-
-PERPLEXITY = ("perplexity", "ppl")
-BITS_PER_BYTE = ("bits_per_byte", "bits_per_char", "bpb", "bpc")
-"""Words in a name that say another unit than nats per token."""
-
 _OTHER_UNITS = tuple(
-    f"{part}{word}" for word in (*PERPLEXITY, *BITS_PER_BYTE) for part in ("val_", "validation_", "eval_", "test_", "")
+    f"{part}{word}"
+    for word in ("bits_per_token", "bpt", *PERPLEXITY, *BITS_PER_BYTE)
+    for part in ("val_", "validation_", "valid_", "eval_", "test_", "")
 )
 
 _SET_STEPS = ("training_steps", "num_steps", "n_steps", "num_train_steps", "num_iterations")
@@ -51,10 +44,10 @@ _SET_STEPS = ("training_steps", "num_steps", "n_steps", "num_train_steps", "num_
 ALIASES: dict[str, tuple[str, ...]] = {
     "run_id": ("run_id", "id", "run", "run_name", "name"),
     "group": ("group", "recipe", "router", "router_type"),
-    "loss": ("final_loss", "lm_loss", "nll", "cross_entropy", "ce_loss", *TRAINING, *_OTHER_UNITS),
+    "loss": ("final_loss", "lm_loss", "nll", "cross_entropy", "ce_loss", "nats_per_token", *TRAINING, *_OTHER_UNITS),
     "tokens": (
         "train_tokens", "training_tokens", "tokens_seen", "num_tokens", "n_tokens", "total_tokens", "consumed_tokens", "tokens_trained",
-        "num_tokens_seen", "num_input_tokens_seen", "num_train_tokens", "throughput_total_tokens",
+        "num_tokens_seen", "num_input_tokens_seen", "num_train_tokens", "throughput_total_tokens", "time_token",
     ),
     "num_experts": (
         "n_experts", "num_local_experts", "n_routed_experts", "num_routed_experts", "num_moe_experts", "moe_num_experts", "experts",
@@ -83,13 +76,16 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "shared_experts": ("n_shared_experts", "num_shared_experts"),
     "train_flop": ("train_flops", "training_flops", "total_flops", "total_flos", "train_total_flos"),
     "seed": ("random_seed", "data_seed"),
-    "name": ("run_name", "display_name", "tags_mlflow_run_name", "run"),
+    "name": (
+        "run_name", "display_name", "tags_mlflow_run_name", "run", "id", "experiment_name", "exp_name", "experiment", "exp", "trial",
+        "trial_id", "job_id", "run_uuid",
+    ),
     "state": ("status", "run_state"),
     "diverged": ("is_diverged", "has_diverged"),
     "learning_rate": ("lr", "peak_lr", "max_lr", "peak_learning_rate", "max_learning_rate", "base_lr", "optimizer_lr"),
     "final_learning_rate": ("final_lr", "end_lr", "last_lr", "current_lr", "train_learning_rate", "train_lr"),
     "steps": (
-        "train_steps", "global_step", "train_global_step", "trainer_global_step", "step", "iterations", "iters", *_SET_STEPS,
+        "train_steps", "global_step", "train_global_step", "trainer_global_step", "step", "iteration", "iterations", "iter", "iters", "time_batch", *_SET_STEPS,
     ),
     "planned_steps": (
         "max_steps", "total_steps", "num_training_steps", "train_iters", "max_iters", "total_iters", *_SET_STEPS,
@@ -99,7 +95,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "tokens_per_step", "tokens_per_batch", "global_batch_tokens", "batch_size_tokens", "batch_size_in_tokens",
         "global_batch_size_tokens",
     ),
-    "batch_sequences": ("global_batch_size", "global_train_batch_size"),
+    "batch_sequences": ("global_batch_size", "global_train_batch_size", "total_batch_size"),
     "sequence_length": ("seq_len", "seq_length", "context_length", "block_size", "max_seq_len", "max_sequence_length"),
     "tokenizer": ("tokenizer_name", "tokenizer_path", "tokenizer_id"),
     "vocab": ("vocab_size", "n_vocab", "padded_vocab_size", "vocab_padded"),
@@ -114,15 +110,8 @@ _NOT_TRAINING = ("val", "valid", "validation", "eval", "test")
 _NO_EMBEDDINGS = re.compile(
     r"(?=.*param).*(?:\b|_)(?:(?:non|no|without|wo|excl|excluding)_?(?:emb|vocab)|transformer(?:_|$))"
 )
+_IS_LOSS = re.compile(r"(?:final_)?(?:(?:lm|ce|language)_)?(?:loss|nll|cross_entropy|ce|xent)(?:_nats)?")
 _TEXT = ("run_id", "group", "name", "state", "diverged", "tokenizer", "loss_kind")
-
-
-def plain(name: str) -> str:
-    """A column name in small letters and underscores, without the part that a tracker puts before it."""
-    part, dot, rest = name.replace("/", ".").partition(".")
-    inner = rest if dot and part in (*SETTINGS, *RESULTS) else name
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", inner)
-    return re.sub(r"[^a-z0-9]+", "_", snake.lower()).strip("_")
 
 
 def recognized(export: Export, given: Mapping[str, str]) -> dict[str, str]:
@@ -146,12 +135,23 @@ def recognized(export: Export, given: Mapping[str, str]) -> dict[str, str]:
             free = [name for name in free if plain(name) != "top_k"]
         hits = _without_embeddings(ours, free)
         hits += [name for wanted in _wanted(ours, export) for name in _hits(wanted, free, ours)]
+        if ours == "loss":
+            hits = _held_out_first(hits, free)
         hit = next((name for name in hits if _fits(ours, frame[name])), None)
         # A plain table's own words stand even where their values are broken: the check then says so.
         hit = hit or (ours if ours in free and ours in COLUMNS and ours not in ("run_id", "group") else None)
         if hit is not None:
             found[ours] = hit
     return found
+
+
+def _held_out_first(hits: list[str], columns: list[str]) -> list[str]:
+    """Losses by rank, with the only one on held-out text before those on training text; of several the user is asked."""
+    others = [name for name in held_out(columns) if name not in hits]
+    training = next(
+        (place for place, name in enumerate(hits) if plain(name) in (*TRAINING, "loss") and name != "loss"), len(hits)
+    )
+    return [*hits[:training], *(others if len(others) == 1 else []), *hits[training:]]
 
 
 def _without_embeddings(ours: str, columns: list[str]) -> list[str]:
@@ -174,10 +174,21 @@ def units_of(names: Mapping[str, str]) -> dict[str, float]:
 def _wanted(ours: str, export: Export) -> tuple[str, ...]:
     if ours != "loss":
         return (ours, *ALIASES.get(ours, ()))
-    # In a tracker a bare "loss" is the training loss; in a table of runs it is what the user means.
-    return (
-        (*VALIDATION, "loss", *ALIASES["loss"]) if export.tool != "plain table" else ("loss", *VALIDATION, *ALIASES["loss"])
-    )
+    # In a tracker, and in the log of a Trainer, a bare "loss" is the training loss; in a table of runs it is what the user means.
+    words = {plain(str(name)) for name in export.frame.columns}
+    tracked = export.tool != "plain table" or ("epoch" in words and bool(words & {"grad_norm", "eval_runtime"}))
+    return (*VALIDATION, "loss", *ALIASES["loss"]) if tracked else ("loss", *VALIDATION, *ALIASES["loss"])
+
+
+def held_out(columns: Iterable[str]) -> list[str]:
+    """Columns that by their path are losses on held-out text, under names of their own: ``eval/lm/c4-validation/CE loss``."""
+    found = []
+    for name in columns:
+        path, words = re.split(r"[./]", name), plain(re.split(r"[./]", name)[-1])
+        above = {word for part in path[:-1] for word in plain(part).split("_")}
+        if above & {*_NOT_TRAINING} and _IS_LOSS.fullmatch(words):
+            found.append(name)
+    return found
 
 
 def _may_be(ours: str, name: str) -> bool:
@@ -195,6 +206,7 @@ def _hits(wanted: str, columns: list[str], ours: str) -> list[str]:
     if ours == "loss":
         # Of train/loss and train_loss the second is the mean over the whole run.
         exact.sort(key=lambda name: "/" not in name)
+        exact += [name for name in columns if name not in exact and without_loss_unit(plain(name)) == wanted]
     if ours in COUNTED:
         exact += [name for name in columns if name not in exact and without_unit(plain(name))[0] == wanted]
     if ours in ("loss", "run_id", "name", "group", "final_learning_rate", "steps"):
@@ -208,7 +220,8 @@ def _fits(ours: str, column: pd.Series) -> bool:
     if ours == "run_id":
         return bool(column.notna().all()) and (str(column.name) == "run_id" or not column.astype(str).duplicated().any())
     if ours == "group":
-        return bool(column.notna().all())
+        # Trackers keep one for a whole sweep.
+        return bool(column.notna().all()) and (len(column) == 1 or column.astype(str).nunique() > 1)
     if ours in _TEXT:
         return bool(column.notna().any())
     units = ours in COUNTED and column.dropna().astype(str).map(written_number).notna().any()

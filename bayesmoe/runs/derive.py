@@ -42,7 +42,9 @@ def tokens_made(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     per_step, how = tokens_per_step(frame)
     if per_step is None:
         return frame, ()
-    return frame.assign(tokens=numbers_of(frame["steps"]) * per_step), (f"tokens = steps * {how}",)
+    steps = numbers_of(frame["steps"])
+    # Trackers write -1 for a length that follows from other settings.
+    return frame.assign(tokens=steps.where(steps > 0) * per_step), (f"tokens = steps * {how}",)
 
 
 def derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:

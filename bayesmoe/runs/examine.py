@@ -10,10 +10,12 @@ import pandas as pd
 
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.runs.aliases import EXTRA, recognized, units_of
-from bayesmoe.runs.checks import OF_ROWS, OF_VALUES
+from bayesmoe.runs.checks import OF_VALUES
 from bayesmoe.runs.derive import derive, tokens_made
 from bayesmoe.runs.expressions import evaluated
 from bayesmoe.runs.finding import Finding, Sheet
+from bayesmoe.runs.loss_units import in_nats
+from bayesmoe.runs.rows import OF_ROWS
 from bayesmoe.runs.schema import MAPPABLE, complaints
 from bayesmoe.runs.trackers import Export, Tool
 from bayesmoe.runs.written import dense_said, in_ones
@@ -90,11 +92,12 @@ def examined(
         A map, group or selection names what is not there.
     """
     names = recognized(export, columns or {})
+    twice = next((own for own in names.values() if own in export.doubled), None)
+    if twice is not None:
+        raise InputError("stands more than once in the header", file=origin, column=twice, hint="rename one of the two")
     if group not in (None, "group") and "group" not in (columns or {}):
         names.pop("group", None)
-    frame, read = in_ones(renamed(export.frame, names, origin), names, units_of(names))
-    frame, dense = dense_said(frame, map(str, export.frame.columns)) if response in ("loss", None) else (frame, [])
-    frame, made = tokens_made(frame)
+    frame, said, doubts = _in_our_units(export, names, origin, response)
     if response is None:
         names.pop("loss", None)
         frame = frame.drop(columns="loss", errors="ignore")
@@ -104,7 +107,8 @@ def examined(
     if "run_id" not in names and "name" in frame:
         label = frame["name"].where(frame["name"].notna(), label)
     present = tuple(export.frame.columns)
-    frame, found = _checked(Sheet(frame, names, present), origin, response)
+    lost = _unread(export, frame)
+    frame, found = _checked(Sheet(_without_wrong(frame, lost), names, present, tuple(columns or ())), origin, response)
     frame, derived, missing = derive(frame) if not frame.empty else (frame, [], [])
     return Reading(
         origin=origin,
@@ -113,16 +117,51 @@ def examined(
         names=names,
         present=present,
         run_ids=dict(zip(map(int, label.index), map(str, label), strict=True)),
-        derived=(*read, *dense, *made, *derived),
+        derived=(*said, *derived),
         missing=tuple(missing),
-        findings=tuple(found),
+        findings=(*lost, *found, *doubts),
         table=frame,
     )
+
+
+def _in_our_units(
+    export: Export, names: Mapping[str, str], origin: str, response: str | None
+) -> tuple[pd.DataFrame, list[str], list[Finding]]:
+    """The frame under our names and in our units, what was read so, and what to doubt of it."""
+    frame, read = in_ones(renamed(export.frame, names, origin), names, units_of(names))
+    dense: list[str] = []
+    if response in ("loss", None):
+        frame, dense = dense_said(frame, map(str, export.frame.columns))
+    frame, made = tokens_made(frame)
+    frame, nats, doubts = in_nats(frame, names)
+    return frame, [*read, *nats, *dense, *made], doubts
+
+
+def _unread(export: Export, frame: pd.DataFrame) -> list[Finding]:
+    """Rows whose settings or results cannot be read: one finding a column, with what stops the first."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for row, column, stop in export.unread:
+        if row in frame.index:
+            found.setdefault(column, []).append((row, stop))
+    return [
+        Finding(
+            kind="unreadable",
+            severity="wrong",
+            rule="cannot be read",
+            rows=tuple(row for row, _ in cells),
+            column=column,
+            value=cells[0][1],
+            hint="export the run again as JSON, or write the values that a law needs into columns of their own",
+        )
+        for column, cells in found.items()
+    ]
 
 
 def _checked(sheet: Sheet, origin: str, response: str | None) -> tuple[pd.DataFrame, list[Finding]]:
     """Rows that can stand, and what was found."""
     found: list[Finding] = []
+    if sheet.frame.empty:
+        return sheet.frame, found
     for check in OF_ROWS if response is not None else ():
         found += check(sheet)
     frame = _without_wrong(sheet.frame, found)
@@ -167,7 +206,8 @@ def renamed(frame: pd.DataFrame, columns: Mapping[str, str], origin: str) -> pd.
     replaced = [name for name in columns if name in frame and name not in columns.values()]
     frame = frame.drop(columns=replaced).rename(columns={own: canonical for canonical, own in columns.items()})
     if "run_id" not in frame:
-        frame = frame.assign(run_id=[f"row-{row}" for row in frame.index])
+        keys = pd.Series([f"row-{row}" for row in frame.index], index=frame.index, name="run_id")
+        frame = pd.concat([frame, keys], axis=1)
     return frame
 
 

@@ -63,11 +63,14 @@ class Sheet:
         Ours to the file's own.
     present : collection of str
         All column names of the file.
+    mapped : collection of str
+        Ours that the user named a column for.
     """
 
     frame: pd.DataFrame
     names: Mapping[str, str] = field(default_factory=dict)
     present: Collection[str] = ()
+    mapped: Collection[str] = ()
 
     def own(self, ours: str) -> str:
         """The file's name of a column."""
@@ -93,6 +96,8 @@ class Sheet:
             return []
         value = self.frame[ours].loc[rows[0]] if ours in self.frame else None
         plain = value.item() if isinstance(value, np.generic) else value
+        # A blank has no value to show.
+        plain = None if isinstance(plain, float) and np.isnan(plain) else plain
         return [Finding(kind, severity, rule, hint, rows, self.own(ours), plain)]
 
 

@@ -81,7 +81,7 @@ def _records(found: Any) -> list[dict[str, Any]]:
         return [_mlflow_record(record) if {"info", "data"} <= set(record) else record for record in found]
     if not isinstance(found, dict):
         raise ValueError("neither a list nor an object")
-    for key in ("runs", "logs", "metrics"):
+    for key in ("runs", "logs", "metrics", "log_history"):
         if isinstance(found.get(key), list):
             return _records(found[key])
     if isinstance(found.get("data"), list) and isinstance(found.get("columns"), list):

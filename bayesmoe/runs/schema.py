@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from bayesmoe.errors import InputError, nearest
+from bayesmoe.errors import InputError
+from bayesmoe.runs.suggest import which
 from bayesmoe.tables import numbers_of
 from bayesmoe.units import perplexity_to_loss
 
@@ -192,13 +193,16 @@ def complaints(
     """
     if frame.empty:
         return frame, [InputError("has no runs", file=origin, hint="add one row a trained model")]
-    known = list(map(str, frame.columns if present is None else present))
-    absent = [_absent(name, known, origin) for name in _required(response) if name not in frame]
+    known = set(map(str, frame.columns if present is None else present))
+    unread = [str(name) for name in frame.columns if str(name) in known and name not in (*COLUMNS, *SHAPE)]
+    absent = [_absent(name, frame, unread, origin) for name in _required(response) if name not in frame]
     if absent:
         return frame, absent
     frame, broken = _numeric(frame, origin)
+    ruled = frame[[name for name in (*_RULES, "run_id") if name in frame]]
     try:
-        frame = run_schema(response).validate(frame, lazy=True)
+        ruled = run_schema(response).validate(ruled, lazy=True)
+        frame = frame.assign(**{str(name): ruled[name] for name in ruled})
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases.dropna(subset=["index"]).sort_values("index", kind="stable")
         broken += [
@@ -210,9 +214,9 @@ def complaints(
     return frame, [error for error in broken if first[error.row, error.column] is error]
 
 
-def _absent(name: str, known: list[str], origin: str) -> InputError:
+def _absent(name: str, frame: pd.DataFrame, unread: list[str], origin: str) -> InputError:
     column = COLUMNS[name]
-    hint = f"map your own name with --map {name}=YOUR_COLUMN ({nearest(name, known)})"
+    hint = f"map your own name with --map {name}=YOUR_COLUMN ({which(name, frame, unread)})"
     return InputError(f"is missing ({column.meaning}, {column.unit})", file=origin, column=name, hint=hint)
 
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
 from bayesmoe.errors import InputError
+from bayesmoe.runs.cells import flat, holds_mappings, mapping, where_it_stops
 from bayesmoe.runs.read import read_frame
-from bayesmoe.tables import numbers_of, require_unique
+from bayesmoe.tables import NOTES, numbers_of
 
 Tool = Literal["Weights & Biases", "MLflow", "Trackio", "plain table"]
-
-SETTINGS = ("config", "params")
-RESULTS = ("summary", "metrics")
-"""First parts of column names under which trackers keep what was set and what was measured."""
 
 _WANDB_TABLE = {"Notes", "User", "Tags", "Created", "Runtime", "Sweep"}
 _MLFLOW_TABLE = {"Start Time", "Duration", "Run ID", "Source Type", "Status"}
@@ -43,11 +37,17 @@ class Export:
         JSON or Parquet file are counted from 2, as the lines of a CSV below its header are).
     notes : tuple of str
         Sentences that say what was done to get there.
+    doubled : tuple of str
+        Names that stand twice in the header, over different values.
+    unread : tuple of (int, str, str)
+        Row, column and beginning of each cell of settings or results that cannot be read.
     """
 
     tool: Tool
     frame: pd.DataFrame
     notes: tuple[str, ...] = ()
+    doubled: tuple[str, ...] = ()
+    unread: tuple[tuple[int, str, str], ...] = ()
 
 
 def read_export(path: str | Path) -> Export:
@@ -68,11 +68,41 @@ def as_export(frame: pd.DataFrame, origin: str | Path) -> Export:
     frame = frame.set_axis([str(name) for name in frame.columns], axis="columns")
     if frame.empty:
         raise InputError("has no runs", file=origin, hint="add one row a trained model")
-    require_unique(list(frame.columns), origin)
+    read = tuple(frame.attrs.get(NOTES, ()))
+    frame, doubled = _told_apart(frame)
+    export = _one_row_a_run(frame, origin)
+    return replace(export, notes=(*read, *export.notes), doubled=doubled)
+
+
+def _told_apart(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The frame with every name once, and the names that stood over different values; a column that stands twice the same is one."""
+    frame = frame.copy(deep=False)
+    frame.attrs = {}
+    if frame.columns.is_unique:
+        return frame, ()
+    kept, doubled, seen = list[int](), list[str](), dict[str, int]()
+    for place, name in enumerate(frame.columns):
+        if name not in seen:
+            seen[name] = place
+        elif frame.iloc[:, place].equals(frame.iloc[:, seen[name]]):
+            continue
+        else:
+            doubled.append(name)
+        kept.append(place)
+    frame, names = frame.iloc[:, kept], list[str]()
+    for name in frame.columns:
+        names.append(
+            name if name not in names else f"{name} ({1 + sum(each.startswith(f'{name} (') for each in names) + 1})"
+        )
+    return frame.set_axis(names, axis="columns"), tuple(doubled)
+
+
+def _one_row_a_run(frame: pd.DataFrame, origin: str | Path) -> Export:
     columns = set(frame.columns)
+    _require_no_chart(list(frame.columns), len(frame), origin)
     if columns >= _TRACKIO_LOG and columns & {"run_name", "run", "run_id"}:
         return _trackio(frame, origin)
-    if any(_holds_mappings(frame[name]) for name in ("config", "summary") if name in frame):
+    if any(holds_mappings(frame[name]) for name in ("config", "summary") if name in frame):
         return _nested(frame, "Weights & Biases")
     if (
         any(name.startswith(("params.", "metrics.")) for name in columns)
@@ -83,7 +113,7 @@ def as_export(frame: pd.DataFrame, origin: str | Path) -> Export:
     in_wandb = {"Name", "State"} <= columns and len(columns & _WANDB_TABLE) >= 2
     if in_wandb or any(re.match(r"(config|summary)[./]", name) for name in columns):
         return Export("Weights & Biases", _unlogged(frame))
-    if any(_holds_mappings(frame[name]) for name in frame):
+    if any(holds_mappings(frame[name]) for name in frame):
         return _nested(frame, "plain table")
     return Export("plain table", frame)
 
@@ -94,58 +124,49 @@ def _unlogged(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{name: frame[name].mask(frame[name].isin(_NOT_LOGGED)) for name in text})
 
 
-def _holds_mappings(column: pd.Series) -> bool:
-    first = next((value for value in column if _is_there(value)), None)
-    return isinstance(first, dict) or (isinstance(first, str) and first.lstrip().startswith("{") and bool(_mapping(first)))
+_CHART = re.compile(r"(?P<run>.+) - (?P<metric>.+)")
+_CHART_AXES = {"Step", "_step", "Relative Time (Process)", "Relative Time (Wall)", "Wall Time", "_runtime", "_timestamp"}
 
 
-def _is_there(value: Any) -> bool:
-    return not (value is None or (isinstance(value, float) and value != value))
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    """A mapping from what a tracker wrote: itself, JSON, or Python's own text (what pandas makes of a dict in a CSV)."""
-    if isinstance(value, dict):
-        return value
-    if not isinstance(value, str):
-        return {}
-    as_literal = re.sub(r"(?<=[:\[,\s])nan(?=[,}\]\s])", "None", value)
-    as_literal = re.sub(r"(?<=[:\[,\s])(-?)inf(?=[,}\]\s])", r"\g<1>1e999", as_literal)
-    parsers: Sequence[tuple[Callable[[str], Any], str]] = ((json.loads, value), (ast.literal_eval, as_literal))
-    for parse, text in parsers:
-        try:
-            found = parse(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        return found if isinstance(found, dict) else {}
-    return {}
-
-
-def _flat(mapping: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """Nested keys joined with dots; W&B's ``{"value": ...}`` around a setting is taken off, private keys are left out."""
-    found: dict[str, Any] = {}
-    for key, value in mapping.items():
-        if str(key).startswith("_wandb"):
-            continue
-        if isinstance(value, dict) and "value" in value and set(value) <= {"value", "desc"}:
-            value = value["value"]
-        name = f"{prefix}.{key}" if prefix else str(key)
-        if isinstance(value, dict):
-            found |= _flat(value, name)
-        else:
-            found[name] = value
-    return found
+def _require_no_chart(columns: list[str], rows: int, origin: str | Path) -> None:
+    """Raise :class:`InputError` for the data behind a chart: a column a run, and a row a step."""
+    lines = [name for name in columns if not name.endswith(("__MIN", "__MAX")) and _CHART.fullmatch(name)]
+    bands = [name for name in lines if {f"{name}__MIN", f"{name}__MAX"} & set(columns)]
+    others = [name for name in columns if name not in lines and not name.endswith(("__MIN", "__MAX"))]
+    of_steps = columns[0] in _CHART_AXES
+    same = {name.rpartition(" - ")[2] for name in lines}
+    if not (bands or (lines and of_steps and len(others) == 1 and len(same) == 1)):
+        return
+    runs = sorted({name.rpartition(" - ")[0] for name in bands or lines})
+    named = ", ".join(runs[:3]) + (", ..." if len(runs) > 3 else "")
+    rule = (
+        f"is a chart of {len(runs)} run{'s' if len(runs) > 1 else ''} ({named}): one row a step ({rows}), not one row a run"
+    )
+    hint = (
+        "export the runs table instead: in Weights & Biases, the table of runs, then Export as CSV; or wandb.Api().runs(...)"
+    )
+    raise InputError(rule, file=origin, hint=hint)
 
 
 def _nested(frame: pd.DataFrame, tool: Tool) -> Export:
-    expanded = [name for name in frame if _holds_mappings(frame[name])]
-    rows = [
-        {name: value for name, value in row.items() if name not in expanded}
-        | {key: value for name in expanded for key, value in _flat(_mapping(row[name]), str(name)).items()}
-        for row in frame.to_dict("records")
-    ]
-    flat = pd.DataFrame(rows, index=frame.index)
-    return Export(tool, _unlogged(flat), (f"read the settings and results nested in {', '.join(map(str, expanded))}",))
+    expanded = [str(name) for name in frame if holds_mappings(frame[name])]
+    parts, unread, odd = list[pd.DataFrame](), list[tuple[int, str, str]](), list[tuple[int, str, str]]()
+    for name in expanded:
+        cells = [mapping(value) for value in frame[name]]
+        for row, cell, text in zip(frame.index, cells, frame[name], strict=True):
+            unread += [(int(row), name, where_it_stops(str(text)))] if cell.broken else []
+            odd += [(int(row), name, text) for text in cell.parts]
+        parts.append(pd.DataFrame([flat(cell.values, name) for cell in cells], index=frame.index))
+    others = frame.drop(columns=expanded)
+    notes = [f"read the settings and results nested in {', '.join(expanded)}"]
+    if odd:
+        row, name, part = odd[0]
+        more = f", and {len(odd) - 1} more like it" if len(odd) > 1 else ""
+        notes.append(
+            f"{name} of row {row} holds {part}, which cannot be read as a value: left blank, the rest was read{more}"
+        )
+    whole = pd.concat([others, *(part.loc[:, [each for each in part if each not in others]] for part in parts)], axis=1)
+    return replace(Export(tool, _unlogged(whole), tuple(notes)), unread=tuple(unread))
 
 
 def _trackio(frame: pd.DataFrame, origin: str | Path) -> Export:
@@ -172,7 +193,7 @@ def _trackio(frame: pd.DataFrame, origin: str | Path) -> Export:
         rows = last.index
         last = last.merge(settings.drop_duplicates(key, keep="last"), on=key, how="left").set_axis(rows)
         notes.append("took the settings of the runs from the configs file beside it")
-    expanded = [name for name in last if _holds_mappings(last[name])]
+    expanded = [name for name in last if holds_mappings(last[name])]
     if expanded:
         last = _nested(last, "Trackio").frame
     last = last.replace({"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")})

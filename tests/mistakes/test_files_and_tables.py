@@ -70,9 +70,9 @@ def test_a_model_spec_where_a_scenario_is_due(said):
             "book.csv: cannot be read ('utf-8' codec can't decode byte 0xff in position 6: invalid start byte); it is an Excel workbook or a zip: save the sheet as CSV.",
         ),
         (
-            "wide.csv",
-            RUNS.encode("utf-16"),
-            "wide.csv: cannot be read ('utf-8' codec can't decode byte 0xff in position 0: invalid start byte); it is UTF-16: save it as UTF-8.",
+            "shot.csv",
+            b"\x89PNG\r\n\x1a\n\x00\x00",
+            "shot.csv: cannot be read ('utf-8' codec can't decode byte 0x89 in position 0: invalid start byte); export the runs again.",
         ),
         ("empty.csv", b"", "empty.csv: is empty; add a header and one row a trained model."),
         ("head.csv", RUNS.splitlines()[0].encode(), "head.csv: has no runs; add one row a trained model."),
@@ -95,9 +95,9 @@ def test_the_wrong_format(said, name, content, sentence):
         ),
         ("loss,tokens", "loss,loss", "runs.csv, loss: stands more than once in the header; rename one of the two."),
         (
-            ",",
-            ";",
-            "runs.csv, row 1: must be separated by commas, found 'run_id;loss;tokens;num_experts;top_k;n_dense'; export it with commas.",
+            "run_id,",
+            "Runs of March\nrun_id,",
+            "runs.csv, row 1: is no header: row 2 has more names; take out what stands above the names of the columns.",
         ),
         (
             "2.4",

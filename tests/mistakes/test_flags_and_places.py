@@ -56,7 +56,7 @@ import pytest
         ),
         (
             "backtest runs.csv --hold-out 'n_dense > 1e7'",
-            "--hold-out: leaves too little on one side, found '3 of 3 runs held out'; hold out at least one run and keep at least eight.",
+            "--hold-out: leaves too little on one side, found '3 of 3 runs held out'; hold out at least one run and keep at least 8.",
         ),
         (
             "plan fit.nc scenario.toml --group hash --out new.nc",

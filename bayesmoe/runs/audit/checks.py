@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from bayesmoe.architecture import parameters_from_shape
-from bayesmoe.runs.aliases import BITS_PER_BYTE, TRAINING, VALIDATION, plain
+from bayesmoe.runs.aliases import held_out
 from bayesmoe.runs.audit.robust_trend import power_law_residuals
+from bayesmoe.runs.audit.structure import constants, no_law, words_that_explain
 from bayesmoe.runs.derive import tokens_per_step
 from bayesmoe.runs.finding import Finding, Sheet, Suspicion, rows_where
 from bayesmoe.runs.schema import SHAPE, SIZES
+from bayesmoe.runs.words import BITS_PER_BYTE, TRAINING, VALIDATION, plain
 
 MANY_MADS = 7.0
 """Distance from the trend, in scaled MADs, at which a run is looked at."""
@@ -29,18 +31,18 @@ _VOCABULARIES = (8e3, 6e5)
 def mixed_losses(sheet: Sheet) -> list[Finding]:
     """Losses of several kinds: training and held-out columns side by side, or a column that says what was measured."""
     plainly = {name: plain(name) for name in sheet.present}
-    held_out = [name for name, word in plainly.items() if word in VALIDATION]
-    training = [name for name, word in plainly.items() if word in TRAINING or (word == "loss" and held_out)]
+    of_validation = [name for name, word in plainly.items() if word in VALIDATION]
+    training = [name for name, word in plainly.items() if word in TRAINING or (word == "loss" and of_validation)]
     found, own = [], sheet.own("loss")
-    if held_out and training:
-        others = ", ".join(name for name in (*held_out, *training) if name != own)
+    if of_validation and training:
+        others = ", ".join(name for name in (*of_validation, *training) if name != own)
         rule = f"was read as the loss; the table also has {others}"
         hint = "training loss is a noisy average over other text: use one kind for all runs (--map loss=YOUR_COLUMN)"
         found.append(Finding("kinds of loss", "look", rule, hint, column=own))
     elif "loss" in sheet.names and (plain(own) in TRAINING or re.split(r"[/.]", own)[0] == "train"):
         rest = [name for name, word in plainly.items() if any(unit in word for unit in BITS_PER_BYTE)]
-        means = [name for name in training if name != own]
-        rule = "is a training loss: no held-out loss was recognized"
+        means, asked = [name for name in training if name != own], held_out(plainly)
+        rule = f"is a training loss: no held-out loss was recognized{f' for sure ({", ".join(asked[:4])})' if asked else ''}"
         rule += f"; {', '.join(rest)} is in bits per byte" if rest else ""
         rule += f"; {', '.join(means)} may be a mean over the run" if means else ""
         hint = "map a held-out loss (--map loss=YOUR_COLUMN; nats per token = bits per byte * ln 2 * bytes per token)"
@@ -164,7 +166,9 @@ def repeats(sheet: Sheet) -> list[Finding]:
     known = [name for name in sheet.names if name in sheet.frame and name not in ("run_id", "name", "state")]
     if "loss" not in known:
         return []
-    twice = sheet.frame[known].astype(str).duplicated()
+    looked_at = sheet.frame[known]
+    # Lists have no hash; numbers need no text.
+    twice = looked_at.astype(dict.fromkeys(looked_at.select_dtypes(include="object"), str)).duplicated()
     rule = "equals an earlier run in every column that was recognized, loss included"
     return sheet.look("repeat", "run_id", twice, rule, "drop it if it is a copy, or give repeats a seed")
 
@@ -193,6 +197,6 @@ def outliers(sheet: Sheet) -> list[Finding]:
 
 
 OF_RUNS: tuple[Suspicion, ...] = (
-    mixed_losses, mixed_tokenizers, units, embeddings, few_steps, undecayed, repeats, outliers,
+    no_law, mixed_losses, mixed_tokenizers, words_that_explain, constants, units, embeddings, few_steps, undecayed, repeats, outliers,
 )  # fmt: skip
 """Suspicions of runs that keep every rule of the schema, with what was derived."""

@@ -72,7 +72,10 @@ def tidy(inspection: Inspection) -> pd.DataFrame:
     """Runs that can stand, in our columns as the file gives them: what a law derives is derived again when it is read."""
     given = {*inspection.names, "run_id", "tokens"}
     kept = [name for name in (*MAPPABLE, *EXTRA) if name in inspection.table and name in given and name not in _NOT_KEPT]
-    return inspection.table[kept].reset_index(drop=True)
+    table = inspection.table
+    if "run_id" not in inspection.names and "name" in table and table["name"].notna().all() and table["name"].is_unique:
+        table = table.assign(run_id=table["name"].astype(str))
+    return table[kept].reset_index(drop=True)
 
 
 def require_tidy(inspection: Inspection, path: str | Path) -> None:

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 from seeds import seeded
 
+from bayesmoe.errors import InputError
 from bayesmoe.forecasting.forward_validation import axes_of, distance_axes, levels, splits, training_compute
 from bayesmoe.forecasting.hold_outs import far_masks, forward_masks
 from bayesmoe.inference.spec import DataSpec, FitSpec
+from bayesmoe.runs import as_run_table
 
 
 def table(sizes=(1e8, 2e8, 4e8, 8e8), tokens=(1e10, 3e10, 9e10), experts=(4, 8, 16, 32)) -> pd.DataFrame:
@@ -91,3 +93,29 @@ def test_far_cuts_leave_enough_runs_on_both_sides() -> None:
     masks = far_masks(FitSpec(data=DataSpec(file="runs.csv")), frame)
     assert {name: int(held.sum()) for name, held in masks.items()} == {"3x": 10, "10x": 20}
     assert far_masks(FitSpec(data=DataSpec(file="runs.csv")), frame.iloc[:15]) == {}
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ("n_total", "tokens", "loss", "num_experts"), ("n_total", "tokens", "loss"), ("params", "train_tokens", "val_loss"),
+        ("n_dense", "tokens", "loss"), ("n_active", "tokens", "loss", "num_experts"), ("num_params", "tokens", "eval_loss"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_small_dense_table_is_cut_forward_under_any_of_its_columns(columns, count) -> None:
+    """Sixteen runs, of which the 40th percentile keeps seven: too few for a fit."""
+    n, per = (axis.ravel() for axis in np.meshgrid([2e7, 5e7, 1.2e8, 3e8], [5, 20, 60, 150], indexing="ij"))
+    values = {0: n, 1: n * per, 2: 2.0 + 2.0 * (n * per / 1e8) ** -0.2, 3: np.ones(16)}
+    runs = as_run_table(pd.DataFrame({name: values[place] for place, name in enumerate(columns)}))
+    masks = forward_masks(FitSpec(data=DataSpec(file="runs.csv")), runs.frame, count)
+    assert 1 <= len(masks) <= count
+    for held in masks.values():
+        assert held.sum() >= 1
+        assert (~held).sum() >= 8
+
+
+def test_a_table_too_small_to_be_cut_forward_is_refused_by_the_flag_that_was_given() -> None:
+    frame = table().iloc[:8]
+    with pytest.raises(InputError, match=r"--forward: must keep 8 runs and hold out larger ones: only \d"):
+        forward_masks(FitSpec(data=DataSpec(file="runs.csv")), frame, 2)

@@ -236,7 +236,6 @@ def test_what_the_user_maps_comes_first(tmp_path):
         ("runs.csv", b"", "is empty"),
         ("runs.csv", b"\x00\xff\x89PNG", "cannot be read"),
         ("runs.csv", b"loss,num_experts\n", "has no runs"),
-        ("runs.csv", b"loss,loss\n1,2\n", "stands more than once"),
         ("runs.parquet", b"PAR1", "cannot be read"),
         ("runs.xlsx", b"x", "is neither CSV, Parquet nor JSON"),
     ],

@@ -11,8 +11,9 @@ import pytest
 from bayesmoe.architecture import parameters_from_shape
 from bayesmoe.runs.audit.checks import OF_RUNS
 from bayesmoe.runs.audit.robust_trend import power_law_residuals
-from bayesmoe.runs.checks import OF_ROWS, OF_VALUES
+from bayesmoe.runs.checks import OF_VALUES
 from bayesmoe.runs.finding import Finding, Sheet
+from bayesmoe.runs.rows import OF_ROWS
 
 SUSPICIONS = (*OF_ROWS, *OF_VALUES, *OF_RUNS)
 checks = SimpleNamespace(**{suspect.__name__: suspect for suspect in SUSPICIONS})
@@ -96,7 +97,10 @@ def test_rows_of_one_run_at_several_steps_are_checkpoints_whatever_its_token_bud
     found = checks.checkpoints(
         sheet({"run_id": "run_id"}, run_id=["a", "a", "b", "b"], tokens=[1e9] * 4, steps=steps, loss=[3.0, 2.5, 3.1, 2.6])
     )
-    assert [(one.severity, one.rows) for one in found] == [("wrong", (2, 4))]
+    assert [(one.kind, one.severity, one.rows) for one in found] == [
+        ("checkpoint", "wrong", (2, 4)),
+        ("token budget", "look", ()),
+    ]
 
 
 def test_a_training_loss_is_told_also_where_no_other_is_known():

@@ -116,7 +116,7 @@ def test_a_bad_map_is_refused(check):
 
 def test_a_map_reaches_what_only_a_check_reads(check):
     found = check(
-        "loss,num_experts,tokens,words,ended\n2.5,1,1e9,one,done\n2.4,8,1e9,two,failed\n2.4,8,2e9,two,done\n",
+        "loss,num_experts,n_dense,tokens,words,ended\n2.5,1,1e8,1e9,one,done\n2.4,8,1e8,1e9,two,failed\n2.4,8,1e8,2e9,two,done\n",
         columns={"state": "ended", "tokenizer": "words"},
     )
     assert kinds(found) == {"ended": (3,)}
