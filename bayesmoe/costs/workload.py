@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bayesmoe.costs.hardware import ACCELERATORS, Precision, accelerator_named
+from bayesmoe.costs.hardware import ACCELERATORS, Precision, TrainingPrecision, accelerator_named
 from bayesmoe.costs.uncertain import Positive, Quantity, QuantityShare, Share
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.specs import spec
@@ -40,6 +40,16 @@ class Training:
         is known (``bayesmoe cost``), three forward passes with attention over ``sequence_tokens`` and the head.
     sequence_tokens : float
         Length of a training sequence.
+    cluster_gpus : int, optional
+        GPUs that the run has. ``bayesmoe cost`` then says whether an architecture can be trained on them, in which layout and how fast.
+    precision : str
+        Of the matrices while training; weights and optimizer states stay wider.
+    step_tokens : float
+        Tokens of an optimizer's step.
+    memory_fraction : share
+        Share of a GPU's memory that training may fill.
+    calibration : str, optional
+        File of ``bayesmoe calibrate-training``; the shipped one where left out.
 
     Examples
     --------
@@ -54,6 +64,11 @@ class Training:
     price_usd_per_gpu_hour: Quantity | None = None
     flop_rule: Literal["6 n_active tokens", "6 n_dense tokens", "exact"] = "6 n_active tokens"
     sequence_tokens: Positive = 4096.0
+    cluster_gpus: Annotated[int, Field(ge=1)] | None = None
+    precision: TrainingPrecision = "bf16"
+    step_tokens: Positive = 4194304.0
+    memory_fraction: Share = 0.92
+    calibration: str | None = None
 
     @model_validator(mode="after")
     def _one_budget(self) -> Training:
