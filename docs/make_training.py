@@ -36,48 +36,22 @@ OFF = 1e-9
 
 
 class Refit:
-    """Draws of the training model's parameters with some rows left out, by a Laplace approximation."""
+    """Draws of the training model's parameters with some rows left out."""
 
     def __init__(self, data: dict[str, Any], spreads: dict[str, float]) -> None:
-        import jax
-        import jax.numpy as jnp
-        from jax.flatten_util import ravel_pytree
-        from numpyro.infer.initialization import init_to_median
-        from numpyro.infer.util import initialize_model
-
+        from bayesmoe.costs.laplace import Laplace
         from bayesmoe.costs.training.fit_calibration import model
 
-        info = initialize_model(
-            jax.random.key(0), model, init_strategy=init_to_median, model_args=(data,), dynamic_args=True
-        )
-        fixed = {name: jnp.log(value) for name, value in spreads.items() if name in info.param_info.z}
-        free = {name: value for name, value in info.param_info.z.items() if name not in fixed}
-        start, restored = ravel_pytree(free)
-
-        def density(flat: Any, changed: dict[str, Any]) -> Any:
-            return info.potential_fn({**data, **changed})({**restored(flat), **fixed})
-
-        self.counts = {name: data[name] for name in ("counts_as", "run_counts")}
-        self.mode, self.restored = np.asarray(start, float), restored
-        self.slope, self.curvature = jax.jit(jax.value_and_grad(density)), jax.jit(jax.hessian(density))
+        self.laplace = Laplace(model, data, spreads, changing=("counts_as", "run_counts"))
+        self.laplace.start, _ = self.laplace.fit()
 
     def draws(self, changed: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draws with rows that count for something else; leaves of shape (DRAWS, ...)."""
         import jax
-        from scipy.optimize import minimize
 
-        given = self.counts | changed
-
-        def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-            value, slope = self.slope(flat, given)
-            return float(value), np.asarray(slope, float)
-
-        found = minimize(objective, self.mode, jac=True, method="L-BFGS-B", options={"maxiter": 2000, "maxfun": 4000})
-        if not changed:
-            self.mode = found.x
-        values, vectors = np.linalg.eigh(np.asarray(self.curvature(found.x, given)))
-        noise = rng.standard_normal((DRAWS, len(found.x))) / np.sqrt(np.maximum(values, 0.1))
-        return jax.tree.map(np.asarray, jax.vmap(self.restored)(found.x + noise @ vectors.T))
+        mode, root = self.laplace.fit(changed)
+        flat = mode + rng.standard_normal((DRAWS, len(mode))) @ root.T
+        return jax.tree.map(np.asarray, jax.vmap(self.laplace.restored)(flat))
 
 
 class Forecast(NamedTuple):
@@ -216,7 +190,6 @@ def main() -> None:
     spreads = {name: float(shipped[name].median()) for name in SPREADS}
     data, _ = arranged(points, pairs, runs)
     refit = Refit(data, spreads)
-    refit.draws({}, np.random.default_rng(0))
     from training_page import page
 
     models = models_left_out(points, data, refit, spreads)

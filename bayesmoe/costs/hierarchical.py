@@ -27,7 +27,6 @@ class Settings(NamedTuple):
     chains: int = 2
     seed: int = 0
     progress: bool = False
-    dense_mass: bool = False
 
 
 def counts_as(architecture: pd.Series) -> np.ndarray:
@@ -38,7 +37,7 @@ def counts_as(architecture: pd.Series) -> np.ndarray:
 def sampler(model: Callable[..., None], settings: Settings) -> MCMC:
     """NUTS on a model; run again on data of the same shapes, it does not compile again."""
     return MCMC(
-        NUTS(model, init_strategy=numpyro.infer.init_to_median, dense_mass=settings.dense_mass),
+        NUTS(model, init_strategy=numpyro.infer.init_to_median),
         num_warmup=settings.warmup,
         num_samples=settings.draws,
         num_chains=settings.chains,

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.calibrations import FARTHEST, Kind, draw_of, effect
 from bayesmoe.costs.hardware import TrainingPrecision
 from bayesmoe.costs.training.coefficients import NAMES, log_design
@@ -114,7 +113,7 @@ def drawn_training(
     )
 
 
-def training_slopes(drawn: Drawn, moe: Elementwise, rng: np.random.Generator) -> Slopes:
+def training_slopes(drawn: Drawn, moe: np.ndarray, rng: np.random.Generator) -> Slopes:
     """Draws of slopes for K models, each with residuals of its own; terms (S, 1), unevenness and slowdown (S, K).
 
     Parameters

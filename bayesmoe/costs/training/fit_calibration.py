@@ -12,7 +12,6 @@ import numpyro
 import numpyro.distributions as dist
 import pandas as pd
 import xarray as xr
-from numpyro.infer import MCMC
 
 from bayesmoe.costs.hierarchical import Settings, counts_as, sampled, sampler
 from bayesmoe.costs.training.calibration import TAIL
@@ -132,17 +131,12 @@ def calibrate_training(
         raise InputError("has too few points", file=points.file, value=len(points.frame), hint=f"give at least {_FEWEST}")
     data, coords = arranged(points, pairs, runs)
     settings = settings or Settings()
-    tree = sampled_training(sampler(model, settings), data, coords, seed=settings.seed)
+    dims = {"theta": ["coefficient"], "gap": ["kind"], **{name: [dim] for name, dim in EFFECTS}}
+    coords = {"coefficient": list(NAMES), "kind": list(_KINDS), **coords}
+    tree = sampled(sampler(model, settings), data, seed=settings.seed, dims=dims, coords=coords)
     source = {"points": len(points.frame), "points_file": Path(points.file).name, "points_sha256": points.sha256}
     tree.attrs |= {**source, "seed": settings.seed}
     return tree
-
-
-def sampled_training(mcmc: MCMC, data: dict[str, Any], coords: dict[str, list[str]], *, seed: int) -> xr.DataTree:
-    """Draws of :func:`model` on arranged data."""
-    dims = {"theta": ["coefficient"], "gap": ["kind"], **{name: [dim] for name, dim in EFFECTS}}
-    coords = {"coefficient": list(NAMES), "kind": list(_KINDS), **coords}
-    return sampled(mcmc, data, seed=seed, dims=dims, coords=coords)
 
 
 EFFECTS = (("of_model", "architecture"), ("of_hardware", "hardware"), ("of_source", "source"))
