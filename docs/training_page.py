@@ -30,7 +30,7 @@ def page(points: Any, models: Any, others: dict[str, np.ndarray], runs: Any, nam
         f"{points.frame['architecture'].nunique()} models;",
         "rows that their sources or the data card call unsound are left out. One model at a time is left out of the calibration and predicted, its hardware,",
         "precision, layout and software being known. Cells: median absolute error of tokens per second and GPU, bias (factor), and how many the 50, 80",
-        "and 90% bands cover. Bands are of single measurements. Coarse experts are at least 4,096 wide (Mixtral, Grok-1, Llama-4).",
+        "and 90% bands cover. Bands are of single measurements. Coarse experts are at least 4,096 wide (Mixtral, Grok-1, Llama-4, Nemotron-3-Ultra).",
         "",
         "| points | models | error / bias | 50% | 80% | 90% | cell mean of MoE, chip and precision | linear fit |",
         "|---|---|---|---|---|---|---|---|",
