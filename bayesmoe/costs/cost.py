@@ -36,7 +36,6 @@ UNITS = {
     "train_tokens": "tokens",
     "train_flop": "FLOP",
     "train_usd": "USD",
-    **TRAINING_UNITS,
 }
 """What :func:`cost` says of an architecture, and in which unit."""
 
@@ -252,7 +251,9 @@ def bands(costs: xr.Dataset) -> xr.Dataset:
     with warnings.catch_warnings():
         # All draws infeasible: the quantile of nothing.
         warnings.simplefilter("ignore", RuntimeWarning)
-        quantiles = costs[[name for name in UNITS if name in costs]].quantile(QUANTILES, dim="draw", skipna=True)
+        quantiles = costs[[name for name in (*UNITS, *TRAINING_UNITS) if name in costs]].quantile(
+            QUANTILES, dim="draw", skipna=True
+        )
     commonest = []
     for column in costs["limit"].T.values:
         kinds, counts = np.unique(column, return_counts=True)
