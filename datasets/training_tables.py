@@ -241,7 +241,7 @@ def likely_layout(model: TrainedModel, cluster: Cluster) -> Layout:
     return Layout(*(leaf[best : best + 1] for leaf in candidates))
 
 
-def _one(leaves: Chip | Software) -> Chip | Software:
+def _one[Leaves: (Chip, Software)](leaves: Leaves) -> Leaves:
     return type(leaves)(*(np.array([float(leaf)]) for leaf in leaves))
 
 

@@ -58,7 +58,12 @@ class Rows(NamedTuple):
 
     def where(self, keep: np.ndarray) -> Rows:
         """The points that a mask or an index keeps."""
-        return Rows(*(type(part)(*(leaf[keep] for leaf in part)) for part in self))
+        return Rows(
+            TrainedModel(*(leaf[keep] for leaf in self.model)),
+            Layout(*(leaf[keep] for leaf in self.layout)),
+            Chip(*(leaf[keep] for leaf in self.chip)),
+            Software(*(leaf[keep] for leaf in self.software)),
+        )
 
 
 @dataclass(frozen=True)
