@@ -12,6 +12,7 @@ from typing import SupportsFloat
 
 LN10 = math.log(10.0)
 SECONDS_PER_HOUR = 3600.0
+HOURS_PER_DAY = 24.0
 TOKENS_PER_MILLION = 1e6
 BYTES_PER_GB = 1e9
 

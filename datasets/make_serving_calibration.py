@@ -36,7 +36,7 @@ def main() -> None:
     """Calibrate and write."""
     import jax
 
-    from bayesmoe.costs.serving.calibration import SHIPPED, save_calibration
+    from bayesmoe.costs.serving.calibration import KIND
     from bayesmoe.costs.serving.fit_calibration import calibrate_serving
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -47,7 +47,7 @@ def main() -> None:
     found.attrs["source"] = (
         "ai-dynamo/aiconfigurator @ 095f58a5, systems/silicon_sample.csv (Apache-2.0), flagged rows left out"
     )
-    save_calibration(SHIPPED, found)
+    KIND.save(KIND.shipped, found)
     print({key: found.attrs[key] for key in ("points", "rhat", "divergences")})
 
 

@@ -25,6 +25,8 @@ MORE = {
     "bayesmoe.architecture": ["Shape", "read_shape", "public_shape"],
     "bayesmoe.costs.cost": ["bands"],
     "bayesmoe.costs.serving.fit_calibration": ["calibrate_serving"],
+    "bayesmoe.costs.training.fit_calibration": ["calibrate_training"],
+    "bayesmoe.costs.training.throughput": ["seconds_per_token"],
     "bayesmoe.criticism.sbc": ["simulation_ranks", "ranks_of", "calibration"],
     "bayesmoe.criticism.cluster": ["finished_blocks"],
     "bayesmoe.documents": ["PlanDocument"],

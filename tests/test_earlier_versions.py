@@ -9,7 +9,7 @@ import h5py
 import pytest
 
 from bayesmoe import __version__
-from bayesmoe.costs.serving.calibration import FORMAT as CALIBRATION_FORMAT
+from bayesmoe.costs.calibrations import FORMAT as CALIBRATION_FORMAT
 from bayesmoe.costs.serving.calibration import SHIPPED, read_calibration
 from bayesmoe.errors import InputError
 from bayesmoe.inference.store import FORMAT as FIT_FORMAT

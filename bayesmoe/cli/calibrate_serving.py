@@ -26,9 +26,9 @@ def calibrate_serving(
     from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.costs.serving.calibration import save_calibration
+    from bayesmoe.costs.hierarchical import settled
+    from bayesmoe.costs.serving.calibration import KIND
     from bayesmoe.costs.serving.fit_calibration import calibrate_serving as calibrate
-    from bayesmoe.costs.serving.fit_calibration import settled
     from bayesmoe.reporting.cost_text import calibration
 
     found = calibrate(measured, draws=draws, warmup=draws, seed=seed, progress=sys.stderr.isatty())
@@ -39,5 +39,5 @@ def calibrate_serving(
             err=True,
         )
         raise typer.Exit(1)
-    save_calibration(out, found)
+    KIND.save(out, found)
     echo(calibration(found, out))

@@ -16,6 +16,7 @@ from bayesmoe.costs.serving.roofline import TERMS, Coefficients, Roofline, Traff
 from bayesmoe.costs.serving.served_model import ServedModel, served_shapes
 from bayesmoe.costs.serving.table import read_latency_table
 from bayesmoe.costs.training import affordable_flop, usd_per_train_flop
+from bayesmoe.costs.training.cost import TRAINING_UNITS, cost_on_cluster
 from bayesmoe.costs.uncertain import sample
 from bayesmoe.costs.workload import Serving, Training, price_of
 from bayesmoe.errors import InputError
@@ -142,6 +143,8 @@ def cost(shapes: Sequence[Shape], training: Training, serving: Serving, *, draws
         Variables of :data:`UNITS` over (draw, architecture); those of serving, chosen anew in each draw, are NaN where a draw has no
         replica that fits and meets the targets;
         ``feasible``; ``limit``, what bounds the batch; ``term_share``, mean shares of a step's terms (not with a latency table); ``n_total``, ``n_active``, ``n_dense``.
+        Where the scenario states ``training.cluster_gpus``, also those of training on it, of the fastest layout that fits in each draw:
+        ``train_fits``, ``train_layout``, ``train_reason`` where nothing fits, ``train_part_share``.
 
     Raises
     ------
@@ -158,6 +161,7 @@ def cost(shapes: Sequence[Shape], training: Training, serving: Serving, *, draws
     model = served_shapes(shapes)
     variables, term_share = _serving(model, serving, draws, rng)
     variables |= _training(shapes, model, training, draws, rng)
+    on_cluster = cost_on_cluster(shapes, training, variables["train_tokens"], draws, rng)
     if serving.lifetime_tokens is not None:
         lifetime_usd = variables["serving_usd_per_million_tokens"] * sample(serving.lifetime_tokens, (draws, 1), rng)
         variables["lifetime_usd"] = variables["train_usd"] + lifetime_usd / TOKENS_PER_MILLION
@@ -172,7 +176,7 @@ def cost(shapes: Sequence[Shape], training: Training, serving: Serving, *, draws
             **{name: ("architecture", getattr(model, name)) for name in ("n_total", "n_active", "n_dense")},
         },
         coords={"architecture": [shape.name for shape in shapes], "term": list(TERMS)},
-    )
+    ).merge(on_cluster)
 
 
 def _serving(
@@ -248,11 +252,16 @@ def bands(costs: xr.Dataset) -> xr.Dataset:
     with warnings.catch_warnings():
         # All draws infeasible: the quantile of nothing.
         warnings.simplefilter("ignore", RuntimeWarning)
-        quantiles = costs[[name for name in UNITS if name in costs]].quantile(QUANTILES, dim="draw", skipna=True)
+        quantiles = costs[[name for name in (*UNITS, *TRAINING_UNITS) if name in costs]].quantile(
+            QUANTILES, dim="draw", skipna=True
+        )
     commonest = []
     for column in costs["limit"].T.values:
         kinds, counts = np.unique(column, return_counts=True)
         commonest.append(str(kinds[counts.argmax()]))
+    on_cluster = [name for name in ("train_layout", "train_reason", "train_part_share") if name in costs]
+    if "train_fits" in costs:
+        quantiles = quantiles.assign(p_trains=costs["train_fits"].mean("draw")).merge(costs[on_cluster])
     return quantiles.assign(
         p_feasible=costs["feasible"].mean("draw"),
         commonest_limit=("architecture", commonest),

@@ -1,9 +1,9 @@
-"""Accelerators as data: peaks by precision, bandwidth, memory, interconnect, and where the figures come from."""
+"""Accelerators as data: peaks by precision, bandwidth, memory, interconnect and network, and where the figures come from."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -14,6 +14,9 @@ from bayesmoe.specs import read_toml, spec
 from bayesmoe.units import BYTES_PER_GB
 
 Precision = Literal["bf16", "fp16", "fp8", "int8", "fp4", "mxfp4", "int4"]
+
+TrainingPrecision = Literal["bf16", "fp8", "fp4"]
+"""Precisions that matrices are multiplied in while training."""
 
 BYTES_PER_WEIGHT: dict[Precision, float] = {
     "bf16": 2.0,
@@ -50,6 +53,10 @@ class Accelerator:
         What an hour costs where a scenario does not say: an assumption of this project of November 2025, no quote.
     source : str
         Where the figures are printed.
+    node_gpus : int
+        Accelerators that the interconnect joins: a server, or a rack where the interconnect spans it.
+    network_bytes_per_s : float
+        Network between nodes, bytes per second, accelerator and direction, in the vendor's reference design.
     """
 
     peak_flop_per_s: float
@@ -60,6 +67,8 @@ class Accelerator:
     link_bytes_per_s: float
     price_usd_per_hour: Quantity
     source: str
+    node_gpus: int = 8
+    network_bytes_per_s: float = 50.0 * BYTES_PER_GB
 
     def peak(self, precision: Precision) -> float:
         """Peak for weights of a precision, FLOP per second; narrower weights compute at eight bits at least."""
@@ -72,11 +81,18 @@ def _accelerator(
     """Peaks in TFLOP/s, bandwidth in TB/s, memory in GB, link in GB/s."""
     price = Uncertain(median=usd, log_sd=0.4)
     return Accelerator(
-        bf16 * 1e12, fp8 * 1e12, fp4 * 1e12, bandwidth * 1e12, gigabytes * BYTES_PER_GB, link * BYTES_PER_GB, price, source
+        bf16 * 1e12,
+        fp8 * 1e12,
+        fp4 * 1e12,
+        bandwidth * 1e12,
+        gigabytes * BYTES_PER_GB,
+        link * BYTES_PER_GB,
+        price,
+        source,
     )
 
 
-ACCELERATORS: dict[str, Accelerator] = {
+_CHIPS = {
     "A100-SXM-40GB": _accelerator(312, 312, 312, 1.555, 40, 300, 1.2, "NVIDIA A100 datasheet, 2021"),
     "A100-SXM-80GB": _accelerator(312, 312, 312, 2.039, 80, 300, 1.5, "NVIDIA A100 datasheet, 2021"),
     "H100-PCIe": _accelerator(756, 1513, 1513, 2.0, 80, 64, 2.0, "NVIDIA H100 datasheet, 2023"),
@@ -88,6 +104,21 @@ ACCELERATORS: dict[str, Accelerator] = {
     "GB200": _accelerator(2500, 5000, 10000, 8.0, 186, 900, 5.0, "NVIDIA GB200 NVL72 specifications, 2024"),
     "GB300": _accelerator(2500, 5000, 15000, 8.0, 288, 900, 6.0, "NVIDIA GB300 NVL72 specifications, 2025"),
     "MI300X": _accelerator(1307, 2615, 2615, 5.3, 192, 448, 2.0, "AMD Instinct MI300X datasheet, 2023"),
+}
+
+_NODES = {
+    "A100-SXM-40GB": (8, 25.0),
+    "A100-SXM-80GB": (8, 25.0),
+    "B300-SXM": (8, 100.0),
+    "GB200": (72, 50.0),
+    "GB300": (72, 100.0),
+}
+"""Accelerators of a node, and GB/s of its network for each, where they are not 8 and 50 (NVIDIA DGX A100, DGX B300 and NVL72 specifications)."""
+
+ACCELERATORS: dict[str, Accelerator] = {
+    name: replace(chip, node_gpus=node_gpus, network_bytes_per_s=network * BYTES_PER_GB)
+    for name, chip in _CHIPS.items()
+    for node_gpus, network in (_NODES.get(name, (8, 50.0)),)
 }
 
 
@@ -211,7 +242,7 @@ def canonical_precision(name: Any) -> Any:
 class AcceleratorSpec:
     """An accelerator of the user's own, as read from a TOML file; see :class:`Accelerator`.
 
-    Peaks in eight and four bits are those of the next wider kind where left out.
+    Peaks in eight and four bits are those of the next wider kind where left out, and nodes have eight accelerators on 400 Gbit/s each.
     """
 
     peak_flop_per_s: NotNegative
@@ -221,6 +252,8 @@ class AcceleratorSpec:
     memory_bytes: NotNegative
     link_bytes_per_s: Positive
     price_usd_per_hour: Quantity
+    node_gpus: Annotated[int, Field(ge=1)] = 8
+    network_bytes_per_s: Positive = 50.0 * BYTES_PER_GB
 
 
 def accelerator_named(name: str) -> Accelerator:
@@ -243,6 +276,8 @@ def accelerator_named(name: str) -> Accelerator:
             chip.link_bytes_per_s,
             chip.price_usd_per_hour,
             name,
+            chip.node_gpus,
+            chip.network_bytes_per_s,
         )
     try:
         return ACCELERATORS[canonical_accelerator(name)]

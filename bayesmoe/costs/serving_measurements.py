@@ -10,12 +10,10 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
-from bayesmoe.architecture import Shape, read_shape
 from bayesmoe.costs.hardware import ACCELERATORS, Precision
+from bayesmoe.costs.measured import refuse_rows, require_known, shapes_named, unflagged
 from bayesmoe.costs.serving.roofline import Traffic
 from bayesmoe.costs.serving.served_model import ServedModel, served_shapes
-from bayesmoe.costs.serving.table import refuse_rows
-from bayesmoe.errors import InputError, nearest
 from bayesmoe.tables import numbers_of, read_measurements
 
 NUMBERS = ("n_gpus", "isl_tokens", "osl_tokens", "concurrency_requests", "tpot_ms")
@@ -81,12 +79,7 @@ def read_points(path: str | Path) -> Points:
         The file is unreadable, a column is missing, a number is not positive, or a name is not known.
     """
     path = Path(path)
-    frame = read_measurements(path, (*NAMES, *NUMBERS), "points")
-    if "quality_flags" in frame:
-        flags = frame["quality_flags"].astype("string").str.strip()
-        frame = frame[flags.isna() | (flags == "")].copy()
-    if frame.empty:
-        raise InputError("has no points", file=path, hint="give measured points that carry no quality_flags")
+    frame = unflagged(read_measurements(path, (*NAMES, *NUMBERS), "points"), path)
     for column, otherwise in OPTIONAL.items():
         frame[column] = frame[column].fillna(otherwise) if column in frame else otherwise
     for column in (*NUMBERS, *OPTIONAL):
@@ -99,25 +92,6 @@ def read_points(path: str | Path) -> Points:
     for column in NAMES:
         refuse_rows(frame, path, column, frame[column].isna(), "is blank", "every point needs one")
     for column, names in (("hardware", list(ACCELERATORS)), ("weight_precision", list(get_args(Precision)))):
-        unknown = ~frame[column].isin(names)
-        hint = nearest(str(frame.loc[unknown, column].iloc[0]), names) if unknown.any() else None
-        refuse_rows(frame, path, column, unknown, "is not known", hint)
-    models = served_shapes(_shapes(frame["architecture"], path))
+        require_known(frame, path, column, names)
+    models = served_shapes(shapes_named(frame["architecture"], path))
     return Points(frame.reset_index(drop=True), models, str(path), hashlib.sha256(path.read_bytes()).hexdigest())
-
-
-def _shapes(architectures: pd.Series, path: Path) -> list[Shape]:
-    """Shape of each point; an error in a file of the user's own says which row names it."""
-    shapes = {}
-    for line, name in architectures.drop_duplicates().items():
-        row = int(str(line))
-        try:
-            shapes[name] = read_shape(str(name), folder=path.parent)
-        except InputError as error:
-            if error.file is None:
-                raise InputError(
-                    error.rule, file=path, row=row, column="architecture", value=str(name), hint=error.hint
-                ) from error
-            hint = f"{error.hint or 'mend it'} (row {row} of {path} names it)"
-            raise InputError(error.rule, file=error.file, column=error.column, value=error.value, hint=hint) from error
-    return [shapes[name] for name in architectures]

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from bayesmoe.costs.hardware import (
     BYTES_PER_WEIGHT,
     Precision,
+    TrainingPrecision,
     accelerator_named,
     canonical_accelerator,
     canonical_precision,
@@ -30,6 +31,7 @@ _LENGTH = About("tokens", "ShareGPT's mean (arXiv:2309.06180)", 1.0, 1e7, "give 
 
 AcceleratorName = Annotated[str, AfterValidator(canonical_accelerator)]
 PrecisionName = Annotated[Precision, BeforeValidator(canonical_precision)]
+TrainingPrecisionName = Annotated[TrainingPrecision, BeforeValidator(canonical_precision)]
 
 
 @spec
@@ -53,6 +55,16 @@ class Training:
         is known (``bayesmoe cost``), three forward passes with attention over ``sequence_tokens`` and the head.
     sequence_tokens : float
         Length of a training sequence.
+    cluster_gpus : int, optional
+        GPUs that the run has. ``bayesmoe cost`` then says whether an architecture can be trained on them, in which layout and how fast.
+    precision : str
+        Of the matrices while training; weights and optimizer states stay wider.
+    step_tokens : float
+        Tokens of an optimizer's step.
+    memory_fraction : share
+        Share of a GPU's memory that training may fill.
+    calibration : str, optional
+        File of ``bayesmoe calibrate-training``; the shipped one where left out.
 
     Examples
     --------
@@ -80,6 +92,15 @@ class Training:
         Literal["6 n_active tokens", "6 n_dense tokens", "exact"], About("", "Kaplan 2020 (arXiv:2001.08361)")
     ] = "6 n_active tokens"
     sequence_tokens: Annotated[Positive, About("tokens", "Llama 2 (arXiv:2307.09288)")] = 4096.0
+    cluster_gpus: Annotated[
+        Annotated[int, Field(ge=1)] | None, About("GPUs", "", 1, 1e6, "give the GPUs that train the model together")
+    ] = None
+    precision: Annotated[TrainingPrecisionName, About("", "an assumption of this project")] = "bf16"
+    step_tokens: Annotated[
+        Positive, About("tokens", "4M of Llama 3's first stage (arXiv:2407.21783)", 1e3, 1e9, "give the tokens of one step")
+    ] = 4194304.0
+    memory_fraction: Annotated[Share, About("share", "an assumption of this project")] = 0.92
+    calibration: Annotated[str | None, About("", "the shipped one")] = None
 
     @model_validator(mode="after")
     def _one_budget(self) -> Training:

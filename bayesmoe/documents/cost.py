@@ -41,6 +41,64 @@ class StepShare(Section):
     communication: Number
 
 
+_ON_CLUSTER = {
+    "tokens_per_s_per_gpu": "train_tokens_per_s_per_gpu",
+    "mfu": "train_mfu",
+    "step_s": "train_step_s",
+    "memory_bytes_per_gpu": "train_memory_bytes",
+    "gpu_hours": "train_gpu_hours",
+    "days": "train_days",
+}
+
+
+class TrainingShare(Section):
+    """Mean share of a training step by part; null where nothing fits."""
+
+    matmul: Number
+    experts: Number
+    attention: Number
+    elementwise: Number
+    routing: Number
+    all_to_all: Number
+    tensor_parallel: Number
+    data_parallel: Number
+    launches: Number
+    uneven_routing: Number
+    recompute: Number
+    bubble: Number
+
+
+class TrainingOnCluster(Section):
+    """Training on the scenario's cluster, of the fastest layout that fits in each draw; bands are over the draws in which one does."""
+
+    p_fits: Probability = Field(description="that some layout fits into the memory of its GPUs")
+    layout: str | None = Field(description="the commonest choice; null where none fits")
+    reason: str | None = Field(description="why none fits; null where one does")
+    step_share: TrainingShare
+    tokens_per_s_per_gpu: Quantiles
+    mfu: Quantiles = Field(description="model FLOP over the peak of the matrices' precision")
+    step_s: Quantiles = Field(description="seconds of an optimizer's step")
+    memory_bytes_per_gpu: Quantiles = Field(
+        description="where none fits, what the leanest layout would need; null where none divides"
+    )
+    gpu_hours: Quantiles = Field(description="of the tokens that the budget buys")
+    days: Quantiles = Field(description="days of the whole cluster for them")
+
+    @classmethod
+    def of(cls, part: xr.Dataset) -> TrainingOnCluster:
+        """From the bands of one architecture."""
+        shares = part["train_part_share"]
+        return cls(
+            p_fits=float(part["p_trains"]),
+            layout=str(part["train_layout"].item()) or None,
+            reason=str(part["train_reason"].item()) or None,
+            step_share=TrainingShare(
+                **{str(name): float(shares.sel(train_part=name)) for name in part["train_part"].values}
+            ),
+            **{key: _band(part[name].values) for key, name in _ON_CLUSTER.items()},
+        )
+
+
 class ArchitectureCost(Section):
     """One architecture. Bands are over the draws in which some replica serves it, null where none does; training, over all draws."""
 
@@ -64,6 +122,9 @@ class ArchitectureCost(Section):
     lifetime_usd: Quantiles | None = Field(
         default=None, description="training and serving; only where the scenario gives lifetime_tokens"
     )
+    training: TrainingOnCluster | None = Field(
+        default=None, description="only where the scenario gives training.cluster_gpus"
+    )
 
     @classmethod
     def of(cls, part: xr.Dataset) -> ArchitectureCost:
@@ -74,6 +135,7 @@ class ArchitectureCost(Section):
             p_feasible=float(part["p_feasible"]),
             limited_by=str(part["commonest_limit"].item()),  # type: ignore[arg-type]
             step_share=StepShare(**{str(term): float(part["term_share"].sel(term=term)) for term in part["term"].values}),
+            training=TrainingOnCluster.of(part) if "p_trains" in part else None,
             **quantities,
         )
 

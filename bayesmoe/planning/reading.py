@@ -99,7 +99,7 @@ def _with_files(found: Scenario, folder: Path) -> Scenario:
         # A plan outlives the file that an accelerator came from.
         return dataclasses.replace(part, price_usd_per_gpu_hour=price_of(part))
 
-    serving, training = here(found.serving, "latency_table", "calibration"), found.training
+    serving, training = here(found.serving, "latency_table", "calibration"), here(found.training, "calibration")
     serving, training = (
         priced(here(part, "accelerator")) if part.accelerator.endswith(".toml") else part for part in (serving, training)
     )

@@ -25,6 +25,28 @@ _COSTS = {
     "train_usd": ("training", 1.0, "USD"),
     "lifetime_usd": ("training and serving, in all", 1.0, "USD"),
 }
+_ON_CLUSTER = {
+    "train_tokens_per_s_per_gpu": ("trained tokens per second and GPU", 1.0, ""),
+    "train_mfu": ("MFU", 1.0, ""),
+    "train_step_s": ("training step", 1.0, "s"),
+    "train_memory_bytes": ("memory of a GPU while training", 1e9, "GB"),
+    "train_gpu_hours": ("GPU-hours of those tokens", 1.0, ""),
+    "train_days": ("days of the cluster", 1.0, ""),
+}
+_PARTS = {
+    "matmul": "dense matrices",
+    "experts": "expert matrices",
+    "attention": "attention",
+    "elementwise": "elementwise kernels",
+    "routing": "routing tokens",
+    "all_to_all": "sending tokens to experts",
+    "tensor_parallel": "tensor parallelism",
+    "data_parallel": "gradients and optimizer",
+    "launches": "launching kernels",
+    "uneven_routing": "uneven routing",
+    "recompute": "recomputation",
+    "bubble": "the pipeline's bubble",
+}
 _TERMS = {
     "layer": "launching layers",
     "moe_layer": "launching experts",
@@ -53,19 +75,11 @@ def costs(found: xr.Dataset) -> str:
         chance = float(part["p_feasible"])
         limit = str(part["commonest_limit"].item())
         lines.append(f"{printable(str(name))}: {_served(chance, limit)}")
-        rows: list[tuple[str, str]] = []
-        for quantity, (label, unit, suffix) in _COSTS.items():
-            if quantity not in part or not math.isfinite(float(part[quantity][1])):
-                continue
-            low, middle, high = (float(value) / unit for value in part[quantity].values)
-            said = band(low, middle, high, large=middle >= 1e4)
-            if quantity in _WHOLE:
-                said = f"{middle:.0f}" + (f" ({low:.0f}–{high:.0f})" if round(low) < round(high) else "")
-            rows.append((label, f"{said} {suffix}".rstrip()))
+        rows = _banded(part, _COSTS)
         apportion = {_TERMS[str(term)]: float(part["term_share"].sel(term=term)) for term in part["term"].values}
         if math.isfinite(sum(apportion.values())):
-            largest = sorted(apportion.items(), key=lambda one: -one[1])[:3]
-            rows.append(("a step goes into", ", ".join(f"{name} {percent(share)}" for name, share in largest)))
+            rows.append(("a step goes into", _largest(apportion)))
+        rows += _on_cluster(part)
         if rows:
             lines.append(table(("", ""), rows, text=2, indent=2))
     if "n_gpus" in found and float(found["n_gpus"].max()) > _NODE:
@@ -75,6 +89,39 @@ def costs(found: xr.Dataset) -> str:
     return "\n".join(
         [*lines, f"{BAND_NOTE.replace(' if the law holds', '')} GPUs and batch are those that are cheapest in each draw."]
     )
+
+
+def _banded(part: xr.Dataset, quantities: dict[str, tuple[str, float, str]]) -> list[tuple[str, str]]:
+    """Label and value of each quantity that is known."""
+    rows = []
+    for quantity, (label, unit, suffix) in quantities.items():
+        if quantity not in part or not math.isfinite(float(part[quantity][1])):
+            continue
+        low, middle, high = (float(value) / unit for value in part[quantity].values)
+        said = band(low, middle, high, large=middle >= 1e4)
+        if quantity in _WHOLE:
+            said = f"{middle:.0f}" + (f" ({low:.0f}–{high:.0f})" if round(low) < round(high) else "")
+        rows.append((label, f"{said} {suffix}".rstrip()))
+    return rows
+
+
+def _largest(shares: dict[str, float]) -> str:
+    """The three largest shares."""
+    return ", ".join(f"{name} {percent(share)}" for name, share in sorted(shares.items(), key=lambda one: -one[1])[:3])
+
+
+def _on_cluster(part: xr.Dataset) -> list[tuple[str, str]]:
+    """What training on the scenario's cluster takes, where it states one."""
+    if "p_trains" not in part:
+        return []
+    chance, reason = float(part["p_trains"]), str(part["train_reason"].item())
+    if reason:
+        memory = _banded(part, {"train_memory_bytes": _ON_CLUSTER["train_memory_bytes"]})
+        return [("on the cluster", f"cannot be trained: {reason}."), *memory]
+    said = percent(chance)
+    fits = f"P(fits) {said if said[0] in '<>' else f'= {said}'}; {part['train_layout'].item()}"
+    shares = {_PARTS[str(name)]: float(part["train_part_share"].sel(train_part=name)) for name in part["train_part"].values}
+    return [("on the cluster", fits), *_banded(part, _ON_CLUSTER), ("a training step goes into", _largest(shares))]
 
 
 def _served(chance: float, limit: str) -> str:
@@ -101,4 +148,16 @@ def calibration(found: xr.DataTree, path: Any) -> str:
         f"{found.attrs['points']} points of {models}; worst R-hat {found.attrs['rhat']:.3f}, {found.attrs['divergences']} divergences.\n"
         f"A model that was not measured is off by a factor of e^±{between:.2f} (one sd), and a deployment by e^±{within:.2f} more.\n"
         f"calibration in {path}; name it in a scenario as serving.calibration"
+    )
+
+
+def training_calibration(found: xr.DataTree, path: Any) -> str:
+    """What a calibration of the training step found."""
+    posterior = found["posterior"].to_dataset()
+    dense, moes = (float(posterior[name].median()) for name in ("between_dense", "between_moes"))
+    models = ", ".join(map(printable, map(str, posterior["architecture"].values)))
+    return (
+        f"{found.attrs['points']} points of {models}; worst R-hat {found.attrs['rhat']:.3f}, {found.attrs['divergences']} divergences.\n"
+        f"A dense model that was not measured is off by a factor of e^±{dense:.2f}, an MoE by e^±{moes:.2f}.\n"
+        f"calibration in {path}; name it in a scenario as training.calibration"
     )

@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
-import bayesmoe
+from bayesmoe.costs.calibrations import FARTHEST, Kind, draw_of, effect
 from bayesmoe.costs.serving.roofline import OVERHEADS, TERMS, Coefficients
 from bayesmoe.errors import InputError, nearest
-from bayesmoe.files import read_dataset, read_header, require_file, require_format, write_netcdf
 
 SHIPPED = Path(__file__).with_name("calibration.nc")
 """Calibration on public measurements, made by ``datasets/make_serving_calibration.py``."""
 
-FORMAT = 1
-_FARTHEST = 5.0
 
-
-def save_calibration(path: str | Path, tree: xr.DataTree) -> None:
-    """Write a calibration as netCDF, whole or not at all, in single precision."""
-    posterior = tree["posterior"].to_dataset().astype("float32")
-    posterior.attrs = tree.attrs | {
-        "format": FORMAT,
-        "kind": "serving calibration",
-        "bayesmoe_version": bayesmoe.__version__,
-    }
-    write_netcdf(path, posterior)
+KIND = Kind("serving calibration", "calibrate-serving", SHIPPED)
 
 
 def read_calibration(path: str | Path | None = None) -> xr.Dataset:
@@ -40,23 +27,10 @@ def read_calibration(path: str | Path | None = None) -> xr.Dataset:
     InputError
         The file is missing, unreadable, or no calibration.
     """
-    return _shipped().copy() if path is None else _read(Path(path))
-
-
-@cache
-def _shipped() -> xr.Dataset:
-    return _read(SHIPPED)
-
-
-def _read(path: Path) -> xr.Dataset:
-    hint = "make one with `bayesmoe calibrate-serving POINTS.csv`"
-    attrs = read_header(require_file(path, hint=hint), hint).attrs
-    if attrs.get("kind") != "serving calibration" or "format" not in attrs:
-        raise InputError("is not a calibration", file=path, hint=hint)
-    if (reads := attrs.get("reads", "distinct")) != "distinct":
+    found = KIND.read(path)
+    if (reads := found.attrs.get("reads", "distinct")) != "distinct":
         raise InputError("was fitted to other terms than costs use", file=path, value=str(reads), hint="calibrate again")
-    require_format(attrs, FORMAT, path, again="calibrate again")
-    return read_dataset(path, hint)
+    return found
 
 
 class Drawn(NamedTuple):
@@ -100,25 +74,17 @@ def drawn_calibration(
     engines = calibration["engine"].values.tolist()
     if engine is not None and engine not in engines:
         raise InputError("is not in the calibration", column="serving.engine", value=engine, hint=nearest(engine, engines))
-    sample = rng.integers(calibration.sizes["chain"] * calibration.sizes["draw"], size=draws)
-    posterior = calibration.stack(sample=("chain", "draw")).isel(sample=sample).astype(float)
-
-    def effect(name: str, dim: str, spread: str, which: str | None) -> np.ndarray:
-        if which in posterior[dim].values:
-            return posterior[name].sel({dim: which}).values
-        return posterior[spread].values * rng.standard_normal(draws)
-
-    of_engine = effect("of_engine", "engine", "by_engine", engine)
-    of_hardware = effect("of_hardware", "hardware", "by_hardware", accelerator)
+    posterior = draw_of(calibration, draws, rng)
+    of_engine = effect(posterior, "of_engine", "engine", "by_engine", engine, rng)
+    of_hardware = effect(posterior, "of_hardware", "hardware", "by_hardware", accelerator, rng)
     step = []
     for term in TERMS:
         slope = posterior["theta"].sel(term=term).values
         slope = slope + (of_engine if term in OVERHEADS else 0.0) + (of_hardware if term == "memory" else 0.0)
         step.append(np.exp(slope))
-    # The exponential of a Student t has no mean: what lies beyond five scales is taken as five.
-    common, first_common = np.clip(rng.standard_t(posterior["nu"].values, size=(2, draws)), -_FARTHEST, _FARTHEST)
-    first = effect("first_of_engine", "engine", "first_by_engine", engine) + effect(
-        "first_of_hardware", "hardware", "first_by_hardware", accelerator
+    common, first_common = np.clip(rng.standard_t(posterior["nu"].values, size=(2, draws)), -FARTHEST, FARTHEST)
+    first = effect(posterior, "first_of_engine", "engine", "first_by_engine", engine, rng) + effect(
+        posterior, "first_of_hardware", "hardware", "first_by_hardware", accelerator, rng
     )
     return Drawn(
         tuple(step),

@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pandas as pd
 import xarray as xr
-from numpyro.infer import MCMC, NUTS
 
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, Precision, accelerator_named
+from bayesmoe.costs.hierarchical import Settings, counts_as, sampled, sampler
 from bayesmoe.costs.serving.roofline import OVERHEADS, TERMS, Reads, prefill_s, step_terms
 from bayesmoe.costs.serving_measurements import Points
 from bayesmoe.errors import InputError
@@ -35,9 +34,7 @@ FIRST_PRIOR = {"first_prefill": (2.0, 0.5), "first_step": (5.0, 1.0)}
 """The same for the time to first token: prompts wait for others, and for steps under way."""
 
 _SPREADS = {"between_models": 0.3, "within": 0.3, "by_engine": 0.1, "by_hardware": 0.1}
-_POINTS_PER_MODEL = 10.0
 _SPEED_SD = 0.7
-_MOST_RHAT = 1.05
 
 
 def calibrate_serving(
@@ -55,8 +52,7 @@ def calibrate_serving(
     ``ln TPOT_i = ln sum_c exp(theta_c + [overhead] engine_e + [memory] hardware_h) x_ic + model_m + e_i``,
     ``e_i ~ StudentT(nu, 0, within)``, each effect normal around 0 with its own spread; the time to first token likewise, of prompt and step.
     In the prior all theta share an offset with a log-sd of 0.7, so that a fleet that is slower throughout moves every forecast. All points of
-    one architecture count as ten: they sweep batch and lengths on the same kernels and err together, and what a slope must carry over to
-    another model shows between models.
+    one architecture count as ten (:data:`bayesmoe.costs.hierarchical.POINTS_PER_MODEL`).
 
     Parameters
     ----------
@@ -84,55 +80,17 @@ def calibrate_serving(
     if len(points.frame) < 20:
         raise InputError("has too few points", file=points.file, value=len(points.frame), hint="give at least 20")
     data, coords = _data(points, reads)
-    mcmc = MCMC(
-        NUTS(_model, init_strategy=numpyro.infer.init_to_median),
-        num_warmup=warmup,
-        num_samples=draws,
-        num_chains=chains,
-        chain_method="sequential",
-        progress_bar=progress,
+    dims = {"theta": ["term"], **{f"{prefix}{name}": [dim] for prefix in ("", "first_") for name, dim in _EFFECTS}}
+    tree = sampled(
+        sampler(_model, Settings(draws, warmup, chains, seed, progress)),
+        data,
+        seed=seed,
+        dims=dims,
+        coords={"term": TERMS, **coords},
     )
-    mcmc.run(jax.random.key(seed), data, extra_fields=("diverging",))
-    tree = _as_tree(mcmc, coords)
     source = {"points": len(points.frame), "points_file": Path(points.file).name, "points_sha256": points.sha256}
     tree.attrs |= {**source, "reads": reads, "seed": seed}
     return tree
-
-
-def _as_tree(mcmc: MCMC, coords: dict[str, list[str]]) -> xr.DataTree:
-    """Draws and divergences, with the worst R-hat and the number of divergences as attributes."""
-    samples = {name: np.asarray(value) for name, value in mcmc.get_samples(group_by_chain=True).items()}
-    dims = {"theta": ["term"], **{f"{prefix}{name}": [dim] for prefix in ("", "first_") for name, dim in _EFFECTS}}
-    posterior = xr.Dataset(
-        {
-            name: (["chain", "draw", *dims.get(name, [])], value)
-            for name, value in samples.items()
-            if not name.endswith("_z")
-        },
-        coords={"term": list(TERMS), **coords},
-    )
-    diverging = np.asarray(mcmc.get_extra_fields(group_by_chain=True)["diverging"])
-    tree = xr.DataTree.from_dict(
-        {"posterior": posterior, "sample_stats": xr.Dataset({"diverging": (["chain", "draw"], diverging)})}
-    )
-    tree.attrs = {"rhat": _worst_rhat(posterior), "divergences": int(diverging.sum())}
-    return tree
-
-
-def settled(tree: xr.DataTree) -> bool:
-    """Whether the chains of a calibration agree: R-hat at most 1.05 and at most one divergence in a hundred draws."""
-    draws = tree["posterior"].sizes["chain"] * tree["posterior"].sizes["draw"]
-    return bool(tree.attrs["rhat"] <= _MOST_RHAT and tree.attrs["divergences"] <= draws / 100)
-
-
-def _worst_rhat(posterior: xr.Dataset) -> float:
-    """Largest R-hat of any parameter; NaN of a single chain."""
-    if posterior.sizes["chain"] < 2:
-        return float("nan")
-    import arviz_stats
-
-    rhat: Any = arviz_stats.rhat(posterior)
-    return float(max(float(value.max()) for value in rhat.data_vars.values()))
 
 
 _EFFECTS = (("of_engine", "engine"), ("of_hardware", "hardware"), ("of_model", "architecture"))
@@ -153,15 +111,10 @@ def _data(points: Points, reads: Reads) -> tuple[dict[str, Any], dict[str, list[
         "ln_ttft": jnp.log(jnp.where(np.isfinite(first), first, 1.0) * 1e-3),
         "has_ttft": jnp.asarray(np.isfinite(first)),
         **codes,
-        "counts_as": jnp.asarray(_counts_as(frame["architecture"])),
+        "counts_as": jnp.asarray(counts_as(frame["architecture"])),
         "sizes": {column: len(names) for column, names in coords.items()},
     }
     return data, coords
-
-
-def _counts_as(architecture: pd.Series) -> np.ndarray:
-    """What each point counts for: the points of one architecture, however many, count as so many together."""
-    return np.minimum(1.0, _POINTS_PER_MODEL / architecture.groupby(architecture).transform("size").to_numpy(float))
 
 
 def terms_of(points: Points, reads: Reads = "distinct") -> tuple[np.ndarray, np.ndarray]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
 
 from bayesmoe.arrays import Elementwise
+from bayesmoe.costs.measured import refuse_rows
 from bayesmoe.costs.serving.roofline import Coefficients, Traffic
 from bayesmoe.costs.serving.served_model import ServedModel
 from bayesmoe.errors import InputError
@@ -126,12 +126,3 @@ def read_latency_table(path: str | Path) -> TableLatency:
         sizes, batches = grid.index.to_numpy(float), grid["decode_s"].columns.to_numpy(float)
         grids[experts, gpus] = (sizes, batches, grid["prefill_s"].to_numpy(), grid["decode_s"].to_numpy())
     return TableLatency(grids)
-
-
-def refuse_rows(
-    frame: pd.DataFrame, path: str | Path, column: str, broken: pd.Series, rule: str, hint: str | None = None
-) -> None:
-    """Raise :class:`InputError` of the first row that breaks a rule; the index is the line that each stands in."""
-    if broken.any():
-        line, value = next(frame.loc[broken, column].items())
-        raise InputError(rule, file=path, row=int(str(line)), column=column, value=str(value), hint=hint)

@@ -262,7 +262,14 @@ def test_the_document_is_versioned_json_with_units_in_its_keys(found):
     assert (document["schema"], document["schema_version"], document["band"]) == ("bayesmoe.cost", 1, [0.05, 0.95])
     assert document["bayesmoe_version"] == bayesmoe.__version__
     renamed = {"n_gpus": "n_gpus_per_replica", "batch": "batch_requests"}
-    expected = {"architecture", "p_feasible", "limited_by", "step_share", *(renamed.get(name, name) for name in UNITS)}
+    expected = {
+        "architecture",
+        "p_feasible",
+        "limited_by",
+        "step_share",
+        "training",
+        *(renamed.get(name, name) for name in UNITS),
+    }
     assert [row["architecture"] for row in document["architectures"]] == [shape.name for shape in SHAPES]
     for row in document["architectures"]:
         assert set(row) == expected
@@ -294,3 +301,18 @@ def test_an_unknown_engine_and_a_missing_calibration_are_refused(tmp_path):
     ):
         with pytest.raises(InputError, match=says):
             cost([OWN], TRAINING, serve(**changed), draws=2)
+
+
+def test_a_cluster_is_in_the_bands_the_document_and_the_text():
+    training = dataclasses.replace(TRAINING, cluster_gpus=8, step_tokens=2.0**20)
+    large = public_shape("deepseek-v3")
+    found = bands(cost([OWN, large], training, SERVING, draws=50))
+    assert found["p_trains"].values.tolist() == [1.0, 0.0]
+    fits, not_so = (one.training for one in CostDocument.of(found).architectures)
+    assert (fits.p_fits, fits.reason, not_so.p_fits, not_so.layout) == (1.0, None, 0.0, None)
+    assert fits.tokens_per_s_per_gpu.q05 < fits.tokens_per_s_per_gpu.q50 < fits.tokens_per_s_per_gpu.q95
+    assert (not_so.tokens_per_s_per_gpu.q50, "GB a GPU" in not_so.reason) == (None, True)
+    said = costs(found)
+    assert "P(fits) = 100%; " in said
+    assert "cannot be trained: the leanest layout" in said
+    assert CostDocument.of(bands(cost([OWN], TRAINING, SERVING, draws=2))).architectures[0].training is None

@@ -7,11 +7,11 @@ import pytest
 import xarray as xr
 
 from bayesmoe.costs.serving.calibration import (
+    KIND,
     SHIPPED,
     coefficients,
     drawn_calibration,
     read_calibration,
-    save_calibration,
     without_residual,
 )
 from bayesmoe.costs.serving.roofline import TERMS
@@ -56,7 +56,7 @@ def shipped():
 def saved(tmp_path):
     tree = xr.DataTree.from_dict({"posterior": made()})
     tree.attrs = {"points": 20, "points_file": "mine.csv", "rhat": 1.0, "divergences": 0}
-    save_calibration(tmp_path / "mine.nc", tree)
+    KIND.save(tmp_path / "mine.nc", tree)
     return tmp_path / "mine.nc"
 
 

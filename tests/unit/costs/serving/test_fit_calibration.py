@@ -12,8 +12,9 @@ import xarray as xr
 
 from bayesmoe.architecture import public_shape
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, accelerator_named
+from bayesmoe.costs.hierarchical import counts_as
 from bayesmoe.costs.serving.calibration import SHIPPED, coefficients, drawn_calibration, read_calibration
-from bayesmoe.costs.serving.fit_calibration import _counts_as, calibrate_serving, terms_of
+from bayesmoe.costs.serving.fit_calibration import calibrate_serving, terms_of
 from bayesmoe.costs.serving.roofline import TERMS, Roofline
 from bayesmoe.costs.serving_measurements import Points, read_points
 from bayesmoe.errors import InputError
@@ -157,7 +158,7 @@ def test_too_few_points_are_refused(simulated):
 
 
 def test_points_of_one_architecture_count_as_ten_at_most():
-    found = _counts_as(pd.Series(["many"] * 40 + ["few"] * 4 + ["ten"] * 10))
+    found = counts_as(pd.Series(["many"] * 40 + ["few"] * 4 + ["ten"] * 10))
     np.testing.assert_allclose(found, [0.25] * 40 + [1.0] * 14)
 
 
