@@ -162,7 +162,7 @@ def test_check_of_a_fit_that_is_none(bayesmoe, not_fits, name):
     [
         ("[choices]", "[choice]", ", choice: is not a known key; did you mean 'choices'?"),
         ("max_gpus = 8", "max_gpus = 0", ", serving.max_gpus: should be greater than or equal to 1, found 0."),
-        ("[1, 4, 8, 16, 32, 64, 128, 256, 512]", "[1, 8]", ", choices: baseline_num_experts must be one of num_experts."),
+        ("[choices]", "[choices]\nnum_experts = [1, 8]", ", choices: baseline_num_experts must be one of num_experts."),
     ],
 )
 def test_a_bad_scenario(refused, tmp_path, old, new, says):
@@ -358,3 +358,6 @@ def test_fit_check_plan_and_report_on_the_embedded_runs(bayesmoe, tmp_path):
     assert (ended.code, ended.out) == (0, f"{page}\n")
     assert "simulated" in page.read_text(encoding="utf-8").lower()
     assert sorted(tmp_path.iterdir()) == [fit, plan, page]
+    if gate["verdict"] != "FAIL":
+        assert bayesmoe("report", fit, SCENARIO, "--out", page).code == 0
+        assert "Decision" in page.read_text(encoding="utf-8")
