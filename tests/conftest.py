@@ -28,6 +28,9 @@ install_import_hook(
     ["bayesmoe.laws", "bayesmoe.costs", "bayesmoe.planning.search", "bayesmoe.planning.surface"], "typechecker.typechecked"
 )
 
+# Workers of pytest-xdist set it, and output would be folded there.
+os.environ.pop("COLUMNS", None)
+
 mpl.use("Agg")
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_compilation_cache_dir", str(pooch.os_cache("bayesmoe") / "jax"))

@@ -134,7 +134,8 @@ class Decision:
     @property
     def closest(self) -> DesignOutcome:
         """The recommended design or, where there is none, the one that comes closest (:func:`bayesmoe.planning.best_designs.closest`)."""
-        return next(one for one in self.designs if one.design.num_experts == self.closest_num_experts)
+        own = self.recommended_num_experts or self.closest_num_experts
+        return next(one for one in self.designs if one.design.num_experts == own)
 
     @property
     def threshold(self) -> float:

@@ -264,7 +264,7 @@ class ProblemSection(Section):
             per_draw_choice_num_experts=decision.per_draw_num_experts,
             recommended_num_experts=decision.recommended_num_experts,
             recommended_num_experts_by_measure=CountByMeasure(**decision.recommended_by_measure),
-            closest_num_experts=decision.closest_num_experts,
+            closest_num_experts=decision.closest.design.num_experts,
             tied_num_experts=decision.tied,
             near_optimal_num_experts=decision.near_optimal,
             p_any_feasible=decision.p_any_feasible,

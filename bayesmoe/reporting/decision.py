@@ -61,7 +61,7 @@ def _design_row(outcome: DesignOutcome, decision: Decision) -> dict[str, Any]:
     design, sure = outcome.design, outcome.meets_probability
     return {
         "experts": experts(design.num_experts),
-        "chosen": design.num_experts == decision.closest_num_experts,
+        "chosen": design == decision.closest.design,
         "near": design.num_experts in decision.near_optimal,
         "n_dense": short(design.n_dense, 3),
         "tokens": short(design.tokens, 3),
@@ -76,7 +76,7 @@ def _design_row(outcome: DesignOutcome, decision: Decision) -> dict[str, Any]:
 
 def _difference(outcome: DesignOutcome, decision: Decision, values: Band, *, large: bool) -> str:
     """A difference to the closest design with its band; a dash for that design itself."""
-    if outcome.design.num_experts == decision.closest_num_experts:
+    if outcome.design == decision.closest.design:
         return "–"
     return band(*values, large=large)
 

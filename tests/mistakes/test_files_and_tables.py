@@ -33,10 +33,6 @@ from mistakes.inputs import RUNS, SPEC, changed
             "fit.nc: is netCDF, such as a fit or a plan, not TOML; see the examples in models/.",
         ),
         ("report plan.nc --out page.html", "plan.nc: is a plan, not a fit; give the fit that it was made from."),
-        (
-            "report fit.nc scenario.toml --out page.html",
-            "scenario.toml: is not readable netCDF (OSError); make a plan again.",
-        ),
         ("report fit.nc fit.nc --out page.html", "fit.nc: is a fit, not a plan; make a plan of it with `bayesmoe plan`."),
         (
             "cost scenario.toml scenario.toml",

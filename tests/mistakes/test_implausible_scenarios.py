@@ -141,7 +141,7 @@ IMPLAUSIBLE = {
         "serving.fleet_gpus: must be at least max_gpus, the most of one replica (8), found 4; lower max_gpus.",
     ),
     "millions of experts": (
-        [("[1, 4, 8, 16, 32, 64, 128, 256, 512]", "[4, 1000000]")],
+        [("[choices]", "[choices]\nnum_experts = [4, 1000000]")],
         "choices.num_experts: is implausible",
     ),
     "a nat worth nothing": ([(SERVING, "[value]\nusd_per_nat = 1e-6\n[serving]")], "value.usd_per_nat: is implausible"),

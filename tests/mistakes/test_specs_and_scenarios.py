@@ -68,8 +68,8 @@ def test_the_wrong_spec(said, spec, sentence):
             "mine.toml, serving.accelerator: is not a known accelerator (known of this chip: A100-SXM-40GB, A100-SXM-80GB), found 'A100-PCIe'.",
         ),
         (
-            "8, 16",
-            "8.5, 16",
+            "[choices]",
+            "[choices]\nnum_experts = [1, 4, 8.5]",
             "mine.toml, choices.num_experts.2: should be a valid integer, got a number with a fractional part, found 8.5.",
         ),
         (

@@ -168,7 +168,7 @@ def repeats(sheet: Sheet) -> list[Finding]:
         return []
     looked_at = sheet.frame[known]
     # Lists have no hash; numbers need no text.
-    twice = looked_at.astype(dict.fromkeys(looked_at.select_dtypes(include="object"), str)).duplicated()
+    twice = looked_at.astype({name: str for name, kind in looked_at.dtypes.items() if kind.kind == "O"}).duplicated()
     rule = "equals an earlier run in every column that was recognized, loss included"
     return sheet.look("repeat", "run_id", twice, rule, "drop it if it is a copy, or give repeats a seed")
 

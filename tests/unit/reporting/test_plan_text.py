@@ -142,7 +142,11 @@ def test_a_recommendation_has_its_facts(lowest):
     known = facts(own)
     assert known["Tail risk"] == "8 experts would be best by the mean of the worst 5%"
     assert known["Goal"].startswith("no more expensive to serve than the loss-optimal 4-expert model: met in ")
-    assert "what training compute buys it for" in known["Expected opportunity loss"]
+    assert "Expected opportunity loss" not in known, "a nat has no worth in USD unless the scenario gives it"
+    paid = dataclasses.replace(own.scenario, value=dataclasses.replace(own.scenario.value, usd_per_nat=5e6))
+    assert facts(dataclasses.replace(own, scenario=paid))["Expected opportunity loss"].endswith(
+        "USD 5.0M, as the scenario says"
+    )
     same = facts(dataclasses.replace(own, recommended_by_measure=dict.fromkeys(by_measure, 16)))
     assert same["Tail risk"] == "16 experts is also best by the 95% quantile, the mean of the worst 5% and the worst draw"
 
@@ -154,7 +158,9 @@ def test_no_recommendation_says_what_comes_closest_and_doubts_the_budget(lowest)
     none = LimitOutcome(Limit("goal", "goal", "", float("nan"), at_least=False), 0.9, 0.1, float("nan"))
     budget = LimitOutcome(Limit(BUDGET, "training budget", "times the budget", 1.0, at_least=False), 1.0, 0.0, 2.5)
     designs = [dataclasses.replace(one, limits=(limit, none, budget)) for one in designs]
-    own = dataclasses.replace(lowest, recommended_num_experts=None, tied=(), designs=tuple(designs), p_any_feasible=0.7)
+    own = dataclasses.replace(
+        lowest, recommended_num_experts=None, closest_num_experts=8, tied=(), designs=tuple(designs), p_any_feasible=0.7
+    )
     goal = "no more expensive to serve than the loss-optimal 4-expert model"
     assert headline(own) == (
         f"No recommendation: no design meets the goal ({goal}) in 90% of draws. The closest, {designs[2].design}, does in 60%."

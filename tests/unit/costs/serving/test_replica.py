@@ -264,7 +264,7 @@ def test_a_target_is_met_by_any_replica_that_a_loop_finds(target):
     for i in range(len(sizes)):
         one = ServedModel(*(np.broadcast_to(leaf, sizes.shape)[i] for leaf in model))
         options = []
-        for gpus in range(1, 9):
+        for gpus in (1, 2, 4, 8):
             room = min(float(memory_batch(one, gpus, SHAREGPT, FLEET)), 1024.0)
             batches = np.arange(1.0, room + 1)
             met = batches[seconds_of(target, one, batches, gpus) <= seconds]

@@ -17,7 +17,8 @@ from bayesmoe.resources import resource_folder
 from bayesmoe.runs import load_source, read_runs
 from bayesmoe.runs.audit.best_learning_rate import best_of_learning_rate, lowest_of
 from bayesmoe.runs.audit.inspect import inspect_runs, tidy, write_tidy
-from bayesmoe.runs.audit.text import WIDTH, inspection_text, left_out_text
+from bayesmoe.runs.audit.text import inspection_text, left_out_text
+from bayesmoe.terminal import line_width
 
 GOOD = """run_id,val_loss,train_tokens,num_local_experts,num_experts_per_tok,n_params,lr,seed
 a,2.5,1e9,1,1,1e8,0.001,1
@@ -227,7 +228,7 @@ def test_the_document_is_json_and_names_every_row(check):
 
 def test_lines_are_not_wide(check):
     for line in inspection_text(check(GOOD.replace("2.4", "-2"))).splitlines():
-        assert len(line) <= WIDTH or " " not in line.strip()
+        assert len(line) <= line_width() or " " not in line.strip()
 
 
 # Real tables
