@@ -261,7 +261,7 @@ def main() -> None:
         finished_blocks(
             simulated.measured,
             [[number] for number in range(given.tables)],
-            (),
+            (simulated.RULES,),
             kept=KEPT,
             scheduler=given.scheduler,
             workers=given.workers,

@@ -376,10 +376,16 @@ def _taken(values: np.ndarray, at: np.ndarray) -> np.ndarray:
     return np.take_along_axis(values, at[..., None], axis=-1)[..., 0]
 
 
-def measured(numbers: list[int]) -> dict[str, Any]:
+RULES = (LAWS, COUNTS, TRAINED, PROBLEMS, FACTORS, PLANTED_PER_DECADE, MEMORY_BYTES, NOISE, SPEC, DRAWS_OF_A_LAW)
+"""What results depend on besides the package: those of other rules are not continued."""
+
+
+def measured(numbers: list[int], rules: tuple[Any, ...]) -> dict[str, Any]:
     """What an average of the default laws, with three discrepancies, says of one table's problems, and what is true; plain data."""
     from bayesmoe.cli.runtime import configure
 
+    if rules != RULES:
+        raise RuntimeError("this worker has another version of these rules")
     configure()
     (number,) = numbers
     began, found = time.process_time(), truth(number)
