@@ -416,10 +416,10 @@ def measured(numbers: list[int], rules: tuple[Any, ...]) -> dict[str, Any]:
         "number": number,
         "law": found.name,
         "published": found.published,
-        "planted": [found.parameters["q_size"], found.parameters["q_tokens"]],
-        "noise": found.noise,
+        "planted": [_short(found.parameters["q_size"]), _short(found.parameters["q_tokens"])],
+        "noise": _short(found.noise),
         "gate": gate.verdict,
-        "weights": {name: round(weight, 4) for name, weight in ours.weights.items()},
+        "weights": {name: _short(weight) for name, weight in ours.weights.items()},
         "cpu_s": round(time.process_time() - began, 1),
         "answers": answers,
     }
@@ -463,11 +463,11 @@ def judged(drawn: Optima, true: Optima, weight: np.ndarray, rng: np.random.Gener
     suffered = float(right[0, chosen] - right[0, truth_at])
     answer: dict[str, Any] = {
         "true_count": COUNTS[truth_at],
-        "chance": [round(float(value), 4) for value in chance],
-        "feasible": round(float(some.mean()), 4),
+        "chance": [_short(value) for value in chance],
+        "feasible": _short(some.mean()),
         "chosen": COUNTS[chosen],
-        "regret_stated": float(stated),
-        "regret_suffered": suffered if np.isfinite(suffered) else None,
+        "regret_stated": _short(stated),
+        "regret_suffered": _short(suffered) if np.isfinite(suffered) else None,
         "true": {},
         "percentile": {},
         "percentile_at_true_count": {},
@@ -475,11 +475,14 @@ def judged(drawn: Optima, true: Optima, weight: np.ndarray, rng: np.random.Gener
     for name in QUANTITIES:
         values, actual = getattr(drawn, name)[some], float(getattr(true, name)[0, truth_at])
         here = np.isfinite(said[:, truth_at])
-        answer["true"][name] = float(np.exp(actual))
-        answer["percentile"][name] = weighted_percentile(
-            np.take_along_axis(values, best[:, None], axis=1)[:, 0], actual, weight, rng, same=SAME
-        )
-        answer["percentile_at_true_count"][name] = (
-            weighted_percentile(values[here, truth_at], actual, weight[here], rng, same=SAME) if here.any() else None
-        )
+        of_best = np.take_along_axis(values, best[:, None], axis=1)[:, 0]
+        answer["true"][name] = _short(np.exp(actual))
+        answer["percentile"][name] = _short(weighted_percentile(of_best, actual, weight, rng, same=SAME))
+        at_true = weighted_percentile(values[here, truth_at], actual, weight[here], rng, same=SAME) if here.any() else None
+        answer["percentile_at_true_count"][name] = None if at_true is None else _short(at_true)
     return answer
+
+
+def _short(value: Any) -> float:
+    """Four digits: all that so many draws can tell."""
+    return float(f"{float(value):.4g}")

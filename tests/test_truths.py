@@ -138,16 +138,17 @@ def rows(simulated, *, sure: float, seed: int = 0, tables: int = 200):
                         "regret_suffered": 0.02,
                     }
                 )
-        found.append({"number": number, "law": "yun", "planted": [0.0, 0.0], "answers": answers})
+        found.append({"number": number, "law": "yun", "planted": [0.0, 0.0], "gate": "PASS", "answers": answers})
     return found
 
 
 def test_the_test_accepts_what_is_right_and_rejects_what_is_too_sure(simulated, page) -> None:
     """Four columns, each rejected by chance with at most 1%: no two of them by more than 0.1%."""
     right = page.rejected(page.answers_of(rows(simulated, sure=1.0), simulated.LEARNED))
-    assert sum(p < page.ERROR_RATE for p in right.values()) < 2
+    assert sum(p < page.ERROR_RATE for p, _ in right.values()) < 2
     broken = page.rejected(page.answers_of(rows(simulated, sure=1.6), simulated.LEARNED))
-    assert all(p < page.ERROR_RATE for p in broken.values())
+    assert all(p < page.ERROR_RATE for p, _ in broken.values())
+    assert {side for _, side in broken.values()} == {"too narrow"}
 
 
 def test_one_answer_a_table_visits_every_problem_and_budget_of_a_law(simulated, page) -> None:
