@@ -99,6 +99,24 @@ def percent(held: np.ndarray) -> str:
     return f"{100 * held.mean():.0f}% ({100 * interval.low:.0f} to {100 * interval.high:.0f})"
 
 
+def at_true_count(found: Sequence[dict[str, Any]]) -> list[str]:
+    """Rows of coverage of the design at the true count, by problem and budget, where draws have one there."""
+    from bayesmoe.forecasting.scores import LEVELS, covered
+
+    lines = []
+    for problem in simulated.PROBLEMS:
+        for factor in simulated.FACTORS:
+            answers = answers_of(found, simulated.LEARNED, problem=problem, factor=factor)
+            known = [one["percentile_at_true_count"] for one in answers]
+            known = [one for one in known if None not in one.values()]
+            shares = (
+                "/".join(f"{100 * covered(np.array([one[name] for one in known]), level).mean():.0f}" for level in LEVELS)
+                for name in simulated.QUANTITIES
+            )
+            lines.append(f"| {problem.replace('_', ' ')} | {factor:g}x | {len(known)} | {' | '.join(shares)} |")
+    return lines
+
+
 def groups(found: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Tables by what is true."""
     return {
@@ -171,6 +189,12 @@ def written(found: list[dict[str, Any]]) -> str:
         "P(best) is that of the count chosen, the one of lowest expected ln objective among those that have a design in 90% of draws; slope that of being best on",
         "the stated probability of every count (1: dependable); log score the mean log of the probability that the best count was given. Regret is ln USD, or ln loss,",
         "over the best, times 100; the size of the chosen count is chosen anew in each draw, and for the truth.",
+        "",
+        "A band of N\\* over all draws spans those of every count that may be best. At the true count alone, with the learned discrepancy:",
+        "",
+        f"| problem | budget | answers | {' | '.join(IN_WORDS.values())} |",
+        "|---|---|---|---|---|---|",
+        *at_true_count(found),
         "",
         f"Answers of one table are not independent. Of one answer a table ({len(once)}, by turns of problem and budget), with 95% intervals:",
         "",
