@@ -1,230 +1,315 @@
-"""Write ``docs/truths.md``: how often the bands of averaged plans hold a truth that is known, because it was simulated.
+"""Write ``docs/truths.md``: what an average of laws says of plans whose true answer is known, because it was simulated.
 
-``python docs/make_truths.py``. Truths are drawn from the priors of laws, some of which are in the average and some not. Finished tables
-are kept in ``build/truths.jsonl``, so that an interrupted run goes on where it stopped.
+``python docs/make_truths.py --tables 200``. Tables are simulated, fitted and judged by ``simulated_truths.py``, on dask workers; each finished one is
+a line of ``docs/truths.jsonl``, so that a run that was stopped, or is to have more tables, goes on where it stopped. ``--page`` writes the page from
+what there is.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-from collections.abc import Callable
+import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import simulated_truths as simulated
+from scipy import stats
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "truths.md"
-KEPT = ROOT / "build" / "truths.jsonl"
+KEPT = ROOT / "docs" / "truths.jsonl"
+RESTART_AFTER = 60
+"""Tables a worker makes before its process starts anew."""
 
-BROKEN = "broken"
-TRUTHS = {
-    "dense": ("chinchilla", "kaplan", "nested", BROKEN),
-    "MoE": ("yun", "effective-size", "krajewski", "zhao"),
-}
-OUTSIDE = (BROKEN, "krajewski", "zhao")
-"""Truths that are no law of the average."""
-
-EXPERTS = {"dense": (1,), "MoE": (1, 4, 16, 64)}
-FACTORS = (10.0, 100.0)
-NOISE = 0.004
-LOSSES = (1.2, 8.0)
+ERROR_RATE = 0.01
+TESTED = (0.8, 0.9)
+IN_WORDS = {"n_dense": "N\\*", "tokens": "tokens\\*", "over_training_ratio": "over-training"}
+COUNT = "expert count"
 
 
-def broken(rng: np.random.Generator) -> Callable[[dict[str, Any]], Any]:
-    """Chinchilla's law whose size exponent changes by up to a half around a billion parameters (Caballero et al., arXiv:2210.14891)."""
-    alpha, beta = rng.uniform(0.25, 0.4, 2)
-    change, floor = rng.uniform(-0.5, 0.5) * alpha, rng.uniform(1.4, 2.0)
-    size, tokens = 0.8 * 1e8**alpha, 0.5 * 1e10**beta
-
-    def loss(run: dict[str, Any]) -> Any:
-        bend = (1.0 + (run["n_dense"] / 1e9) ** 2.0) ** (-change / 2.0)
-        return floor + size * run["n_dense"] ** -alpha * bend + tokens * run["tokens"] ** -beta
-
-    return loss
+def answers_of(found: Sequence[dict[str, Any]], discrepancy: str, **keys: Any) -> list[dict[str, Any]]:
+    """Answers of tables with a discrepancy, to a problem or on a budget where these are given, each with its table's number."""
+    return [
+        {**answer, "number": table["number"]}
+        for table in found
+        for answer in table["answers"]
+        if answer["discrepancy"] == discrepancy and all(answer[key] == value for key, value in keys.items())
+    ]
 
 
-def of_law(name: str, design: Any, rng: np.random.Generator) -> Callable[[dict[str, Any]], Any]:
-    """A law with parameters from its prior."""
-    import jax
+def verdicts(answers: Sequence[dict[str, Any]], level: float) -> dict[str, np.ndarray]:
+    """Whether the band, or the set of counts, of a level held the truth: by quantity, shape (answer,)."""
+    from bayesmoe.forecasting.decision_calibration import choice_percentiles
+    from bayesmoe.forecasting.scores import covered
 
-    from bayesmoe.laws import law_named, reference_run
-
-    law = law_named(name)
-    reference = reference_run(design, law)
-    drawn = {c.name: c.to_support(c.mean + c.sd * rng.standard_normal()) for c in law.coordinates}
-    parameters = law.to_paper(drawn, reference)
-    over_runs = jax.jit(jax.vmap(lambda run: law.loss(parameters, run)))
-    return lambda run: np.asarray(over_runs({key: np.atleast_1d(np.asarray(run[key], float)) for key in law.covariates}))
-
-
-def simulated(kind: str, name: str, number: int) -> tuple[Any, Callable[[dict[str, Any]], Any]]:
-    """A table, and the truth behind it: losses between 1.2 and 8 nats, lower for more compute, with an optimum inside all sizes."""
-    from bayesmoe.architecture import Family
-    from bayesmoe.runs.simulate import grid_of_runs, simulate_losses
-
-    sizes, tokens = np.geomspace(3e7, 6e8, 5), np.geomspace(1e9, 3e10, 4 if kind == "dense" else 3)
-    design = grid_of_runs(sizes.tolist(), tokens.tolist(), EXPERTS[kind], family=Family())
-    rng = np.random.default_rng([sum(map(ord, kind + name)), number])
-    for _ in range(1000):
-        truth = broken(rng) if name == BROKEN else of_law(name, design, rng)
-        losses = truth({key: design[key].to_numpy(float) for key in design.columns if key != "run_id"})
-        if not (LOSSES[0] < losses.min() and losses.max() < LOSSES[1]):
-            continue
-        found = [best(truth, kind, factor * budget_of(design)) for factor in (1.0, *FACTORS)]
-        inside = all(1e7 < one["n_dense"] < 1e12 for one in found)
-        if inside and found[0]["loss"] > found[1]["loss"] > found[2]["loss"] > 1.0:
-            return simulate_losses(design, truth, noise_scale=NOISE, seed=number), truth
-    raise RuntimeError(f"no usable truth of {name}")
-
-
-def budget_of(design: Any) -> float:
-    """Training compute of the largest run, FLOP."""
-    return 6.0 * float((design["n_active"] * design["tokens"]).max())
-
-
-def best(truth: Callable[[dict[str, Any]], Any], kind: str, budget: float) -> dict[str, float]:
-    """The truth's own optimum on a budget."""
-    from bayesmoe.architecture import Family
-
-    family, size = Family(), np.geomspace(1e6, 1e13, 8000)
-    found = []
-    for count in EXPERTS[kind]:
-        tokens = budget / family.train_flop_per_token(size, float(count))
-        run = family.run(size, tokens, float(count))
-        loss = truth({key: np.broadcast_to(np.asarray(value, float), size.shape) for key, value in run.items()})
-        at = int(np.argmin(loss))
-        found.append({"num_experts": count, "n_dense": size[at], "tokens": tokens[at], "loss": float(loss[at])})
-    return min(found, key=lambda one: one["loss"])
-
-
-def measured(task: tuple[str, str, int]) -> dict[str, Any]:
-    """Percentiles of one truth within the bands of an averaged fit, at each factor."""
-    import jax
-
-    from bayesmoe.costs.workload import Serving, Training
-    from bayesmoe.forecasting.fit_average import fit_average
-    from bayesmoe.inference.spec import AVERAGE, AverageSpec, DataSpec, FitSpec
-    from bayesmoe.inference.store import FitInfo
-    from bayesmoe.planning.build_surface import surfaces
-    from bayesmoe.planning.choices import ChoicesSpec
-    from bayesmoe.planning.scenario import Scenario
-    from bayesmoe.runs import as_run_table
-    from bayesmoe.sampling.settings import SamplerSpec
-
-    jax.config.update("jax_enable_x64", True)
-    kind, name, number = task
-    frame, truth = simulated(kind, name, number)
-    spec = FitSpec(
-        data=DataSpec(file="simulated"), average=AverageSpec(), sampler=SamplerSpec(draws=250, warmup=600, retries=1)
-    )
-    fit = fit_average(spec, table=as_run_table(frame))
-    rows = []
-    for factor in FACTORS:
-        budget = factor * budget_of(frame)
-        scenario = Scenario(
-            training=Training(budget_flop=budget, price_usd_per_gpu_hour=2.0),
-            serving=Serving(price_usd_per_gpu_hour=2.0),
-            choices=ChoicesSpec(num_experts=EXPERTS[kind], baseline_num_experts=EXPERTS[kind][0]),
-        )
-        right = best(truth, kind, budget)
-        at = EXPERTS[kind].index(right["num_experts"])
-        losses, sizes, counts = [], [], []
-        for here in surfaces(fit, scenario).values():
-            optimal = here.loss_optimal()
-            sizes.append(np.asarray(optimal)[:, at])
-            losses.append(np.asarray(here.loss(np.full(here.shape, np.log(right["n_dense"]))))[:, at])
-            counts.append(np.asarray(here.loss(optimal)).argmin(axis=1))
-        low, high = np.quantile(np.concatenate(counts), [0.05, 0.95], method="inverted_cdf")
-        rows.append(
-            {
-                "factor": factor,
-                "loss": float((np.concatenate(losses) < right["loss"]).mean()),
-                "n_dense": float((np.concatenate(sizes) < np.log(right["n_dense"])).mean()),
-                # The budget ties tokens to the size: the more of one, the less of the other.
-                "tokens": float((np.concatenate(sizes) > np.log(right["n_dense"])).mean()),
-                "experts_inside": bool(low <= at <= high),
-            }
-        )
-    weights = fit[AVERAGE]["weight"]
-    return {
-        "kind": kind,
-        "truth": name,
-        "number": number,
-        "weights": dict(zip(weights["law"].values.tolist(), weights.values.tolist(), strict=True)),
-        "forward_coverage": (forward.coverage if (forward := FitInfo.read(fit).forward) else {}).get("0.9"),
-        "rows": rows,
+    held = {
+        name: covered(np.array([answer["percentile"][name] for answer in answers]), level) for name in simulated.QUANTITIES
     }
+    return {**held, COUNT: choice_percentiles(*counts_of(answers), seed=0) <= level}
+
+
+def counts_of(answers: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """Stated probability of each count, shape (answer, count), and the number of the true one."""
+    chance = np.array([answer["chance"] for answer in answers])
+    right = np.array([simulated.COUNTS.index(answer["true_count"]) for answer in answers])
+    return chance / chance.sum(axis=1, keepdims=True), right
+
+
+def one_a_table(answers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One answer of every table, by turns of problem and budget: tables are independent, the answers of one are not."""
+    turns = [(problem, factor) for factor in simulated.FACTORS for problem in simulated.PROBLEMS]
+
+    def turn(number: int) -> tuple[str, float]:
+        # Laws come by turns too: each is to have every problem and budget.
+        return turns[(number + number // len(simulated.LAWS)) % len(turns)]
+
+    return [one for one in answers if turn(one["number"]) == (one["problem"], one["factor"])]
+
+
+def rejected(answers: Sequence[dict[str, Any]]) -> dict[str, tuple[float, str]]:
+    """By quantity, the probability of coverage this far from nominal if bands are right, and on which side it is.
+
+    Exact binomial of one answer a table, two-sided, at two levels: the smallest, doubled.
+    """
+    once, found = one_a_table(answers), {}
+    for name in (*simulated.QUANTITIES, COUNT):
+        held = {level: verdicts(once, level)[name] for level in TESTED}
+        values = {level: stats.binomtest(int(each.sum()), len(once), level).pvalue for level, each in held.items()}
+        level = min(values, key=lambda one: values[one])
+        side = "too wide" if held[level].mean() > level else "too narrow"
+        found[name] = (min(1.0, len(TESTED) * float(values[level])), side)
+    return found
+
+
+def cells(answers: Sequence[dict[str, Any]]) -> list[str]:
+    """Coverage of every quantity at every level in percent."""
+    from bayesmoe.forecasting.scores import LEVELS
+
+    held = {level: verdicts(answers, level) for level in LEVELS}
+    return ["/".join(f"{100 * held[level][name].mean():.0f}" for level in LEVELS) for name in (*simulated.QUANTITIES, COUNT)]
+
+
+def percent(held: np.ndarray) -> str:
+    """A share of a few answers with the 95% interval of Clopper and Pearson."""
+    interval = stats.binomtest(int(held.sum()), len(held)).proportion_ci(method="exact")
+    return f"{100 * held.mean():.0f}% ({100 * interval.low:.0f} to {100 * interval.high:.0f})"
+
+
+def at_true_count(found: Sequence[dict[str, Any]]) -> list[str]:
+    """Rows of coverage of the design at the true count, by problem and budget, where draws have one there."""
+    from bayesmoe.forecasting.scores import LEVELS, covered
+
+    lines = []
+    for problem in simulated.PROBLEMS:
+        for factor in simulated.FACTORS:
+            answers = answers_of(found, simulated.LEARNED, problem=problem, factor=factor)
+            known = [one["percentile_at_true_count"] for one in answers]
+            known = [one for one in known if None not in one.values()]
+            shares = (
+                "/".join(f"{100 * covered(np.array([one[name] for one in known]), level).mean():.0f}" for level in LEVELS)
+                for name in simulated.QUANTITIES
+            )
+            lines.append(f"| {problem.replace('_', ' ')} | {factor:g}x | {len(known)} | {' | '.join(shares)} |")
+    return lines
+
+
+def groups(found: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Tables by what is true."""
+    return {
+        "law in the average, nothing planted": [t for t in found if t["law"] in simulated.INSIDE and not any(t["planted"])],
+        "law in the average, planted discrepancy": [t for t in found if t["law"] in simulated.INSIDE and any(t["planted"])],
+        "other law, nothing planted": [t for t in found if t["law"] in simulated.OUTSIDE and not any(t["planted"])],
+        "other law, planted discrepancy": [t for t in found if t["law"] in simulated.OUTSIDE and any(t["planted"])],
+    }
+
+
+def interior(answers: Sequence[dict[str, Any]]) -> np.ndarray:
+    """Whether the true count is neither the smallest nor the largest offered."""
+    return np.array([simulated.COUNTS[0] < answer["true_count"] < simulated.COUNTS[-1] for answer in answers])
+
+
+def choices(answers: Sequence[dict[str, Any]]) -> str:
+    """Cells of what was said of the count: stated and right, slope, log score, size of the 90% set, regret."""
+    from bayesmoe.forecasting.decision_calibration import choice_calibration
+
+    chosen = np.array([simulated.COUNTS.index(answer["chosen"]) for answer in answers])
+    found = choice_calibration(*counts_of(answers), chosen)
+    known = [answer for answer in answers if answer["regret_suffered"] is not None]
+    stated, suffered = (100 * np.mean([answer[f"regret_{name}"] for answer in known]) for name in ("stated", "suffered"))
+    lost = len(answers) - len(known)
+    return (
+        f"{float(found['stated']):.2f} / {float(found['right']):.2f} | {float(found['slope']):.2f} | {float(found['log_score']):.2f} | "
+        f"{float(found['set_size'].sel(level=0.9)):.1f} | {stated:.1f} / {suffered:.1f}{f', {lost} without a design' if lost else ''}"
+    )
 
 
 def written(found: list[dict[str, Any]]) -> str:
     """The page."""
-
-    def share(values: list[bool]) -> str:
-        return f"{100 * np.mean(values):.0f}%" if values else "–"
-
-    def inside(rows: list[dict[str, Any]], key: str) -> list[bool]:
-        return [0.05 <= row[key] <= 0.95 for row in rows]
-
+    ours = answers_of(found, simulated.LEARNED)
+    inside, tables = interior(ours), len(found)
+    gates = Counter(table["gate"] for table in found)
+    once = one_a_table(ours)
     lines = [
         "# Simulated truths",
         "",
-        f"Made by `python docs/make_truths.py`: {len(found)} tables of runs simulated from truths that are known (parameters from the laws' priors,",
-        f"noise {NOISE:g} in ln loss), an average of the default laws fitted to each, and a budget of 10 and of 100 times the largest run's. Cells: share",
-        "of tables in which the 90% band held the truth. On a budget, tokens follow from the size, so either both bands hold or neither.",
-        f"Truths marked * are no law of the average; `{BROKEN}` is Chinchilla's law with a size exponent that changes at a billion parameters.",
+        "Made by `python docs/make_truths.py`. The bands of a plan can be judged where the right answer is known: a true law is drawn, runs of it are",
+        "simulated, an average of the default laws is fitted to them, and its plan is held against the truth.",
         "",
-        "| | truth | tables | budget | loss at the true optimum | N* | tokens* | best expert count |",
-        "|---|---|---|---|---|---|---|---|",
+        f"- **Tables**: {tables}, each of {len(simulated.truth(0).design)} runs, with experts up to 32 or 64, tokens by a grid or by tokens per parameter, noise of",
+        f"  {100 * simulated.NOISE[0]:.1f} to {100 * simulated.NOISE[1]:.1f}% of the loss. Everything follows from the table's number.",
+        f"- **Truths**: laws of the average ({', '.join(f'`{law}`' for law in simulated.INSIDE)}) and others ({', '.join(f'`{law}`' for law in simulated.OUTSIDE)}), by turns, with",
+        "  parameters from the law's prior or around published ones. Half have a discrepancy that no law of the package has: a part in size x experts and one in",
+        f"  tokens x experts, each with a standard deviation of {100 * simulated.PLANTED_PER_DECADE:.1f}% of the loss from 1 to {simulated.COUNTS[-1]} experts and a factor of ten.",
+        f"- **Plans**: counts from {simulated.COUNTS[0]} to {simulated.COUNTS[-1]} on 10 and 100 times the largest run's compute: the cheapest to serve that is as good as the loss-optimal dense",
+        f"  model, and the lowest loss in {simulated.MEMORY_BYTES / 1e9:.0f} GB. Costs are fixed and the same for truth and forecast; they follow from the runs, never from the truth.",
+        f"- The true count is neither the smallest nor the largest offered in {percent(inside)} of the {len(ours)} answers"
+        + "".join(
+            f"; {problem.replace('_', ' ')} {100 * interior(answers_of(found, simulated.LEARNED, problem=problem)).mean():.0f}%"
+            for problem in simulated.PROBLEMS
+        )
+        + ".",
+        f"- **Gate** of the fits: {', '.join(f'{verdict} {count}' for verdict, count in gates.most_common())}.",
+        "",
+        "The set of counts of a level holds the most probable ones, the last of them by lot, so that a right forecast covers exactly the level. Other bands are",
+        "central. Coverage is that of 50/80/90/95%.",
+        "",
+        f"| discrepancy | budget | answers | {' | '.join(IN_WORDS.values())} | {COUNT} | P(best) stated / right | slope | log score | counts in the 90% set | regret stated / suffered |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    groups: list[tuple[str, str, list[dict[str, Any]]]] = []
-    for kind, names in TRUTHS.items():
-        for name in names:
-            here = [one for one in found if (one["kind"], one["truth"]) == (kind, name)]
-            groups.append((kind, f"{name}{' *' if name in OUTSIDE else ''}", here))
-        groups.append((kind, "all", [one for one in found if one["kind"] == kind]))
-    groups.append(("all", "in the average", [one for one in found if one["truth"] not in OUTSIDE]))
-    groups.append(("all", "not in it", [one for one in found if one["truth"] in OUTSIDE]))
-    groups.append(("all", "all", found))
-    for kind, name, here in groups:
-        for factor in FACTORS:
-            rows = [row for one in here for row in one["rows"] if row["factor"] == factor]
-            experts = share(
-                [
-                    row["experts_inside"]
-                    for one in here
-                    if one["kind"] == "MoE"
-                    for row in one["rows"]
-                    if row["factor"] == factor
-                ]
+    for name in (simulated.LEARNED, simulated.COMMON, simulated.NONE):
+        for factor in simulated.FACTORS:
+            answers = answers_of(found, name, factor=factor)
+            lines.append(f"| {name} | {factor:g}x | {len(answers)} | {' | '.join(cells(answers))} | {choices(answers)} |")
+    lines += [
+        "",
+        "P(best) is that of the count chosen, the one of lowest expected ln objective among those that have a design in 90% of draws; slope that of being best on",
+        "the stated probability of every count (1: dependable); log score the mean log of the probability that the best count was given. Regret is ln USD, or ln loss,",
+        "over the best, times 100; the size of the chosen count is chosen anew in each draw, and for the truth.",
+        "",
+        "A band of N\\* over all draws spans those of every count that may be best. At the true count alone, with the learned discrepancy:",
+        "",
+        f"| problem | budget | answers | {' | '.join(IN_WORDS.values())} |",
+        "|---|---|---|---|---|---|",
+        *at_true_count(found),
+        "",
+        f"Answers of one table are not independent. Of one answer a table ({len(once)}, by turns of problem and budget), with 95% intervals:",
+        "",
+        f"| | {' | '.join(IN_WORDS.values())} | {COUNT} |",
+        "|---|---|---|---|---|",
+    ]
+    for level in (0.5, *TESTED):
+        held = verdicts(once, level)
+        lines.append(f"| {100 * level:.0f}% | {' | '.join(percent(held[name]) for name in held)} |")
+    lines += [
+        "",
+        "## Would it be noticed?",
+        "",
+        f"Exact binomial tests of that coverage at {' and '.join(f'{100 * level:.0f}%' for level in TESTED)}, two-sided; a right forecast is rejected with a probability of at most",
+        f"{100 * ERROR_RATE:g}% a column.",
+        "",
+        f"| discrepancy | {' | '.join(IN_WORDS.values())} | {COUNT} |",
+        "|---|---|---|---|---|",
+    ]
+    for name in (simulated.LEARNED, simulated.COMMON, simulated.NONE):
+        tested = rejected(answers_of(found, name))
+        said = (
+            f"**rejected, {side}**, p = {p:.2g}" if p < ERROR_RATE else f"not rejected, p = {p:.2g}"
+            for p, side in tested.values()
+        )
+        lines.append(f"| {name} | {' | '.join(said)} |")
+    lines += [
+        "",
+        "## By truth",
+        "",
+        f"| truth | tables | discrepancy | {' | '.join(IN_WORDS.values())} | {COUNT} | P(best) stated / right | slope | log score | counts in the 90% set | regret stated / suffered |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, part in groups(found).items():
+        for discrepancy in (simulated.LEARNED, simulated.COMMON, simulated.NONE) if part else ():
+            answers = answers_of(part, discrepancy)
+            lines.append(f"| {name} | {len(part)} | {discrepancy} | {' | '.join(cells(answers))} | {choices(answers)} |")
+    by_law = [(f"`{law}`", [table for table in found if table["law"] == law]) for law in simulated.LAWS]
+    for name, part in by_law:
+        if part:
+            answers = answers_of(part, simulated.LEARNED)
+            lines.append(
+                f"| {name} | {len(part)} | {simulated.LEARNED} | {' | '.join(cells(answers))} | {choices(answers)} |"
             )
-            if rows:
-                cells = [share(inside(rows, key)) for key in ("loss", "n_dense", "tokens")]
-                lines.append(f"| {kind} | {name} | {len(rows)} | {factor:g}x | {' | '.join(cells)} | {experts} |")
-    return "\n".join([*lines, ""])
+    lines += [
+        "",
+        "## Falls short",
+        "",
+        "The prior of discrepancy says how far laws missed larger runs of public tables. A truth that is a law, or nearly one, is missed by less: where bands are",
+        "too wide here and not on [tables of labs](decisions.md), they say that truths of labs are rougher than these.",
+        "",
+        *(shortfalls(found) or ["Nothing: every coverage is within what is asked of it."]),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+ASKED = {0.5: (0.38, 0.62), 0.9: (0.85, 0.96)}
+"""Coverage that is asked for, by level."""
+
+
+def shortfalls(found: Sequence[dict[str, Any]]) -> list[str]:
+    """Coverage outside what is asked for, by budget and quantity; and the interior share."""
+    lines = []
+    for factor in simulated.FACTORS:
+        answers = answers_of(found, simulated.LEARNED, factor=factor)
+        for level, (low, high) in ASKED.items():
+            for name, held in verdicts(answers, level).items():
+                if not low <= held.mean() <= high:
+                    side = "too narrow" if held.mean() < low else "too wide"
+                    lines.append(
+                        f"- {IN_WORDS.get(name, name)} at {factor:g}x: the {100 * level:.0f}% band holds the truth in {100 * held.mean():.0f}% "
+                        f"(asked: {100 * low:.0f} to {100 * high:.0f}%): {side}."
+                    )
+    if (share := interior(answers_of(found, simulated.LEARNED)).mean()) < 2 / 3:
+        lines.append(f"- The true count is interior in {100 * share:.0f}% of answers (asked: two thirds).")
+    return lines
+
+
+def kept_tables() -> list[dict[str, Any]]:
+    """Tables that are done, by number."""
+    found = {}
+    for line in KEPT.read_text(encoding="utf-8").splitlines() if KEPT.exists() else ():
+        try:
+            result = json.loads(line)["result"]
+        except json.JSONDecodeError:
+            # The last line of a run that was stopped while writing.
+            continue
+        found[result["number"]] = result
+    return [found[number] for number in sorted(found)]
 
 
 def main() -> None:
     """Measure what is missing, then write the page."""
+    from bayesmoe.criticism.cluster import finished_blocks
     from bayesmoe.files import write_text
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tables", type=int, default=6, help="Tables a truth.")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--tables", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=1, help="Workers of a cluster on this machine.")
+    parser.add_argument("--scheduler", help="Address of a dask scheduler, in place of a cluster on this machine.")
+    parser.add_argument("--page", action="store_true", help="Write the page from what is done.")
     given = parser.parse_args()
-    KEPT.parent.mkdir(exist_ok=True)
-    kept = [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
-    done = {(one["kind"], one["truth"], one["number"]) for one in kept}
-    tasks = [(kind, name, number) for number in range(given.tables) for kind, names in TRUTHS.items() for name in names]
-    # A table at a time, so that all cores are busy to the end; spawned, as JAX must not be forked.
-    with multiprocessing.get_context("spawn").Pool(given.jobs) as pool, KEPT.open("a") as lines:
-        for one in pool.imap_unordered(measured, [task for task in tasks if task not in done]):
-            kept.append(one)
-            print(json.dumps(one), file=lines, flush=True)
-            print(f"{len(kept)} of {len(tasks)}: {one['kind']} {one['truth']} {one['number']}", flush=True)
-    write_text(OUT, written(kept))
+    if not given.page:
+        finished_blocks(
+            simulated.measured,
+            [[number] for number in range(given.tables)],
+            (simulated.RULES,),
+            kept=KEPT,
+            scheduler=given.scheduler,
+            workers=given.workers,
+            restart_after=RESTART_AFTER * given.workers,
+            on_progress=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+    write_text(OUT, written(kept_tables()))
 
 
 if __name__ == "__main__":

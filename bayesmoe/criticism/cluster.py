@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ def finished_blocks(
     kept: Path,
     scheduler: str | None = None,
     workers: int | None = None,
+    restart_after: int | None = None,
     on_progress: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, Any]]:
     """``work(block, *common)`` of every block, in the order of the blocks.
 
     A finished block is written to ``kept`` at once; a later call with the same work and the same ``common`` reads it back instead of
-    computing it. What a killed worker had in hand goes to another one.
+    computing it, and may ask for more blocks. What a killed worker had in hand goes to another one.
 
     Parameters
     ----------
@@ -43,6 +45,8 @@ def finished_blocks(
         Address of a dask scheduler, whose workers have this package; a cluster on this machine otherwise.
     workers : int, optional
         Workers of that cluster.
+    restart_after : int, optional
+        Blocks after which all workers start anew: compiled programs hold memory until their process ends.
     on_progress : callable
         Called with a line whenever a block is done.
 
@@ -51,24 +55,37 @@ def finished_blocks(
     InputError
         dask.distributed is not installed, the scheduler does not answer, or ``kept`` belongs to other work.
     """
-    described = _described((work.__module__, work.__qualname__, list(map(list, blocks)), common))
+    described = _described((work.__module__, work.__qualname__, common))
     stamp = hashlib.sha256(described.encode("utf-8", "surrogatepass")).hexdigest()
     done = _read(kept, stamp)
-    todo = [number for number in range(len(blocks)) if number not in done]
-    if done:
-        on_progress(f"{len(done)} of {len(blocks)} blocks were done before")
+    todo = [block for block in map(tuple, blocks) if block not in done]
+    if len(todo) < len(blocks):
+        on_progress(f"{len(blocks) - len(todo)} of {len(blocks)} blocks were done before")
     if todo:
         with _client(scheduler, workers) as client, kept.open("a", encoding="utf-8") as lines:
-            from distributed import as_completed
+            # The last line of a run that was stopped while writing must not swallow the next.
+            if (text := kept.read_text(encoding="utf-8")) and not text.endswith("\n"):
+                print(file=lines, flush=True)
+            for part in batched(todo, restart_after or len(todo), strict=False):
+                if part[0] != todo[0]:
+                    client.restart()
+                for block, result in _computed(client, work, part, common):
+                    done[block] = result
+                    print(json.dumps({"stamp": stamp, "block": list(block), "result": result}), file=lines, flush=True)
+                    on_progress(f"{sum(tuple(each) in done for each in blocks)} of {len(blocks)} blocks done")
+    return [done[tuple(block)] for block in blocks]
 
-            # Not scattered: data whose only copy was with a worker that died could not be had again.
-            waiting = {client.submit(_one, work, blocks[number], common, pure=False): number for number in todo}
-            for future in as_completed(list(waiting)):
-                number = waiting[future]
-                done[number] = future.result()
-                print(json.dumps({"stamp": stamp, "block": number, "result": done[number]}), file=lines, flush=True)
-                on_progress(f"{len(done)} of {len(blocks)} blocks done")
-    return [done[number] for number in range(len(blocks))]
+
+def _computed(
+    client: Any, work: Callable[..., dict[str, Any]], blocks: Sequence[tuple[int, ...]], common: tuple[Any, ...]
+) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+    """Blocks with their results, as they come."""
+    from distributed import as_completed
+
+    # Not scattered: data whose only copy was with a worker that died could not be had again.
+    waiting = {client.submit(_one, work, list(block), common, pure=False): block for block in blocks}
+    for future in as_completed(list(waiting)):
+        yield waiting[future], future.result()
 
 
 def _described(value: Any) -> str:
@@ -102,8 +119,8 @@ def _client(scheduler: str | None, workers: int | None) -> Any:
         ) from error
 
 
-def _read(kept: Path, stamp: str) -> dict[int, dict[str, Any]]:
-    done: dict[int, dict[str, Any]] = {}
+def _read(kept: Path, stamp: str) -> dict[tuple[int, ...], dict[str, Any]]:
+    done: dict[tuple[int, ...], dict[str, Any]] = {}
     for line in kept.read_text(encoding="utf-8").splitlines() if kept.exists() else ():
         try:
             line_read = json.loads(line)
@@ -112,5 +129,5 @@ def _read(kept: Path, stamp: str) -> dict[int, dict[str, Any]]:
             continue
         if line_read["stamp"] != stamp:
             raise InputError("holds the finished part of other work", file=kept, hint="remove it, or name another --out")
-        done[line_read["block"]] = line_read["result"]
+        done[tuple(line_read["block"])] = line_read["result"]
     return done

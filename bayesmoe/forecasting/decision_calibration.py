@@ -15,6 +15,8 @@ _PRICES = 25
 _LEAST_CHANCE = 1e-3
 """Probability below which a log score counts no lower: a thousand draws cannot tell."""
 
+_ROUNDING = 1e-9
+
 
 def curves_of_experts(frame: pd.DataFrame, size: str) -> list[np.ndarray]:
     """Runs that differ in their expert count, of one group, size and tokens: one array of rows a curve, by rising count, at least two each.
@@ -78,11 +80,70 @@ def decision_calibration(
             "predicted_sd": float(predicted.std(axis=0).mean()),
             "error": float(np.sqrt(((np.median(predicted, axis=0) - came) ** 2).mean())),
             "differences": len(pairs),
-            "slope": float(np.polyfit(chance, best.astype(float), 1)[0]),
+            "slope": _slope(chance, best),
             **{name: float(np.mean([one[name] for one in choices])) for name in scalars},
         },
         coords={"level": list(LEVELS)},
     )
+
+
+def choice_percentiles(chance: np.ndarray, best: np.ndarray, *, seed: int) -> np.ndarray:
+    """Probability of all alternatives that were given more than the best one, and of a share of the best by lot; shape (n,).
+
+    Of forecasts that are right it is uniform: the best alternative lies in the set of the most probable ones of a level, the last of them
+    taken in by lot, where the percentile is at most the level.
+
+    Parameters
+    ----------
+    chance : array, shape (n, alternative)
+        Stated probability of being best.
+    best : array of int, shape (n,)
+        Which was.
+    seed : int
+        Seed of the lots.
+    """
+    of_best = np.take_along_axis(chance, best[:, None], axis=1)
+    order = np.arange(chance.shape[1])
+    ahead = (chance > of_best) | ((chance == of_best) & (order < best[:, None]))
+    lots = np.random.default_rng(seed).random(len(best))
+    return (chance * ahead).sum(axis=1) + lots * of_best[:, 0]
+
+
+def choice_calibration(chance: np.ndarray, best: np.ndarray, chosen: np.ndarray) -> xr.Dataset:
+    """What was said of which alternative is best, against which was.
+
+    Parameters
+    ----------
+    chance : array, shape (n, alternative)
+        Stated probability of being best.
+    best, chosen : array of int, shape (n,)
+        The alternative that was best, and the one that was chosen.
+
+    Returns
+    -------
+    Dataset
+        ``stated``, ``right``, ``slope`` and ``log_score`` as in :func:`decision_calibration`; ``set_size`` by ``level``, the mean number of
+        alternatives in the smallest set of that probability.
+    """
+    rows = np.arange(len(best))
+    was_best = np.arange(chance.shape[1]) == best[:, None]
+    ordered = np.cumsum(-np.sort(-chance, axis=1), axis=1)
+    sizes = [float(1 + (ordered < level - _ROUNDING).sum(axis=1).mean()) for level in LEVELS]
+    return xr.Dataset(
+        {
+            "stated": float(chance[rows, chosen].mean()),
+            "right": float((chosen == best).mean()),
+            "slope": _slope(chance, was_best),
+            "log_score": float(np.log(np.maximum(chance[rows, best], _LEAST_CHANCE)).mean()),
+            "set_size": ("level", sizes),
+        },
+        coords={"level": list(LEVELS)},
+    )
+
+
+def _slope(chance: np.ndarray, best: np.ndarray) -> float:
+    """Slope of being best on the stated probability, over all alternatives."""
+    return float(np.polyfit(chance.ravel(), best.ravel().astype(float), 1)[0])
 
 
 def _choices(ln: np.ndarray, truth: np.ndarray, doubling: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -68,10 +68,36 @@ def discrepancy(
     Conjugate given the scale, with importance weights from its prior. Splits share runs, so each is tempered by a half.
     """
     parts, prior = parts_of_distance(axes), prior or shipped_prior()
-    rng = np.random.default_rng(seed)
-    scale = prior.scales(parts) * np.exp(prior.log_sd * rng.standard_normal((_DRAWS, len(parts))))
+    scale, _ = _scales(parts, prior, seed)
     factor = scale[:, :, None] * correlation_factor(prior.correlation, parts)
-    center, covariance, log_weight = conjugate([evidence_of(forecast) for forecast in forecasts], factor)
+    return _inferred([_split_of(evidence_of(one), factor) for one in forecasts], parts, seed=seed, prior=prior)
+
+
+def discrepancies_without_each(
+    forecasts: Mapping[str, xr.Dataset], axes: Sequence[str], *, seed: int, prior: DiscrepancyPrior | None = None
+) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
+    """:func:`discrepancy` of all splits, and by split that of all others; what a split says is worked out once."""
+    parts, prior = parts_of_distance(axes), prior or shipped_prior()
+    scale, _ = _scales(parts, prior, seed)
+    factor = scale[:, :, None] * correlation_factor(prior.correlation, parts)
+    splits = {name: _split_of(evidence_of(one), factor) for name, one in forecasts.items()}
+    without = {
+        name: _inferred([one for other, one in splits.items() if other != name], parts, seed=seed, prior=prior)
+        for name in splits
+    }
+    return _inferred(list(splits.values()), parts, seed=seed, prior=prior), without
+
+
+def _scales(parts: Sequence[str], prior: DiscrepancyPrior, seed: int) -> tuple[np.ndarray, np.random.Generator]:
+    """Draws of the scale from its prior, shape (draw, part), and the generator after them."""
+    rng = np.random.default_rng(seed)
+    return prior.scales(parts) * np.exp(prior.log_sd * rng.standard_normal((_DRAWS, len(parts)))), rng
+
+
+def _inferred(splits: Sequence[_Split], parts: Sequence[str], *, seed: int, prior: DiscrepancyPrior) -> xr.Dataset:
+    scale, rng = _scales(parts, prior, seed)
+    factor = scale[:, :, None] * correlation_factor(prior.correlation, parts)
+    center, covariance, log_weight = _combined(splits, factor)
     weight = np.exp(log_weight - log_weight.max())
     kept = rng.choice(_DRAWS, _DRAWS, p=weight / weight.sum())
     evidence = float(log_weight.max() + np.log(weight.mean()))
@@ -102,20 +128,38 @@ def conjugate(evidence: Sequence[Evidence], factor: np.ndarray) -> tuple[np.ndar
     tuple of array
         Mean (draw, part), covariance (draw, part, part) and log evidence (draw,) in nats over no discrepancy.
     """
+    return _combined([_split_of(each, factor) for each in evidence], factor)
+
+
+class _Split(NamedTuple):
+    """What a split says of the bias, by draw of the scale: precision (draw, part, part), pull (draw, part), and log evidence (draw,)."""
+
+    precision: np.ndarray
+    pull: np.ndarray
+    log_weight: np.ndarray
+
+
+def _split_of(evidence: Evidence, factor: np.ndarray) -> _Split:
+    information, slope, _ = evidence
     across = np.swapaxes(factor, 1, 2)
-    prior_precision = precision = np.linalg.inv(factor @ across)
+    inner = np.eye(len(slope)) + across @ information @ factor
+    shrink = factor @ np.linalg.inv(inner) @ across
+    return _Split(
+        _TEMPER * (information - information @ shrink @ information),
+        _TEMPER * (slope - (information @ shrink) @ slope),
+        _TEMPER * 0.5 * ((shrink @ slope) @ slope - np.linalg.slogdet(inner)[1]),
+    )
+
+
+def _combined(splits: Sequence[_Split], factor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    prior_precision = precision = np.linalg.inv(factor @ np.swapaxes(factor, 1, 2))
     pull, log_weight = np.zeros(factor.shape[:2]), np.zeros(len(factor))
-    for information, slope, _ in evidence:
-        inner = np.eye(len(slope)) + across @ information @ factor
-        shrink = factor @ np.linalg.inv(inner) @ across
-        marginal = information - information @ shrink @ information
-        precision = precision + _TEMPER * marginal
-        pull = pull + _TEMPER * (slope - (information @ shrink) @ slope)
-        log_weight += _TEMPER * 0.5 * ((shrink @ slope) @ slope - np.linalg.slogdet(inner)[1])
+    for split in splits:
+        precision, pull, log_weight = precision + split.precision, pull + split.pull, log_weight + split.log_weight
     covariance = np.linalg.inv(precision)
     center = (covariance @ pull[:, :, None])[:, :, 0]
-    log_weight += 0.5 * (center * pull).sum(axis=1)
-    log_weight += 0.5 * (np.linalg.slogdet(prior_precision)[1] - np.linalg.slogdet(precision)[1])
+    log_weight = log_weight + 0.5 * (center * pull).sum(axis=1)
+    log_weight = log_weight + 0.5 * (np.linalg.slogdet(prior_precision)[1] - np.linalg.slogdet(precision)[1])
     return center, covariance, log_weight
 
 

@@ -54,6 +54,39 @@ def fit_average(
         A covariate of a law is missing, a law predicts no loss, or the groups cannot be formed.
     """
     table = table if table is not None else load_table(spec.data, spec.groups)
+    fits = fits_of_laws(spec, table, on_progress=on_progress)
+    return averaged(spec, fits, average_of(fits.forward, fits.axes, seed=spec.sampler.seed, prior=prior_of(spec)))
+
+
+@dataclasses.dataclass(frozen=True)
+class FitsOfLaws:
+    """Fits of an average's laws, from which any prior of discrepancy makes an average without fitting again.
+
+    Attributes
+    ----------
+    trees : dict of DataTree
+        By law, its fit.
+    places : dict of Dataset
+        By law, the runs it extrapolates from, see :meth:`bayesmoe.inference.refits.Refits.places`.
+    forward : dict of dict of Dataset
+        By law and split, see :func:`bayesmoe.forecasting.forward_validation.forward_forecasts`.
+    axes : tuple of str
+        Covariates along which a plan may leave the runs.
+    left_out : dict of str
+        Why a law that was asked for is not among them.
+    """
+
+    trees: dict[str, xr.DataTree]
+    places: dict[str, xr.Dataset]
+    forward: dict[str, dict[str, xr.Dataset]]
+    axes: tuple[str, ...]
+    left_out: dict[str, str]
+
+
+def fits_of_laws(
+    spec: FitSpec, table: RunTable, *, on_progress: Callable[[Progress], None] = lambda progress: None
+) -> FitsOfLaws:
+    """Fit each law of an average to all runs and to every split."""
     size = size_of(spec, table.frame)
     axes = distance_axes(table.frame, size)
     names = laws_of(spec, table.frame)
@@ -74,9 +107,13 @@ def fit_average(
         return refits.places(trees[name], axes), forward
 
     forecasts = dict(zip(trees, side_by_side(forecast, list(trees), on_progress), strict=True))
-    forward = {name: of_law for name, (_, of_law) in forecasts.items()}
-    average = average_of(forward, axes, seed=spec.sampler.seed, prior=prior_of(spec))
-    return _assembled(spec, trees, average, {name: whole for name, (whole, _) in forecasts.items()}, left_out)
+    return FitsOfLaws(
+        trees,
+        {name: places for name, (places, _) in forecasts.items()},
+        {name: of_law for name, (_, of_law) in forecasts.items()},
+        axes,
+        left_out,
+    )
 
 
 def _failure(tree: xr.DataTree) -> str:
@@ -86,9 +123,9 @@ def _failure(tree: xr.DataTree) -> str:
     return f"{failures[0].name} {failures[0].value:.3g} at {failures[0].where}" if failures else ""
 
 
-def _assembled(
-    spec: FitSpec, trees: dict[str, xr.DataTree], average: Average, whole: dict[str, xr.Dataset], left_out: dict[str, str]
-) -> xr.DataTree:
+def averaged(spec: FitSpec, fits: FitsOfLaws, average: Average) -> xr.DataTree:
+    """The fit of an average, see :func:`fit_average`, from fits of its laws and what is made of their forecasts."""
+    trees = fits.trees
     names = list(trees)
     first = trees[names[0]]
     shared = {name: value for name, value in first["constant_data"].data_vars.items() if _is_of_runs(str(name))}
@@ -96,7 +133,7 @@ def _assembled(
         "observed_data": first["observed_data"].to_dataset(),
         "constant_data": xr.Dataset(shared),
         "posterior_predictive": _mixture(trees, average.weights),
-        AVERAGE: _weights_and_discrepancies(trees, average, whole),
+        AVERAGE: _weights_and_discrepancies(trees, average, fits.places),
     }
     tree = xr.DataTree.from_dict(
         {**root, **{f"{LAWS}/{name}/{path.strip('/')}": node for name in names for path, node in _nodes(trees[name])}}
@@ -114,7 +151,7 @@ def _assembled(
         paper_parameters=(),
         gate=None,
         forward=average.forward,
-        left_out=left_out,
+        left_out=fits.left_out,
     ).write(tree)
     return with_gate(tree) if all(info.gate for info in infos) else tree
 

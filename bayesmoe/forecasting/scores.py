@@ -46,3 +46,32 @@ def scores(draws: np.ndarray, observed: np.ndarray) -> xr.Dataset:
         },
         coords={"level": list(LEVELS)},
     )
+
+
+def weighted_percentile(
+    draws: np.ndarray, observed: float, weight: np.ndarray, rng: np.random.Generator, *, same: float = 0.0
+) -> float:
+    """Weight of the draws below what came, in [0, 1]; a share of those that are the same, drawn evenly, is below it too.
+
+    Of forecasts that are right it is uniform, also where the forecast has atoms (Czado, Gneiting and Held 2009,
+    doi:10.1111/j.1541-0420.2009.01191.x, section 2.1).
+
+    Parameters
+    ----------
+    draws, weight : array, shape (draw,)
+        Draws, and how much each counts.
+    observed : float
+        What came.
+    rng : numpy Generator
+        Source of that share.
+    same : float
+        Difference up to which a draw is what came.
+    """
+    equal = np.abs(draws - observed) <= same
+    below = weight[(draws < observed) & ~equal].sum() + rng.random() * weight[equal].sum()
+    return float(below / weight.sum())
+
+
+def covered(percentile: np.ndarray, level: float) -> np.ndarray:
+    """Whether percentiles lie in the central interval of a level."""
+    return np.abs(np.asarray(percentile) - 0.5) <= level / 2.0

@@ -13,7 +13,7 @@ import xarray as xr
 
 from bayesmoe.errors import InputError
 from bayesmoe.forecasting.decision_calibration import curves_of_experts
-from bayesmoe.forecasting.discrepancy import discrepancy, joint_log_density, predicted
+from bayesmoe.forecasting.discrepancy import discrepancies_without_each, joint_log_density, predicted
 from bayesmoe.forecasting.discrepancy_prior import DiscrepancyPrior, read_discrepancy_prior
 from bayesmoe.forecasting.forward_validation import axes_of
 from bayesmoe.forecasting.scores import inside
@@ -91,11 +91,8 @@ def average_of(
         for name, by_split in forward.items()
     }
 
-    def learned(name: str, but: str | None = None) -> xr.Dataset:
-        others = [each for split, each in usable[name].items() if split != but]
-        return discrepancy(others, axes, seed=seed, prior=prior)
-
-    held_out = {(name, split): learned(name, but=split) for name in names for split in usable[name]}
+    learned = {name: discrepancies_without_each(usable[name], axes, seed=seed, prior=prior) for name in names}
+    held_out = {(name, split): of_others for name in names for split, of_others in learned[name][1].items()}
     joint = np.full((len(splits), len(names)), np.nan)
     for (name, split), of_others in held_out.items():
         each = usable[name][split]
@@ -105,7 +102,7 @@ def average_of(
     return Average(
         dict(zip(names, weights.tolist(), strict=True)),
         dict(zip(names, spread.tolist(), strict=True)),
-        {name: learned(name) for name in names},
+        {name: learned[name][0] for name in names},
         scores,
         _forward(usable, held_out, scores, seed=seed),
     )
@@ -163,13 +160,10 @@ def bootstrapped_weights(scores: np.ndarray, *, seed: int) -> tuple[np.ndarray, 
     """
     count, laws = scores.shape
     rng = np.random.default_rng(seed)
-    drawn = [
-        stacking_weights(scores, counts=count * rng.dirichlet(np.ones(count)))
-        for _ in range(_BOOTSTRAPS if count > 1 else 0)
-    ]
-    if not drawn:
+    if count < 2:
         return stacking_weights(scores, counts=np.ones(count)), np.full(laws, np.nan)
-    return np.mean(drawn, axis=0), np.std(drawn, axis=0)
+    drawn = stacking_weights(scores, counts=count * rng.dirichlet(np.ones(count), size=_BOOTSTRAPS))
+    return drawn.mean(axis=0), drawn.std(axis=0)
 
 
 def prior_of(spec: FitSpec) -> DiscrepancyPrior | None:
@@ -212,7 +206,7 @@ def size_of(spec: FitSpec, frame: pd.DataFrame) -> Any:
 
 
 def stacking_weights(scores: np.ndarray, *, counts: np.ndarray) -> np.ndarray:
-    """Weights that maximize the forecast score of the mixture, and a little evenness; shape (law,), positive, with sum 1.
+    """Weights that maximize the forecast score of the mixture, and a little evenness; shape (..., law), positive, with sum 1.
 
     ``sum_c n_c ln sum_k w_k exp(3 s_ck) + 0.1 sum_k ln w_k``
 
@@ -223,7 +217,7 @@ def stacking_weights(scores: np.ndarray, *, counts: np.ndarray) -> np.ndarray:
     ----------
     scores : array, shape (split, law)
         Log scores; NaN where a law has none, which then stands at the mean of the others there. Without any split the weights are even.
-    counts : array, shape (split,)
+    counts : array, shape (..., split)
         How often each split counts.
 
     References
@@ -231,18 +225,19 @@ def stacking_weights(scores: np.ndarray, *, counts: np.ndarray) -> np.ndarray:
     Yao et al. 2018, arXiv:1704.02030, Eq. 4 (stacking of predictive distributions); here on forward validation.
     """
     laws = scores.shape[1]
-    weight = np.full(laws, 1.0 / laws)
+    weight = np.full((*counts.shape[:-1], laws), 1.0 / laws)
     if not len(scores):
         return weight
     filled = np.where(np.isnan(scores), np.nanmean(scores, axis=1, keepdims=True), scores)
     density = np.exp(_RUNS_OF_A_SPLIT * (filled - filled.max(axis=1, keepdims=True)))
+    moving = np.ones((*counts.shape[:-1], 1), dtype=bool)
     # Expectation-maximization: every step raises the objective, which is concave.
     for _ in range(_ITERATIONS):
-        before = weight
-        owned = weight * density / (density @ weight)[:, None]
-        weight = counts @ owned + _PRIOR
-        weight = weight / weight.sum()
-        if np.abs(weight - before).max() < 1e-7:
+        raised = weight * ((counts / (weight @ density.T)) @ density) + _PRIOR
+        raised = np.where(moving, raised / raised.sum(axis=-1, keepdims=True), weight)
+        moving &= np.abs(raised - weight).max(axis=-1, keepdims=True) >= 1e-7
+        weight = raised
+        if not moving.any():
             break
     return weight
 

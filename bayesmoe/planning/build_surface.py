@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -95,17 +96,7 @@ def _surface(member: Component, scenario: Scenario, draws: int, cost_draws: Cost
             value=scenario.limits.unique_tokens,
             hint="fit a law with tokens, such as yun",
         )
-    found = DesignSurface(
-        law,
-        parameters,
-        scenario.candidates,
-        scenario.architecture.family(),
-        _rules(scenario),
-        fixed,
-        cost_draws,
-        latency_of(scenario.serving),
-        affordable_flop(scenario.training, usd_per_train_flop(scenario.training, **cost_draws.training)),
-    )
+    found = surface_of(law, parameters, scenario, cost_draws, fixed_tokens=fixed)
     if member.discrepancy is None:
         return found
     discrepancy = discrepancy_draws(member.discrepancy, draws, np.random.default_rng((scenario.seed, 2)))
@@ -113,6 +104,35 @@ def _surface(member: Component, scenario: Scenario, draws: int, cost_draws: Cost
     off_budget = off_budget or elsewhere or any(one.other_budgets for one in asked_problems(scenario))
     return with_discrepancy(
         found, jnp.asarray(discrepancy), member.discrepancy, scenario, off_budget=off_budget and fixed is None
+    )
+
+
+def surface_of(
+    law: Law, parameters: dict[str, Any], scenario: Scenario, costs: CostDraws, *, fixed_tokens: float | None = None
+) -> DesignSurface:
+    """Candidates of a scenario under draws of a law's parameters that need not come from a fit, such as a truth that is known.
+
+    Parameters
+    ----------
+    law, parameters : Law, dict of array
+        The law, and its paper parameters, shape (S,).
+    scenario : Scenario
+        Choices, budget, costs.
+    costs : CostDraws
+        S draws of costs.
+    fixed_tokens : float, optional
+        Training tokens where the law has no tokens term.
+    """
+    return DesignSurface(
+        law,
+        parameters,
+        scenario.candidates,
+        scenario.architecture.family(),
+        _rules(scenario),
+        fixed_tokens,
+        costs,
+        latency_of(scenario.serving),
+        affordable_flop(scenario.training, usd_per_train_flop(scenario.training, **costs.training)),
     )
 
 

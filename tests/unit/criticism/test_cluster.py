@@ -52,12 +52,16 @@ def test_a_second_call_computes_only_what_is_missing(finished, tmp_path) -> None
     calls = set(os.listdir(folder))
     half = tmp_path / "half.jsonl"
     # The last line was cut short when the process was stopped.
-    half.write_text("\n".join([*lines[:3], lines[3][:20]]) + "\n")
+    half.write_text("\n".join([*lines[:3], lines[3][:20]]))
     again = finished_blocks(squares, BLOCKS, (str(folder),), kept=half, workers=1)
     assert again == found
-    missing = BLOCKS[json.loads(lines[3])["block"]][0]
+    missing = json.loads(lines[3])["block"][0]
     assert {name.split("-")[1] for name in set(os.listdir(folder)) - calls} == {str(missing)}
-    assert finished_blocks(squares, BLOCKS, (str(folder),), kept=kept) == found
+    assert finished_blocks(squares, BLOCKS, (str(folder),), kept=half) == found
+    more = finished_blocks(squares, [*BLOCKS, [10], [11]], (str(folder),), kept=half, workers=1, restart_after=1)
+    assert more == [*found, {"squares": [100]}, {"squares": [121]}]
+    # Each by a worker of its own.
+    assert len({name.split("-")[2] for name in os.listdir(folder) if name.startswith(("called-10", "called-11"))}) == 2
 
 
 def test_the_finished_part_of_other_work_is_refused(finished) -> None:

@@ -12,6 +12,7 @@ from seeds import seeded
 
 from bayesmoe.forecasting.discrepancy import (
     Evidence,
+    discrepancies_without_each,
     discrepancy,
     error_per_distance,
     joint_log_density,
@@ -163,3 +164,14 @@ def test_a_law_that_misses_all_axes_alike_has_more_evidence_under_a_correlation(
         for correlation in (0.7, 0.0)
     ]
     assert evidence[0] > evidence[1]
+
+
+def test_splits_shared_between_inferences_say_the_same_as_each_alone() -> None:
+    splits = {str(seed): forecast(0.1 * seed, seed) for seed in range(3)}
+    every, without = discrepancies_without_each(splits, AXES, seed=3)
+    xr.testing.assert_allclose(every, discrepancy(list(splits.values()), AXES, seed=3))
+    assert set(without) == set(splits)
+    for name, found in without.items():
+        others = [one for other, one in splits.items() if other != name]
+        xr.testing.assert_allclose(found, discrepancy(others, AXES, seed=3))
+    assert not np.allclose(without["0"]["bias"], without["2"]["bias"])

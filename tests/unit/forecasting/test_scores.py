@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from seeds import seeded
 
-from bayesmoe.forecasting.scores import crps, scores
+from bayesmoe.forecasting.scores import covered, crps, scores, weighted_percentile
 
 
 def test_crps_of_a_normal() -> None:
@@ -35,3 +35,25 @@ def test_an_honest_forecast_covers_and_a_narrow_one_does_not() -> None:
     assert abs(float(honest["bias"])) < 0.01
     assert stats.kstest(honest["pit"], "uniform").pvalue > 1e-3
     assert stats.kstest(narrow["pit"], "uniform").pvalue < 1e-3
+
+
+def test_a_percentile_is_uniform_also_where_a_forecast_has_atoms() -> None:
+    """A third of the draws, and of what comes, is one value; without a lot among those, percentiles pile up."""
+    rng = np.random.default_rng(seeded(1))
+
+    def drawn(*shape: int) -> np.ndarray:
+        return np.where(rng.random(shape) < 1 / 3, 1.0, rng.normal(size=shape))
+
+    came, forecasts, even = drawn(2000), drawn(2000, 200), np.ones(200)
+    honest = [weighted_percentile(row, one, even, rng) for row, one in zip(forecasts, came, strict=True)]
+    assert stats.kstest(honest, "uniform").pvalue > 1e-3
+    without_lot = (forecasts < came[:, None]).mean(axis=1)
+    assert stats.kstest(without_lot, "uniform").pvalue < 1e-3
+    assert covered(np.array(honest), 0.8).mean() == pytest.approx(0.8, abs=0.045)
+
+
+def test_a_draw_counts_by_its_weight() -> None:
+    rng = np.random.default_rng(0)
+    draws, weight = np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 5.0])
+    assert weighted_percentile(draws, 3.0, weight, rng) == pytest.approx(3 / 8)
+    assert 3 / 8 <= weighted_percentile(draws, 4.0005, weight, rng, same=1e-3) <= 1.0
