@@ -27,11 +27,19 @@ def changed(scenario, **sections):
 
 CASES = {
     "memory": (
-        {"problems": ("lifetime_cost",), "serving": {"max_gpus": 1}, "limits": {"loss_nats": 1.9}},
+        {
+            "problems": ("cheapest_serving",),
+            "serving": {"max_gpus": 1, "memory_fraction": 0.2},
+            "limits": {"loss_nats": 3.0, "constraints": ("n_active >= 3e9",)},
+        },
         "serving.max_gpus",
     ),
     "time per token": (
-        {"problems": ("cheapest_serving",), "serving": {"max_tpot_s": 0.008}, "limits": {"loss_nats": 2.1}},
+        {
+            "problems": ("cheapest_serving",),
+            "serving": {"max_tpot_s": 0.004},
+            "limits": {"loss_nats": 3.0, "constraints": ("n_active >= 3e9",)},
+        },
         "serving.max_tpot_s",
     ),
     "loss": ({"problems": ("cheapest_serving",), "limits": {"loss_nats": 1.95}}, "limits.loss_nats"),
@@ -42,7 +50,7 @@ CASES = {
         },
         "limits.serving_usd_per_million_tokens",
     ),
-    "own": ({"problems": ("lowest_loss",), "limits": {"constraints": ("loss <= 1.95", "n_active >= 1e8")}}, "loss <= 1.95"),
+    "own": ({"problems": ("loss_optimal",), "limits": {"constraints": ("loss <= 1.95",)}}, "loss <= 1.95"),
     "demand": (
         {"problems": ("fixed_hardware",), "limits": {"output_tokens_per_s": 1e5, "constraints": ("n_active >= 3e9",)}},
         "limits.output_tokens_per_s",
