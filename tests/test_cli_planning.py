@@ -11,7 +11,7 @@ from bayesmoe.planning.store import load_plan
 from bayesmoe.resources import resource_folder
 
 YUN = (resource_folder("models") / "scenarios" / "yun-2024.toml").read_text()
-FEW = YUN.replace("[1, 4, 8, 16, 32, 64, 128, 256, 512]", "[4, 16]")
+FEW = YUN.replace("[choices]", "[choices]\nnum_experts = [4, 16]")
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from bayesmoe.resources import resource_folder
 DOCS = Path(__file__).parents[1] / "docs"
 RUNS = resource_folder("datasets") / "simulated-yun-grid.csv"
 YUN = (resource_folder("models") / "scenarios" / "yun-2024.toml").read_text()
-FEW = YUN.replace("[1, 4, 8, 16, 32, 64, 128, 256, 512]", "[1, 16]").replace(
+FEW = YUN.replace("[choices]", "[choices]\nnum_experts = [1, 16]").replace(
     "baseline_num_experts = 4", "baseline_num_experts = 1"
 )
 EVERY_PROBLEM = f"""problems = {json.dumps([each.name for each in all_problems])}
