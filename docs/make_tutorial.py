@@ -98,7 +98,7 @@ average gives each law the weight that its forecasts from still smaller runs des
 Two answers: the recommended design is one model, best in expectation over all draws; below it, the optimum of each draw. All numbers on
 tokens are the priors', as the gate said. So ask what to train next, before anyone decides:
 
-@@ bayesmoe next-run average.nc models/scenarios/yun-2024.toml --group S-Base --batch 2
+@@ bayesmoe next-run average.nc models/scenarios/yun-2024.toml --group S-Base --batch 2 --start 2027-01-04
 
 ## Write it down
 
