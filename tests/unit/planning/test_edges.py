@@ -14,6 +14,7 @@ from tiers import swept
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.decisions.risk import risk
+from bayesmoe.decisions.run_plan import recommended_run
 from bayesmoe.decisions.text import headline
 from bayesmoe.documents import PlanDocument
 from bayesmoe.planning.build_surface import surfaces
@@ -66,8 +67,8 @@ def test_a_posterior_whose_every_draw_is_infeasible(small_fit, scenario, problem
     assert "The closest, " in headline
     assert headline.endswith(" tokens, does in 0%.")
     assert decision.startswith("No expert count meets the goal (")
-    # What a run would be worth to a plan that cannot be is nothing, and it says so.
-    assert float(next_runs(small_fit, found)["net_usd"].max()) < 0
+    # No run is advised to a plan that cannot be.
+    assert recommended_run(next_runs(small_fit, found)) is None
 
 
 @pytest.mark.slow
