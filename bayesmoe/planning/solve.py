@@ -82,10 +82,9 @@ class Solver:
         """Training tokens of fixed sizes, shape (K, M) as that of the sizes.
 
         The budget's where it is in FLOP; where it is in USD, as many as it buys with the scenario's probability; where the loss threshold decides,
-        as many as reach it with that probability, or the most that may be trained.
+        as many as reach it with that probability.
         """
         first, sure = self.laws[0], self.probability
-        most = np.minimum(MOST_TOKENS_PER_PARAMETER * first.n_active(ln_size), first.scenario.limits.most_tokens)
         if problem.spends_budget:
             budget = np.quantile(np.concatenate([np.ravel(here.budget_flop) for here in self.laws]), 1.0 - sure)
             return np.asarray(first.on_budget(budget).tokens(jnp.asarray(ln_size)[None])[0])
@@ -93,8 +92,7 @@ class Solver:
         each = np.concatenate([over_draws(_needed, self.problems, here, own, ln_size) for here, own in pairs])
         # An order statistic in place of a quantile between draws: the median of two would be infinite with one of them.
         at = min(int(np.ceil(sure * len(each))), len(each)) - 1
-        # Where too few draws reach it with any number, the most that may be trained comes closest.
-        return np.minimum(np.partition(each, at, axis=0)[at], most)
+        return np.partition(each, at, axis=0)[at]
 
     def options(self, ln_sizes: list[Any], tokens: list[Any], levels: list[ConstraintLevels]) -> list[DesignOutcomes]:
         """By problem, how fixed options do in every draw; sizes and tokens of shape (K, M), the same for all draws."""

@@ -215,11 +215,6 @@ class DesignSurface:
         counts, family = self._architectures(ln_size)
         return family.train_flop_per_token(jnp.exp(ln_size), counts, self.scenario.training.flop_rule)
 
-    def n_active(self, ln_size: Elementwise) -> Any:
-        """Active parameters at sizes of shape (K, M), the same in every draw."""
-        counts, family = self._architectures(np.asarray(ln_size)[None])
-        return np.asarray(family.run(np.exp(ln_size)[None], 1.0, counts)["n_active"])[0]
-
     def total_ratio(self) -> Any:
         """Total parameters over those of the backbone, shape (K,)."""
         counts, family = self._architectures(np.zeros(self.shape))

@@ -20,6 +20,7 @@ from bayesmoe.documents import PlanDocument
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.planner import plan
 from bayesmoe.planning.problems import problem_named
+from bayesmoe.planning.scenario import MOST_TOKENS_PER_PARAMETER
 from bayesmoe.reporting import plan_text
 
 
@@ -74,8 +75,9 @@ def test_a_posterior_whose_every_draw_is_infeasible(small_fit, scenario, problem
 @pytest.mark.slow
 def test_a_target_below_the_irreducible_loss_of_some_draws_fails_in_those_alone(small_fit, scenario):
     p = {name: np.ravel(values)[:, None] for name, values in landscape_of(small_fit, scenario).parameters.items()}
-    # No size does better with the most tokens there can be.
-    least = yun_loss(p, np.geomspace(1e6, 1e14, 2000), 1e20, 16).min(axis=1)
+    # No size does better with the most tokens there can be; with one expert a token the active size is the backbone's.
+    sizes = np.geomspace(1e6, 1e14, 2000)
+    least = yun_loss(p, sizes, np.minimum(1e20, MOST_TOKENS_PER_PARAMETER * sizes), 16).min(axis=1)
     target = float(np.median(least))
     choices = {"num_experts": (4, 16), "baseline_num_experts": 4}
     asked = changed(scenario, problems=("lifetime_flop",), choices=choices, limits={"loss_nats": target})
