@@ -121,9 +121,7 @@ def test_own_measurements_become_a_calibration_that_costs_use(bayesmoe, sentence
 
 @pytest.mark.slow
 def test_chains_that_disagree_write_nothing(bayesmoe, monkeypatch, tmp_path):
-    from bayesmoe.costs.serving import fit_calibration
-
-    monkeypatch.setattr(fit_calibration, "_MOST_RHAT", 0.9)
+    monkeypatch.setattr("bayesmoe.costs.hierarchical._MOST_RHAT", 0.9)
     frame = truth.simulated_points(architectures=("mixtral-8x7b", "llama-3.1-8b"), each=15)
     out = tmp_path / "mine.nc"
     ended = bayesmoe("calibrate-serving", truth.write_points(tmp_path / "points.csv", frame), "--draws", 50, "--out", out)

@@ -61,7 +61,7 @@ def test_moving_numbers_compiles_nothing(asker, scenario):
 def test_the_gate_says_how_far_the_choice_lies(answered, asker):
     assert answered.gate.verdict in ("REVIEW", asker.gate.verdict)
     added = [one.name for one in answered.gate.checks[len(asker.gate.checks) :]]
-    assert added == ["extrapolation", "counts compared"]
+    assert added == ["extrapolation", "size", "counts compared"]
 
 
 def test_a_slow_question_gets_fewer_draws(asker, scenario, monkeypatch):
