@@ -39,7 +39,8 @@ class Refit:
     """Draws of the training model's parameters with some rows left out."""
 
     def __init__(self, data: dict[str, Any], spreads: dict[str, float]) -> None:
-        from bayesmoe.costs.laplace import Laplace
+        from fixed_spreads import Laplace
+
         from bayesmoe.costs.training.fit_calibration import model
 
         self.laplace = Laplace(model, data, spreads, changing=("counts_as", "run_counts"))

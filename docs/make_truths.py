@@ -1,6 +1,6 @@
 """Write ``docs/truths.md``: what an average of laws says of plans whose true answer is known, because it was simulated.
 
-``python docs/make_truths.py --tables 200``. Tables are simulated, fitted and judged by ``simulated_truths.py``, on dask workers; each finished one is
+``python docs/make_truths.py --tables 200``. Tables are simulated, fitted and judged by ``simulated_truths.py`` from ``simulated_tables.py``, on dask workers; each finished one is
 a line of ``docs/truths.jsonl``, so that a run that was stopped, or is to have more tables, goes on where it stopped. ``--page`` writes the page from
 what there is.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import simulated_tables
 import simulated_truths as simulated
 from scipy import stats
 
@@ -55,17 +56,17 @@ def verdicts(answers: Sequence[dict[str, Any]], level: float) -> dict[str, np.nd
 def counts_of(answers: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
     """Stated probability of each count, shape (answer, count), and the number of the true one."""
     chance = np.array([answer["chance"] for answer in answers])
-    right = np.array([simulated.COUNTS.index(answer["true_count"]) for answer in answers])
+    right = np.array([simulated_tables.COUNTS.index(answer["true_count"]) for answer in answers])
     return chance / chance.sum(axis=1, keepdims=True), right
 
 
 def one_a_table(answers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One answer of every table, by turns of problem and budget: tables are independent, the answers of one are not."""
-    turns = [(problem, factor) for factor in simulated.FACTORS for problem in simulated.PROBLEMS]
+    turns = [(problem, factor) for factor in simulated_tables.FACTORS for problem in simulated_tables.PROBLEMS]
 
     def turn(number: int) -> tuple[str, float]:
         # Laws come by turns too: each is to have every problem and budget.
-        return turns[(number + number // len(simulated.LAWS)) % len(turns)]
+        return turns[(number + number // len(simulated_tables.LAWS)) % len(turns)]
 
     return [one for one in answers if turn(one["number"]) == (one["problem"], one["factor"])]
 
@@ -104,8 +105,8 @@ def at_true_count(found: Sequence[dict[str, Any]]) -> list[str]:
     from bayesmoe.forecasting.scores import LEVELS, covered
 
     lines = []
-    for problem in simulated.PROBLEMS:
-        for factor in simulated.FACTORS:
+    for problem in simulated_tables.PROBLEMS:
+        for factor in simulated_tables.FACTORS:
             answers = answers_of(found, simulated.LEARNED, problem=problem, factor=factor)
             known = [one["percentile_at_true_count"] for one in answers]
             known = [one for one in known if None not in one.values()]
@@ -120,23 +121,27 @@ def at_true_count(found: Sequence[dict[str, Any]]) -> list[str]:
 def groups(found: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Tables by what is true."""
     return {
-        "law in the average, nothing planted": [t for t in found if t["law"] in simulated.INSIDE and not any(t["planted"])],
-        "law in the average, planted discrepancy": [t for t in found if t["law"] in simulated.INSIDE and any(t["planted"])],
-        "other law, nothing planted": [t for t in found if t["law"] in simulated.OUTSIDE and not any(t["planted"])],
-        "other law, planted discrepancy": [t for t in found if t["law"] in simulated.OUTSIDE and any(t["planted"])],
+        "law in the average, nothing planted": [
+            t for t in found if t["law"] in simulated_tables.INSIDE and not any(t["planted"])
+        ],
+        "law in the average, planted discrepancy": [
+            t for t in found if t["law"] in simulated_tables.INSIDE and any(t["planted"])
+        ],
+        "other law, nothing planted": [t for t in found if t["law"] in simulated_tables.OUTSIDE and not any(t["planted"])],
+        "other law, planted discrepancy": [t for t in found if t["law"] in simulated_tables.OUTSIDE and any(t["planted"])],
     }
 
 
 def interior(answers: Sequence[dict[str, Any]]) -> np.ndarray:
     """Whether the true count is neither the smallest nor the largest offered."""
-    return np.array([simulated.COUNTS[0] < answer["true_count"] < simulated.COUNTS[-1] for answer in answers])
+    return np.array([simulated_tables.COUNTS[0] < answer["true_count"] < simulated_tables.COUNTS[-1] for answer in answers])
 
 
 def choices(answers: Sequence[dict[str, Any]]) -> str:
     """Cells of what was said of the count: stated and right, slope, log score, size of the 90% set, regret."""
     from bayesmoe.forecasting.decision_calibration import choice_calibration
 
-    chosen = np.array([simulated.COUNTS.index(answer["chosen"]) for answer in answers])
+    chosen = np.array([simulated_tables.COUNTS.index(answer["chosen"]) for answer in answers])
     found = choice_calibration(*counts_of(answers), chosen)
     known = [answer for answer in answers if answer["regret_suffered"] is not None]
     stated, suffered = (100 * np.mean([answer[f"regret_{name}"] for answer in known]) for name in ("stated", "suffered"))
@@ -159,17 +164,17 @@ def written(found: list[dict[str, Any]]) -> str:
         "Made by `python docs/make_truths.py`. The bands of a plan can be judged where the right answer is known: a true law is drawn, runs of it are",
         "simulated, an average of the default laws is fitted to them, and its plan is held against the truth.",
         "",
-        f"- **Tables**: {tables}, each of {len(simulated.truth(0).design)} runs, with experts up to 32 or 64, tokens by a grid or by tokens per parameter, noise of",
-        f"  {100 * simulated.NOISE[0]:.1f} to {100 * simulated.NOISE[1]:.1f}% of the loss. Everything follows from the table's number.",
-        f"- **Truths**: laws of the average ({', '.join(f'`{law}`' for law in simulated.INSIDE)}) and others ({', '.join(f'`{law}`' for law in simulated.OUTSIDE)}), by turns, with",
+        f"- **Tables**: {tables}, each of {len(simulated_tables.truth(0).design)} runs, with experts up to 32 or 64, tokens by a grid or by tokens per parameter, noise of",
+        f"  {100 * simulated_tables.NOISE[0]:.1f} to {100 * simulated_tables.NOISE[1]:.1f}% of the loss. Everything follows from the table's number.",
+        f"- **Truths**: laws of the average ({', '.join(f'`{law}`' for law in simulated_tables.INSIDE)}) and others ({', '.join(f'`{law}`' for law in simulated_tables.OUTSIDE)}), by turns, with",
         "  parameters from the law's prior or around published ones. Half have a discrepancy that no law of the package has: a part in size x experts and one in",
-        f"  tokens x experts, each with a standard deviation of {100 * simulated.PLANTED_PER_DECADE:.1f}% of the loss from 1 to {simulated.COUNTS[-1]} experts and a factor of ten.",
-        f"- **Plans**: counts from {simulated.COUNTS[0]} to {simulated.COUNTS[-1]} on 10 and 100 times the largest run's compute: the cheapest to serve that is as good as the loss-optimal dense",
-        f"  model, and the lowest loss in {simulated.MEMORY_BYTES / 1e9:.0f} GB. Costs are fixed and the same for truth and forecast; they follow from the runs, never from the truth.",
+        f"  tokens x experts, each with a standard deviation of {100 * simulated_tables.PLANTED_PER_DECADE:.1f}% of the loss from 1 to {simulated_tables.COUNTS[-1]} experts and a factor of ten.",
+        f"- **Plans**: counts from {simulated_tables.COUNTS[0]} to {simulated_tables.COUNTS[-1]} on 10 and 100 times the largest run's compute: the cheapest to serve that is as good as the loss-optimal dense",
+        f"  model, and the lowest loss in {simulated_tables.MEMORY_BYTES / 1e9:.0f} GB. Costs are fixed and the same for truth and forecast; they follow from the runs, never from the truth.",
         f"- The true count is neither the smallest nor the largest offered in {percent(inside)} of the {len(ours)} answers"
         + "".join(
             f"; {problem.replace('_', ' ')} {100 * interior(answers_of(found, simulated.LEARNED, problem=problem)).mean():.0f}%"
-            for problem in simulated.PROBLEMS
+            for problem in simulated_tables.PROBLEMS
         )
         + ".",
         f"- **Gate** of the fits: {', '.join(f'{verdict} {count}' for verdict, count in gates.most_common())}.",
@@ -181,7 +186,7 @@ def written(found: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name in (simulated.LEARNED, simulated.COMMON, simulated.NONE):
-        for factor in simulated.FACTORS:
+        for factor in simulated_tables.FACTORS:
             answers = answers_of(found, name, factor=factor)
             lines.append(f"| {name} | {factor:g}x | {len(answers)} | {' | '.join(cells(answers))} | {choices(answers)} |")
     lines += [
@@ -232,7 +237,7 @@ def written(found: list[dict[str, Any]]) -> str:
         for discrepancy in (simulated.LEARNED, simulated.COMMON, simulated.NONE) if part else ():
             answers = answers_of(part, discrepancy)
             lines.append(f"| {name} | {len(part)} | {discrepancy} | {' | '.join(cells(answers))} | {choices(answers)} |")
-    by_law = [(f"`{law}`", [table for table in found if table["law"] == law]) for law in simulated.LAWS]
+    by_law = [(f"`{law}`", [table for table in found if table["law"] == law]) for law in simulated_tables.LAWS]
     for name, part in by_law:
         if part:
             answers = answers_of(part, simulated.LEARNED)
@@ -259,7 +264,7 @@ ASKED = {0.5: (0.38, 0.62), 0.9: (0.85, 0.96)}
 def shortfalls(found: Sequence[dict[str, Any]]) -> list[str]:
     """Coverage outside what is asked for, by budget and quantity; and the interior share."""
     lines = []
-    for factor in simulated.FACTORS:
+    for factor in simulated_tables.FACTORS:
         answers = answers_of(found, simulated.LEARNED, factor=factor)
         for level, (low, high) in ASKED.items():
             for name, held in verdicts(answers, level).items():

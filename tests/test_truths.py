@@ -14,6 +14,7 @@ from oracle_problems import Brute
 from seeds import seeded
 
 from bayesmoe.planning.problems import asked_problems, problem_named
+from bayesmoe.planning.scenario import ArchitectureSpec
 from bayesmoe.planning.solve import Solver
 
 
@@ -87,7 +88,7 @@ def test_a_planted_discrepancy_differs_between_counts_and_sizes(simulated) -> No
     found = simulated.truth(0)
     law = found.law
     changed = dict(found.parameters) | {"q_size": 0.02}
-    family = simulated.ArchitectureSpec(top_k=1).family()
+    family = ArchitectureSpec(top_k=1).family()
 
     def moved(size: float, count: float) -> float:
         run = {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
-
-from bayesmoe.costs.laplace import Laplace
 
 
 def model(data):
@@ -17,7 +17,10 @@ def model(data):
         numpyro.sample("y", dist.Normal(at, 1.0), obs=data["y"])
 
 
-def test_a_normal_posterior_is_found_exactly():
+def test_a_normal_posterior_is_found_exactly(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "docs"))
+    from fixed_spreads import Laplace
+
     data = {"y": jnp.array([1.0, 2.0, 3.0]), "counts_as": jnp.ones(3)}
     found = Laplace(model, data, {"spread": 2.0}, changing=("counts_as",))
     mode, root = found.fit()
