@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.echo import echo
+from bayesmoe.cli.calibrated import keep
 
 
 def calibrate_serving(
@@ -26,18 +26,9 @@ def calibrate_serving(
     from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.costs.hierarchical import settled
     from bayesmoe.costs.serving.calibration import KIND
     from bayesmoe.costs.serving.fit_calibration import calibrate_serving as calibrate
     from bayesmoe.reporting.cost_text import calibration
 
     found = calibrate(measured, draws=draws, warmup=draws, seed=seed, progress=sys.stderr.isatty())
-    if not settled(found):
-        echo(
-            f"FAIL: the chains do not agree (worst R-hat {found.attrs['rhat']:.3f}, {found.attrs['divergences']} divergences), nothing was "
-            f"written; try --draws {4 * draws}.",
-            err=True,
-        )
-        raise typer.Exit(1)
-    KIND.save(out, found)
-    echo(calibration(found, out))
+    keep(found, KIND, out, calibration(found, out), draws=draws)

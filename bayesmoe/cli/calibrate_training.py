@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bayesmoe.cli.echo import echo
+from bayesmoe.cli.calibrated import keep
 
 
 def calibrate_training(
@@ -26,18 +26,10 @@ def calibrate_training(
     from bayesmoe.cli.runtime import configure
 
     configure()
-    from bayesmoe.costs.hierarchical import Settings, settled
+    from bayesmoe.costs.hierarchical import Settings
     from bayesmoe.costs.training.calibration import KIND
     from bayesmoe.costs.training.fit_calibration import calibrate_training as calibrate
     from bayesmoe.reporting.cost_text import training_calibration
 
     found = calibrate(measured, settings=Settings(draws, draws, 2, seed, sys.stderr.isatty()))
-    if not settled(found):
-        echo(
-            f"FAIL: the chains do not agree (worst R-hat {found.attrs['rhat']:.3f}, {found.attrs['divergences']} divergences), nothing was "
-            f"written; try --draws {4 * draws}.",
-            err=True,
-        )
-        raise typer.Exit(1)
-    KIND.save(out, found)
-    echo(training_calibration(found, out))
+    keep(found, KIND, out, training_calibration(found, out), draws=draws)

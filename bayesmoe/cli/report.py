@@ -28,33 +28,36 @@ def report(
 
     require_writable(out, ".html", reads=(fit, plan, backtest))
     configure()
-    from bayesmoe.inference.store import load_fit
     from bayesmoe.progress import progress_of
     from bayesmoe.reporting.build import report, save_report
     from bayesmoe.reporting.forecasts import read_backtest
 
     backtests = read_backtest(backtest) if backtest is not None else []
-    posterior = load_fit(fit)
-    found = _planned(posterior, plan) if plan is not None else None
+    if plan is not None and plan.suffix == ".toml":
+        posterior, found = _planned(fit, plan)
+    else:
+        from bayesmoe.inference.store import load_fit
+        from bayesmoe.planning.store import load_plan
+
+        posterior = load_fit(fit)
+        found = load_plan(plan, of=posterior) if plan is not None else None
     with progress_of(progress=True) as show:
         page = report(posterior, found, backtests=backtests, on_progress=show)
     save_report(page, out)
     typer.echo(str(out))
 
 
-def _planned(fit: xr.DataTree, path: Path) -> xr.Dataset:
-    """The plan of a file, or on the scenario of one."""
-    from bayesmoe.cli.echo import note
+def _planned(fit: Path, scenario: Path) -> tuple[xr.DataTree, xr.Dataset]:
+    """A fit, and its plan on a scenario."""
+    from bayesmoe.cli.open_planning import open_planning
     from bayesmoe.cli.progress import planning_progress
     from bayesmoe.errors import with_source
+
+    planning = open_planning(fit, scenario, group=None, despite_fail=False)
     from bayesmoe.planning.planner import plan
-    from bayesmoe.planning.reading import read_scenario
     from bayesmoe.planning.scenario import SECTIONS
-    from bayesmoe.planning.store import load_plan
     from bayesmoe.progress import progress_of
 
-    if path.suffix != ".toml":
-        return load_plan(path, of=fit)
-    scenario = read_scenario(path, on_note=note)
-    with with_source(path, *SECTIONS), progress_of(progress=True) as show, planning_progress(fit, scenario, show):
-        return plan(fit, scenario)
+    asked = planning.scenario
+    with with_source(scenario, *SECTIONS), progress_of(progress=True) as show, planning_progress(planning.fit, asked, show):
+        return planning.fit, plan(planning.fit, asked)
