@@ -61,7 +61,7 @@ class DesignOutcome:
     Attributes
     ----------
     design : Design
-        Lowest expected objective of those that keep their constraints with the scenario's probability; without any, the most probable.
+        Lowest expected objective of those that keep their constraints with the scenario's probability; without any, the one that comes closest.
     p_feasible : float
         Probability that it keeps every constraint.
     meets_probability : bool

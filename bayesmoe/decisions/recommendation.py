@@ -35,8 +35,8 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
         ``design_meets_probability``, ``tied`` (:func:`bayesmoe.decisions.ties.tied_counts`); ``design_objective`` by ``measure``; ``design_loss``, ``design_serving_usd_per_million_tokens``,
         ``design_train_usd`` and, with a demand, ``design_lifetime_usd`` by ``quantile``; ``design_mean_loss`` and ``design_mean_cost``, the
         expected lifetime cost in USD or, without a demand, serving cost; ``design_loss_difference`` and ``design_cost_difference`` (the same cost)
-        by ``quantile``, draw by draw less those of the ``closest`` design. By ``problem``: that count;  ``recommended_by_measure`` by ``measure``, the expert count of least measure among those
-        that are sure, 0 where none is; ``recommended``, that by the mean.
+        by ``quantile``, draw by draw less those of the ``closest`` design. By ``problem``: that count; ``recommended_by_measure`` by
+        ``measure``, the expert count of least measure among those that meet the probability, 0 where none is; ``recommended``, that by the mean.
     """
     option = best_designs(plan)
     met = taken(plan["option_feasible"], option).mean("sample")

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import xarray as xr
 
 from bayesmoe.errors import InputError
+from bayesmoe.units import HOURS_PER_DAY
 
 Verdict = Literal["worth it", "not worth it", "cannot tell"]
 
@@ -16,8 +17,6 @@ STANDARD_ERRORS = 2.0
 
 GPUS = 8
 """GPUs that train the runs, unless given."""
-
-_HOURS = 24.0
 
 
 def verdict(evsi_usd: float, se_usd: float, train_usd: float) -> Verdict:
@@ -84,7 +83,7 @@ def schedule(ranking: xr.Dataset, *, start: datetime.datetime, gpus: int = GPUS)
     for place in ranking["batch_run"].values:
         one = ranking.isel(run=int(place))
         hours = float(one["gpu_hours"])
-        days = hours / gpus / _HOURS
+        days = hours / gpus / HOURS_PER_DAY
         try:
             end = start + datetime.timedelta(days=days)
         except OverflowError as error:

@@ -16,6 +16,9 @@ from bayesmoe.planning.quantities import Quantities
 from bayesmoe.planning.scenario import MOST_TOKENS_PER_PARAMETER, Scenario
 from bayesmoe.planning.surface import DesignSurface
 
+ROUNDING = 1e-6
+"""Relative excess over a limit that is rounding, in single precision."""
+
 BUDGET, SIZES, PLAUSIBLE, OWN = "training budget", "sizes considered", "tokens / n_active", "goal"
 REPLICA, BASELINE = "replica", "choices.baseline_num_experts"
 """Limits that no key of a scenario sets alone."""
@@ -119,12 +122,12 @@ def kept_limits(
     if not found.keys() - {SIZES} and type(problem).met is not Problem.met:
         found[OWN] = Kept(problem.met(part, quantities, levels.thresholds), jnp.nan)
     if limits.unique_tokens is not None:
-        found["limits.unique_tokens"] = Kept(quantities.tokens <= limits.most_tokens * (1.0 + 1e-6), quantities.tokens)
+        found["limits.unique_tokens"] = Kept(quantities.tokens <= limits.most_tokens * (1.0 + ROUNDING), quantities.tokens)
     if part.fixed_tokens is not None:
         times = quantities.train_flop / part.budget_flop[..., None]
         found[BUDGET] = Kept(part.affords(quantities.train_flop), times)
     per_parameter = quantities.tokens / quantities.n_active
-    found[PLAUSIBLE] = Kept(per_parameter <= MOST_TOKENS_PER_PARAMETER * (1.0 + 1e-6), per_parameter)
+    found[PLAUSIBLE] = Kept(per_parameter <= MOST_TOKENS_PER_PARAMETER * (1.0 + ROUNDING), per_parameter)
     for text in limits.constraints:
         compared = comparison(text, Quantities._fields)
         needed = jnp.nan if compared is None else compared.value(quantities._asdict())
@@ -149,7 +152,8 @@ def _of_loss(
     problem: Problem, part: DesignSurface, ln_size: Any, quantities: Quantities, levels: ConstraintLevels
 ) -> dict[str, Kept]:
     loose, threshold = levels.loosened(part.scenario).loss, levels.thresholds.loss[..., None]
-    kept = quantities.loss <= loose
+    # Where the budget is not spent, tokens were chosen to reach this very loss.
+    kept = quantities.loss <= loose * (1.0 if problem.spends_budget else 1.0 + ROUNDING)
     if part.scenario.limits.loss_nats is not None:
         found = {"limits.loss_nats": Kept(kept, quantities.loss)}
     else:

@@ -12,7 +12,7 @@ import numpy as np
 from bayesmoe.planning.blocks import over_draws
 from bayesmoe.planning.constraints import constraint
 from bayesmoe.planning.distance_grid import LARGEST, SMALLEST
-from bayesmoe.planning.limits import Kept, kept_limits
+from bayesmoe.planning.limits import ROUNDING, Kept, kept_limits
 from bayesmoe.planning.outcomes import ConstraintLevels, DesignOutcomes, FixedDesigns, Optimum, PerDrawOptima
 from bayesmoe.planning.problems import Problem, Thresholds
 from bayesmoe.planning.quantities import Quantities
@@ -24,8 +24,8 @@ SIZES = 512
 """Sizes of the even grid in ln size on which every architecture is tried."""
 
 _EDGE = 1e-3
-_SLACK, _ROUNDING = 1e-15, 1e-6
-"""A threshold that is a candidate's own loss is met in spite of rounding, in double and in single precision."""
+_SLACK = 1e-15
+"""A threshold that is a candidate's own loss is met in spite of rounding, in double precision."""
 
 _COARSE = 24
 """Halvings for tokens on the grid."""
@@ -260,9 +260,12 @@ def _limited(
 def _judged(part: DesignSurface, problem: Problem, quantities: Quantities, thresholds: Thresholds) -> Any:
     """The objective, infinite where a constraint is broken or nothing serves the model."""
     met = problem.met(part, quantities, thresholds) & (
-        quantities.tokens <= part.scenario.limits.most_tokens * (1.0 + _ROUNDING)
+        quantities.tokens <= part.scenario.limits.most_tokens * (1.0 + ROUNDING)
     )
-    met = met & (quantities.tokens <= MOST_TOKENS_PER_PARAMETER * quantities.n_active * (1.0 + _ROUNDING))
+    met = met & (quantities.tokens <= MOST_TOKENS_PER_PARAMETER * quantities.n_active * (1.0 + ROUNDING))
+    if not problem.spends_budget:
+        # Tokens that are the same in every draw reach the loss in some alone.
+        met = met & (quantities.loss <= thresholds.loss * (1.0 + ROUNDING))
     if part.fixed_tokens is not None:
         met = met & part.affords(quantities.train_flop)
     for text in part.scenario.limits.constraints:

@@ -52,7 +52,8 @@ def assumptions(plan: xr.Dataset) -> tuple[Assumption, ...]:
         # A roadmap was resolved into one budget.
         value = getattr(getattr(info.scenario, key.section), key.key, None)
         if value is not None:
-            source = key.about.source if value == key.default else ""
+            chosen = key.name == "choices.num_experts" and info.counts_end != "list"
+            source = key.about.source if value == key.default or chosen else ""
             found.append(Assumption(key.name, f"{_written(value)} {key.about.unit}".rstrip(), source))
         elif key.name in (used := _left_out(info)):
             found.append(Assumption(key.name, *used[key.name]))

@@ -93,6 +93,16 @@ def loosened(scenario, key, value):
     return changed(scenario, **{section: {name: value * (0.999 if name == "output_tokens_per_s" else 1.001)}})
 
 
+def test_a_design_whose_tokens_are_the_same_in_every_draw_reaches_its_loss_in_some_alone(small_fit, scenario):
+    found = plan(small_fit, changed(scenario, problems=("lifetime_flop",), limits={"loss_nats": 2.1}))
+    loss, met = (found[f"option_{name}"].values[0] for name in ("loss", "feasible"))
+    clear = np.abs(loss / 2.1 - 1.0) > 1e-5
+    assert not (met & (loss > 2.1) & clear).any()
+    (decision,) = decide(found, small_fit, advice=False)
+    # As many tokens as reach it in nine of ten draws do so in no more.
+    assert 0.9 <= decision.outcome.p_feasible < 0.95
+
+
 def test_a_plan_with_a_design_for_every_problem_carries_no_limits(small_plan):
     assert "limit" not in small_plan
 
