@@ -20,7 +20,7 @@ browser:
 	echo "no Chromium, and it could not be installed: the tests that need a browser are skipped" >&2
 
 slow: $(BIN)/.installed
-	$(BIN)/python -m pytest -m 'slow and not sweep' -n auto
+	$(BIN)/python -m pytest -m 'slow and not sweep' -n auto --dist loadscope
 
 sweeps: $(BIN)/.installed
 	$(BIN)/python -m pytest -m sweep -n auto

@@ -15,6 +15,7 @@ SPEC = resource_folder("models") / "simulated-yun-grid.toml"
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 def test_two_workers_give_the_ranks_of_one_process(bayesmoe, tmp_path) -> None:
     out = tmp_path / "ranks.nc"
     ended = bayesmoe(

@@ -15,7 +15,7 @@ ShapeRule = Literal["yun", "ling"]
 SHAPE_RULES: tuple[ShapeRule, ...] = ("yun", "ling")
 """Rules of :func:`shape_of_size`: Yun 2024, Table 1; Tian 2025's Ling models."""
 
-_HEAD_DIM = 64
+_HEAD_DIM, _VOCAB = 64, 32_000
 _MULTIPLE = 64
 _LAYERS_EACH_WAY = 6
 
@@ -28,27 +28,27 @@ def shape_of_size(
     top_k: int = 2,
     granularity: float = 1.0,
     shared_experts: int = 0,
-    vocab: int = 32000,
     mu: float = 0.045,
+    parallel: int = 1,
 ) -> Shape:
     """The shape of a family whose backbone comes near a size (within 1% above 1e8), in proportions near the family's.
 
     ``n_dense = 12 d^2 L`` with ``d L = mu n_dense^(2/3)``: four matrices of attention and a gated part of ``d_ff = 8/3 d``. Whole layers
-    around that depth; for each the multiple of 64 of d, and the multiple of 64 of ``d_ff``, nearest to the size. By ``yun`` one layer in
+    around that depth; for each the multiple of 64 of d that ``parallel`` GPUs can share, and the multiple of 64 of ``d_ff``, nearest to the size. By ``yun`` one layer in
     two has E experts of width ``d_ff / G``; by ``ling`` every layer but the first does.
 
     Parameters
     ----------
     n_dense, mu : float
         Backbone parameters, at least 1e6; 0.038 to 0.056 over Yun's Table 1 and Llama.
-    num_experts, top_k : int
-        E (1 for a dense model) and K.
+    num_experts, top_k, shared_experts : int
+        E (1 for a dense model), K, and experts that are always on.
     rule : {"yun", "ling"}
         The family.
     granularity : float
         G; width of the dense part over that of an expert.
-    shared_experts, vocab : int
-        Always-on experts; vocabulary.
+    parallel : int
+        Divides the number of heads, so that so many GPUs share them evenly.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def shape_of_size(
     _require_allowed(n_dense, num_experts, top_k, granularity, shared_experts, mu)
     if rule not in SHAPE_RULES:
         raise InputError("is not a known rule", column="rule", value=rule, hint=f"known: {', '.join(SHAPE_RULES)}")
-    layers, width, d_ff = _nearest_backbone(n_dense, mu, even=rule == "yun")
+    layers, width, d_ff = _nearest_backbone(n_dense, mu, even=rule == "yun", multiple=_HEAD_DIM * parallel)
     experts = None
     if num_experts > 1:
         d_expert = _rounded(d_ff / granularity)
@@ -72,7 +72,7 @@ def shape_of_size(
         source="arXiv:2404.02852, Table 1" if rule == "yun" else "arXiv:2507.17702",
         num_layers=layers,
         d_model=width,
-        vocab=vocab,
+        vocab=_VOCAB,
         attention=Heads(num_heads=width // _HEAD_DIM, head_dim=_HEAD_DIM),
         d_ff=d_ff,
         experts=experts,
@@ -101,7 +101,7 @@ def _require_allowed(
             raise InputError(requirement, column=column, value=value)
 
 
-def _nearest_backbone(n_dense: float, mu: float, *, even: bool) -> tuple[int, int, int]:
+def _nearest_backbone(n_dense: float, mu: float, *, even: bool, multiple: int) -> tuple[int, int, int]:
     """Layers, width and ``d_ff`` nearest to a size, around the family's depth; ``even`` numbers of layers only."""
     depth = float(num_layers(n_dense, mu))
     aspect = float(width_times_layers(n_dense, mu)) / depth**2
@@ -109,7 +109,7 @@ def _nearest_backbone(n_dense: float, mu: float, *, even: bool) -> tuple[int, in
     for layers in range(max(2, round(depth) - _LAYERS_EACH_WAY), round(depth) + _LAYERS_EACH_WAY + 1):
         if even and layers % 2:
             continue
-        width = _rounded(np.sqrt(n_dense / (12.0 * layers)))
+        width = _rounded(np.sqrt(n_dense / (12.0 * layers)), multiple)
         d_ff = _rounded((n_dense / layers - 4.0 * width**2) / (3.0 * width))
         error = abs(np.log(layers * (4.0 * width**2 + 3.0 * width * d_ff) / n_dense))
         # Proportions count a little, so that a size met exactly by an odd shape does not win.
@@ -118,5 +118,5 @@ def _nearest_backbone(n_dense: float, mu: float, *, even: bool) -> tuple[int, in
     return min(candidates)[1:]
 
 
-def _rounded(width: float) -> int:
-    return max(_MULTIPLE, _MULTIPLE * round(width / _MULTIPLE))
+def _rounded(width: float, multiple: int = _MULTIPLE) -> int:
+    return max(multiple, multiple * round(width / multiple))

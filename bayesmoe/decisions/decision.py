@@ -17,6 +17,12 @@ from bayesmoe.decisions.text import facts, headline
 from bayesmoe.planning.problems import Problem
 from bayesmoe.planning.scenario import Scenario
 
+_HEADS_SHARED_BY = 8
+"""GPUs of a node: tensor parallelism splits heads evenly over them."""
+
+_SMALLEST_SHARED = 3e8
+"""Backbone parameters below which a model is not split."""
+
 
 class BreakEven(NamedTuple):
     """Output tokens served from which on another expert count costs least; the band is that of single draws."""
@@ -125,11 +131,13 @@ class Decision:
 
     @property
     def shape(self) -> Shape | None:
-        """A transformer of the recommended size."""
+        """A transformer of the recommended size, whose heads the GPUs of a node can share."""
         design = self.recommended
         if design is None:
             return None
-        return self.scenario.architecture.shape(design.n_dense, design.num_experts, design.top_k, design.granularity)
+        parallel = _HEADS_SHARED_BY if design.n_dense >= _SMALLEST_SHARED else 1
+        variant = design.num_experts, design.top_k, design.granularity
+        return self.scenario.architecture.shape(design.n_dense, *variant, parallel=parallel)
 
     @property
     def closest(self) -> DesignOutcome:
@@ -185,6 +193,16 @@ class Decisions(tuple[Decision, ...]):
         made = super().__new__(cls, tuple(decisions))
         made.risk = risk
         return made
+
+    @property
+    def main(self) -> Decision:
+        """The decision of the scenario's goal, by default that of its first problem."""
+        return next((one for one in self if one.problem.name == one.scenario.goal), self[0])
+
+    @property
+    def goal_first(self) -> tuple[Decision, ...]:
+        """All decisions, that of the goal first."""
+        return (self.main, *(one for one in self if one is not self.main))
 
     @property
     def extrapolation(self) -> dict[str, float]:

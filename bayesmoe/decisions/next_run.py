@@ -59,7 +59,7 @@ def next_runs(
         Its plan, of a scenario that says how many tokens will be served; or those of a roadmap, the next budget first, to all of which a
         run is worth what it is to each.
     problem : str, optional
-        Whose regret counts; the plan's first problem where left out.
+        Whose regret counts; the scenario's goal where left out.
     max_flop : float, optional
         Compute of the most expensive candidate; a tenth of the plan's budget where left out.
     batch : int
@@ -163,7 +163,7 @@ def _stakes(plans: Sequence[xr.Dataset], problem: str | None, batch: int) -> tup
         raise InputError("must be at least 1", column="batch", value=batch)
     planned = [str(name) for name in plans[0]["problem"].values]
     totals = [required_money(plan).total for plan in plans]
-    asked = planned[0] if problem is None else problem_named(problem).name
+    asked = PlanInfo.read(plans[0]).goal if problem is None else problem_named(problem).name
     if asked not in planned:
         raise InputError("is not a problem of this plan", column="problem", value=asked, hint=f"one of {', '.join(planned)}")
     sound = [total for plan, total in zip(plans, totals, strict=True) if _recommended(plan, asked)]

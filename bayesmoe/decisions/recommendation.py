@@ -33,7 +33,7 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
     Dataset
         By ``problem`` and ``num_experts``: ``design_n_dense``, ``design_tokens``, ``design_top_k``, ``design_granularity``, ``design_p_feasible``,
         ``design_meets_probability``, ``tied`` (:func:`bayesmoe.decisions.ties.tied_counts`); ``design_objective`` by ``measure``; ``design_loss``, ``design_serving_usd_per_million_tokens``,
-        ``design_train_usd`` and, with a demand, ``design_lifetime_usd`` by ``quantile``; ``design_mean_loss`` and ``design_mean_cost``, the
+        ``design_train_usd`` and, with a demand, ``design_lifetime_usd`` by ``quantile``; ``design_mean_loss``, ``design_mean_train_usd`` and ``design_mean_cost``, the
         expected lifetime cost in USD or, without a demand, serving cost; ``design_loss_difference`` and ``design_cost_difference`` (the same cost)
         by ``quantile``, draw by draw less those of the ``closest`` design. By ``problem``: that count; ``recommended_by_measure`` by
         ``measure``, the expert count of least measure among those that meet the probability, 0 where none is; ``recommended``, that by the mean.
@@ -54,7 +54,8 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
     if "lifetime_tokens" in plan:
         cost = outcomes["lifetime_usd"] = outcomes["train_usd"] + cost * plan["lifetime_tokens"] / TOKENS_PER_MILLION
     found |= {f"design_{name}": band.assign_attrs(units=UNITS[str(name)]) for name, band in bands(outcomes).items()}
-    found |= {"design_mean_loss": outcomes["loss"].mean("sample"), "design_mean_cost": cost.mean("sample")}
+    found |= {f"design_mean_{name}": outcomes[name].mean("sample") for name in ("loss", "train_usd")}
+    found["design_mean_cost"] = cost.mean("sample")
     ranked = found["design_objective"].where(found["design_meets_probability"]).fillna(np.inf)
     sure = np.isfinite(ranked).any("num_experts")
     found["recommended_by_measure"] = ranked.idxmin("num_experts").where(sure, 0).astype(int)

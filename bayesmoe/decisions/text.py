@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from bayesmoe.decisions.decision import Decision
     from bayesmoe.decisions.outcome import DesignOutcome
 
-_DOUBTFUL, _ALL = 0.5, 0.999
+_DOUBTFUL = 0.5
+ALL_TOKENS = 0.999
+"""Share of the tokens that there are from which a design takes all."""
+
+LIMIT = "Limit: "
+"""How the labels of limits begin."""
+
 _TAIL = {"q95": "the 95% quantile", "cvar95": "the mean of the worst 5%", "worst": "the worst draw"}
 
 
@@ -60,11 +66,11 @@ def facts(decision: Decision) -> dict[str, str]:
             f"{name} {significant(value, 2)}x" for name, value in decision.extrapolation.items()
         )
         known["Extrapolation"] += " the largest run"
-    if design.tokens >= _ALL * decision.scenario.limits.most_tokens:
+    if design.tokens >= ALL_TOKENS * decision.scenario.limits.most_tokens:
         known["Data"] = f"all {short(decision.scenario.limits.most_tokens)} tokens that there are: the data limit binds"
     if decision.recommended is None:
         return {**known, **_limits(outcome)}
-    known["Tail risk"] = _tail_risk(decision, outcome)
+    known["Tail risk"] = _tail_risk(decision)
     if decision.p_best_is_largest > MOST_AT_LARGEST:
         known["Counts compared"] = (
             f"the largest, {experts(max(one.num_experts for one in decision.optima))}, is the best in {percent(decision.p_best_is_largest)} of draws: "
@@ -93,7 +99,7 @@ def _limits(outcome: DesignOutcome) -> dict[str, str]:
     said = {}
     for one in outcome.limits:
         limit, enough = one.limit, f"{significant(one.needed, 3)} {one.limit.unit}".strip()
-        label = f"Limit: {limit.label}"
+        label = f"{LIMIT}{limit.label}"
         if one.p_kept < 1.0:
             given = "" if math.isnan(limit.given) or limit.key == limit.label else f", {limit.key} = {limit.given:g}"
             relaxed = f"{enough} alone would do" if math.isfinite(one.needed) else "no other value of it alone would do"
@@ -102,12 +108,33 @@ def _limits(outcome: DesignOutcome) -> dict[str, str]:
                 f"broken in {percent(1.0 - one.p_kept)} of draws, in {percent(one.p_costs_alone)} it alone{given}{relaxed}"
             )
         elif limit.key == BUDGET and math.isfinite(one.needed) and one.needed > limit.given:
-            said["Limit: training budget"] = f"{significant(one.needed, 2)} times the budget would do at this size"
+            said[f"{LIMIT}training budget"] = f"{significant(one.needed, 2)} times the budget would do at this size"
     return said
 
 
-def _tail_risk(decision: Decision, outcome: DesignOutcome) -> str:
-    own = outcome.design.num_experts
+def tail_change(decision: Decision) -> str:
+    """Which other counts would be recommended by the tail of the objective; nothing where none would."""
+    own = decision.recommended_num_experts
     counts = {name: decision.recommended_by_measure[measure] for measure, name in _TAIL.items()}
-    others = [f"{experts(count)} would be best by {name}" for name, count in counts.items() if count not in (own, None)]
-    return "; ".join(others) or f"{experts(own)} is also best by {', '.join(list(_TAIL.values())[:2])} and {_TAIL['worst']}"
+    return "; ".join(
+        f"{experts(count)} would be best by {name}" for name, count in counts.items() if count not in (own, None)
+    )
+
+
+def _tail_risk(decision: Decision) -> str:
+    own = experts(decision.closest.design.num_experts)
+    return tail_change(decision) or f"{own} is also best by {', '.join(list(_TAIL.values())[:2])} and {_TAIL['worst']}"
+
+
+def relaxation(decision: Decision) -> str:
+    """The limit that keeps most from being recommended, and how little more would do; nothing where no limit would do alone."""
+    for one in decision.closest.limits:
+        if not math.isfinite(one.needed):
+            continue
+        if one.limit.key == BUDGET and one.needed > one.limit.given:
+            return f"Raise the training budget {significant(one.needed, 2)} times, or loosen a limit, then plan again."
+        if one.p_kept < 1.0:
+            enough = f"{significant(one.needed, 3)} {one.limit.unit}".strip()
+            given = "" if math.isnan(one.limit.given) else f" (now {one.limit.given:g})"
+            return f"Loosen {one.limit.label} to {enough}{given}, then plan again."
+    return ""

@@ -183,12 +183,15 @@ def _learned(of: Stakes, features: np.ndarray, most: float) -> Worth:
     count = len(features)
     if count <= 2 * _FOLDS * (features.shape[1] + 1):
         return Worth(0.0, 0.0)
-    design, fold = np.column_stack([np.ones(count), features]), np.arange(count) % _FOLDS
+    design = np.column_stack([np.ones(count), features])
+    # The normal equations of all folds but one are a difference of sums: few features of one scale, so that squaring them loses nothing.
+    parts = [np.arange(number, count, _FOLDS) for number in range(_FOLDS)]
+    products = [(design[part].T @ design[part], design[part].T @ of.excess[part]) for part in parts]
+    gram, moments = (np.sum(each, axis=0) for each in zip(*products, strict=True))
     saved = np.empty(count)
-    for number in range(_FOLDS):
-        out = fold == number
-        weights = np.linalg.lstsq(design[~out], of.excess[~out])[0]
-        saved[out] = -of.excess[out, (design[out] @ weights).argmin(axis=1)]
+    for part, (own_gram, own_moments) in zip(parts, products, strict=True):
+        weights = np.linalg.lstsq(gram - own_gram, moments - own_moments)[0]
+        saved[part] = -of.excess[part, (design[part] @ weights).argmin(axis=1)]
     usd = float(np.clip(saved.mean(), 0.0, max(most, 0.0)))
     return Worth(usd, float(saved.std() / np.sqrt(count)))
 

@@ -65,7 +65,7 @@ class Previewer:
 
         A kind of question that is new is compiled first; it then has fewer draws until it takes no longer than :data:`ALLOWED_S`.
         """
-        scenario = dataclasses.replace(scenario, problems=(problem,))
+        scenario = dataclasses.replace(scenario, problems=(problem,), goal=None)
         kind = (problem, scenario.serving.max_tpot_s is None, scenario.serving.lifetime_tokens is None)
         if kind not in self._afforded:
             draws = MOST_DRAWS

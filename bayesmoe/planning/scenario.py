@@ -55,7 +55,15 @@ class ArchitectureSpec:
         top_k, granularity = self.top_k if top_k is None else top_k, self.granularity if granularity is None else granularity
         return Family(self.moe_share, 1.0 * top_k, 1.0 * granularity, self.shared_experts)
 
-    def shape(self, n_dense: float, num_experts: int, top_k: int | None = None, granularity: float | None = None) -> Shape:
+    def shape(
+        self,
+        n_dense: float,
+        num_experts: int,
+        top_k: int | None = None,
+        granularity: float | None = None,
+        *,
+        parallel: int = 1,
+    ) -> Shape:
         """A shape in whole numbers near a size: experts in every second layer, or in all but the first where they hold more than half."""
         return shape_of_size(
             max(n_dense, 1e6),
@@ -65,6 +73,7 @@ class ArchitectureSpec:
             granularity=granularity or self.granularity,
             shared_experts=round(self.shared_experts),
             mu=median(self.width_times_layers),
+            parallel=parallel,
         )
 
 
@@ -187,6 +196,8 @@ class Scenario:
         Title of plan and report.
     problems : tuple of str
         What is asked; see "What to ask", or ``package.module:MyProblem``.
+    goal : str, optional
+        Which of these decides; the first where it is left out. The others are views of the same choice.
     seed : int
         Same seed, same draws of everything uncertain.
 
@@ -211,7 +222,16 @@ class Scenario:
         "cheapest_serving",
         "lowest_loss",
     )
+    goal: Annotated[str | None, About("", "the first of `problems`")] = None
     seed: Annotated[int, Field(ge=0), About("", "")] = 0
+
+    @model_validator(mode="after")
+    def _goal_is_asked(self) -> Scenario:
+        if self.goal is not None and self.goal not in self.problems:
+            raise InputError(
+                "must be one of problems", column="goal", value=self.goal, hint=f"asked: {', '.join(self.problems)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _experts_suffice(self) -> Scenario:
@@ -241,7 +261,7 @@ class Scenario:
 DEMAND_HINT = "say how many output tokens will be served in all, such as { median = 1e13, log_sd = 0.5 }"
 """What to do where a cost needs ``serving.lifetime_tokens``."""
 
-SECTIONS = ("training", "serving", "choices", "architecture", "limits", "value", "tolerance", "problems", "traffic")
+SECTIONS = ("training", "serving", "choices", "architecture", "limits", "value", "tolerance", "problems", "goal", "traffic")
 """Keys of a scenario that a complaint may be about."""
 
 

@@ -82,6 +82,11 @@ class PlanInfo:
         values |= {"format": FORMAT, "scenario": to_json(self.scenario), "data_simulated": int(self.data_simulated)}
         return plan.assign_attrs(values)
 
+    @property
+    def goal(self) -> str:
+        """Name of the problem that decides: the scenario's goal, or its first problem."""
+        return self.scenario.goal or self.scenario.problems[0]
+
     @cached_property
     def problems(self) -> dict[str, Problem]:
         """Problems of the scenario by name, in its order."""

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bayesmoe.plots._best_experts import best_experts as best_experts
     from bayesmoe.plots._calibration import calibration as calibration
-    from bayesmoe.plots._cost_against_loss import cost_against_loss as cost_against_loss
     from bayesmoe.plots._diagnostics import prior_posterior as prior_posterior
     from bayesmoe.plots._diagnostics import rank as rank
     from bayesmoe.plots._diagnostics import trace as trace
+    from bayesmoe.plots._differences import differences as differences
     from bayesmoe.plots._fit_to_runs import fit_to_runs as fit_to_runs
     from bayesmoe.plots._forward_validation import forward_validation as forward_validation
     from bayesmoe.plots._frontier import frontier as frontier
     from bayesmoe.plots._law_weights import law_weights as law_weights
     from bayesmoe.plots._leverage_surface import leverage_surface as leverage_surface
+    from bayesmoe.plots._loss_by_compute import loss_by_compute as loss_by_compute
     from bayesmoe.plots._loss_by_cost import loss_by_cost as loss_by_cost
     from bayesmoe.plots._loss_by_experts import loss_by_experts as loss_by_experts
     from bayesmoe.plots._loss_by_tokens import loss_by_tokens as loss_by_tokens
@@ -31,17 +32,19 @@ if TYPE_CHECKING:
     from bayesmoe.plots._regret_map import regret_map as regret_map
     from bayesmoe.plots._serving_by_size import serving_by_size as serving_by_size
     from bayesmoe.plots._tornado import tornado as tornado
+    from bayesmoe.plots._total_cost import total_cost as total_cost
     from bayesmoe.plots._trade_offs import trade_offs as trade_offs
 
 __all__ = [
     "best_experts",
     "calibration",
-    "cost_against_loss",
+    "differences",
     "fit_to_runs",
     "forward_validation",
     "frontier",
     "law_weights",
     "leverage_surface",
+    "loss_by_compute",
     "loss_by_cost",
     "loss_by_experts",
     "loss_by_tokens",
@@ -55,6 +58,7 @@ __all__ = [
     "regret_map",
     "serving_by_size",
     "tornado",
+    "total_cost",
     "trace",
     "trade_offs",
 ]

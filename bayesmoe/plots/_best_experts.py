@@ -29,9 +29,9 @@ def best_experts(plan: xr.Dataset) -> Figure:
         bars = axes.bar([x + offset for x in positions], heights, width * 0.92, color=look["color"], label=look["label"])
         for bar, count, height in zip(bars, risk["num_experts"].values, heights, strict=True):
             hover(bar, [f"{experts(count)}: best in {100 * height:.1f}% of draws ({look['label']})"])
-        axes.bar_label(bars, [f"{100 * p:.0f}%" if p >= 0.005 else "" for p in heights], fontsize=8, padding=2)
+        axes.bar_label(bars, [f"{100 * p:.0f}%" if p >= 0.05 else "" for p in heights], fontsize=7, padding=2)
     axes.set_ylim(0, 1.08)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25%", "50%", "75%", "100%"])
     axes.set_ylabel("probability of being best")
-    figure.legend(frameon=False, fontsize=9, ncols=2, loc="outside lower center")
+    figure.legend(frameon=False, fontsize=9, loc="outside lower center")
     return figure

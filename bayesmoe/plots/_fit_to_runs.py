@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesmoe.plots._statistics import predictive_of
-from bayesmoe.plots.style import expert_colors, hover, new_figure
+from bayesmoe.plots.style import MUTED, expert_colors, hover, new_figure
 from bayesmoe.units import experts
 
 
@@ -57,9 +57,9 @@ def fit_to_runs(fit: xr.DataTree | xr.Dataset) -> Figure:
             )
         ]
         hover(line, said)
-    axes.axhline(0.0, color="#6b6b6b", linewidth=1)
+    axes.axhline(0.0, color=MUTED, linewidth=1)
     name, unit = (predictive["observed"].attrs[key] for key in ("long_name", "units"))
     axes.set_xlabel(f"observed {name}, {unit.replace('/', ' per ')}" if unit != "1" else f"observed {name}")
     axes.set_ylabel(f"observed − predicted, % of {name}")
-    figure.legend(frameon=False, fontsize=8, ncols=min(6, len(counts) + 1), loc="outside lower center")
+    figure.legend(frameon=False, fontsize=8, ncols=min(4, len(counts) + 1), loc="outside lower center")
     return figure

@@ -18,7 +18,7 @@ def law_weights(found: xr.Dataset) -> Figure:
     found : Dataset
         ``weight`` by ``law``, ``limit`` (FLOP) and ``quantile``; ``runs`` by ``limit``.
     """
-    figure, axes = new_figure()
+    figure, axes = new_figure(6.4, 3.8)
     places = range(found.sizes["limit"])
     for i, name in enumerate(found["law"].values):
         low, median, high = found["weight"].sel(law=name).transpose("quantile", "limit").values

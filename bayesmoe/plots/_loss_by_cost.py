@@ -17,7 +17,7 @@ def loss_by_cost(found: xr.Dataset) -> Figure:
     found : Dataset
         ``loss_of_largest`` by ``quantile``, ``num_experts`` and ``cost``, nats per token by USD per million output tokens.
     """
-    figure, axes = new_figure(height=4.4)
+    figure, axes = new_figure(6.4, 4.4)
     counts = found["num_experts"].values
     for number, (color, count) in enumerate(zip(expert_colors(len(counts)), counts, strict=True)):
         values = found["loss_of_largest"].sel(num_experts=count).transpose("quantile", "cost").values

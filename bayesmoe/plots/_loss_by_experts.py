@@ -34,5 +34,5 @@ def loss_by_experts(plan: xr.Dataset) -> Figure:
         x = [p + beside(len(series), i) for p in positions]
         banded(axes, x, low, median, high, **look_of(name))
     axes.set_ylabel("loss, nats per token")
-    figure.legend(frameon=False, fontsize=9, ncols=2, loc="outside lower center")
+    figure.legend(frameon=False, fontsize=9, loc="outside lower center")
     return figure

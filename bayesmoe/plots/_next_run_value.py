@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesmoe.plots.style import expert_colors, hover, new_figure
+from bayesmoe.plots.style import MUTED, expert_colors, hover, new_figure
 from bayesmoe.units import experts
 
 
@@ -18,7 +18,7 @@ def next_run_value(runs: xr.Dataset) -> Figure:
     runs : Dataset
         From :func:`~bayesmoe.decisions.next_run.next_runs`: ``train_usd``, ``evsi_usd``, ``evsi_se_usd`` and ``num_experts`` by ``run``; ``evpi_usd``.
     """
-    figure, axes = new_figure(height=4.2)
+    figure, axes = new_figure(height=3.6)
     counts = sorted({int(count) for count in runs["num_experts"].values})
     colors = dict(zip(counts, expert_colors(len(counts)), strict=True))
     for place, count in enumerate(counts):
@@ -49,7 +49,7 @@ def next_run_value(runs: xr.Dataset) -> Figure:
     low, high = axes.get_xlim()
     top = 1.15 * float((runs["evsi_usd"] + 2 * runs["evsi_se_usd"]).max()) or 1.0
     costs = np.geomspace(low, high, 200)
-    axes.plot(costs, costs, color="#6b6b6b", linestyle="--", linewidth=1)
+    axes.plot(costs, costs, color=MUTED, linestyle="--", linewidth=1)
     axes.xaxis.set_minor_formatter(lambda *_: "")
     axes.set_xticks(np.unique(runs["train_usd"].values.round(6)))
     axes.set_xlim(low, high)
@@ -60,5 +60,5 @@ def next_run_value(runs: xr.Dataset) -> Figure:
     axes.set_xlabel("cost of the run, USD")
     axes.set_ylabel("worth to the plan, USD")
     axes.set_title(f"knowing everything: USD {float(runs['evpi_usd']):,.0f}; dashed: worth its cost", fontsize=9)
-    figure.legend(frameon=False, fontsize=9, ncols=min(len(counts), 5), loc="outside lower center")
+    figure.legend(frameon=False, fontsize=8, ncols=min(len(counts), 4), loc="outside lower center")
     return figure

@@ -6,7 +6,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesmoe.plots._statistics import risk_of
-from bayesmoe.plots.style import banded, beside, expert_axis, look_of, new_figure
+from bayesmoe.plots.style import MUTED, banded, beside, expert_axis, look_of, new_figure
 
 
 def over_training(plan: xr.Dataset) -> Figure:
@@ -24,9 +24,9 @@ def over_training(plan: xr.Dataset) -> Figure:
         low, median, high = (risk["over_training_ratio"].sel(problem=name).isel(quantile=q).values for q in range(3))
         x = [p + beside(risk.sizes["problem"], i) for p in positions]
         banded(axes, x, low, median, high, **look_of(name))
-    axes.axhline(1.0, color="#6b6b6b", linewidth=1, linestyle="--")
+    axes.axhline(1.0, color=MUTED, linewidth=1, linestyle="--")
     axes.set_yscale("log", base=2)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")
     axes.set_ylabel("tokens / loss-optimal tokens")
-    figure.legend(frameon=False, fontsize=9, ncols=2, loc="outside lower center")
+    figure.legend(frameon=False, fontsize=9, loc="outside lower center")
     return figure

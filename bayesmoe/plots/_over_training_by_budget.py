@@ -6,7 +6,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesmoe.plots._minima_by_budget import MARKERS, flop_label, unsure
-from bayesmoe.plots.style import banded, beside, budget_colors, expert_axis, look_of, new_panels
+from bayesmoe.plots.style import MUTED, banded, beside, budget_colors, expert_axis, look_of, new_panels
 
 
 def over_training_by_budget(found: xr.Dataset) -> Figure:
@@ -29,7 +29,7 @@ def over_training_by_budget(found: xr.Dataset) -> Figure:
             banded(axes, x, *own.values, **look)
             unsure(axes, x, own.values[1], found["sure"].sel(problem=problem, train_flop=flop).values, **look)
         axes.set_xlim(-0.6, len(counts) - 0.4)
-        axes.axhline(1.0, color="#6b6b6b", linewidth=1, linestyle="--")
+        axes.axhline(1.0, color=MUTED, linewidth=1, linestyle="--")
         axes.set_yscale("log", base=2)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")
         axes.set_title(look_of(str(problem))["label"], fontsize=10)

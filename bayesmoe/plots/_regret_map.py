@@ -31,7 +31,7 @@ def regret_map(plan: xr.Dataset, problem: str | None = None) -> Figure:
     problem = str(regret["problem"].values[0]) if problem is None else problem
     part = regret.sel(problem=problem)
     counts = [int(count) for count in dict.fromkeys(part["num_experts"].values)]
-    figure, axes = new_figure(height=4.4)
+    figure, axes = new_figure(6.4, 4.4)
     positions = dict(zip(counts, expert_axis(axes, counts), strict=True))
     x = np.array([positions[int(count)] for count in part["num_experts"].values], dtype=float)
     size, value, sure = part["n_dense"].values, np.maximum(part["regret_usd"].values, 1.0), part["sure"].values

@@ -10,11 +10,17 @@ from bayesmoe.criticism.predictive import headline_names, predictive_check
 from bayesmoe.decisions.risk import risk
 from bayesmoe.decisions.total_cost import option_regret, required_money
 from bayesmoe.inference.ensemble import heaviest
+from bayesmoe.planning.store import PlanInfo
 
 
 def risk_of(plan: xr.Dataset) -> xr.Dataset:
     """Risk of a plan (:func:`bayesmoe.decisions.risk.risk`)."""
     return plan if "p_best" in plan else risk(plan)
+
+
+def of_problem(summary: xr.Dataset, problem: str | None) -> xr.Dataset:
+    """Part of a statistic by ``problem``: that problem, or the goal of the scenario."""
+    return summary.sel(problem=PlanInfo.read(summary).goal if problem is None else problem)
 
 
 def regret_of(plan: xr.Dataset) -> xr.Dataset:

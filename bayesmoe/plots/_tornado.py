@@ -24,7 +24,7 @@ def tornado(sensitivity: xr.Dataset, problem: str | None = None) -> Figure:
     problem = str(sensitivity["problem"].values[0]) if problem is None else problem
     part = sensitivity.sel(problem=problem)
     names = [str(name) for name in part["input"].values]
-    figure, axes = new_figure(height=1.4 + 0.34 * len(names))
+    figure, axes = new_figure(6.4, 1.4 + 0.34 * len(names))
     base, choice = float(part["baseline_cost"]), int(part["baseline_choice"])
     for row, name in enumerate(names):
         for side, color in (("low", LOW), ("high", HIGH)):

@@ -13,7 +13,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bayesmoe.planning.problems import problem_named
 
-INK = "#1b1b1b"
+INK, MUTED, GRID = "#1b1b1b", "#6b6b6b", "#e3e3e3"
+"""Of text and axes, of what is beside the point, and of the grid."""
+
 OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6d1f", "#000000")
 LOSS_OPTIMUM = "loss_optimal"
 """The problem whose look the lowest loss on the budget has."""
@@ -30,8 +32,8 @@ def beside(count: int, number: int) -> float:
     return 0.7 / max(count, 3) * (number - (count - 1) / 2)
 
 
-def new_figure(width: float = 6.4, height: float = 3.8) -> tuple[Figure, Any]:
-    """A figure with one set of axes in the house style; sizes in inches."""
+def new_figure(width: float = 4.6, height: float = 3.3) -> tuple[Figure, Any]:
+    """A figure with one set of axes in the house style, as wide as a phone can show; sizes in inches."""
     figure, (axes,) = new_panels(1, width, height)
     return figure, axes
 
@@ -43,7 +45,7 @@ def new_panels(
     figure, grid = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False, **shared)
     for axes in grid.flat:
         axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(True, color="#e3e3e3", linewidth=0.6)
+        axes.grid(True, color=GRID, linewidth=0.6)
         axes.set_axisbelow(True)
     return shown_once(figure), list(grid.flat)
 
@@ -73,7 +75,7 @@ def expert_axis(axes: Any, num_experts: Sequence[int]) -> list[int]:
     return positions
 
 
-def banded(axes: Any, x: Sequence[float], low: Any, median: Any, high: Any, **look: Any) -> None:
+def banded(axes: Any, x: Any, low: Any, median: Any, high: Any, **look: Any) -> None:
     """Medians as markers with their 90% band as a vertical line; each shows its numbers where it is pointed at."""
     axes.vlines(x, low, high, color=look["color"], linewidth=2.2, alpha=0.55)
     (line,) = axes.plot(x, median, linestyle="none", markersize=6, markeredgecolor="white", markeredgewidth=0.6, **look)
@@ -107,6 +109,11 @@ def decades(axis: Any, said: Callable[[float], str]) -> None:
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: said(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def decimal(value: float) -> str:
+    """A tick label without needless zeros, with a plain minus sign."""
+    return f"{value:.6g}"
 
 
 HOVER = "hover"

@@ -84,6 +84,18 @@ def _setting(value: Band, *, large: bool) -> str:
     return f"{value.median:.2g}" if value.low == value.high else f"{value.median:.2g} ({value.low:.2g}–{value.high:.2g})"
 
 
+def worthwhile_run(found: xr.Dataset) -> str:
+    """The run to train before the decision, in one sentence; nothing where none is worth its cost."""
+    place = recommended_run(found)
+    if place is None:
+        return ""
+    best = found.isel(run=place)
+    return (
+        f"First train {_run(best)}, for USD {short(float(best['train_usd']))}: it saves USD {short(float(best['evsi_usd']))} \u00b1 "
+        f"{short(float(best['evsi_se_usd']))} in expectation."
+    )
+
+
 def best_run(found: xr.Dataset) -> str:
     """The run most worth training, in one sentence; or why none is recommended."""
     title, evpi = problem_named(found.attrs["problem"]).title, short(float(found["evpi_usd"]))

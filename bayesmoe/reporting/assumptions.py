@@ -16,7 +16,7 @@ from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.units import percent, short
 
-_NO_ASSUMPTION = {"name", "seed", "problems"}
+_NO_ASSUMPTION = {"name", "seed", "problems", "goal"}
 _CLOSE = 1e-3
 """Relative distance from a limit at which a solution counts as held by it."""
 

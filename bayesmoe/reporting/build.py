@@ -15,13 +15,14 @@ from matplotlib.figure import Figure
 from bayesmoe import plots
 from bayesmoe.criticism.gate import check
 from bayesmoe.criticism.predictive import headline_names, predictive_check, prior_overlap
+from bayesmoe.curves.by_compute import loss_by_compute
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.decision import Decision, Decisions
 from bayesmoe.decisions.gate import far, gate_of_plan
 from bayesmoe.decisions.next_run import next_runs
-from bayesmoe.decisions.total_cost import option_regret
 from bayesmoe.files import write_text
 from bayesmoe.inference.ensemble import components, heaviest
+from bayesmoe.inference.gate import Gate
 from bayesmoe.inference.spec import AVERAGE
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.store import PlanInfo
@@ -29,12 +30,13 @@ from bayesmoe.precision import in_float64
 from bayesmoe.progress import Progress
 from bayesmoe.reporting import advice_text, plan_text, text
 from bayesmoe.reporting.assumptions import assumptions, binding_limits
+from bayesmoe.reporting.brief import brief
 from bayesmoe.reporting.captions import FIGURES
 from bayesmoe.reporting.decision import next_run_rows, section
 from bayesmoe.reporting.forecasts import forecast_rows, own_coverage
 from bayesmoe.reporting.provenance import provenance
 from bayesmoe.reporting.render import STYLE, rendered
-from bayesmoe.reporting.svg import svg
+from bayesmoe.reporting.svg import dark_colors, svg
 from bayesmoe.units import QUANTILES, band, percent
 
 _DPI = 130
@@ -54,12 +56,13 @@ def figures(
     shown = heaviest(fit)
     names = headline_names(shown)
     made: dict[str, Figure] = {}
-    if decisions is not None:
-        for plot in (plots.best_experts, plots.over_training, plots.cost_against_loss, plots.loss_by_experts):
+    if plan is not None and decisions is not None:
+        made["differences"] = plots.differences(decisions.risk)
+        if "design_lifetime_usd" in decisions.risk:
+            made["total_cost"] = plots.total_cost(decisions.risk)
+        made["loss_by_compute"] = plots.loss_by_compute(loss_by_compute(fit, plan, decisions.main))
+        for plot in (plots.best_experts, plots.over_training):
             made[plot.__name__] = plot(decisions.risk)
-    regret = option_regret(plan) if plan is not None else None
-    if regret:
-        made["regret_map"] = plots.regret_map(regret, str(regret["problem"].values[0]))
     if next_run is not None:
         made["next_run_value"] = plots.next_run_value(next_run)
     made["fit_to_runs"] = plots.fit_to_runs(predictive_check(fit))
@@ -157,20 +160,20 @@ def build_report(
         HTML with inline styles and images; needs no network.
     """
     info, gate = FitInfo.read(fit), check(fit)
+    gate = gate if decisions is None else gate_of_plan(gate, decisions)
+    images = _images(made, on_progress)
     return rendered(
         "report.html.jinja",
         style=STYLE.read_text(encoding="utf-8"),
         text=text,
         plan_text=plan_text,
         advice_text=advice_text,
-        gate=gate if decisions is None else gate_of_plan(gate, decisions),
-        images=_images(made, on_progress),
+        gate=gate,
+        images=images,
+        dark=dark_colors(image["svg"] for image in images.values() if "svg" in image),
         notes=notes(fit, decisions),
-        far=far({} if decisions is None else decisions.extrapolation),
-        decisions=[section(one) for one in decisions or ()],
         next_runs=next_run_rows(next_run) if next_run is not None else {},
-        scenario=_scenario_rows(plan) if plan is not None else [],
-        scenario_name=PlanInfo.read(plan).scenario.name if plan is not None else "",
+        **(_planned(plan, decisions, gate, next_run) if plan is not None and decisions else {"decisions": []}),
         law=text.laws({name: member.weight for name, member in components(fit).items()}),
         shown=FitInfo.read(heaviest(fit)).law_name,
         laws=_law_rows(fit, decisions or ()),
@@ -182,6 +185,18 @@ def build_report(
         forecasts=forecast_rows(backtests),
         provenance=provenance(fit, plan),
     )
+
+
+def _planned(plan: xr.Dataset, decisions: Decisions, gate: Gate, next_run: xr.Dataset | None) -> dict[str, Any]:
+    """What a page says of a plan."""
+    scenario, (main, *others) = PlanInfo.read(plan).scenario, decisions.goal_first
+    return {
+        "brief": brief(main, gate, others=others, next_runs=next_run),
+        "decisions": [section(main), *map(section, others)],
+        "scenario": _scenario_rows(plan),
+        "scenario_name": scenario.name,
+        "budget": plan_text.budget(scenario),
+    }
 
 
 def save_report(html: str, path: str | Path) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 FIGURES = {
     "best_experts": "Distribution of the optimal expert count: the share of posterior draws in which each count wins.",
     "over_training": "Over-training ratio: tokens chosen over the tokens of the loss optimum at the same budget. Line: 90% band.",
-    "cost_against_loss": "Serving cost against loss on the training budget. Bars: 90% bands of either; they are correlated within a draw.",
+    "differences": (
+        "Loss and cost of the best design of every expert count, less those of the recommended design in the same draw. Point: median; line: 90% band; "
+        "hollow: below the required probability. Above the dashed line another count is worse."
+    ),
+    "total_cost": "Expected cost of training and of serving the whole demand by expert count. Line: 90% band of their sum. Star: recommended; in brackets: below the required probability.",
+    "loss_by_compute": (
+        "The runs, and the law's loss for the recommended architecture grown to its size, with 90% of the draws, without the noise of a run. Dashed: the loss to reach, "
+        "with its band. Where there are no runs, the law extrapolates."
+    ),
     "loss_by_experts": "Loss on the training budget by expert count, at the loss optimum and for each problem. Line: 90% band.",
     "regret_map": "Expected regret of every candidate size, in USD. Ringed: meets its constraints with the required probability. Star: the recommended design.",
     "next_run_value": "Expected value of each candidate run (EVSI) against its cost, with two standard errors. Above the dashed line it pays.",
@@ -79,7 +87,9 @@ SECTIONS = {
         "best_experts": _DEMO,
         "over_training": _DEMO,
         "over_training_by_budget": _DEMO,
-        "cost_against_loss": _DEMO,
+        "differences": _DEMO,
+        "total_cost": _DEMO,
+        "loss_by_compute": _DEMO,
         "frontier": _DEMO,
         "loss_by_experts": _DEMO,
         "regret_map": _DEMO,

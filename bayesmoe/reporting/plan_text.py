@@ -83,7 +83,7 @@ def budget(scenario: Scenario) -> str:
     """The training budget in its own unit."""
     training = scenario.training
     return (
-        f"{training.budget_flop:.3g} FLOP"
+        f"{training.budget_flop:.3g} FLOP".replace("e+", "e")
         if training.budget_flop is not None
         else f"USD {short(training.budget_usd or 0.0)}"
     )

@@ -1,19 +1,29 @@
-"""Figures as SVG: the same bytes each time, described for screen readers, with values on hover."""
+"""Figures as SVG: the same bytes each time, described for screen readers, with values on hover, in the colors of the page."""
 
 from __future__ import annotations
 
+import colorsys
 import io
 import json
 import re
+from collections.abc import Iterable
 from xml.etree import ElementTree
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from bayesmoe.plots.style import HOVER
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
+_COLOR = re.compile(r"#([0-9a-f]{6})\b")
+_FONT = re.compile(r"font-family: [^;]+")
+_DARK = to_rgb("#16181b"), to_rgb("#ececec")
+"""Paper and ink of the page on a dark screen."""
+
+_GRAY, _LIGHT_ENOUGH = 0.1, 0.6
 _DROPPED = (f"{{{_SVG}}}metadata",)
 
 
@@ -30,7 +40,7 @@ def svg(figure: Figure, name: str, caption: str) -> str:
         What it shows, for who cannot see it.
     """
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
+    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(buffer.getvalue())
     for unwanted in [child for child in root if child.tag in _DROPPED]:
@@ -44,11 +54,28 @@ def svg(figure: Figure, name: str, caption: str) -> str:
             number += 1
     for node in root.iter():
         _rename(node, name)
+        if style := node.get("style"):
+            style = _FONT.sub("font-family: system-ui, sans-serif", style)
+            node.set("style", _COLOR.sub(lambda found: f"var(--c-{found[1]}, #{found[1]})", style))
     root.set("role", "img")
     root.set("aria-label", caption)
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", _XLINK)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def dark_colors(drawn: Iterable[str]) -> str:
+    """CSS custom properties that give every color of some SVG its counterpart on dark paper: grays reversed, others light enough to stand out."""
+    found = sorted({color for text in drawn for color in re.findall(r"var\(--c-([0-9a-f]{6})", text)})
+    return " ".join(f"--c-{color}: {_on_dark(color)};" for color in found)
+
+
+def _on_dark(color: str) -> str:
+    hue, lightness, saturation = colorsys.rgb_to_hls(*to_rgb(f"#{color}"))
+    if saturation < _GRAY:
+        paper, ink = np.array(_DARK)
+        return to_hex(tuple(paper + (ink - paper) * (1.0 - lightness)))
+    return to_hex(colorsys.hls_to_rgb(hue, max(lightness, _LIGHT_ENOUGH), saturation))
 
 
 def _tell(node: ElementTree.Element, said: list[str]) -> None:

@@ -82,7 +82,11 @@ def test_ranks_of_groups_are_uniform(grouped) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        pytest.param({"every": {"spread": 4.0}}, id="pooling: groups differ four times as much as the model says"),
+        pytest.param(
+            {"every": {"spread": 4.0}},
+            marks=pytest.mark.sweep,
+            id="pooling: groups differ four times as much as the model says",
+        ),
         pytest.param({"e_above": {"sds": 2.5}}, id="e_max prior: saturation lies far above where the model says"),
     ],
 )

@@ -22,6 +22,8 @@ class Objective(NamedTuple):
         On an axis, with the unit.
     unit : str
         Suffix of keys in its unit.
+    least : str
+        What the design of least value does among others.
     prefix, suffix, digits : str
         How a difference is written: around the number, and its format; short where there is none.
     includes_training : bool
@@ -30,6 +32,7 @@ class Objective(NamedTuple):
 
     label: str
     unit: str
+    least: str
     prefix: str = ""
     suffix: str = ""
     digits: str = ""
@@ -37,12 +40,21 @@ class Objective(NamedTuple):
 
 
 OBJECTIVES = {
-    "loss": Objective("loss, nats per token", "nats", suffix=" nats", digits=".3f"),
+    "loss": Objective("loss, nats per token", "nats", "has the lowest loss", suffix=" nats", digits=".3f"),
     "serving_usd_per_million_tokens": Objective(
-        "serving cost, USD per million output tokens", "usd_per_million_tokens", "USD ", " per M", ".3f"
+        "serving cost, USD per million output tokens",
+        "usd_per_million_tokens",
+        "costs least to serve",
+        "USD ",
+        " per M",
+        ".3f",
     ),
-    "lifetime_usd": Objective("training and serving cost, USD", "usd", "USD ", includes_training=True),
-    "lifetime_flop": Objective("training and serving FLOP", "flop", includes_training=True),
+    "lifetime_usd": Objective(
+        "training and serving cost, USD", "usd", "costs least to train and to serve", "USD ", includes_training=True
+    ),
+    "lifetime_flop": Objective(
+        "training and serving FLOP", "flop", "takes the fewest FLOP to train and to serve", includes_training=True
+    ),
 }
 """By quantity, one of :data:`bayesmoe.planning.surface.QUANTITIES`."""
 

@@ -77,7 +77,7 @@ def nested(scale: float, df: float, outer: int = 1500, inner: int = 20_000) -> f
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", [0.1, 0.5])
+@pytest.mark.parametrize("scale", [pytest.param(0.1, marks=pytest.mark.sweep), 0.5])
 def test_regression_equals_nested_simulation(scale):
     rng = np.random.default_rng(2)
     theta = rng.standard_normal((2, DRAWS))

@@ -69,8 +69,10 @@ def test_the_page_shows_every_picture_with_its_words() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("figures", "count"),
-    [("made", 4), ("every", None)],
-    ids=["four figures", "every figure"],
+    [
+        pytest.param("made", 4, id="four figures"),
+        pytest.param("every", None, marks=pytest.mark.sweep, id="every figure"),
+    ],
 )
 def test_the_same_figures_give_the_same_bytes(request, tmp_path, figures, count) -> None:
     found = request.getfixturevalue(figures)

@@ -72,6 +72,7 @@ def test_a_labs_tables_count_as_one_lab() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 def test_a_law_that_forecast_badly_has_no_say() -> None:
     """A second law that misses ten times as far; where it forecast best, the scales are its own."""
     labs = [misses(f"lab-{number}", number) for number in range(4)]

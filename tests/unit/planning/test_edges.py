@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from oracle import yun_loss
-from tiers import swept
+from tiers import SWEEP, swept
 
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.next_run import next_runs
@@ -46,14 +46,12 @@ def told(fit, scenario):
 @pytest.mark.parametrize(
     ("problem", "limits"),
     [
-        ("memory_limited", {"memory_bytes": 1.0}),
+        pytest.param("memory_limited", {"memory_bytes": 1.0}, marks=SWEEP),
         ("cheapest_serving", {"loss_nats": 0.01}),
-        ("lifetime_cost", {"loss_nats": 0.01}),
+        pytest.param("lifetime_cost", {"loss_nats": 0.01}, marks=SWEEP),
         ("lowest_loss", {"serving_usd_per_million_tokens": 1e-9}),
-        ("loss_optimal", {"constraints": ("n_total < 1",)}),
-        pytest.param(
-            "equal_resources", {"n_total_parameters": 1e13, "constraints": ("n_gpus <= 8",)}, marks=pytest.mark.slow
-        ),
+        pytest.param("loss_optimal", {"constraints": ("n_total < 1",)}, marks=SWEEP),
+        pytest.param("equal_resources", {"n_total_parameters": 1e13, "constraints": ("n_gpus <= 8",)}, marks=SWEEP),
         ("fixed_hardware", {"output_tokens_per_s": 1e12}),
         ("efficiency_leverage", {"unique_tokens": 1e9, "constraints": ("epochs > 1",)}),
     ],
@@ -147,6 +145,7 @@ def test_one_draw_is_a_plan_without_doubt(small_fit, scenario):
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 def test_many_draws_say_what_fewer_say(small_fit, scenario):
     """A hundred thousand draws, which repeat the same four hundred: the bands are theirs, up to the draws of costs."""
     asked = changed(scenario, problems=("lowest_loss",), choices={"num_experts": (4, 16)})

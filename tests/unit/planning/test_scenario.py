@@ -9,11 +9,13 @@ import pytest
 
 from bayesmoe.architecture import Family
 from bayesmoe.costs.uncertain import Uncertain, UncertainShare
+from bayesmoe.decisions.decide import decide
 from bayesmoe.errors import InputError
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.problems import all_problems, asked_problems
 from bayesmoe.planning.reading import read_scenario
 from bayesmoe.planning.scenario import Scenario, in_group
+from bayesmoe.planning.store import PlanInfo
 from bayesmoe.specs import from_json, to_json
 
 TOML = """
@@ -352,3 +354,17 @@ def test_a_budget_in_usd_is_read(tmp_path):
     path.write_text(TOML.replace("budget_flop = 1e21", "budget_usd = 2e6"))
     found = read_scenario(path)
     assert (found.training.budget_flop, found.training.budget_usd) == (None, 2e6)
+
+
+def test_the_goal_is_one_of_the_problems(read, small_plan):
+    assert read().goal is None
+    assert decide(small_plan, advice=False).main.problem.name == "cheapest_serving"
+    scenario = dataclasses.replace(PlanInfo.read(small_plan).scenario, goal="lowest_loss")
+    asked = dataclasses.replace(PlanInfo.read(small_plan), scenario=scenario).write(small_plan)
+    decided = decide(asked, advice=False)
+    assert decided.main.problem.name == PlanInfo.read(asked).goal == "lowest_loss"
+    assert [one.problem.name for one in decided.goal_first] == ["lowest_loss", "cheapest_serving"]
+    with pytest.raises(
+        InputError, match="goal: must be one of problems, found 'lifetime_cost'; asked: cheapest_serving, lowest_loss"
+    ):
+        dataclasses.replace(scenario, goal="lifetime_cost")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -11,11 +13,15 @@ from matplotlib.colors import to_hex
 from bayesmoe import plots
 from bayesmoe.criticism.predictive import predictive_check
 from bayesmoe.criticism.prior_predictive import prior_bands, prior_predictive
+from bayesmoe.curves.by_compute import loss_by_compute
+from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.risk import risk
 from bayesmoe.decisions.total_cost import option_regret
 from bayesmoe.errors import InputError
 from bayesmoe.laws import law_named
+from bayesmoe.planning.store import PlanInfo
 from bayesmoe.plots.style import expert_colors, look_of
+from bayesmoe.specs import to_json
 
 PROBLEMS = ("cheapest_serving", "lowest_loss")
 COUNTS = (1, 4, 8, 16, 32)
@@ -77,10 +83,10 @@ def test_bars_are_the_chances_of_being_best(summary):
     assert labels(figure) == [look_of(problem)["label"] for problem in PROBLEMS]
 
 
-def test_bars_carry_their_height_unless_it_rounds_to_nothing(summary):
-    p_best = xr.zeros_like(summary["p_best"]) + np.array([0.0, 0.004, 0.006, 0.25, 0.74])
+def test_bars_carry_their_height_unless_there_is_no_room_for_it(summary):
+    p_best = xr.zeros_like(summary["p_best"]) + np.array([0.0, 0.004, 0.016, 0.25, 0.73])
     axes = only_axes(plots.best_experts(summary.assign(p_best=p_best)))
-    assert [text.get_text() for text in axes.texts] == ["", "", "1%", "25%", "74%"] * 2
+    assert [text.get_text() for text in axes.texts] == ["", "", "", "25%", "73%"] * 2
 
 
 def test_over_training_shows_medians_and_bands(summary):
@@ -112,34 +118,76 @@ def test_loss_by_experts_shows_the_optimum_and_both_problems(summary):
     assert "nats per token" in axes.get_ylabel()
 
 
-def test_cost_against_loss_shows_every_solution_with_both_bands(summary):
-    axes = only_axes(plots.cost_against_loss(summary))
-    cost, loss = "serving_usd_per_million_tokens", "loss"
-    expected = [
-        (name, i, costs.sel(num_experts=count).values, losses.sel(num_experts=count).values)
-        for name, costs, losses in [
-            ("loss_optimal", summary[f"loss_optimal_{cost}"], summary[f"loss_optimal_{loss}"]),
-            *((p, summary[cost].sel(problem=p), summary[loss].sel(problem=p)) for p in PROBLEMS),
-        ]
-        for i, count in enumerate(COUNTS)
-    ]
-    drawn = [line for line in axes.lines if len(line.get_xdata())]
-    points = [(line.get_xdata()[0], line.get_ydata()[0]) for line in markers(axes)]
-    assert len(points) == len(expected) == 15
-    assert len(drawn) == 45
-    colors = expert_colors(5)
-    for (name, i, x, y), line, across, along in zip(expected, markers(axes), drawn[0::3], drawn[1::3], strict=True):
-        assert (line.get_xdata()[0], line.get_ydata()[0]) == (x[1], y[1])
-        assert (line.get_marker(), to_hex(line.get_color())) == (look_of(name)["marker"], to_hex(colors[i]))
-        np.testing.assert_array_equal(across.get_xydata(), [[x[0], y[1]], [x[2], y[1]]])
-        np.testing.assert_array_equal(along.get_xydata(), [[x[1], y[0]], [x[1], y[2]]])
-    assert "USD per million output tokens" in axes.get_xlabel()
-    assert axes.get_xscale() == "log"
+def test_differences_are_those_to_the_recommended_design(summary):
+    upper, lower = plots.differences(summary).axes
+    part = summary.sel(problem=PROBLEMS[0])
+    others = [count for count in COUNTS if count != int(part["closest"])]
+    for axes, name in ((upper, "loss"), (lower, "cost")):
+        low, middle, high = (
+            part[f"design_{name}_difference"].sel(num_experts=others).transpose("quantile", "num_experts").values
+        )
+        (band,) = (np.array([segment[:, 1] for segment in one.get_segments()]) for one in axes.collections)
+        np.testing.assert_allclose(band, np.stack([low, high], axis=1))
+        medians, *_ = (line.get_ydata() for line in axes.lines if line.get_marker() == look_of(PROBLEMS[0])["marker"])
+        np.testing.assert_array_equal(medians, middle)
+        (star,) = (line.get_xydata().tolist() for line in axes.lines if line.get_marker() == "*")
+        assert star == [[COUNTS.index(int(part["closest"])), 0.0]]
+    assert ticks(lower) == ["dense", "4", "8", "16", "32"]
 
 
-@pytest.mark.parametrize("plot", [plots.best_experts, plots.over_training, plots.cost_against_loss, plots.loss_by_experts])
+def test_differences_are_of_the_goal_unless_another_problem_is_asked(small_plan, summary):
+    other = plots.differences(summary, PROBLEMS[1]).axes[0].lines[0].get_color()
+    scenario = dataclasses.replace(PlanInfo.read(small_plan).scenario, goal=PROBLEMS[1])
+    goal = summary.assign_attrs(scenario=to_json(scenario))
+    assert (
+        plots.differences(goal).axes[0].lines[0].get_color()
+        == other
+        != plots.differences(summary).axes[0].lines[0].get_color()
+    )
+
+
+def test_the_total_cost_is_training_and_serving_with_the_band_of_their_sum(summary):
+    axes = only_axes(plots.total_cost(summary))
+    part = summary.sel(problem=PROBLEMS[0])
+    training, serving = ([bar.get_height() for bar in own] for own in axes.containers)
+    np.testing.assert_allclose(training, part["design_mean_train_usd"])
+    np.testing.assert_allclose(np.add(training, serving), part["design_mean_cost"])
+    low, _, high = part["design_lifetime_usd"].transpose("quantile", "num_experts").values
+    band = np.array([segment[:, 1] for segment in axes.collections[0].get_segments()])
+    np.testing.assert_allclose(band, np.stack([low, high], axis=1))
+
+
+def test_the_total_cost_asks_for_a_demand(summary):
+    with pytest.raises(InputError, match=r"serving\.lifetime_tokens"):
+        plots.total_cost(summary.drop_vars("design_lifetime_usd"))
+
+
+def test_loss_by_compute_ends_at_the_recommended_design(small_fit, small_plan):
+    decision = decide(small_plan, small_fit, advice=False).main
+    found = loss_by_compute(small_fit, small_plan, decision)
+    axes = only_axes(plots.loss_by_compute(found))
+    design = decision.closest.design
+    (star,) = (line.get_xydata()[0] for line in axes.lines if line.get_marker() == "*")
+    assert star[0] == pytest.approx(6.0 * design.n_active * design.tokens, rel=1e-6)
+    # Both are medians of the same law, of draws of their own: four standard errors of a median apart at most.
+    spread = decision.closest.loss.high - decision.closest.loss.low
+    assert star[1] == pytest.approx(
+        decision.closest.loss.median, abs=4 * 1.25 * spread / 3.3 / np.sqrt(small_plan.sizes["sample"])
+    )
+    seen = sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() == ".")
+    assert seen == small_fit["constant_data"].sizes["run"]
+    np.testing.assert_allclose(found["threshold"], np.quantile(small_plan["threshold_loss"], [0.05, 0.5, 0.95]))
+    along = found["loss"].sel(quantile=0.5).values
+    assert (np.diff(along) < 0).all()
+
+
+@pytest.mark.parametrize(
+    "plot", [plots.best_experts, plots.over_training, plots.loss_by_experts, plots.total_cost, plots.differences]
+)
 def test_a_plan_without_any_solution_can_be_drawn(summary, plot):
-    only_axes(plot(summary.where(False)))
+    plot(
+        summary.where(False).assign({name: summary[name] for name in ("closest", "design_meets_probability")})
+    ).canvas.draw()
 
 
 def test_fit_to_runs_shows_every_residual_in_its_band(small_fit):
@@ -211,7 +259,7 @@ def test_more_than_four_names_take_more_rows(small_fit):
     assert (low[0], low[1] * 2) == (high[0], high[1])
 
 
-@pytest.mark.parametrize("plot", [plots.best_experts, plots.cost_against_loss, plots.loss_by_experts, plots.over_training])
+@pytest.mark.parametrize("plot", [plots.best_experts, plots.total_cost, plots.loss_by_experts, plots.over_training])
 def test_a_bare_plan_is_drawn_as_its_risk_is(small_plan, summary, plot):
     bare, made = (only_axes(plot(given)) for given in (small_plan, summary))
     lines, same = ([np.asarray(line.get_xydata()) for line in axes.lines] for axes in (bare, made))

@@ -40,6 +40,8 @@ FAILED = Gate(
 )
 GALLERY = {
     "tornado",
+    "loss_by_experts",
+    "regret_map",
     "loss_by_tokens",
     "serving_by_size",
     "trade_offs",
@@ -123,10 +125,10 @@ def hostile(small_fit, small_plan):
 
 
 @pytest.fixture(scope="module")
-def made(hostile):
-    """All figures of the hostile plan."""
-    fit, plan, decisions = hostile
-    found = figures(fit, plan=plan, decisions=decisions)
+def made(hostile, small_plan):
+    """All figures of the hostile fit; its group is in no fit, so that nothing could be forecast for it."""
+    fit, _, _ = hostile
+    found = figures(fit, plan=small_plan, decisions=decide(small_plan, fit))
     yield found
     for figure in found.values():
         plt.close(figure)
@@ -215,6 +217,7 @@ def test_a_failed_gate_comes_before_any_decision_and_again_at_the_end(full):
     banner = f"Gate: FAIL. {text.gate('FAIL')}"
     assert said.count(banner) == 2
     assert said.index(banner) < said.index("Decision")
+    assert "Do not decide on these numbers: the gate FAILs. They say: " in said
     assert said.endswith(banner)
     assert full.index("banner FAIL") < full.index("<main>")
 
@@ -237,8 +240,7 @@ def test_every_check_stands_in_the_table_with_its_cure(full):
         ("full", GALLERY | {"next_run_value"}),
         (
             "alone",
-            GALLERY
-            | {"best_experts", "over_training", "cost_against_loss", "loss_by_experts", "regret_map", "next_run_value"},
+            GALLERY | {"best_experts", "over_training", "differences", "total_cost", "loss_by_compute", "next_run_value"},
         ),
     ],
 )
@@ -266,9 +268,10 @@ def test_trained_runs_are_not_called_simulated(small_fit):
 def test_the_decision_of_each_problem_stands_before_the_evidence(full, decided):
     said = Page(full).text
     for decision in decided:
-        order = (decision.problem.title, headline(decision), plan_text.per_draw(decision), "Evidence")
+        order = (decision.problem.title, plan_text.per_draw(decision), "Evidence")
         places = [said.index(part) for part in order]
         assert places == sorted(places)
+    assert headline(decided[1]) in said
     assert plan_text.FIXED_NOTE in said
     assert text.BAND_NOTE in said
     assert text.ONE_LAW in said
@@ -278,7 +281,7 @@ def test_the_decision_of_each_problem_stands_before_the_evidence(full, decided):
 def test_a_plan_far_beyond_the_runs_is_flagged(small_fit, summary, full):
     times = extrapolation_factors(small_fit, summary)
     assert far(times)
-    assert f'<p class="banner REVIEW">{text.extrapolation(times, far=True)}' in full
+    assert text.extrapolation(times, far=True) in full
 
 
 def test_the_extrapolation_is_of_the_worst_problem(small_fit, summary):

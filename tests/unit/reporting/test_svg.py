@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bayesmoe.plots.style import hover
-from bayesmoe.reporting.svg import svg
+from bayesmoe.reporting.svg import dark_colors, svg
 
 HOSTILE = '<script>"&'
 
@@ -55,3 +55,33 @@ def test_nothing_known_is_nothing_told():
     hover(line, ["unknown"])
     assert "<title>" not in svg(figure, "one", "A")
     plt.close(figure)
+
+
+def test_text_stays_text_in_the_font_of_the_page(drawn):
+    drawn.axes[0].set_xlabel("experts of a layer")
+    root = ElementTree.fromstring(svg(drawn, "one", "A"))
+    (label,) = [node for node in root.iter("{http://www.w3.org/2000/svg}text") if node.text == "experts of a layer"]
+    assert "font-family: system-ui, sans-serif" in label.get("style", "")
+
+
+def test_every_color_is_that_of_the_page_and_has_a_dark_one(drawn):
+    text = svg(drawn, "one", "A")
+    colors = set(re.findall(r"var\(--c-([0-9a-f]{6}), #\1\)", text))
+    assert {"ffffff", "000000", "1f77b4"} <= colors
+    assert not re.search(r"(?<!, )#[0-9a-f]{6}", text)
+    dark = dict(re.findall(r"--c-([0-9a-f]{6}): (#[0-9a-f]{6});", dark_colors([text])))
+    assert set(dark) == colors
+    assert (dark["ffffff"], dark["000000"]) == ("#16181b", "#ececec")
+
+
+@pytest.mark.parametrize("color", ["0072b2", "440154", "d55e00", "8c6d1f", "6b6b6b"])
+def test_what_is_drawn_stands_out_from_dark_paper(color):
+    """Contrast of graphics: at least 3 (WCAG 2.2, 1.4.11)."""
+    (dark,) = re.findall(r": #([0-9a-f]{6});", dark_colors([f"var(--c-{color}, #{color})"]))
+    assert _luminance(dark) + 0.05 >= 3 * (_luminance("16181b") + 0.05)
+
+
+def _luminance(color):
+    values = np.array([int(color[i : i + 2], 16) / 255 for i in (0, 2, 4)])
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]

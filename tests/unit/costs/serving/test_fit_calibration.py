@@ -195,6 +195,7 @@ def public(shared_data, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 def test_a_real_model_that_was_left_out_is_foretold(public):
     left_out = (public.frame["architecture"] == "llama-3.1-8b").to_numpy()
     found = calibrate_serving(public.where(~left_out), warmup=300, draws=300)

@@ -295,7 +295,7 @@ HEADS = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_no_table_gives_a_traceback(tmp_path_factory, data):
     heads = list(dict.fromkeys([*data.draw(st.sampled_from([(), ("loss", "num_experts")])), *data.draw(HEADS)]))
