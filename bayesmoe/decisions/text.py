@@ -116,8 +116,11 @@ def tail_change(decision: Decision) -> str:
     """Which other counts would be recommended by the tail of the objective; nothing where none would."""
     own = decision.recommended_num_experts
     counts = {name: decision.recommended_by_measure[measure] for measure, name in _TAIL.items()}
+    measures = {count: [name for name, best in counts.items() if best == count] for count in counts.values()}
     return "; ".join(
-        f"{experts(count)} would be best by {name}" for name, count in counts.items() if count not in (own, None)
+        f"{experts(count)} would be best by {' and '.join(names)}"
+        for count, names in measures.items()
+        if count and count != own
     )
 
 

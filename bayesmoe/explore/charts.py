@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from bokeh.models import ColumnDataSource, FactorRange, HoverTool, NumeralTickFormatter
+from bokeh.models import ColumnDataSource, FactorRange, HoverTool, NumeralTickFormatter, Title
 from bokeh.plotting import figure
 
 from bayesmoe.decisions.decision import Decision
 from bayesmoe.decisions.outcome import UNKNOWN
 from bayesmoe.plots.style import OKABE_ITO
-from bayesmoe.units import band, experts, percent
+from bayesmoe.units import band, percent
 
-_BLUE, _GREY = OKABE_ITO[0], "#6b6b6b"
+_BLUE, _GREY, _BOTH = OKABE_ITO[0], "#6b6b6b", "#7a7a7a"
 _HEIGHT = 250
 
 type Columns = dict[str, Any]
@@ -50,7 +50,7 @@ def charts(decision: Decision) -> dict[str, Chart]:
 
 def columns(decision: Decision) -> dict[str, Columns]:
     """Columns of each chart, medians with 5% and 95% quantiles; NaN where no design of a count meets the goal with the required probability."""
-    names = [experts(one.num_experts) for one in decision.optima]
+    names = ["dense" if one.num_experts == 1 else str(one.num_experts) for one in decision.optima]
     best = [one.p_best for one in decision.optima]
     bands = {
         "over_training": [one.bands["over_training_ratio"] for one in decision.optima],
@@ -72,13 +72,18 @@ def _plain(names: list[str], title: str, **look: Any) -> Any:
         x_range=FactorRange(factors=names),
         height=_HEIGHT,
         sizing_mode="stretch_width",
-        title=title,
+        title=Title(text=title, text_color=_BOTH),
         toolbar_location=None,
         **look,
     )
     made.xgrid.grid_line_color = None
     made.outline_line_color = None
-    made.add_tools(HoverTool(tooltips=[("", "@experts: @said")], mode="vline"))
+    # Readable on paper of either color.
+    made.background_fill_color = made.border_fill_color = None
+    for axis in made.axis:
+        axis.major_label_text_color = axis.axis_line_color = axis.major_tick_line_color = _BOTH
+    made.grid.grid_line_alpha = 0.4
+    made.add_tools(HoverTool(tooltips=[("", "@experts experts: @said")], mode="vline"))
     return made
 
 

@@ -66,7 +66,13 @@ class Previewer:
         A kind of question that is new is compiled first; it then has fewer draws until it takes no longer than :data:`ALLOWED_S`.
         """
         scenario = dataclasses.replace(scenario, problems=(problem,), goal=None)
-        kind = (problem, scenario.serving.max_tpot_s is None, scenario.serving.lifetime_tokens is None)
+        kind = (
+            problem,
+            scenario.serving.max_tpot_s is None,
+            scenario.serving.lifetime_tokens is None,
+            scenario.choices.num_experts,
+            scenario.limits.constraints,
+        )
         if kind not in self._afforded:
             draws = MOST_DRAWS
             self._answer(scenario, draws)

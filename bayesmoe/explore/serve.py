@@ -18,6 +18,7 @@ from bayesmoe.explore.page import page
 from bayesmoe.explore.preview import Previewer
 from bayesmoe.planning.scenario import Scenario
 
+_PAPER = "@media (prefers-color-scheme: dark) { html, body { background: #16181b; color-scheme: dark; } }"
 _AUTH = Path(__file__).with_name("auth.py")
 
 
@@ -70,7 +71,8 @@ def serve(
     port, asker = _free(port), Previewer(fit, gate)
     # Compiled before the first visitor comes.
     preparing()
-    asker.ask(scenario.problems[0], scenario)
+    pn.config.raw_css = [_PAPER]
+    asker.ask(scenario.goal or scenario.problems[0], scenario)
     server: Any = pn.serve(
         {"/": lambda: page(asker, scenario)},
         address=ADDRESS,

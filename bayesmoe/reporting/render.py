@@ -8,6 +8,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from bayesmoe.reporting.brief import Brief
+
 STYLE = Path(__file__).with_name("style.css")
 """Look of the pages."""
 
@@ -17,10 +19,10 @@ def rendered(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
-def rendered_card(decision: dict[str, Any]) -> str:
-    """HTML of one problem's card, from :func:`bayesmoe.reporting.decision.card`."""
+def rendered_answer(brief: Brief, decision: dict[str, Any]) -> str:
+    """HTML of what a page shows first: the answer, and the designs of :func:`bayesmoe.reporting.decision.card`."""
     made: Any = _environment().get_template("card.html.jinja").module
-    return str(made.card(decision))
+    return str(made.first(brief, decision))
 
 
 @cache

@@ -87,4 +87,4 @@ def test_charts_draw_what_the_answer_says(answered):
         for column, end in (("low", "low"), ("value", "median"), ("high", "high")):
             expected = [getattr(getattr(one, bands), end) if one.meets_probability else np.nan for one in designs]
             np.testing.assert_array_equal(drawn[name].source.data[column], expected)
-    assert drawn["best"].source.data["experts"] == ["dense", "4 experts", "8 experts", "16 experts", "32 experts"]
+    assert drawn["best"].source.data["experts"] == ["dense", "4", "8", "16", "32"]
