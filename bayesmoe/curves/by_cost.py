@@ -1,4 +1,4 @@
-"""What a serving cost allows: the largest size, its loss, and the frontier of lowest loss, with their bands."""
+"""What a serving cost allows: the frontier of lowest loss, with its band."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BELOW, _ABOVE, _POINTS = 20.0, 4.0, 60
 def by_cost(
     fit: xr.DataTree, scenario: Scenario, *, costs: Sequence[float] | None = None, draws: int | None = DRAWS
 ) -> xr.Dataset:
-    """Sizes and losses that a serving cost allows, each model trained on the whole budget.
+    """Losses that a serving cost allows, each model trained on the whole budget.
 
     Sizes are those of the planner's grid, 512 between a million and 1e14 parameters. A draw in which nothing is served so cheaply has
     no size and counts as an infinite loss: a quantile that falls on such draws is NaN.
@@ -39,16 +39,15 @@ def by_cost(
     Returns
     -------
     Dataset
-        By ``num_experts`` and ``cost``, at each ``quantile``: ``largest_n_dense``, the largest backbone that costs no more to serve, parameters;
-        ``loss_of_largest``, its loss, which rises again where the budget leaves too few tokens; ``loss``, the lowest of all sizes that cost no
-        more to serve, nats per token. ``p_best``, the share of draws in which the count has the lowest of these. ``best_loss`` by ``quantile``
-        and ``cost``, the lowest over expert counts.
+        By ``num_experts`` and ``cost``, at each ``quantile``: ``loss``, the lowest of all sizes that cost no more to serve, nats per token.
+        ``p_best``, the share of draws in which the count has the lowest of these. ``best_loss`` by ``quantile`` and ``cost``, the lowest over
+        expert counts.
     """
     laws = surfaces(fit, of_counts(scenario), draws=draws)
     counts = list(scenario.choices.counts)
     asked = np.asarray(_around_optima(laws) if costs is None else costs, float)
     ln_size = jnp.broadcast_to(jnp.asarray(grid()), (1, len(counts), len(grid())))
-    largest, of_largest, lowest = over_laws(lambda surface: _allowed(surface, ln_size, asked), laws)
+    lowest = over_laws(lambda surface: _allowed(surface, ln_size, asked), laws)
     best = lowest.min(axis=1)
     wins = (lowest == best[:, None]) & np.isfinite(lowest)
     # Ties share the draw.
@@ -57,8 +56,6 @@ def by_cost(
     loss = {"units": QUANTITIES["loss"]}
     return xr.Dataset(
         {
-            "largest_n_dense": (dims, np.exp(order_bands(largest, nothing=-np.inf)), {"units": QUANTITIES["n_dense"]}),
-            "loss_of_largest": (dims, order_bands(of_largest, nothing=np.inf), loss),
             "loss": (dims, order_bands(lowest, nothing=np.inf), loss),
             "best_loss": (("quantile", "cost"), order_bands(best, nothing=np.inf), loss),
             "p_best": (dims[1:], p_best),
@@ -68,21 +65,13 @@ def by_cost(
 
 
 def _allowed(surface: DesignSurface, ln_size: Any, costs: np.ndarray) -> Any:
-    """ln of the largest size that each cost allows, its loss, and the lowest loss of all sizes allowed; shape (sample, count, cost)."""
+    """Lowest loss of all sizes that each cost allows, shape (sample, count, cost)."""
     cost = surface.serving(ln_size).usd_per_million_tokens
     loss = jnp.broadcast_to(surface.loss(ln_size), cost.shape)
     cost = jnp.where(jnp.isfinite(cost), cost, jnp.inf)
 
-    def allowed(most: Any) -> Any:
-        fits = cost <= most
-        largest = jnp.max(jnp.where(fits, jnp.arange(ln_size.shape[-1]), -1), axis=-1)
-        of_largest = jnp.take_along_axis(loss, jnp.maximum(largest, 0)[..., None], axis=-1)[..., 0]
-        lowest = jnp.min(jnp.where(fits, loss, jnp.inf), axis=-1)
-        return jnp.where(largest < 0, -jnp.inf, ln_size[0, 0, largest]), of_largest, lowest
-
-    largest, of_largest, lowest = jax.lax.map(allowed, jnp.asarray(costs))
-    of_largest = jnp.where(jnp.isfinite(largest), of_largest, jnp.inf)
-    return tuple(jnp.moveaxis(values, 0, -1) for values in (largest, of_largest, lowest))
+    lowest = jax.lax.map(lambda most: jnp.min(jnp.where(cost <= most, loss, jnp.inf), axis=-1), jnp.asarray(costs))
+    return jnp.moveaxis(lowest, 0, -1)
 
 
 def _around_optima(laws: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Loss and serving cost along sizes and tokens, with their bands: what a planner sees before any problem is solved."""
+"""Loss along sizes and tokens, with its band: what a planner sees before any problem is solved."""
 
 from __future__ import annotations
 
@@ -61,40 +61,6 @@ def loss_by_tokens(
     quantiles = quantiles.assign(observed=(dims, observed)).transpose("quantile", *dims)
     for name in ("loss", "observed"):
         quantiles[name].attrs = {"units": QUANTITIES["loss"]}
-    return quantiles
-
-
-def serving_by_size(
-    fit: xr.DataTree, scenario: Scenario, *, n_dense: Sequence[float], draws: int | None = DRAWS
-) -> xr.Dataset:
-    """Serving cost of every expert count by size, with the cheapest number of GPUs.
-
-    Parameters
-    ----------
-    fit, scenario, draws
-        As of :func:`loss_by_tokens`.
-    n_dense : sequence of float
-        Backbone parameters.
-
-    Returns
-    -------
-    Dataset
-        By ``num_experts`` and ``n_dense``: ``serving_usd_per_million_tokens`` at each ``quantile`` of the draws in which some number
-        of GPUs serves the model, USD per million output tokens; ``p_served``, how many these are.
-    """
-    laws = surfaces(fit, of_counts(scenario), draws=draws)
-    counts = list(scenario.choices.counts)
-    ln_size = jnp.broadcast_to(jnp.log(jnp.asarray(n_dense)), (1, len(counts), len(n_dense)))
-    cost = xr.DataArray(
-        over_laws(lambda surface: surface.serving(ln_size).usd_per_million_tokens, laws),
-        dims=("sample", "num_experts", "n_dense"),
-        coords={"num_experts": counts, "n_dense": np.asarray(n_dense, float)},
-    )
-    name = "serving_usd_per_million_tokens"
-    # An unserved model costs NaN or infinity, by engine.
-    served = cost.where(np.isfinite(cost))
-    quantiles = bands(xr.Dataset({name: served})).assign(p_served=served.notnull().mean("sample"))
-    quantiles[name].attrs = {"units": QUANTITIES[name]}
     return quantiles
 
 

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 
 from bayesmoe import plots
 from bayesmoe.criticism.prior_predictive import prior_bands, prior_predictive
-from bayesmoe.curves.by_budget import plans_by_budget, trade_offs
+from bayesmoe.curves.by_budget import plans_by_budget
 from bayesmoe.curves.by_cost import by_cost
-from bayesmoe.curves.by_size import loss_by_tokens, serving_by_size
+from bayesmoe.curves.by_size import loss_by_tokens
 from bayesmoe.curves.leverage_surface import leverage_surface
 from bayesmoe.decisions.decision import Decisions
 from bayesmoe.decisions.next_run import next_runs
@@ -51,7 +51,6 @@ _SCALES = (0.3, 0.5, 0.75, 1.0)
 
 _SEEN = 0.65
 _BUDGETS = (1e20, 1e21, 5.15e21, 3e22)
-_EVERY_BUDGET = tuple(np.geomspace(1e19, 3e22, 61).tolist())
 _TIAN = {
     "train_flop": (1e18, 1e19, 1e20, 6e20),
     "activation_ratio": (1 / 2, 1 / 8, 1 / 32, 1 / 128),
@@ -107,16 +106,10 @@ def budget_figures(fit: xr.DataTree, scenario: Scenario) -> dict[str, Figure]:
     grown = loss_by_tokens(
         fit, scenario, n_dense=[sizes[0], sizes[-1], 10.0 * sizes[-1]], tokens=[tokens[0], tokens[-1], 10.0 * tokens[-1]]
     )
-    costs = by_cost(fit, scenario)
-    served = serving_by_size(fit, scenario, n_dense=np.geomspace(1e8, 3e11, 80).tolist())
-    traded = trade_offs(fit, scenario, budgets_flop=_EVERY_BUDGET, losses=np.linspace(2.0, 2.8, 81).tolist())
     planned = plans_by_budget(fit, scenario, budgets_flop=_BUDGETS)
     return {
         "loss_by_tokens": plots.loss_by_tokens(grown),
-        "serving_by_size": plots.serving_by_size(served, costs),
-        "trade_offs": plots.trade_offs(traded),
-        "loss_by_cost": plots.loss_by_cost(costs),
-        "frontier": plots.frontier(costs),
+        "frontier": plots.frontier(by_cost(fit, scenario)),
         "cheapest_by_budget": plots.minima_by_budget(planned, "cheapest_serving"),
         "lowest_loss_by_budget": plots.minima_by_budget(planned, "lowest_loss"),
         "over_training_by_budget": plots.over_training_by_budget(planned),

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from bayesmoe.plots._law_weights import law_weights as law_weights
     from bayesmoe.plots._leverage_surface import leverage_surface as leverage_surface
     from bayesmoe.plots._loss_by_compute import loss_by_compute as loss_by_compute
-    from bayesmoe.plots._loss_by_cost import loss_by_cost as loss_by_cost
     from bayesmoe.plots._loss_by_experts import loss_by_experts as loss_by_experts
     from bayesmoe.plots._loss_by_tokens import loss_by_tokens as loss_by_tokens
     from bayesmoe.plots._minima_by_budget import minima_by_budget as minima_by_budget
@@ -30,10 +29,8 @@ if TYPE_CHECKING:
     from bayesmoe.plots._over_training_by_budget import over_training_by_budget as over_training_by_budget
     from bayesmoe.plots._prior_predictive import prior_predictive as prior_predictive
     from bayesmoe.plots._regret_map import regret_map as regret_map
-    from bayesmoe.plots._serving_by_size import serving_by_size as serving_by_size
     from bayesmoe.plots._tornado import tornado as tornado
     from bayesmoe.plots._total_cost import total_cost as total_cost
-    from bayesmoe.plots._trade_offs import trade_offs as trade_offs
 
 __all__ = [
     "best_experts",
@@ -45,7 +42,6 @@ __all__ = [
     "law_weights",
     "leverage_surface",
     "loss_by_compute",
-    "loss_by_cost",
     "loss_by_experts",
     "loss_by_tokens",
     "minima_by_budget",
@@ -56,11 +52,9 @@ __all__ = [
     "prior_predictive",
     "rank",
     "regret_map",
-    "serving_by_size",
     "tornado",
     "total_cost",
     "trace",
-    "trade_offs",
 ]
 
 _HOME: dict[str, str] = dict.fromkeys(("prior_posterior", "rank", "trace"), "_diagnostics")

@@ -1,39 +1,40 @@
-"""Frontier of loss and serving cost, and which expert count lies on it."""
+"""Frontier of loss and serving cost, a panel an expert count."""
 
 from __future__ import annotations
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesmoe.plots.style import INK, decades, expert_colors, new_panels, ribbon
-from bayesmoe.units import experts
+from bayesmoe.units import experts, percent
+
+_COLUMNS = 3
 
 
 def frontier(found: xr.Dataset) -> Figure:
-    """Above, the lowest loss of all expert counts by serving cost in its 90% band, and each count's median; below, how often each count has the lowest.
+    """Lowest loss by the serving cost allowed: in each panel a count with its 90% band, and dotted the median of the best of all counts.
 
     Parameters
     ----------
     found : Dataset
         By ``cost``, USD per million output tokens: ``best_loss`` by ``quantile``, ``loss`` by ``quantile`` and ``num_experts``, nats per token;
-        ``p_best`` by ``num_experts``.
+        ``p_best`` by ``num_experts``, of which a panel says the largest.
     """
-    figure, (upper, lower) = new_panels(1, 6.4, 5.6, rows=2, sharex=True, height_ratios=(2.2, 1.0))
     cost, counts = found["cost"].values, found["num_experts"].values
-    colors = expert_colors(len(counts))
-    best = found["best_loss"].transpose("quantile", "cost").values
-    ribbon(upper, cost, *best, color=INK, label="best of all counts", zorder=3, linestyle=":")
-    for color, count in zip(colors, counts, strict=True):
-        median = found["loss"].sel(num_experts=count, quantile=0.5)
-        upper.plot(cost, median, color=color, linewidth=1.7, label=experts(count), zorder=2)
-    apportion = [found["p_best"].sel(num_experts=count).values for count in counts]
-    lower.stackplot(cost, apportion, colors=colors, linewidth=0)
-    lower.set_xlim(cost[0], cost[-1])
-    decades(lower.xaxis, lambda usd: f"{usd:g}")
-    lower.set_ylim(0, 1)
-    lower.set_yticks([0, 0.5, 1], ["0", "50%", "100%"])
-    upper.set_ylabel("lowest loss, nats per token")
-    lower.set_ylabel("has the lowest")
-    lower.set_xlabel("serving cost allowed, USD per million output tokens")
-    figure.legend(*upper.get_legend_handles_labels(), frameon=False, fontsize=9, ncols=3, loc="outside lower center")
+    rows = -(-len(counts) // _COLUMNS)
+    figure, panels = new_panels(_COLUMNS, 6.4, 0.6 + 1.7 * rows, rows=rows, sharex=True, sharey=True)
+    best = found["best_loss"].sel(quantile=0.5).values
+    for axes, color, count in zip(panels, expert_colors(len(counts)), counts, strict=False):
+        own = found.sel(num_experts=count)
+        ribbon(axes, cost, *own["loss"].transpose("quantile", "cost").values, color=color)
+        axes.plot(cost, best, color=INK, linewidth=1.2, linestyle=":")
+        top = int(np.argmax(own["p_best"].values))
+        axes.set_title(f"{experts(count)}: best in {percent(own['p_best'].values[top])} at {cost[top]:.2g}", fontsize=8)
+    for axes in panels[len(counts) :]:
+        axes.set_visible(False)
+    panels[0].set_xlim(cost[0], cost[-1])
+    decades(panels[0].xaxis, lambda usd: f"{usd:g}")
+    figure.supxlabel("serving cost allowed, USD per million output tokens", fontsize=9)
+    figure.supylabel("lowest loss, nats per token", fontsize=9)
     return figure

@@ -88,19 +88,6 @@ def ribbon(axes: Any, x: Any, low: Any, median: Any, high: Any, *, opacity: floa
     axes.plot(x, median, linewidth=1.7, **look)
 
 
-def barred(axes: Any, x: Any, low: Any, median: Any, high: Any, *, number: int, count: int, **look: Any) -> None:
-    """Medians as a line with their 90% band as bars at some of its points, so that curves whose bands coincide stay apart.
-
-    Of ``count`` curves each takes turns with the others, ``number`` says which it is.
-    """
-    axes.plot(x, median, linewidth=1.7, **look)
-    own = np.arange(len(x))[_EVERY * number // count :: _EVERY]
-    axes.vlines(x[own], low[own], high[own], color=look["color"], linewidth=2.2, alpha=0.5)
-
-
-_EVERY = 15
-
-
 def decades(axis: Any, said: Callable[[float], str]) -> None:
     """A logarithmic axis with words at decades, or at 1, 2 and 5 of each where it spans few."""
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})

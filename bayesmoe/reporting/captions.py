@@ -26,18 +26,6 @@ FIGURES = {
         "Loss by expert count, training tokens and size, at any training cost (Yun's Figure 1). Line: posterior median; band: 90% of the draws, "
         "of the law alone, without the noise of a run. Rings: the runs. Where there are none, the law extrapolates."
     ),
-    "serving_by_size": (
-        "Serving cost by model size, and the largest size that a serving cost allows (Yun's Figure 2). Line: median; bars: 90% of the draws of "
-        "prices, utilization and latency, with the roofline's error on unseen models, for the curve of their color. A curve ends where a replica's memory does."
-    ),
-    "trade_offs": (
-        "Loss, serving cost and training FLOP of loss-optimal models against each other (Yun's Figure 3). Line: median; bars: 90% of the draws of what is on the "
-        "vertical axis, for the curve of their color. A curve ends where fewer than nine draws of ten have a model."
-    ),
-    "loss_by_cost": (
-        "Loss against serving cost on one training budget (Yun's Figure 4): that of the largest model which a cost allows, trained on the whole budget. "
-        "Line: median; bars: 90% of the draws, for the curve of their color. To the right of its lowest point a model is too large for the budget, to the left it is over-trained."
-    ),
     "cheapest_by_budget": (
         "Cheapest serving at no higher a loss than the loss-optimal baseline's on the same budget, and the size over the count's own loss-optimal size "
         "(Yun's Figure 5). Point: median; line: 90% band, over the draws in which the count can do so; hollow: fewer than nine of ten."
@@ -55,9 +43,8 @@ FIGURES = {
         "90% band, over the draws in which the count can meet the threshold; hollow: fewer than nine of ten."
     ),
     "frontier": (
-        "Frontier of serving cost and loss on the training budget. Above: the lowest loss of any size at no higher serving cost; colored: each expert count's median; "
-        "dotted, with its band: the best of all counts, median and 90% of the draws. Below: the share of draws in which each count has the lowest; "
-        "white, nothing is served at so low a cost."
+        "Frontier of serving cost and loss on the training budget: the lowest loss of any size at no higher serving cost. Line: median of the count, with 90% of the draws; "
+        "dotted: median of the best of all counts. A panel says in how many draws its count has the lowest, where that is most."
     ),
     "calibration": (
         "Calibration of a backtest: the share of the held-out larger runs that lay in a forecast's central interval, by the interval's nominal level. "
@@ -98,9 +85,6 @@ SECTIONS = {
     },
     "Yun et al. 2024's figures, with bands": {
         "loss_by_tokens": _DEMO,
-        "serving_by_size": _DEMO,
-        "trade_offs": _DEMO,
-        "loss_by_cost": _DEMO,
         "cheapest_by_budget": _DEMO,
         "lowest_loss_by_budget": _DEMO,
     },

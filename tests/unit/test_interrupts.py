@@ -16,8 +16,10 @@ GONE_S = 20.0
 # Deriving this key takes minutes, and never looks at signals.
 STUCK = "hashlib.pbkdf2_hmac('sha256', b'word', b'salt', 10**9)"
 PROGRAM = f"""
-import hashlib, pathlib, sys, time
+import hashlib, pathlib, signal, sys, time
 from bayesmoe import files, interrupts
+# A shell's background job ignores interrupts, and so would its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 out, how = pathlib.Path(sys.argv[1]), sys.argv[2]
 
 def work():
@@ -52,7 +54,10 @@ def interrupted(tmp_path, how: str, times: int = 1) -> tuple[int, str, str]:
         for _ in range(times):
             time.sleep(0.3)
             process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=GONE_S)
+        try:
+            out, err = process.communicate(timeout=GONE_S)
+        finally:
+            process.kill()
         return process.returncode, out, err
 
 

@@ -9,12 +9,12 @@ import xarray as xr
 from matplotlib.colors import to_hex
 
 from bayesmoe import plots
-from bayesmoe.plots.style import barred, budget_colors, decades, expert_colors, new_figure
+from bayesmoe.plots.style import budget_colors, decades, new_figure
+from bayesmoe.units import experts, percent
 
 COUNTS = [1, 4, 8, 16, 32]
 QUANTILES = [0.05, 0.5, 0.95]
 COST = "serving_usd_per_million_tokens"
-EVERY = 15
 
 
 @pytest.fixture(autouse=True)
@@ -53,19 +53,6 @@ def labels(figure):
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
-def assert_barred(axes, found: xr.DataArray, x) -> None:
-    """Each expert count's median is a line, and its band bars at points of its own curve."""
-    colors, bars = expert_colors(len(COUNTS)), axes.collections
-    for number, (count, line, lines) in enumerate(zip(COUNTS, axes.lines, bars, strict=True)):
-        low, middle, high = found.sel(num_experts=count).values
-        np.testing.assert_array_equal(line.get_xydata(), np.stack([x, middle], axis=1))
-        own = np.arange(len(x))[EVERY * number // len(COUNTS) :: EVERY]
-        drawn = np.array([[s[0, 0], s[0, 1], s[1, 1]] for s in lines.get_segments()])
-        np.testing.assert_allclose(drawn, np.stack([x[own], low[own], high[own]], axis=1))
-        assert len(own)
-        assert to_hex(line.get_color()) == to_hex(colors[number])
-
-
 @pytest.fixture
 def of_costs():
     costs = np.geomspace(0.01, 1.0, 40)
@@ -73,8 +60,6 @@ def of_costs():
     p_best = np.random.default_rng(0).dirichlet(np.ones(5), size=40).T * 0.9
     return xr.Dataset(
         {
-            "largest_n_dense": banded("num_experts", "cost", low=1e9, high=1e10, **by),
-            "loss_of_largest": banded("num_experts", "cost", **by),
             "loss": banded("num_experts", "cost", **by),
             "best_loss": banded("cost", cost=costs),
             "p_best": (("num_experts", "cost"), p_best),
@@ -111,53 +96,21 @@ def test_loss_by_tokens_has_a_panel_a_size_and_a_ribbon_a_token_count() -> None:
     assert labels(figure) == ["1.0B tokens", "10B tokens", "100B tokens", "runs"]
 
 
-def test_serving_by_size_shows_costs_and_the_sizes_that_they_allow(of_costs) -> None:
-    sizes = np.geomspace(1e8, 1e11, 50)
-    by_size = xr.Dataset({COST: banded("num_experts", "n_dense", num_experts=COUNTS, n_dense=sizes)})
-    figure = plots.serving_by_size(by_size, of_costs)
-    left, right = figure.axes
-    assert_barred(left, by_size[COST], sizes)
-    assert_barred(right, of_costs["largest_n_dense"], of_costs["cost"].values)
-    assert labels(figure) == ["dense", *(f"{count} experts" for count in COUNTS[1:])]
-    assert {axes.get_xscale() for axes in figure.axes} == {axes.get_yscale() for axes in figure.axes} == {"log"}
-
-
-def test_trade_offs_show_each_against_the_other() -> None:
-    budgets, asked = np.geomspace(1e19, 1e22, 31), np.linspace(2.0, 3.0, 45)
-    found = xr.Dataset(
-        {
-            "loss": banded("num_experts", "train_flop", num_experts=COUNTS, train_flop=budgets),
-            COST: banded("num_experts", "train_flop", num_experts=COUNTS, train_flop=budgets),
-            "serving_at_loss": banded("num_experts", "asked_loss", num_experts=COUNTS, asked_loss=asked),
-        }
-    )
-    figure = plots.trade_offs(found)
-    for axes, name, x in zip(figure.axes, ("loss", COST, "serving_at_loss"), (budgets, budgets, asked), strict=True):
-        assert_barred(axes, found[name], x)
-
-
-def test_loss_by_cost_shows_the_largest_that_is_allowed(of_costs) -> None:
-    figure = plots.loss_by_cost(of_costs)
-    (axes,) = figure.axes
-    assert_barred(axes, of_costs["loss_of_largest"], of_costs["cost"].values)
-
-
-def test_the_frontier_shows_the_best_of_all_with_its_band_and_every_share(of_costs) -> None:
+def test_the_frontier_has_a_panel_a_count_with_the_best_of_all(of_costs) -> None:
     figure = plots.frontier(of_costs)
-    upper, lower = figure.axes
     cost = of_costs["cost"].values
-    low, middle, high = of_costs["best_loss"].values
-    best, *own = upper.lines
-    np.testing.assert_array_equal(best.get_xydata(), np.stack([cost, middle], axis=1))
-    assert_ribbon(ribbons(upper)[0], cost, low, high)
-    for count, line in zip(COUNTS, own, strict=True):
-        np.testing.assert_array_equal(line.get_ydata(), of_costs["loss"].sel(num_experts=count, quantile=0.5))
-    below = np.zeros(len(cost))
-    for count, corners in zip(COUNTS, ribbons(lower), strict=True):
-        above = below + of_costs["p_best"].sel(num_experts=count).values
-        assert_ribbon(corners, cost, below, above)
-        below = above
-    assert labels(figure)[0] == "best of all counts"
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    for count, axes in zip(COUNTS, shown, strict=True):
+        low, middle, high = of_costs["loss"].sel(num_experts=count).transpose("quantile", "cost").values
+        own, best = axes.lines
+        np.testing.assert_array_equal(own.get_ydata(), middle)
+        assert_ribbon(ribbons(axes)[0], cost, low, high)
+        np.testing.assert_array_equal(best.get_ydata(), of_costs["best_loss"].sel(quantile=0.5))
+        share = of_costs["p_best"].sel(num_experts=count)
+        assert (
+            axes.get_title()
+            == f"{experts(count)}: best in {percent(float(share.max()))} at {cost[int(np.argmax(share.values))]:.2g}"
+        )
 
 
 @pytest.mark.parametrize(("problem", "objective"), [("cheapest_serving", COST), ("lowest_loss", "loss")])
@@ -255,15 +208,6 @@ def test_the_surface_is_the_median_and_its_slices_carry_bands() -> None:
     assert by_ratio.get_title() == "at granularity 8"
     assert by_granularity.get_title() == "at activation ratio 1/32"
     assert labels(figure) == ["1e19 FLOP", "1e21 FLOP", "published coefficients"]
-
-
-def test_bars_of_all_curves_stand_apart() -> None:
-    _, axes = new_figure()
-    x = np.linspace(0.0, 1.0, 60)
-    for number in range(5):
-        barred(axes, x, x, x + 1, x + 2, number=number, count=5, color="k")
-    places = [segment[0, 0] for lines in axes.collections for segment in lines.get_segments()]
-    assert len(places) == len(set(places)) == 20
 
 
 @pytest.mark.parametrize(("ends", "said"), [((0.02, 1.0), ["0.02", "0.05", "0.1", "0.2", "0.5", "1"]), ((1e-3, 1e3), ["0.001", "0.01", "0.1", "1", "10", "100", "1000"])])  # fmt: skip
