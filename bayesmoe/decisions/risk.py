@@ -12,6 +12,8 @@ from bayesmoe.planning.planner import UNITS
 from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.store import PlanInfo
 
+_DESIGNED = ("n_dense", "tokens", "top_k", "granularity")
+
 
 def risk(plan: xr.Dataset) -> xr.Dataset:
     """Summarize a plan over its draws.
@@ -76,7 +78,7 @@ def risk(plan: xr.Dataset) -> xr.Dataset:
 
 
 def extrapolation_factors(fit: xr.DataTree, summary: xr.Dataset) -> dict[str, float]:
-    """Times the largest run at which the choices of a plan lie, worst over problems, by column of the run table."""
+    """Times the largest run at which the recommended designs of a plan, or the closest, lie, worst over problems, by column of the run table."""
     runs = fit["constant_data"].dataset
     trained = {str(name): float(values.max()) for name, values in runs.data_vars.items() if values.dtype.kind == "f"}
     # Sources count compute by rules of their own, so both sides are counted anew by one.
@@ -84,13 +86,15 @@ def extrapolation_factors(fit: xr.DataTree, summary: xr.Dataset) -> dict[str, fl
     if {"n_active", "tokens"} <= set(trained):
         trained["train_flop"] = train_flop(float((runs["n_active"] * runs["tokens"]).max()))
     worst: dict[str, float] = {}
+    architecture = PlanInfo.read(summary).scenario.architecture
     for problem in summary["problem"].values:
-        part = summary.sel(problem=problem, quantile=0.5)
-        if not (choice := int(part["per_draw_choice"])):
-            continue
-        row = part.sel(num_experts=choice)
-        target = {name: float(row[name]) for name in ("n_dense", "n_active", "tokens")}
-        target |= {"num_experts": float(choice), "train_flop": train_flop(target["n_active"], target["tokens"])}
+        part = summary.sel(problem=problem)
+        count = int(part["closest"])
+        row = {name: float(part[f"design_{name}"].sel(num_experts=count)) for name in _DESIGNED}
+        family = architecture.family(round(row["top_k"]), row["granularity"])
+        run = family.run(row["n_dense"], row["tokens"], float(count))
+        target = {name: float(run[name]) for name in ("n_dense", "n_active", "tokens")}
+        target |= {"num_experts": float(count), "train_flop": train_flop(target["n_active"], target["tokens"])}
         for name, value in target.items():
             if name in trained:
                 worst[name] = max(value / trained[name], worst.get(name, 0.0))

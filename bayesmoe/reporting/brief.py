@@ -27,6 +27,9 @@ _AXES = {
 _SIMULATED = "the runs are simulated: nothing here is about real models"
 
 
+_AXES_SAID = 2
+
+
 class Brief(NamedTuple):
     """The answer on one screen.
 
@@ -163,10 +166,9 @@ def _risks(decision: Decision, gate: Gate, *, simulated: bool) -> list[str]:
         said.append(_SIMULATED)
     beyond = {name: times for name, times in decision.extrapolation.items() if times > 1}
     if beyond:
-        where = max(beyond, key=lambda name: beyond[name])
-        said.append(
-            f"it is an extrapolation, to {significant(beyond[where])} times the {_AXES.get(where, where)} of the largest run"
-        )
+        worst = sorted(beyond, key=lambda name: -beyond[name])[:_AXES_SAID]
+        times = " and ".join(f"{significant(beyond[name])} times the {_AXES.get(name, name)}" for name in worst)
+        said.append(f"it is an extrapolation, to {times} of the largest run")
     if decision.closest.design.tokens >= decision.scenario.limits.most_tokens * ALL_TOKENS:
         said.append(
             f"it takes all {short(decision.scenario.limits.most_tokens)} tokens that there are: the data limit binds"

@@ -37,7 +37,9 @@ def test_a_decision_has_the_numbers_of_the_risk(decisions) -> None:
         assert list(one.outcome.loss) == row["design_loss"].values.tolist()
         assert one.optimum(one.recommended.num_experts).p_best == float(row["p_best"])
         assert one.recommended.n_dense <= one.recommended.n_active <= one.recommended.n_total
-        assert one.shape.n_dense == pytest.approx(one.recommended.n_dense, rel=1e-9)
+        # Heads that eight GPUs can share leave fewer widths to choose from.
+        assert one.shape.attention.num_heads % 8 == 0
+        assert one.shape.n_dense == pytest.approx(one.recommended.n_dense, rel=0.01)
 
 
 def test_lifetime_cost_is_training_and_serving(decisions) -> None:

@@ -14,7 +14,7 @@ from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.inference.gate import Check, Gate
 from bayesmoe.planning.limits import Limit
 from bayesmoe.reporting.brief import brief
-from bayesmoe.units import band, percent, short
+from bayesmoe.units import band, percent, short, significant
 
 QUESTIONS = ["What to train", "How sure", "What it costs", "What could go wrong", "What next"]
 
@@ -43,7 +43,8 @@ def test_five_questions_are_answered_and_the_sentence_sums_them_up(decided, gate
     ):
         assert number in said.sentence
     assert said.answers["What next"] in said.sentence
-    assert "times the tokens of the largest run" in said.answers["What could go wrong"]
+    times = max(decision.extrapolation.values())
+    assert f"It is an extrapolation, to {significant(times)} times the " in said.answers["What could go wrong"]
 
 
 def test_the_other_problems_are_told_where_they_differ(decided, gate):

@@ -15,7 +15,6 @@ import xarray as xr
 
 from bayesmoe import plots
 from bayesmoe.decisions.decide import decide
-from bayesmoe.decisions.decision import Decisions
 from bayesmoe.decisions.gate import far
 from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.decisions.risk import extrapolation_factors, risk
@@ -26,7 +25,7 @@ from bayesmoe.inference.gate import Check, Gate
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.reporting import advice_text, plan_text, text
-from bayesmoe.reporting.build import build_report, figures, notes, save_report
+from bayesmoe.reporting.build import build_report, figures, save_report
 from bayesmoe.reporting.captions import FIGURES
 from bayesmoe.specs import to_json
 from bayesmoe.units import experts
@@ -281,24 +280,15 @@ def test_a_plan_far_beyond_the_runs_is_flagged(small_fit, summary, full):
     assert text.extrapolation(times, far=True) in full
 
 
-def test_the_extrapolation_is_of_the_worst_problem(small_fit, summary):
+def test_the_extrapolation_is_of_the_designs_and_of_the_worst_problem(small_fit, summary, decided):
     found = extrapolation_factors(small_fit, summary)
-    rows = [
-        summary.sel(problem=p, quantile=0.5, num_experts=int(summary["per_draw_choice"].sel(problem=p)))
-        for p in summary["problem"].values
-    ]
+    designs = [decision.closest.design for decision in decided]
     largest = small_fit["constant_data"]
     for name in ("n_dense", "n_active", "tokens"):
-        assert found[name] == pytest.approx(max(float(row[name]) for row in rows) / float(largest[name].max()))
-    assert found["num_experts"] == pytest.approx(max(float(row["num_experts"]) for row in rows) / 32)
+        assert found[name] == pytest.approx(max(getattr(one, name) for one in designs) / float(largest[name].max()))
+    assert found["num_experts"] == pytest.approx(max(one.num_experts for one in designs) / 32)
     flop = float((largest["n_active"] * largest["tokens"]).max())
-    assert found["train_flop"] == pytest.approx(max(float(row["n_active"] * row["tokens"]) for row in rows) / flop)
-
-
-def test_no_choice_extrapolates_nowhere(small_fit, summary):
-    nothing = summary.assign(per_draw_choice=0 * summary["per_draw_choice"])
-    assert extrapolation_factors(small_fit, nothing) == {}
-    assert notes(small_fit, Decisions([], nothing))[0] == ""
+    assert found["train_flop"] == pytest.approx(max(one.n_active * one.tokens for one in designs) / flop)
 
 
 def test_every_expert_count_has_a_row_and_the_chosen_one_is_marked(full, summary):
