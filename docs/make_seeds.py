@@ -1,4 +1,4 @@
-"""Write ``docs/seeds.md``: the gate of every shipped spec over twenty seeds.
+"""Write ``docs/seeds.md``: the gate of every shipped spec over twenty seeds, and what the shipped scenario recommends over the first five.
 
 ``python docs/make_seeds.py``; the specs' data must have been fetched.
 """
@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import statistics
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "seeds.md"
@@ -29,11 +30,52 @@ seed.
 Reasons of what is not PASS, and what further attempts were made for:
 
 {reasons}
+
+## The recommendation over seeds
+
+The scenario `yun-2024` planned on the fits of the first {planned} seeds: the recommended expert count, with those that it says are tied with
+it within Monte Carlo error. A seed that recommends another count is told in advance where each names the other as tied.
+
+| spec | problem | recommended, by seed | told in advance |
+|---|---|---|---|
+{choices}
 """
 
 
-def one_fit(spec: Any, seed: int) -> dict[str, Any]:
-    """Gate and attempts of a fit."""
+class Choice(NamedTuple):
+    """What a seed recommends: a count, 0 for none, and the counts tied with it."""
+
+    count: int
+    tied: frozenset[int]
+
+    def __str__(self) -> str:
+        others = sorted(self.tied - {self.count})
+        return f"{self.count or 'none'}" + (f" (tied: {', '.join(map(str, others))})" if others else "")
+
+
+def told(choices: list[Choice]) -> bool:
+    """Whether every two seeds that differ name each other's count as tied."""
+    return all(
+        one.count == other.count or (other.count in one.tied and one.count in other.tied)
+        for one, other in itertools.combinations(choices, 2)
+    )
+
+
+def chosen(fitted: Any) -> dict[str, Choice]:
+    """By problem of the shipped scenario, what is recommended on a fit."""
+    from bayesmoe.decisions.decide import decide
+    from bayesmoe.planning.planner import plan
+    from bayesmoe.planning.reading import read_scenario
+
+    scenario = read_scenario(ROOT / "models" / "scenarios" / "yun-2024.toml")
+    return {
+        one.problem.name: Choice(one.recommended_num_experts or 0, frozenset(one.tied))
+        for one in decide(plan(fitted, scenario, allow_failed=True), advice=False)
+    }
+
+
+def one_fit(spec: Any, seed: int, *, planned: bool) -> dict[str, Any]:
+    """Gate and attempts of a fit, and what is recommended on it."""
     from bayesmoe.criticism.gate import check
     from bayesmoe.fitting import fit_spec
     from bayesmoe.inference.store import FitInfo
@@ -51,6 +93,7 @@ def one_fit(spec: Any, seed: int) -> dict[str, Any]:
         "again": [attempt.problem for attempt in attempts if attempt.problem],
         "attempts": len(attempts),
         "seconds": seconds,
+        "chosen": chosen(fitted) if planned else {},
         **{name: value[name] for name in ("R-hat", "bulk ESS", "tail ESS", "divergences")},
     }
 
@@ -88,17 +131,27 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--plans", type=int, default=5, help="seeds whose fits are planned on")
     given = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
-    rows, why = [], []
+    rows, why, choices = [], [], []
     for path in sorted((ROOT / "models").glob("*.toml")):
         spec = read_fit_spec(path)
-        fits = [one_fit(spec, seed) for seed in range(given.seeds)]
+        fits = [one_fit(spec, seed, planned=seed < given.plans) for seed in range(given.seeds)]
         rows.append(row(path.stem, fits))
         why += reasons(path.stem, fits)
-        print(rows[-1], flush=True)
+        for problem in fits[0]["chosen"]:
+            found = [fit["chosen"][problem] for fit in fits[: given.plans]]
+            same = "same" if len({one.count for one in found}) == 1 else "yes" if told(found) else "no"
+            choices.append(f"| `{path.stem}` | {problem} | {'; '.join(map(str, found))} | {same} |")
+        print(rows[-1], *choices[-2:], sep="\n", flush=True)
     text = TEXT.format(
-        seeds=given.seeds, version=bayesmoe.__version__, rows="\n".join(rows), reasons="\n".join(why) or "- none"
+        seeds=given.seeds,
+        planned=given.plans,
+        version=bayesmoe.__version__,
+        rows="\n".join(rows),
+        reasons="\n".join(why) or "- none",
+        choices="\n".join(choices),
     )
     OUT.write_text(text, encoding="utf-8")
 
