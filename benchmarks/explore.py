@@ -57,9 +57,9 @@ def main() -> None:
             page.goto(url)
             page.get_by_text("answered in").wait_for(timeout=120_000)
             page.evaluate(LISTEN)
-            titles = page.locator("select option").all_inner_texts()
+            titles = page.locator("select").first.locator("option").all_inner_texts()
             for title in titles:
-                page.locator("select").select_option(label=title)
+                page.locator("select").first.select_option(label=title)
                 page.get_by_text(title, exact=True).last.wait_for()
                 page.wait_for_timeout(15_000)
                 for target in ("no latency target", "a latency target"):
