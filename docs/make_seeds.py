@@ -33,10 +33,10 @@ Reasons of what is not PASS, and what further attempts were made for:
 
 ## The recommendation over seeds
 
-The scenario `yun-2024` planned on the fits of the first {planned} seeds: the recommended expert count, with those that it says are tied with
-it within Monte Carlo error. A seed that recommends another count is told in advance where each names the other as tied.
+The scenario `yun-2024`, for the first group of runs where there are groups, planned on the fits of the first {planned} seeds: the recommended expert count, with those that it says are tied with
+it within Monte Carlo error. Another count of another seed is announced where each names the other as tied.
 
-| spec | problem | recommended, by seed | told in advance |
+| spec | problem | recommended, by seed | announced |
 |---|---|---|---|
 {choices}
 """
@@ -53,7 +53,7 @@ class Choice(NamedTuple):
         return f"{self.count or 'none'}" + (f" (tied: {', '.join(map(str, others))})" if others else "")
 
 
-def told(choices: list[Choice]) -> bool:
+def announced(choices: list[Choice]) -> bool:
     """Whether every two seeds that differ name each other's count as tied."""
     return all(
         one.count == other.count or (other.count in one.tied and one.count in other.tied)
@@ -64,10 +64,14 @@ def told(choices: list[Choice]) -> bool:
 def chosen(fitted: Any) -> dict[str, Choice]:
     """By problem of the shipped scenario, what is recommended on a fit."""
     from bayesmoe.decisions.decide import decide
+    from bayesmoe.inference.groups import GROUP_DIM
     from bayesmoe.planning.planner import plan
     from bayesmoe.planning.reading import read_scenario
+    from bayesmoe.planning.scenario import in_group
 
-    scenario = read_scenario(ROOT / "models" / "scenarios" / "yun-2024.toml")
+    shipped = read_scenario(ROOT / "models" / "scenarios" / "yun-2024.toml")
+    posterior = fitted["posterior"].dataset
+    scenario = in_group(shipped, str(posterior[GROUP_DIM].values[0]) if GROUP_DIM in posterior.dims else None)
     return {
         one.problem.name: Choice(one.recommended_num_experts or 0, frozenset(one.tied))
         for one in decide(plan(fitted, scenario, allow_failed=True), advice=False)
@@ -142,7 +146,7 @@ def main() -> None:
         why += reasons(path.stem, fits)
         for problem in fits[0]["chosen"]:
             found = [fit["chosen"][problem] for fit in fits[: given.plans]]
-            same = "same" if len({one.count for one in found}) == 1 else "yes" if told(found) else "no"
+            same = "same" if len({one.count for one in found}) == 1 else "yes" if announced(found) else "no"
             choices.append(f"| `{path.stem}` | {problem} | {'; '.join(map(str, found))} | {same} |")
         print(rows[-1], *choices[-2:], sep="\n", flush=True)
     text = TEXT.format(

@@ -17,7 +17,7 @@ def tornado(sensitivity: xr.Dataset, problem: str | None = None) -> Figure:
     Parameters
     ----------
     sensitivity : Dataset
-        From :func:`~bayesmoe.decisions.sensitivity.sensitivity`: ``value``, ``cost`` and ``recommended`` by ``problem``, ``input`` and ``side``; ``baseline_cost`` and ``baseline_choice`` by ``problem``.
+        From :func:`~bayesmoe.decisions.sensitivity.sensitivity` or :func:`~bayesmoe.decisions.influence.influence`: ``value``, ``cost`` and ``recommended`` by ``problem``, ``input`` and ``side``; ``baseline_cost`` and ``baseline_choice`` by ``problem``.
     problem : str, optional
         Which problem; the first where it is left out.
     """
@@ -43,7 +43,7 @@ def tornado(sensitivity: xr.Dataset, problem: str | None = None) -> Figure:
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.invert_yaxis()
     low, high = axes.get_xlim()
-    axes.set_xlim(low - 0.18 * (high - low), high + 0.18 * (high - low))
+    axes.set_xlim(low - 0.3 * (high - low), high + 0.3 * (high - low))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.3g}" if abs(value) < 1e3 else f"{value / 1e3:,.0f}k")
     axes.set_xlabel(f"expected cost of the recommended design, {sensitivity.attrs['unit']}")
     handles = [Patch(color=color, label=label) for color, label in ((LOW, "low end"), (HIGH, "high end"))]

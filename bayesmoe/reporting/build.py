@@ -19,6 +19,7 @@ from bayesmoe.curves.by_compute import loss_by_compute
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.decision import Decision, Decisions
 from bayesmoe.decisions.gate import far, gate_of_plan
+from bayesmoe.decisions.influence import influence
 from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.files import write_text
 from bayesmoe.inference.ensemble import components, heaviest
@@ -39,7 +40,7 @@ from bayesmoe.reporting.render import STYLE, rendered
 from bayesmoe.reporting.svg import dark_colors, svg
 from bayesmoe.units import QUANTILES, band, percent
 
-_DPI = 130
+_DPI, _INPUTS = 130, 10
 
 
 def figures(
@@ -60,6 +61,8 @@ def figures(
         made["differences"] = plots.differences(decisions.risk)
         if "design_lifetime_usd" in decisions.risk:
             made["total_cost"] = plots.total_cost(decisions.risk)
+        swings = influence(plan).isel(input=slice(_INPUTS))
+        made["influence"] = plots.tornado(swings, decisions.main.problem.name)
         made["loss_by_compute"] = plots.loss_by_compute(loss_by_compute(fit, plan, decisions.main))
         for plot in (plots.best_experts, plots.over_training):
             made[plot.__name__] = plot(decisions.risk)

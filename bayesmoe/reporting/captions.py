@@ -17,6 +17,10 @@ FIGURES = {
     "loss_by_experts": "Loss on the training budget by expert count, at the loss optimum and for each problem. Line: 90% band.",
     "regret_map": "Expected regret of every candidate size, in USD. Ringed: meets its constraints with the required probability. Star: the recommended design.",
     "next_run_value": "Expected value of each candidate run (EVSI) against its cost, with two standard errors. Above the dashed line it pays.",
+    "influence": (
+        "Expected cost of what is recommended on the draws in which an input lies in its lowest tenth, and in its highest; beside a bar the input's median there, and the "
+        "expert count where it is another. Both are means over a tenth of the draws, and not bands."
+    ),
     "tornado": "Cost of the recommended design with each input of the scenario at the low and the high end of its 90% band, all others as they are.",
     "fit_to_runs": "Residuals of the runs against the posterior predictive. Band: 90% of it; about nine in ten runs should lie inside.",
     "prior_posterior": "Prior against posterior. Where the two agree, the runs are uninformative and the plan depends on the prior.",
@@ -81,6 +85,7 @@ SECTIONS = {
         "loss_by_experts": _DEMO,
         "regret_map": _DEMO,
         "next_run_value": _DEMO,
+        "influence": _DEMO,
         "tornado": _DEMO,
     },
     "Yun et al. 2024's figures, with bands": {

@@ -16,7 +16,7 @@ from bayesmoe.reporting.build import BY_CHAIN, figures
 from bayesmoe.reporting.captions import FIGURES, SECTIONS, gallery_page
 
 SHOWN = {name for figures in SECTIONS.values() for name in figures}
-BANDS = ("90%", "standard errors")
+BANDS = ("90%", "standard errors", "not bands")
 
 
 @pytest.fixture(scope="module")

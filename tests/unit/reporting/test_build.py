@@ -236,7 +236,16 @@ def test_every_check_stands_in_the_table_with_its_cure(full):
         ("full", GALLERY | {"next_run_value"}),
         (
             "alone",
-            GALLERY | {"best_experts", "over_training", "differences", "total_cost", "loss_by_compute", "next_run_value"},
+            GALLERY
+            | {
+                "best_experts",
+                "over_training",
+                "differences",
+                "total_cost",
+                "loss_by_compute",
+                "influence",
+                "next_run_value",
+            },
         ),
     ],
 )
