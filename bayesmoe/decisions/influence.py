@@ -16,7 +16,7 @@ TENTH = 0.1
 def influence(plan: xr.Dataset) -> xr.Dataset:
     """Decide anew on the draws in which an input lies in its lowest tenth, and in its highest.
 
-    Costs nothing but the draws that there are, and asks the law's parameters too. Inputs that go together in the posterior move together here;
+    Costs nothing but the draws that there are, and asks the law's parameters too. Inputs that are correlated in the posterior stay so here;
     :func:`bayesmoe.decisions.sensitivity.sensitivity` moves one number of the scenario and holds all others.
 
     Parameters
