@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.costs.uncertain import Quantity, fixed_at, median, quantile
-from bayesmoe.costs.workload import price_of
+from bayesmoe.costs.workload import mfu_of, price_of
 from bayesmoe.decisions.decide import decide
 from bayesmoe.planning.planner import plan as plan_fit
 from bayesmoe.planning.scenario import Scenario
@@ -55,6 +55,9 @@ INPUTS = (
     Input("serving", "max_ttft_s"),
     Input("training", "budget_flop"),
     Input("training", "budget_usd"),
+    Input("training", "budget_gpu_hours"),
+    Input("training", "days"),
+    Input("training", "availability", 1.0),
     Input("training", "mfu", 1.0),
     Input("training", "price_usd_per_gpu_hour"),
     Input("architecture", "width_times_layers"),
@@ -99,9 +102,7 @@ def sensitivity(
     >>> bm.plots.tornado(bm.sensitivity(dt, scenario))  # doctest: +SKIP
     """
     own = _answer(fit, scenario, allow_failed)
-    known = [
-        one for one in INPUTS if getattr(getattr(scenario, one.section), one.key) is not None or one.key.startswith("price")
-    ]
+    known = [one for one in INPUTS if _quantity(scenario, one) is not None]
     values = np.zeros((len(known), 2))
     choices = np.zeros((len(own.cost), len(known), 2), dtype=int)
     costs, losses = np.full((2, *choices.shape), np.nan)
@@ -165,8 +166,12 @@ def _ends(scenario: Scenario, one: Input) -> tuple[float, float]:
     return min(low, one.most), min(high, one.most)
 
 
-def _quantity(scenario: Scenario, one: Input) -> Quantity:
+def _quantity(scenario: Scenario, one: Input) -> Quantity | None:
     part = getattr(scenario, one.section)
+    if one.key == "availability":
+        return part.availability if part.days is not None else None
+    if one.key == "mfu":
+        return mfu_of(part)
     return price_of(part) if one.key.startswith("price") else getattr(part, one.key)
 
 

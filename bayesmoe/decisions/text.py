@@ -51,6 +51,7 @@ def facts(decision: Decision) -> dict[str, str]:
         "Loss": f"{band(*outcome.loss)} nats per token",
         "Serving": f"USD {band(*outcome.serving_usd_per_million_tokens)} per million output tokens",
         "Training": f"USD {band(*outcome.train_usd, large=True)}",
+        **_on_cluster(decision, outcome),
         **_total(outcome),
         "Over-training": f"{band(*optimum.bands['over_training_ratio'])} times the loss-optimal tokens, each draw with its own size",
         "Best count": f"in {percent(optimum.p_best)} of draws, each with its own size",
@@ -80,6 +81,27 @@ def facts(decision: Decision) -> dict[str, str]:
             f"{short(decision.scenario.value.usd_per_nat)}, as the scenario says"
         )
     return known
+
+
+def _on_cluster(decision: Decision, outcome: DesignOutcome) -> dict[str, str]:
+    """What training takes of the scenario's cluster, in which layout, and the MFU of each count; nothing without a cluster."""
+    spec, run = decision.scenario.training, outcome.training
+    if run.days is None:
+        return {}
+    said = {
+        "Cluster": f"{band(*run.days)} days on {spec.cluster_gpus:,} {spec.accelerator}, {band(*run.gpu_hours, large=True)} GPU-hours"
+    }
+    if run.kwh is not None:
+        said["Cluster"] += f", {band(*run.kwh, large=True)} kWh"
+    if not spec.by_layout:
+        return said
+    said["Layout"] = run.layout or run.reason
+    rates = [
+        f"{experts(one.design.num_experts)} {percent(one.training.mfu.median)}"
+        for one in decision.designs
+        if math.isfinite(one.training.mfu.median)
+    ]
+    return {**said, "MFU": ", ".join(rates)} if rates else said
 
 
 def _total(outcome: DesignOutcome) -> dict[str, str]:
