@@ -118,7 +118,7 @@ _NODES = {
 }
 """Accelerators of a node, and GB/s of its network for each, where they are not 8 and 50 (NVIDIA DGX A100, DGX B300 and NVL72 specifications)."""
 
-_KW = dict(zip(("H100-SXM", "H200-SXM", "MI300X"), (1.37, 1.37, 1.39), strict=True))
+_KW: dict[str, float] = dict(zip(("H100-SXM", "H200-SXM", "MI300X"), (1.37, 1.37, 1.39), strict=True))
 _KW |= dict(zip(("B200-SXM", "B300-SXM", "GB200", "GB300"), (1.71, 1.9, 1.87, 2.12), strict=True))
 """kW of a GPU with its share of server, network and cooling: constants of SemiAnalysis InferenceX of 15 August 2026."""
 

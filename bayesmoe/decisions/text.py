@@ -11,6 +11,8 @@ from bayesmoe.planning.limits import BUDGET
 from bayesmoe.units import band, experts, percent, short, significant
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from bayesmoe.decisions.decision import Decision
     from bayesmoe.decisions.outcome import DesignOutcome
 
@@ -34,7 +36,9 @@ def headline(decision: Decision) -> str:
         f"No recommendation: no design meets the goal ({decision.goal}) in {percent(decision.threshold)} of draws. "
         f"The closest, {best.design}, does in {percent(best.p_feasible)}."
     )
-    if decision.p_optimum_inside < _DOUBTFUL:
+    if best.training.reason:
+        line += f" The cluster does not train it: {best.training.reason}."
+    elif decision.p_optimum_inside < _DOUBTFUL:
         line += (
             f" The lowest loss on the budget lies between {short(SMALLEST)} and {short(LARGEST)} parameters in "
             f"{percent(decision.p_optimum_inside)} of draws: check the budget and its unit."
@@ -102,6 +106,26 @@ def _on_cluster(decision: Decision, outcome: DesignOutcome) -> dict[str, str]:
         if math.isfinite(one.training.mfu.median)
     ]
     return {**said, "MFU": ", ".join(rates)} if rates else said
+
+
+def on_throughput(found: xr.Dataset, problem: str) -> str:
+    """How far the recommended count depends on that each architecture trains at its own rate, in a sentence; empty where it does not know.
+
+    Parameters
+    ----------
+    found : Dataset
+        Of :func:`bayesmoe.decisions.sensitivity.sensitivity`.
+    problem : str
+        Which problem.
+    """
+    if "constant_mfu_choice" not in found:
+        return ""
+    part, mfu = found.sel(problem=problem), percent(found.attrs["constant_mfu"])
+    own, other = int(part["baseline_choice"]), int(part["constant_mfu_choice"])
+    if own == other:
+        return f"At one MFU of {mfu} for every count, {experts(own)} would be recommended as well." if own else ""
+    said = f"{experts(other)} would be recommended" if other else "nothing would be recommended"
+    return f"At one MFU of {mfu} for every count, {said}" + (f" instead of {experts(own)}." if own else ".")
 
 
 def _total(outcome: DesignOutcome) -> dict[str, str]:

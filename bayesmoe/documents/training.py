@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field
 
@@ -26,6 +26,9 @@ class TrainingSection(Section):
     @classmethod
     def of(cls, run: TrainingOutcome) -> Self:
         """From its outcome."""
-        known = {name: Quantiles.of(one) for name in ("days", "kwh", "co2_kg") if (one := getattr(run, name)) is not None}
-        said = {"layout": run.layout or None, "reason": run.reason or None} if run.layout or run.reason else {}
-        return cls(gpu_hours=Quantiles.of(run.gpu_hours), mfu=Quantiles.of(run.mfu), **known, **said)
+        more: dict[str, Any] = {
+            name: Quantiles.of(one) for name in ("days", "kwh", "co2_kg") if (one := getattr(run, name)) is not None
+        }
+        if run.layout or run.reason:
+            more |= {"layout": run.layout or None, "reason": run.reason or None}
+        return cls(gpu_hours=Quantiles.of(run.gpu_hours), mfu=Quantiles.of(run.mfu), **more)

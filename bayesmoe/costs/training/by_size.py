@@ -47,11 +47,13 @@ class ThroughputBySize:
     step: float
 
     @classmethod
-    def of(cls, ln_seconds: Any, *rest: Any, first: float, step: float) -> ThroughputBySize:
+    def of(
+        cls, ln_seconds: Any, ln_filled: Any, ln_smallest: Any, ln_largest: Any, *, first: float, step: float
+    ) -> ThroughputBySize:
         """From values at the knots."""
         rise = np.diff(np.asarray(ln_seconds), axis=-1) / step
         bends = np.concatenate([rise[..., :1], np.diff(rise, axis=-1)], axis=-1)
-        return cls(ln_seconds, bends, *rest, first, step)
+        return cls(ln_seconds, bends, ln_filled, ln_smallest, ln_largest, first, step)
 
     def seconds_per_flop(self, ln_size: Elementwise) -> Elementwise:
         """Seconds of one GPU per FLOP at sizes of shape (S, K) or (S, K, M), whether they fit or not; S may be 1."""

@@ -82,10 +82,12 @@ def throughput_by_size(
     parts = [_along(one, _of_model(slopes, k), slack, cluster) for k, one in enumerate(kept)]
     ln_sizes = np.log(sizes())
     found = [_limits(ln_sizes, *part) for part in parts]
-    ln_seconds, *ends_of = (np.stack(each, axis=1) for each in zip(*found, strict=True))
+    ln_seconds, smallest, largest = (np.stack(each, axis=1) for each in zip(*found, strict=True))
     step = float(ln_sizes[1] - ln_sizes[0])
     filled = np.stack([part[1] for part in parts], axis=1)
-    return ThroughputBySize.of(ln_seconds - np.log(flop_per_token), filled, *ends_of, first=float(ln_sizes[0]), step=step)
+    return ThroughputBySize.of(
+        ln_seconds - np.log(flop_per_token), filled, smallest, largest, first=float(ln_sizes[0]), step=step
+    )
 
 
 class _Kept(NamedTuple):

@@ -6,9 +6,16 @@ import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
+from bayesmoe import plots
 from bayesmoe.costs.workload import Training
+from bayesmoe.curves.mfu_by_size import mfu_by_size
+from bayesmoe.decisions.decide import decide
+from bayesmoe.decisions.text import facts, on_throughput
+from bayesmoe.documents.plan import PlanDocument
 from bayesmoe.errors import InputError
 from bayesmoe.laws import law_named
 from bayesmoe.planning.build_surface import surface_of
@@ -111,6 +118,10 @@ def test_nothing_fits_is_a_probability_of_zero(scenario, small_fit):
     np.testing.assert_array_equal(found["option_feasible"], False)
     kept = found["limit_kept"].sel(limit="training.memory_fraction")
     np.testing.assert_array_equal(kept, False)
+    (decision,) = decide(found, advice=False)
+    assert (decision.recommended, decision.p_any_feasible) == (None, 0.0)
+    assert "no layout divides it" in decision.closest.training.reason
+    assert "Limit: memory of the training cluster" in facts(decision)
 
 
 @in_float64
@@ -120,6 +131,18 @@ def test_a_plan_on_a_deadline_recommends_what_the_days_buy_with_its_probability(
     np.testing.assert_allclose(found["train_days"], 2.0, rtol=1e-9)
     days = found["option_train_gpu_hours"] / (24.0 * GPUS * 0.9)
     np.testing.assert_allclose((days <= 2.0 * (1.0 + 1e-5)).mean("sample"), scenario.tolerance.probability, atol=0.02)
+    (decision,) = decide(found, advice=False)
+    run, design = decision.outcome.training, decision.recommended
+    np.testing.assert_allclose(run.days, np.array(run.gpu_hours) / (24.0 * GPUS * 0.9), rtol=1e-6)
+    np.testing.assert_allclose(run.kwh, 1.37 * np.array(run.gpu_hours), rtol=1e-6)
+    flop = 6.0 * design.n_active * design.tokens
+    np.testing.assert_allclose(run.mfu.median, flop / (run.gpu_hours.median * 3600.0 * 989e12), rtol=1e-3)
+    assert run.days.low < run.days.median <= 2.0
+    assert "micro-batch" in run.layout
+    assert facts(decision)["MFU"].startswith("dense ")
+    assert f"{GPUS} H100-SXM" in facts(decision)["Cluster"]
+    document = PlanDocument.of(found, [decision]).problems["loss_optimal"].num_experts[0].design
+    assert document.training.layout == decision.designs[0].training.layout
 
 
 @in_float64
@@ -131,6 +154,40 @@ def test_days_beside_a_budget_are_a_limit_with_what_would_do(scenario, small_fit
     hours = 5.15e21 / (989e12 * 3600.0)
     # Between a tenth of the peak and the whole of it.
     assert hours / (GPUS * 24.0) < float(needed.median()) < hours / (0.1 * GPUS * 24.0)
+
+
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        (16, "At one MFU of 31% for every count, 16 experts would be recommended as well."),
+        (64, "At one MFU of 31% for every count, 64 experts would be recommended instead of 16 experts."),
+        (0, "At one MFU of 31% for every count, nothing would be recommended instead of 16 experts."),
+    ],
+)
+def test_a_sentence_says_how_far_the_count_depends_on_throughput(choice, says):
+    known = {"baseline_choice": ("problem", [16]), "constant_mfu_choice": ("problem", [choice])}
+    found = xr.Dataset(known, coords={"problem": ["loss_optimal"]}, attrs={"constant_mfu": 0.31})
+    assert on_throughput(found, "loss_optimal") == says
+    assert not on_throughput(found.drop_vars("constant_mfu_choice"), "loss_optimal")
+
+
+@in_float64
+def test_mfu_by_size_is_what_a_plan_trains_at_and_its_figure_shows_it(scenario):
+    asked = with_counts(trained(scenario, **CLUSTER, days=2.0), COUNTS)
+    found = mfu_by_size(asked, n_dense=[1e9, 4e9, 1e13], draws=DRAWS)
+    here = surface(asked)
+    size = jnp.broadcast_to(jnp.log(jnp.array([1e9, 4e9])), (1, len(COUNTS), 2))
+    plans = np.asarray(here.quantities(size, here.tokens(size)).train_mfu)
+    np.testing.assert_allclose(found["train_mfu"].sel(quantile=0.5)[:, :2], np.median(plans, axis=0), rtol=1e-9)
+    np.testing.assert_array_equal(found["p_fits"][:, 2], 0.0)
+    assert found["train_mfu"][..., 2].isnull().all()
+    measured = pd.DataFrame({"d_model": [4096.0, 7168.0], "num_experts": [1.0, 256.0], "mfu": [0.4, 0.2]})
+    axes = plots.mfu_by_experts(found, measured).axes[0]
+    lines = {line.get_label(): line for line in axes.lines}
+    np.testing.assert_allclose(lines["dense"].get_ydata(), 100.0 * found["train_mfu"].sel(quantile=0.5, num_experts=1))
+    np.testing.assert_allclose(lines["measured, MoE"].get_ydata(), [20.0])
+    with pytest.raises(InputError, match=r"^training\.cluster_gpus: is needed to know how fast each size trains; give"):
+        mfu_by_size(trained(scenario), n_dense=[1e9])
 
 
 @pytest.mark.parametrize(
