@@ -97,11 +97,11 @@ class DesignSurface:
             "discrepancy": self.discrepancy,
         }
 
-    def tokens(self, ln_size: Elementwise) -> Elementwise:
-        """Training tokens that the budget buys, at most those that there are."""
+    def tokens(self, ln_size: Elementwise, per_token: Elementwise | None = None) -> Elementwise:
+        """Training tokens that the budget buys, at most those that there are; what one takes of it may be given."""
         if self.fixed_tokens is not None:
             return jnp.full_like(ln_size, self.fixed_tokens)
-        affordable = beside(self.budget, ln_size) / self.budget_per_token(ln_size)
+        affordable = beside(self.budget, ln_size) / (self.budget_per_token(ln_size) if per_token is None else per_token)
         return jnp.minimum(affordable, self.scenario.limits.most_tokens)
 
     def tokens_of_loss(self, ln_size: Elementwise, target: Elementwise, *, halvings: int | None = None) -> Elementwise:
@@ -119,12 +119,12 @@ class DesignSurface:
 
     def loss_slope(self, ln_size: Elementwise) -> Elementwise:
         """Derivative of the loss with respect to ln size along the budget."""
-        tokens = self.tokens(ln_size)
+        per_token, rise = jax.jvp(self.budget_per_token, (ln_size,), (jnp.ones_like(ln_size),))
+        tokens = self.tokens(ln_size, per_token)
         by_size, by_tokens = self._gradient(ln_size, tokens)
         # On the budget tokens fall as what a token costs grows; where data or the law hold them, they stay.
         held = 0.0 if self.fixed_tokens is not None else tokens < self.scenario.limits.most_tokens
-        _, cost_slope = jax.jvp(lambda x: jnp.log(self.budget_per_token(x)), (ln_size,), (jnp.ones_like(ln_size),))
-        return by_size - by_tokens * tokens * held * cost_slope
+        return by_size - by_tokens * tokens * held * (rise / per_token)
 
     def value_of_compute(self, ln_size: Elementwise) -> Elementwise:
         """Fall of the loss per e-fold of the budget at a loss optimum: ``-D dL/dD``, or ``-N dL/dN`` where tokens are fixed."""
