@@ -74,11 +74,22 @@ class About(NamedTuple):
         )
 
 
-NUMBER, SPREAD = "a number", "a spread"
+NUMBER, SPREAD, WORD = "a number", "a spread", "a word"
 
 
 def _written_as(value: Any) -> str:
     return NUMBER if isinstance(value, int | float | str) else SPREAD
+
+
+def written_as(value: Any) -> str:
+    """Which of :data:`NUMBER`, :data:`SPREAD` and :data:`WORD` a value is written as; a number in quotes is one."""
+    if not isinstance(value, str):
+        return _written_as(value)
+    try:
+        float(value)
+    except ValueError:
+        return WORD
+    return NUMBER
 
 
 NUMBER_OR_SPREAD = Discriminator(_written_as)
@@ -203,8 +214,8 @@ _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 
 
 def _is_branch(part: Any) -> bool:
-    """Whether a part of an error's path names a branch of a union (see ``NUMBER_OR_SPREAD``), not a key."""
-    return part in (NUMBER, SPREAD)
+    """Whether a part of an error's path names a branch of a union (see ``NUMBER_OR_SPREAD``, ``written_as``), not a key."""
+    return part in (NUMBER, SPREAD, WORD)
 
 
 def _rule(message: str) -> str:

@@ -15,6 +15,7 @@ SECONDS_PER_HOUR = 3600.0
 HOURS_PER_DAY = 24.0
 TOKENS_PER_MILLION = 1e6
 BYTES_PER_GB = 1e9
+GRAMS_PER_KG = 1000.0
 
 BAND = (0.05, 0.95)
 """Quantiles of the 90% band, the band quoted everywhere."""

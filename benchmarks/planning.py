@@ -77,7 +77,7 @@ def written_out(here: DesignSurface, draw: int) -> tuple[Loss, Usd]:
     step = [float(slope[0]) for slope in serving.coefficients.step]
     prompt, output = float(serving.traffic.prompt_tokens[0]), float(serving.traffic.output_tokens[0])
     rate = float(serving.price_usd_per_gpu_hour[0]) / 3600.0 / float(serving.utilization[0]) * 1e6
-    budget, share, gpus = float(here.budget_flop), here.family.moe_share, np.arange(1.0, _GPUS + 1.0)
+    budget, share, gpus = float(here.budget), here.family.moe_share, np.arange(1.0, _GPUS + 1.0)
 
     def loss(x: float, count: float) -> float:
         size, experts = (

@@ -15,10 +15,10 @@ from bayesmoe.costs.serving.replica import LIMITS, Fleet, Latency, cheapest_repl
 from bayesmoe.costs.serving.roofline import TERMS, Coefficients, Roofline, Traffic, cache_bytes, replication, weight_bytes
 from bayesmoe.costs.serving.served_model import ServedModel, served_shapes
 from bayesmoe.costs.serving.table import read_latency_table
-from bayesmoe.costs.training import affordable_flop, usd_per_train_flop
-from bayesmoe.costs.training.cost import TRAINING_UNITS, cost_on_cluster
+from bayesmoe.costs.training import affordable_flop, gpu_seconds, gpu_usd, seconds_per_train_flop
+from bayesmoe.costs.training.cost import TRAINING_UNITS, TrainingCost, cluster_of, cost_on_cluster, training_cost
 from bayesmoe.costs.uncertain import sample
-from bayesmoe.costs.workload import Serving, Training, price_of
+from bayesmoe.costs.workload import Serving, Training, mfu_of, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.precision import in_float64
 from bayesmoe.units import QUANTILES, TOKENS_PER_MILLION
@@ -112,11 +112,10 @@ def serving_draws(spec: Serving, draws: int, models: int, rng: np.random.Generat
 
 
 def training_draws(spec: Training, draws: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Draws of ``mfu`` and ``price_usd_per_gpu_hour``, shape (S, 1)."""
-    return {
-        "mfu": sample(spec.mfu, (draws, 1), rng, most=1.0),
-        "price_usd_per_gpu_hour": sample(price_of(spec), (draws, 1), rng),
-    }
+    """Draws of ``price_usd_per_gpu_hour`` and, where every architecture has the same, of ``mfu``; shape (S, 1)."""
+    mfu = mfu_of(spec)
+    drawn = {} if mfu is None else {"mfu": sample(mfu, (draws, 1), rng, most=1.0)}
+    return {**drawn, "price_usd_per_gpu_hour": sample(price_of(spec), (draws, 1), rng)}
 
 
 @in_float64
@@ -160,8 +159,10 @@ def cost(shapes: Sequence[Shape], training: Training, serving: Serving, *, draws
     rng = np.random.default_rng(seed)
     model = served_shapes(shapes)
     variables, term_share = _serving(model, serving, draws, rng)
-    variables |= _training(shapes, model, training, draws, rng)
-    on_cluster = cost_on_cluster(shapes, training, variables["train_tokens"], draws, rng)
+    prices, cluster = training_draws(training, draws, rng), cluster_of(training)
+    trained = None if cluster is None else training_cost(shapes, training, cluster, draws, rng)
+    variables |= _training(shapes, model, training, prices, trained)
+    on_cluster = xr.Dataset() if trained is None else cost_on_cluster(shapes, training, trained, variables["train_tokens"])
     if serving.lifetime_tokens is not None:
         lifetime_usd = variables["serving_usd_per_million_tokens"] * sample(serving.lifetime_tokens, (draws, 1), rng)
         variables["lifetime_usd"] = variables["train_usd"] + lifetime_usd / TOKENS_PER_MILLION
@@ -226,19 +227,30 @@ def _shares(seconds: Sequence[Any]) -> np.ndarray:
 
 
 def _training(
-    shapes: Sequence[Shape], model: ServedModel, spec: Training, draws: int, rng: np.random.Generator
+    shapes: Sequence[Shape],
+    model: ServedModel,
+    spec: Training,
+    prices: dict[str, np.ndarray],
+    trained: TrainingCost | None,
 ) -> dict[str, np.ndarray]:
+    """Tokens, FLOP and USD of the budget: at one utilization, or as fast as each is trained on the cluster; NaN where it is not."""
     rules = {
         "6 n_active tokens": train_flop(model.n_active),
         "6 n_dense tokens": train_flop(model.n_dense),
         "exact": np.array([shape.train_flop_per_token(spec.sequence_tokens) for shape in shapes]),
     }
-    usd_per_flop = usd_per_train_flop(spec, **training_draws(spec, draws, rng))
-    flop = np.broadcast_to(affordable_flop(spec, usd_per_flop), (draws, 1))
+    rule, price = rules[spec.flop_rule], prices["price_usd_per_gpu_hour"]
+    if trained is not None and spec.by_layout:
+        seconds = np.where(trained.fits, trained.seconds_per_token, np.nan)
+        tokens = gpu_seconds(spec, price) / seconds if spec.budget_flop is None else spec.budget_flop / rule
+        usd = gpu_usd(tokens * seconds, price)
+        return {"train_tokens": tokens, "train_flop": tokens * rule, "train_usd": usd}
+    usd_per_flop = gpu_usd(seconds_per_train_flop(spec, prices["mfu"]), price)
+    flop = np.broadcast_to(affordable_flop(spec, **prices), (len(price), 1))
     return {
-        "train_tokens": flop / rules[spec.flop_rule],
+        "train_tokens": flop / rule,
         "train_flop": flop,
-        "train_usd": np.broadcast_to(flop * usd_per_flop, (draws, len(shapes))),
+        "train_usd": np.broadcast_to(flop * usd_per_flop, (len(price), len(shapes))),
     }
 
 

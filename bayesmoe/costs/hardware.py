@@ -57,6 +57,8 @@ class Accelerator:
         Accelerators that the interconnect joins: a server, or a rack where the interconnect spans it.
     network_bytes_per_s : float
         Network between nodes, bytes per second, accelerator and direction, in the vendor's reference design.
+    kw_all_in : float, optional
+        Power of one accelerator with its share of server, network and cooling, kW.
     """
 
     peak_flop_per_s: float
@@ -69,6 +71,7 @@ class Accelerator:
     source: str
     node_gpus: int = 8
     network_bytes_per_s: float = 50.0 * BYTES_PER_GB
+    kw_all_in: float | None = None
 
     def peak(self, precision: Precision) -> float:
         """Peak for weights of a precision, FLOP per second; narrower weights compute at eight bits at least."""
@@ -115,8 +118,12 @@ _NODES = {
 }
 """Accelerators of a node, and GB/s of its network for each, where they are not 8 and 50 (NVIDIA DGX A100, DGX B300 and NVL72 specifications)."""
 
+_KW: dict[str, float] = dict(zip(("H100-SXM", "H200-SXM", "MI300X"), (1.37, 1.37, 1.39), strict=True))
+_KW |= dict(zip(("B200-SXM", "B300-SXM", "GB200", "GB300"), (1.71, 1.9, 1.87, 2.12), strict=True))
+"""kW of a GPU with its share of server, network and cooling: constants of SemiAnalysis InferenceX of 15 August 2026."""
+
 ACCELERATORS: dict[str, Accelerator] = {
-    name: replace(chip, node_gpus=node_gpus, network_bytes_per_s=network * BYTES_PER_GB)
+    name: replace(chip, node_gpus=node_gpus, network_bytes_per_s=network * BYTES_PER_GB, kw_all_in=_KW.get(name))
     for name, chip in _CHIPS.items()
     for node_gpus, network in (_NODES.get(name, (8, 50.0)),)
 }
@@ -254,6 +261,7 @@ class AcceleratorSpec:
     price_usd_per_hour: Quantity
     node_gpus: Annotated[int, Field(ge=1)] = 8
     network_bytes_per_s: Positive = 50.0 * BYTES_PER_GB
+    kw_all_in: Positive | None = None
 
 
 def accelerator_named(name: str) -> Accelerator:
@@ -278,6 +286,7 @@ def accelerator_named(name: str) -> Accelerator:
             name,
             chip.node_gpus,
             chip.network_bytes_per_s,
+            chip.kw_all_in,
         )
     try:
         return ACCELERATORS[canonical_accelerator(name)]

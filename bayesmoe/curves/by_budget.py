@@ -51,7 +51,9 @@ def plans_by_budget(
     """
     risks: list[xr.Dataset] = []
     for flop in budgets_flop:
-        training = dataclasses.replace(scenario.training, budget_flop=float(flop), budget_usd=None)
+        own = scenario.training
+        others = {"budget_usd": None, "budget_gpu_hours": None, "days": own.most_days}
+        training = dataclasses.replace(own, budget_flop=float(flop), **others)
         on_budget = plan(fit, dataclasses.replace(scenario, training=training), allow_failed=allow_failed, sketch=draws)
         risks.append(risk(on_budget)[list(_REPORTED)].drop_attrs(deep=False))
         risks[-1]["sure"] = risks[-1]["p_feasible"] >= scenario.tolerance.probability

@@ -14,6 +14,7 @@ from bayesmoe.decisions.limits import LimitOutcome, limits_of_design
 from bayesmoe.decisions.outcome import Band, Design, DesignOutcome, PerDrawOptimum
 from bayesmoe.decisions.recommendation import MEASURES
 from bayesmoe.decisions.risk import extrapolation_factors, risk, without_each_law
+from bayesmoe.decisions.training import training_outcome
 from bayesmoe.decisions.value_of_information import evppi
 from bayesmoe.planning.planner import UNITS
 from bayesmoe.planning.problems import problem_named
@@ -90,15 +91,16 @@ def _decision(
 
 
 def _outcome(row: xr.Dataset, scenario: Scenario, limits: tuple[LimitOutcome, ...]) -> DesignOutcome:
-    has_demand = "design_total_usd" in row
+    has_demand, design = "design_total_usd" in row, _design(row, scenario)
     return DesignOutcome(
-        design=_design(row, scenario),
+        design=design,
         p_feasible=float(row["design_p_feasible"]),
         meets_probability=bool(row["design_meets_probability"]),
         objective=_by_measure(row["design_objective"]),
         loss=Band.of(row["design_loss"].values),
         serving_usd_per_million_tokens=Band.of(row["design_serving_usd_per_million_tokens"].values),
         train_usd=Band.of(row["design_train_usd"].values),
+        training=training_outcome(row, design, scenario),
         lifetime_usd=Band.of(row["design_lifetime_usd"].values) if "design_lifetime_usd" in row else None,
         loss_difference=Band.of(row["design_loss_difference"].values),
         cost_difference=Band.of(row["design_cost_difference"].values),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesmoe.costs.hardware import accelerator_named
+from bayesmoe.costs.training import gpu_usd
 from bayesmoe.decisions.recommendation import recommendations
 from bayesmoe.decisions.run_plan import verdict
 from bayesmoe.decisions.total_cost import required_money
@@ -20,6 +20,7 @@ from bayesmoe.inference.ensemble import components
 from bayesmoe.inference.model import noisy
 from bayesmoe.inference.predict import noise_of
 from bayesmoe.planning.build_surface import surfaces
+from bayesmoe.planning.design_costs import seconds_per_flop, usual_flop
 from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.planning.surface import DesignSurface
@@ -135,22 +136,26 @@ def _recommended(plan: xr.Dataset, problem: str) -> int:
 
 def _most_flop(laws: dict[str, DesignSurface], max_flop: float | None) -> float:
     """Compute of the most expensive candidate."""
-    most = SHARE * _median(here.budget_flop for here in laws.values()) if max_flop is None else max_flop
+    most = SHARE * _median(usual_flop(here) for here in laws.values()) if max_flop is None else max_flop
     if not 0.0 < most < np.inf:
         raise InputError("must be a positive number", column="max_flop", value=most)
     return most
 
 
 def _priced(frame: pd.DataFrame, laws: dict[str, DesignSurface]) -> pd.DataFrame:
-    """Candidates with what each costs, at the medians of price and utilization."""
-    per_flop = _median(here.usd_per_flop for here in laws.values())
-    seconds = _median(1.0 / (_peak(here) * here.cost_draws.training["mfu"]) for here in laws.values())
+    """Candidates with what each costs, at the medians of price and throughput.
+
+    Where throughput is by size, that of each architecture at its loss optimum on the budget: a smaller run takes a smaller part of the cluster.
+    """
+    seconds, usd = [], []
+    for here in laws.values():
+        by_size = here.cost_draws.throughput is not None
+        each = np.asarray(seconds_per_flop(here, here.loss_optimal() if by_size else jnp.zeros(here.shape)))
+        seconds.append(np.broadcast_to(each, here.shape))
+        usd.append(gpu_usd(seconds[-1], np.asarray(here.cost_draws.training["price_usd_per_gpu_hour"])))
+    per_flop, of_time = (np.median(np.concatenate(each), axis=0)[frame["candidate"]] for each in (usd, seconds))
     flop = frame["train_flop"]
-    return frame.assign(train_usd=flop * per_flop, gpu_hours=flop * seconds / SECONDS_PER_HOUR)
-
-
-def _peak(here: DesignSurface) -> float:
-    return accelerator_named(here.scenario.training.accelerator).peak_flop_per_s
+    return frame.assign(train_usd=flop * per_flop, gpu_hours=flop * of_time / SECONDS_PER_HOUR)
 
 
 def _median(draws: Iterable[Any]) -> float:

@@ -55,6 +55,31 @@ class Design:
 
 
 @dataclass(frozen=True)
+class TrainingOutcome:
+    """Training of one design, over the draws in which some layout fits.
+
+    Attributes
+    ----------
+    gpu_hours, mfu : Band
+        GPU-hours; model FLOP over the peak in bfloat16.
+    days, kwh, co2_kg : Band or None
+        Days of the cluster; energy; carbon dioxide. None where the scenario does not let one know.
+    layout : str
+        The commonest layout on the cluster, in words; empty without a cluster, at an MFU that is given, or where nothing fits.
+    reason : str
+        Why nothing fits; empty where something does.
+    """
+
+    gpu_hours: Band
+    mfu: Band
+    days: Band | None
+    kwh: Band | None
+    co2_kg: Band | None
+    layout: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class DesignOutcome:
     """The best design of one expert count over all draws.
 
@@ -70,6 +95,8 @@ class DesignOutcome:
         By :data:`bayesmoe.decisions.recommendation.MEASURES`, in the unit of the problem's objective.
     loss, serving_usd_per_million_tokens, train_usd : Band
         Nats per token; USD per million output tokens; USD.
+    training : TrainingOutcome
+        GPU-hours, days, energy, MFU and layout.
     lifetime_usd : Band or None
         Training, and serving of the demand; None where the scenario gives no demand.
     loss_difference, cost_difference : Band
@@ -92,6 +119,7 @@ class DesignOutcome:
     loss: Band
     serving_usd_per_million_tokens: Band
     train_usd: Band
+    training: TrainingOutcome
     lifetime_usd: Band | None
     loss_difference: Band
     cost_difference: Band

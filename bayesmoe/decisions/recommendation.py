@@ -33,7 +33,8 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
     Dataset
         By ``problem`` and ``num_experts``: ``design_n_dense``, ``design_tokens``, ``design_top_k``, ``design_granularity``, ``design_p_feasible``,
         ``design_meets_probability``, ``tied`` (:func:`bayesmoe.decisions.ties.tied_counts`); ``design_objective`` by ``measure``; ``design_loss``, ``design_serving_usd_per_million_tokens``,
-        ``design_train_usd`` and, with a demand, ``design_lifetime_usd`` by ``quantile``; ``design_mean_loss``, ``design_mean_train_usd`` and ``design_mean_cost``, the
+        ``design_train_usd``, ``design_train_gpu_hours`` and, with a demand, ``design_lifetime_usd`` by ``quantile``; ``design_mean_loss``,
+        ``design_mean_train_usd`` and ``design_mean_cost``, the
         expected lifetime cost in USD or, without a demand, serving cost; ``design_loss_difference`` and ``design_cost_difference`` (the same cost)
         by ``quantile``, draw by draw less those of the ``closest`` design. By ``problem``: that count; ``recommended_by_measure`` by
         ``measure``, the expert count of least measure among those that meet the probability, 0 where none is; ``recommended``, that by the mean.
@@ -48,7 +49,7 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
         "design_meets_probability": met >= PlanInfo.read(plan).scenario.tolerance.probability,
         "design_objective": measures(taken(plan["option_objective"], option)),
     }
-    names = ("loss", "serving_usd_per_million_tokens", "train_usd")
+    names = ("loss", "serving_usd_per_million_tokens", "train_usd", "train_gpu_hours")
     outcomes = xr.Dataset({name: taken(plan[f"option_{name}"], option).astype(float) for name in names})
     cost = outcomes["serving_usd_per_million_tokens"]
     if "lifetime_tokens" in plan:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from bayesmoe.costs.uncertain import Quantity, fixed_at, median, quantile
-from bayesmoe.costs.workload import price_of
+from bayesmoe.costs.uncertain import Quantity, QuantityShare, fixed_at, median, quantile
+from bayesmoe.costs.workload import mfu_of, price_of
 from bayesmoe.decisions.decide import decide
 from bayesmoe.planning.planner import plan as plan_fit
 from bayesmoe.planning.scenario import Scenario
@@ -55,6 +55,9 @@ INPUTS = (
     Input("serving", "max_ttft_s"),
     Input("training", "budget_flop"),
     Input("training", "budget_usd"),
+    Input("training", "budget_gpu_hours"),
+    Input("training", "days"),
+    Input("training", "availability", 1.0),
     Input("training", "mfu", 1.0),
     Input("training", "price_usd_per_gpu_hour"),
     Input("architecture", "width_times_layers"),
@@ -92,16 +95,15 @@ def sensitivity(
         By ``problem``, ``input`` and ``side`` (low, high): ``value`` of the number; ``recommended``, the recommended expert count there, 0 for none; ``cost``, what
         that choice costs in expectation: training and serving in all, USD, where the scenario says how much is served, else USD per million output tokens
         (attribute ``unit``); ``loss``, its expected loss. ``baseline_choice``, ``baseline_cost`` and ``baseline_loss`` by ``problem``; inputs stand in falling order of
-        the swing of the first problem's cost.
+        the swing of the first problem's cost. Where throughput is by layout, also ``constant_mfu_choice`` by ``problem``: the recommended count at one MFU for
+        all, the attribute ``constant_mfu``, that of the first problem's design.
 
     Examples
     --------
     >>> bm.plots.tornado(bm.sensitivity(dt, scenario))  # doctest: +SKIP
     """
     own = _answer(fit, scenario, allow_failed)
-    known = [
-        one for one in INPUTS if getattr(getattr(scenario, one.section), one.key) is not None or one.key.startswith("price")
-    ]
+    known = [one for one in INPUTS if _quantity(scenario, one) is not None]
     values = np.zeros((len(known), 2))
     choices = np.zeros((len(own.cost), len(known), 2), dtype=int)
     costs, losses = np.full((2, *choices.shape), np.nan)
@@ -111,8 +113,20 @@ def sensitivity(
             values[row, side] = value
             found = _answer(fit, _varied(scenario, one, value), allow_failed)
             choices[:, row, side], costs[:, row, side], losses[:, row, side] = found.choice, found.cost, found.loss
-    names = [one.name for one in known]
-    return _table(scenario, names, values, own, _Answer(own.problems, choices, costs, losses))
+    names, ends = [one.name for one in known], own._replace(choice=choices, cost=costs, loss=losses)
+    return _at_constant_mfu(_table(scenario, names, values, own, ends), fit, scenario, own, allow_failed)
+
+
+def _at_constant_mfu(
+    found: xr.Dataset, fit: xr.DataTree, scenario: Scenario, own: _Answer, allow_failed: bool
+) -> xr.Dataset:
+    """With the choice at one MFU for all, that of the first problem's design, where throughput is by layout."""
+    mfu = float(own.mfu[0])
+    if not scenario.training.by_layout or not np.isfinite(mfu):
+        return found
+    constant = dataclasses.replace(scenario, training=dataclasses.replace(scenario.training, mfu=mfu))
+    choice = _answer(fit, constant, allow_failed).choice
+    return found.assign(constant_mfu_choice=("problem", choice)).assign_attrs(constant_mfu=mfu)
 
 
 def _table(scenario: Scenario, names: list[str], values: np.ndarray, own: _Answer, ends: _Answer) -> xr.Dataset:
@@ -143,18 +157,19 @@ class _Answer(NamedTuple):
     choice: np.ndarray
     cost: np.ndarray
     loss: np.ndarray
+    mfu: np.ndarray
 
 
 def _answer(fit: xr.DataTree, scenario: Scenario, allow_failed: bool) -> _Answer:
     decisions = decide(plan_fit(fit, scenario, allow_failed=allow_failed), advice=False)
     rows = [
-        (one.outcome.design.num_experts, one.outcome.mean_cost, one.outcome.mean_loss)
+        (one.outcome.design.num_experts, one.outcome.mean_cost, one.outcome.mean_loss, one.outcome.training.mfu.median)
         if one.outcome
-        else (0, np.nan, np.nan)
+        else (0, np.nan, np.nan, np.nan)
         for one in decisions
     ]
-    count, cost, loss = np.array(rows).T
-    return _Answer(tuple(one.problem.name for one in decisions), count.astype(int), cost, loss)
+    count, cost, loss, mfu = np.array(rows).T
+    return _Answer(tuple(one.problem.name for one in decisions), count.astype(int), cost, loss, mfu)
 
 
 def _ends(scenario: Scenario, one: Input) -> tuple[float, float]:
@@ -165,8 +180,12 @@ def _ends(scenario: Scenario, one: Input) -> tuple[float, float]:
     return min(low, one.most), min(high, one.most)
 
 
-def _quantity(scenario: Scenario, one: Input) -> Quantity:
+def _quantity(scenario: Scenario, one: Input) -> Quantity | QuantityShare | None:
     part = getattr(scenario, one.section)
+    if one.key == "availability":
+        return part.availability if part.days is not None else None
+    if one.key == "mfu":
+        return mfu_of(part)
     return price_of(part) if one.key.startswith("price") else getattr(part, one.key)
 
 

@@ -11,6 +11,8 @@ from bayesmoe.planning.limits import BUDGET
 from bayesmoe.units import band, experts, percent, short, significant
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from bayesmoe.decisions.decision import Decision
     from bayesmoe.decisions.outcome import DesignOutcome
 
@@ -40,7 +42,9 @@ def headline(decision: Decision) -> str:
         f"No recommendation: no design meets the goal ({decision.goal}) in {percent(decision.threshold)} of draws. "
         f"The closest, {best.design}, does in {percent(best.p_feasible)}."
     )
-    if decision.p_optimum_inside < _DOUBTFUL:
+    if best.training.reason:
+        line += f" The cluster does not train it: {best.training.reason}."
+    elif decision.p_optimum_inside < _DOUBTFUL:
         line += (
             f" The lowest loss on the budget lies between {short(SMALLEST)} and {short(LARGEST)} parameters in "
             f"{percent(decision.p_optimum_inside)} of draws: check the budget and its unit."
@@ -57,6 +61,7 @@ def facts(decision: Decision) -> dict[str, str]:
         "Loss": f"{band(*outcome.loss)} nats per token",
         "Serving": f"USD {band(*outcome.serving_usd_per_million_tokens)} per million output tokens",
         "Training": f"USD {band(*outcome.train_usd, large=True)}",
+        **_on_cluster(decision, outcome),
         **_total(outcome),
         "Over-training": f"{band(*optimum.bands['over_training_ratio'])} times the loss-optimal tokens, each draw with its own size",
         "Best count": f"in {percent(optimum.p_best)} of draws, each with its own size",
@@ -86,6 +91,47 @@ def facts(decision: Decision) -> dict[str, str]:
             f"{short(decision.scenario.value.usd_per_nat)}, as the scenario says"
         )
     return known
+
+
+def _on_cluster(decision: Decision, outcome: DesignOutcome) -> dict[str, str]:
+    """What training takes of the scenario's cluster, in which layout, and the MFU of each count; nothing without a cluster."""
+    spec, run = decision.scenario.training, outcome.training
+    if run.days is None:
+        return {}
+    said = {
+        "Cluster": f"{band(*run.days)} days on {spec.cluster_gpus:,} {spec.accelerator}, {band(*run.gpu_hours, large=True)} GPU-hours"
+    }
+    if run.kwh is not None:
+        said["Cluster"] += f", {band(*run.kwh, large=True)} kWh"
+    if not spec.by_layout:
+        return said
+    said["Layout"] = run.layout or run.reason
+    rates = [
+        f"{experts(one.design.num_experts)} {percent(one.training.mfu.median)}"
+        for one in decision.designs
+        if math.isfinite(one.training.mfu.median)
+    ]
+    return {**said, "MFU": ", ".join(rates)} if rates else said
+
+
+def on_throughput(found: xr.Dataset, problem: str) -> str:
+    """How far the recommended count depends on that each architecture trains at its own rate, in a sentence; empty where it does not know.
+
+    Parameters
+    ----------
+    found : Dataset
+        Of :func:`bayesmoe.decisions.sensitivity.sensitivity`.
+    problem : str
+        Which problem.
+    """
+    if "constant_mfu_choice" not in found:
+        return ""
+    part, mfu = found.sel(problem=problem), percent(found.attrs["constant_mfu"])
+    own, other = int(part["baseline_choice"]), int(part["constant_mfu_choice"])
+    if own == other:
+        return f"At one MFU of {mfu} for every count, {experts(own)} would be recommended as well." if own else ""
+    said = f"{experts(other)} would be recommended" if other else "nothing would be recommended"
+    return f"At one MFU of {mfu} for every count, {said}" + (f" instead of {experts(own)}." if own else ".")
 
 
 def _total(outcome: DesignOutcome) -> dict[str, str]:

@@ -26,8 +26,11 @@ class PlanDocument(Document):
 
     bayesmoe_version: str
     scenario_name: str
-    budget_flop: Number = Field(description="training budget; null where it is in USD")
+    budget_flop: Number = Field(description="training budget; null where another is given")
     budget_usd: Number
+    budget_gpu_hours: Number = Field(None, description="training budget, where it is in hours of one GPU")
+    cluster_gpus: Experts | None = Field(None, description="GPUs of the training cluster, where the scenario states one")
+    days: Number = Field(None, description="days that the run may take: the budget where no other is given, else a limit")
     baseline_num_experts: Experts = Field(description="count whose loss optimum sets the thresholds")
     law: str
     gate: Verdict = Field(description="verdict of the gate on the fit")
@@ -58,6 +61,11 @@ class PlanDocument(Document):
             scenario_name=scenario.name,
             budget_flop=scenario.training.budget_flop,
             budget_usd=scenario.training.budget_usd,
+            **{
+                name: value
+                for name in ("budget_gpu_hours", "cluster_gpus", "days")
+                if (value := getattr(scenario.training, name)) is not None
+            },
             baseline_num_experts=scenario.choices.baseline_num_experts,
             law=info.law,
             gate=info.gate,  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field
 
 from bayesmoe.documents.base import Experts, Number, Probability, Quantiles, Section
+from bayesmoe.documents.training import TrainingSection
 
 if TYPE_CHECKING:
     from bayesmoe.decisions.decision import Advice, BreakEven, Decision
@@ -83,6 +84,7 @@ class DesignSection(Section):
     loss_nats_per_token: Quantiles
     serving_usd_per_million_tokens: Quantiles
     train_usd: Quantiles
+    training: TrainingSection
     loss_difference_nats: Quantiles = Field(description="draw by draw, less the loss of the closest design")
     lifetime_usd_difference: Quantiles | None = Field(None, description="the same for training and serving; with a demand")
     serving_usd_per_million_tokens_difference: Quantiles | None = Field(None, description="the same; without a demand")
@@ -111,6 +113,7 @@ class DesignSection(Section):
             loss_nats_per_token=Quantiles.of(outcome.loss),
             serving_usd_per_million_tokens=Quantiles.of(outcome.serving_usd_per_million_tokens),
             train_usd=Quantiles.of(outcome.train_usd),
+            training=TrainingSection.of(outcome.training),
             loss_difference_nats=Quantiles.of(outcome.loss_difference),
             **{f"objective_{unit}": Measures(**outcome.objective)},
             **more,
@@ -136,6 +139,11 @@ class CountSection(Section):
     tokens: Quantiles
     train_flop: Quantiles
     train_usd: Quantiles
+    train_gpu_hours: Quantiles
+    train_mfu: Quantiles = Field(description="model FLOP over the peak in bfloat16")
+    train_days: Quantiles | None = Field(None, description="days of the cluster, where the scenario states one")
+    train_kwh: Quantiles | None = Field(None, description="energy, where the power of a GPU is known")
+    train_co2_kg: Quantiles | None = Field(None, description="carbon dioxide, where the scenario gives that of a kWh")
     loss_nats_per_token: Quantiles
     serving_usd_per_million_tokens: Quantiles = Field(description="per million output tokens")
     n_gpus_per_replica: Quantiles
@@ -225,9 +233,7 @@ class ProblemSection(Section):
     per_draw_choice_num_experts: Experts | None = Field(description="least expected regret, each draw with its own size")
     recommended_num_experts: Experts | None = Field(description="count of the recommended design; null for none")
     recommended_num_experts_by_measure: CountByMeasure
-    closest_num_experts: Experts = Field(
-        description="count of the design that comes closest; the recommended where there is one"
-    )
+    closest_num_experts: Experts = Field(description="count of the recommended design, or of the one that comes closest")
     tied_num_experts: tuple[Experts, ...] = Field(
         description="counts that Monte Carlo error cannot tell from the recommended one"
     )

@@ -55,6 +55,9 @@ class ProblemSensitivity(Section):
     baseline_num_experts: Experts | None = Field(description="recommended with every input as given; null for none")
     baseline_cost_usd: Number = None
     baseline_cost_usd_per_million_tokens: Number = None
+    constant_mfu_num_experts: Experts | None = Field(
+        None, description="recommended at one MFU for every count; where throughput is by layout"
+    )
     inputs: tuple[SensitivityInput, ...]
 
 
@@ -67,6 +70,7 @@ class SensitivityDocument(Document):
 
     bayesmoe_version: str
     scenario_name: str
+    constant_mfu: Number = Field(None, description="that MFU; where throughput is by layout")
     problems: dict[str, ProblemSensitivity]
 
     @classmethod
@@ -77,6 +81,7 @@ class SensitivityDocument(Document):
             bayesmoe_version=bayesmoe.__version__,
             scenario_name=table.attrs["scenario_name"],
             problems={str(name): _problem(table.sel(problem=name), unit) for name in table["problem"].values},
+            **({"constant_mfu": table.attrs["constant_mfu"]} if "constant_mfu" in table.attrs else {}),
         )
 
 
@@ -97,4 +102,5 @@ def _problem(part: xr.Dataset, unit: str) -> ProblemSensitivity:
         baseline_num_experts=int(part["baseline_choice"]) or None,
         inputs=tuple(inputs),
         **{f"baseline_cost_{unit}": float(part["baseline_cost"])},
+        **({"constant_mfu_num_experts": int(part["constant_mfu_choice"]) or None} if "constant_mfu_choice" in part else {}),
     )

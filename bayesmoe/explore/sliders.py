@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bayesmoe.costs.uncertain import median, with_median
-from bayesmoe.costs.workload import price_of
+from bayesmoe.costs.workload import Training, price_of
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.units import short
 
@@ -61,8 +61,7 @@ def sliders(scenario: Scenario) -> list[Slider]:
     scenario does not have may be given, and taken back.
     """
     training, serving = scenario.training, scenario.serving
-    spent, budget = ("budget_flop", "FLOP") if training.budget_flop is not None else ("budget_usd", "USD")
-    money = getattr(training, spent)
+    spent, budget, money = _budget(training)
     price, demand = median(price_of(serving)), serving.lifetime_tokens
     served = None if demand is None else median(demand)
     chance = scenario.tolerance.probability
@@ -96,6 +95,12 @@ def sliders(scenario: Scenario) -> list[Slider]:
             chance,
         ),
     ]
+
+
+def _budget(training: Training) -> tuple[str, str, float]:
+    """Key, unit and value of the training budget."""
+    given = {"budget_flop": "FLOP", "budget_usd": "USD", "budget_gpu_hours": "GPU-hours", "days": "days"}
+    return next((key, unit, value) for key, unit in given.items() if (value := getattr(training, key)) is not None)
 
 
 def turned(scenario: Scenario, slider: Slider, value: float | None) -> Scenario:

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.costs.cost import latency_of
-from bayesmoe.costs.training import affordable_flop, usd_per_train_flop
+from bayesmoe.costs.training import affordable_flop, gpu_seconds
 from bayesmoe.errors import InputError
 from bayesmoe.inference.ensemble import Component, apportion, components, discrepancy_draws
 from bayesmoe.inference.groups import parameters_of_group
@@ -100,7 +100,7 @@ def _surface(member: Component, scenario: Scenario, draws: int, cost_draws: Cost
     if member.discrepancy is None:
         return found
     discrepancy = discrepancy_draws(member.discrepancy, draws, np.random.default_rng((scenario.seed, 2)))
-    off_budget = scenario.training.budget_usd is not None or np.isfinite(scenario.limits.most_tokens)
+    off_budget = scenario.training.budget_flop is None or np.isfinite(scenario.limits.most_tokens)
     off_budget = off_budget or elsewhere or any(one.other_budgets for one in asked_problems(scenario))
     return with_discrepancy(
         found, jnp.asarray(discrepancy), member.discrepancy, scenario, off_budget=off_budget and fixed is None
@@ -123,6 +123,12 @@ def surface_of(
     fixed_tokens : float, optional
         Training tokens where the law has no tokens term.
     """
+    training = scenario.training
+    in_gpu_time = training.by_layout and training.budget_flop is None
+    if in_gpu_time:
+        budget = gpu_seconds(training, costs.training["price_usd_per_gpu_hour"])
+    else:
+        budget = training.budget_flop if training.by_layout else affordable_flop(training, **costs.training)
     return DesignSurface(
         law,
         parameters,
@@ -132,7 +138,8 @@ def surface_of(
         fixed_tokens,
         costs,
         latency_of(scenario.serving),
-        affordable_flop(scenario.training, usd_per_train_flop(scenario.training, **costs.training)),
+        budget,
+        in_gpu_time,
     )
 
 
@@ -169,7 +176,9 @@ def _rules(scenario: Scenario) -> Scenario:
             training,
             budget_flop=None if training.budget_flop is None else 1.0,
             budget_usd=None if training.budget_usd is None else 1.0,
-            mfu=1.0,
+            budget_gpu_hours=None if training.budget_gpu_hours is None else 1.0,
+            days=training.days if training.most_days is not None or training.days is None else 1.0,
+            mfu=None if training.by_layout else 1.0,
             price_usd_per_gpu_hour=1.0,
         ),
         serving=replace(

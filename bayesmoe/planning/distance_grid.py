@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.inference.extrapolation import extrapolation_distance, runs_in_group
+from bayesmoe.planning.design_costs import usual_flop
 from bayesmoe.planning.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def with_discrepancy(
     off_budget : bool
         Whether other numbers of tokens are looked at than those of the budget.
     """
-    budget = float(np.median(np.asarray(here.budget_flop)))
+    budget = usual_flop(here)
     span, across = (_SPAN, _TOKENS) if off_budget else (0.0, 1)
     size = np.exp(np.log(SMALLEST) + DISTANCE_STEP * np.arange(DISTANCE_SIZES))[:, None]
     bias = np.exp(np.linspace(-span, span, across))

@@ -10,14 +10,12 @@ import jax.numpy as jnp
 
 from bayesmoe.costs.serving import needs_of_replica
 from bayesmoe.planning.constraints import comparison, constraint
+from bayesmoe.planning.design_costs import in_time
 from bayesmoe.planning.outcomes import ConstraintLevels
 from bayesmoe.planning.problems import Problem
-from bayesmoe.planning.quantities import Quantities
+from bayesmoe.planning.quantities import ROUNDING, Quantities
 from bayesmoe.planning.scenario import MOST_TOKENS_PER_PARAMETER, Scenario
 from bayesmoe.planning.surface import DesignSurface
-
-ROUNDING = 1e-6
-"""Relative excess over a limit that is rounding, in single precision."""
 
 BUDGET, SIZES, PLAUSIBLE, OWN = "training budget", "sizes considered", "tokens / n_active", "goal"
 REPLICA, BASELINE = "replica", "choices.baseline_num_experts"
@@ -40,6 +38,8 @@ _LABELS = {
     "limits.memory_bytes": ("memory", "bytes"),
     "limits.output_tokens_per_s": ("demand", "tokens/s"),
     "limits.unique_tokens": ("training tokens", "tokens"),
+    "training.days": ("training days", "days"),
+    "training.memory_fraction": ("memory of the training cluster", "of a GPU's memory"),
 }
 _LEAST_ALLOWED = ("limits.output_tokens_per_s",)
 
@@ -124,8 +124,12 @@ def kept_limits(
     if limits.unique_tokens is not None:
         found["limits.unique_tokens"] = Kept(quantities.tokens <= limits.most_tokens * (1.0 + ROUNDING), quantities.tokens)
     if part.fixed_tokens is not None:
-        times = quantities.train_flop / part.budget_flop[..., None]
-        found[BUDGET] = Kept(part.affords(quantities.train_flop), times)
+        found[BUDGET] = Kept(part.affords(quantities), part.spent(quantities) / part.budget[..., None])
+    if (by_size := part.cost_draws.throughput) is not None:
+        needed = part.scenario.training.memory_fraction * by_size.filled(ln_size)
+        found["training.memory_fraction"] = Kept(by_size.fits(ln_size), needed)
+    if part.scenario.training.most_days is not None:
+        found["training.days"] = Kept(in_time(part, quantities), quantities.train_days)
     per_parameter = quantities.tokens / quantities.n_active
     found[PLAUSIBLE] = Kept(per_parameter <= MOST_TOKENS_PER_PARAMETER * (1.0 + ROUNDING), per_parameter)
     for text in limits.constraints:
@@ -161,7 +165,7 @@ def _of_loss(
     if problem.spends_budget and part.fixed_tokens is None:
         tokens = part.tokens_of_loss(ln_size, loose)
         allowed = (tokens <= part.scenario.limits.most_tokens) & (tokens <= MOST_TOKENS_PER_PARAMETER * quantities.n_active)
-        times = part.flop_per_token(ln_size) * tokens / part.budget_flop[..., None]
+        times = part.budget_per_token(ln_size) * tokens / part.budget[..., None]
         found[BUDGET] = Kept(True, jnp.where(allowed, times, jnp.inf))
     return found
 

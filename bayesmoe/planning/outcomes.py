@@ -82,8 +82,8 @@ class DesignOutcomes(NamedTuple):
     ----------
     objective : array
         The problem's.
-    loss, serving_usd_per_million_tokens, train_usd : array
-        Quantities; serving is NaN where nothing serves the model.
+    loss, serving_usd_per_million_tokens, train_usd, train_gpu_hours : array
+        Quantities; serving is NaN where nothing serves the model, training infinite where the cluster does not hold it.
     met : array of bool
         Whether every constraint is, the baseline's threshold within the scenario's tolerance.
     """
@@ -92,6 +92,7 @@ class DesignOutcomes(NamedTuple):
     loss: Any
     serving_usd_per_million_tokens: Any
     train_usd: Any
+    train_gpu_hours: Any
     met: Any
 
 

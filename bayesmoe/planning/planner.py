@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayesmoe.costs.hardware import accelerator_named
+from bayesmoe.costs.workload import Training
 from bayesmoe.inference.ensemble import most_experts
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.best_designs import closest, with_limits
@@ -74,7 +76,7 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
         where the scenario speaks of them) at each draw's own solution, with the top_k and granularity that are best there, NaN where ``feasible`` is False. Over-training is
         relative to the loss optimum on what is spent. ``loss_optimal_*`` at each draw's lowest loss on the budget, and whether that lies
         inside all sizes considered; ``threshold`` of each problem, NaN where it has none.
-        By ``problem``, ``option`` and ``sample``: ``option_objective``, ``_loss``, ``_serving_usd_per_million_tokens``, ``_train_usd`` and
+        By ``problem``, ``option`` and ``sample``: ``option_objective``, ``_loss``, ``_serving_usd_per_million_tokens``, ``_train_usd``, ``_train_gpu_hours`` and
         ``option_feasible`` of options whose size (``option_n_dense``) and tokens are the same in every draw, in shapes that hardware likes.
         Where no design of a problem keeps its constraints with the required probability, the limits of :func:`bayesmoe.planning.best_designs.with_limits`.
         By ``input`` and ``sample``: ``input_value``, every uncertain number that the plan depends on.
@@ -172,6 +174,7 @@ def _solved(found: PerDrawOptima, problems: tuple[Problem, ...], scenario: Scena
     }
     unasked = {"epochs"} if scenario.limits.unique_tokens is None else set()
     unasked |= {"lifetime_flop", "lifetime_usd"} if scenario.serving.lifetime_tokens is None else set()
+    unasked |= _unknown(scenario.training)
     for name, unit in UNITS.items():
         known = [one[name] for one in chosen if name in one]
         if known and name not in unasked:
@@ -186,6 +189,14 @@ def _solved(found: PerDrawOptima, problems: tuple[Problem, ...], scenario: Scena
     variables[f"threshold_{serving}"] = ("sample", getattr(found.thresholds, serving), {"units": UNITS[serving]})
     variables["usd_per_nat"] = ("sample", found.usd_per_nat, {"units": "USD of training per nat/token"})
     return variables
+
+
+def _unknown(training: Training) -> set[str]:
+    """Quantities of training that the scenario does not let one know."""
+    kwh = training.kw_per_gpu or accelerator_named(training.accelerator).kw_all_in
+    carbon = training.grams_co2_per_kwh if kwh else None
+    known = {"train_days": training.cluster_gpus, "train_kwh": kwh, "train_co2_kg": carbon}
+    return {name for name, value in known.items() if value is None}
 
 
 def _best_variants(values: np.ndarray, variants: list[np.ndarray]) -> np.ndarray:
@@ -218,7 +229,7 @@ def _options(
         "option_tokens": (dims[:2], np.stack(tokens).reshape(len(sizes), -1), {"units": UNITS["tokens"]}),
         "option_feasible": (dims, np.stack([flat(one.met) for one in outcomes])),
     }
-    for name in ("objective", "loss", "serving_usd_per_million_tokens", "train_usd"):
+    for name in ("objective", "loss", "serving_usd_per_million_tokens", "train_usd", "train_gpu_hours"):
         unit = {"units": UNITS[name]} if name in UNITS else {}
         # Single precision: seven digits of what is compared to three.
         values = np.stack([flat(getattr(one, name)) for one in outcomes]).astype(np.float32)

@@ -9,9 +9,9 @@ import math
 from typing import Any
 
 from bayesmoe.costs.hardware import ACCELERATORS, BYTES_PER_WEIGHT
-from bayesmoe.costs.training import affordable_flop, usd_per_train_flop
+from bayesmoe.costs.training import affordable_flop
 from bayesmoe.costs.uncertain import median
-from bayesmoe.costs.workload import price_of
+from bayesmoe.costs.workload import USUAL_MFU, mfu_of, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.planning.reference import keys
 from bayesmoe.planning.scenario import MOST_TOKENS_PER_PARAMETER, Scenario
@@ -91,12 +91,12 @@ def _require_precision(scenario: Scenario) -> None:
 
 
 def budget_flop(scenario: Scenario) -> float:
-    """Training FLOP of the budget, at the median price and utilization where it is in USD."""
+    """Training FLOP of the budget, at the median price and utilization where it is in USD, GPU-hours or days."""
     training = scenario.training
     if training.budget_flop is not None or training.accelerator.endswith(".toml"):
         return training.budget_flop or math.nan
-    paid = usd_per_train_flop(training, mfu=median(training.mfu), price_usd_per_gpu_hour=median(price_of(training)))
-    return float(affordable_flop(training, paid))
+    mfu, price = median(mfu_of(training) or USUAL_MFU), median(price_of(training))
+    return float(affordable_flop(training, mfu=mfu, price_usd_per_gpu_hour=price))
 
 
 def _require_sizes(scenario: Scenario) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
+ROUNDING = 1e-6
+"""Relative excess over a limit that is rounding, in single precision."""
+
 
 class Quantities(NamedTuple):
     """Each an array of one shape, (S, K) or (S, K, M), in the unit that stands beside it.
 
     Serving is NaN where no replica serves the model, a lifetime where the scenario gives no demand, and epochs where it limits no tokens.
+    Days of training are NaN without a cluster, kWh and CO2 where power or carbon are not known. What a cluster cannot hold takes infinite time.
     """
 
     n_dense: Annotated[Any, "parameters"]
@@ -27,6 +31,11 @@ class Quantities(NamedTuple):
     memory_bytes: Annotated[Any, "bytes of weights and cached tokens"]
     train_flop: Annotated[Any, "FLOP"]
     train_usd: Annotated[Any, "USD"]
+    train_gpu_hours: Annotated[Any, "GPU-hours"]
+    train_days: Annotated[Any, "days of the cluster"]
+    train_mfu: Annotated[Any, "share of the peak in bfloat16"]
+    train_kwh: Annotated[Any, "kWh"]
+    train_co2_kg: Annotated[Any, "kg CO2"]
     lifetime_flop: Annotated[Any, "FLOP of training and serving"]
     lifetime_usd: Annotated[Any, "USD of training and serving"]
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 import annotated_types
 from pydantic.fields import FieldInfo
 
+from bayesmoe.costs.prices import BOOKS
 from bayesmoe.costs.uncertain import Uncertain, UncertainShare
 from bayesmoe.planning.roadmap import RoadmapSpec
 from bayesmoe.planning.scenario import Scenario
@@ -133,6 +134,8 @@ def _kind(annotation: Any) -> str:
     while hasattr(annotation, "__metadata__"):
         annotation = annotation.__origin__
     members = [one.__origin__ if hasattr(one, "__metadata__") else one for one in get_args(annotation)]
+    if Uncertain in members and str in members:
+        return f"number or spread > 0, or {', '.join(BOOKS)}"
     if Uncertain in members:
         return "number or spread > 0"
     if UncertainShare in members:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from bayesmoe.costs.uncertain import Positive
+from bayesmoe.costs.workload import BUDGETS
 from bayesmoe.errors import InputError
 from bayesmoe.specs import About, spec
 
@@ -47,7 +48,7 @@ def budgets(raw: dict[str, Any]) -> RoadmapSpec | None:
     training = raw.get("training", {})
     if not isinstance(training, dict) or ROADMAP not in training:
         return None
-    for key in ("budget_flop", "budget_usd"):
+    for key in BUDGETS:
         if key in training:
             raise InputError("bounds the same as roadmap", column=f"training.{key}", hint="keep one of the two")
     try:

@@ -17,6 +17,9 @@ from bayesmoe.planning.words import kv_share_of
 from bayesmoe.specs import About, spec
 
 _HALF = 0.5
+_FFN_SHARE = 2.0 / 3.0
+"""Share of a dense layer's parameters in its feed-forward part: the rest of the backbone's layers have no experts."""
+
 _OURS = "an assumption of this project"
 _YUN = "Yun 2024 (arXiv:2404.02852)"
 
@@ -49,6 +52,11 @@ class ArchitectureSpec:
         Quantity, About("", "public models", 0.001, 1.0, "give d_model x layers / n_dense^(2/3)")
     ] = Field(default_factory=lambda: Uncertain(median=0.045, log_sd=0.15))
     kv_share: Annotated[Share, BeforeValidator(kv_share_of), About("share", "multi-head attention, as in Yun 2024")] = 1.0
+
+    @property
+    def moe_layer_share(self) -> float:
+        """Share of layers whose feed-forward part is experts."""
+        return min(1.0, self.moe_share / _FFN_SHARE)
 
     def family(self, top_k: Any = None, granularity: Any = None) -> Family:
         """The family of architectures, with other experts per token or granularity where they are given."""

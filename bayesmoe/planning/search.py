@@ -83,6 +83,24 @@ def bracket_minimum(
     return jnp.maximum(at - step, low), jnp.minimum(at + step, high)
 
 
+def bracket_on_grid(values: Any, grid: Any, low: Elementwise, high: Elementwise) -> tuple[Any, Any]:
+    """The same between bounds of each function, from values on one grid for all.
+
+    Parameters
+    ----------
+    values : array, shape (..., G)
+        Values on the grid.
+    grid : array, shape (G,)
+        Rising x.
+    low, high : array, shape (...)
+        Bounds; values beyond do not count.
+    """
+    inside = (grid >= low[..., None]) & (grid <= high[..., None])
+    at = jnp.argmin(jnp.where(inside, values, jnp.inf), axis=-1)
+    left, right = jnp.maximum(at - 1, 0), jnp.minimum(at + 1, len(grid) - 1)
+    return jnp.maximum(grid[left], low), jnp.minimum(grid[right], high)
+
+
 _OPTIMUM = 42
 """Halvings for an optimum: to 5e-12 of the widest bracket used, where a loss differs in no digit."""
 

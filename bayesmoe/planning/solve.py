@@ -11,11 +11,12 @@ import numpy as np
 
 from bayesmoe.planning.blocks import over_draws
 from bayesmoe.planning.constraints import constraint
+from bayesmoe.planning.design_costs import bought_surely, trained_in_time
 from bayesmoe.planning.distance_grid import LARGEST, SMALLEST
-from bayesmoe.planning.limits import ROUNDING, Kept, kept_limits
+from bayesmoe.planning.limits import Kept, kept_limits
 from bayesmoe.planning.outcomes import ConstraintLevels, DesignOutcomes, FixedDesigns, Optimum, PerDrawOptima
 from bayesmoe.planning.problems import Problem, Thresholds
-from bayesmoe.planning.quantities import Quantities
+from bayesmoe.planning.quantities import ROUNDING, Quantities
 from bayesmoe.planning.scenario import MOST_TOKENS_PER_PARAMETER
 from bayesmoe.planning.search import argmin_last, best_local_minimum, refine
 from bayesmoe.planning.surface import DesignSurface
@@ -81,13 +82,11 @@ class Solver:
     def fixed_tokens(self, problem: Problem, ln_size: Any, levels: list[ConstraintLevels]) -> Any:
         """Training tokens of fixed sizes, shape (K, M) as that of the sizes.
 
-        The budget's where it is in FLOP; where it is in USD, as many as it buys with the scenario's probability; where the loss threshold decides,
-        as many as reach it with that probability.
+        The budget's in FLOP; of another budget what it buys, and where the loss threshold decides what reaches it, with the scenario's probability.
         """
-        first, sure = self.laws[0], self.probability
+        sure = self.probability
         if problem.spends_budget:
-            budget = np.quantile(np.concatenate([np.ravel(here.budget_flop) for here in self.laws]), 1.0 - sure)
-            return np.asarray(first.on_budget(budget).tokens(jnp.asarray(ln_size)[None])[0])
+            return np.asarray(bought_surely(self.laws, sure).tokens(jnp.asarray(ln_size)[None])[0])
         pairs = zip(self.laws, levels, strict=True)
         each = np.concatenate([over_draws(_needed, self.problems, here, own, ln_size) for here, own in pairs])
         # An order statistic in place of a quantile between draws: the median of two would be infinite with one of them.
@@ -111,8 +110,9 @@ def _levels(problems: tuple[Problem, ...], part: DesignSurface, own: Any, weight
     del problems, own, weight, shared
     limits, optimal = part.scenario.limits, part.loss_optimal()
     low, high = part.brackets()
-    # An optimum at the edge of all sizes is none, unless the budget itself is the edge.
-    inside = (optimal > low + _EDGE) & ((optimal < high - _EDGE) | (part.fixed_tokens is not None))
+    # An optimum at the edge of all sizes is none, unless the budget itself or the cluster's memory is the edge.
+    bounded = (high < np.log(LARGEST)) | (part.fixed_tokens is not None)
+    inside = (optimal > low + _EDGE) & ((optimal < high - _EDGE) | bounded)
     at_optimum = part.quantities(optimal, part.tokens(optimal))
     base = part.scenario.choices.baseline_num_experts
     bases = np.array([k for k, one in enumerate(part.candidates) if one.num_experts == base])
@@ -238,8 +238,8 @@ def _evaluated(
     for problem, ln_size, tokens in zip(problems, *shared, strict=True):
         outcomes = part.quantities(_beside_draws(part, ln_size), _beside_draws(part, tokens))
         met = jnp.isfinite(_judged(part, problem, outcomes, loose)) & levels.inside[..., None]
-        serving = outcomes.serving_usd_per_million_tokens
-        found.append(DesignOutcomes(getattr(outcomes, problem.objective), outcomes.loss, serving, outcomes.train_usd, met))
+        kept = {name: getattr(outcomes, name) for name in DesignOutcomes._fields[1:-1]}
+        found.append(DesignOutcomes(getattr(outcomes, problem.objective), **kept, met=met))
     return found
 
 
@@ -267,7 +267,8 @@ def _judged(part: DesignSurface, problem: Problem, quantities: Quantities, thres
         # Tokens that are the same in every draw reach the loss in some alone.
         met = met & (quantities.loss <= thresholds.loss * (1.0 + ROUNDING))
     if part.fixed_tokens is not None:
-        met = met & part.affords(quantities.train_flop)
+        met = met & part.affords(quantities)
+    met = met & trained_in_time(part, quantities)
     for text in part.scenario.limits.constraints:
         met = met & constraint(text, Quantities._fields)(quantities._asdict())
     objective = getattr(quantities, problem.objective)
@@ -283,7 +284,7 @@ def _at(problems: tuple[Problem, ...], part: DesignSurface, ln_sizes: list[Any],
         found, here, reference = Quantities(*(leaf[..., 0] for leaf in one)), part, levels.optimal
         if not problem.spends_budget:
             # Over-training is relative to the loss optimum on what is spent here, not on the budget.
-            here = part.on_budget(jnp.where(jnp.isfinite(found.train_flop), found.train_flop, 1.0))
+            here = part.spending(jnp.where(jnp.isfinite(spent := part.spent(found)), spent, 1.0))
             reference = here.loss_optimal()
         ratios = found.tokens / here.tokens(reference), jnp.exp(ln_size - reference)
         optima.append(Optimum(found, *ratios, problem.more_quantities(here, found)))

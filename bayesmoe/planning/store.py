@@ -18,7 +18,7 @@ from bayesmoe.planning.problems import Problem, asked_problems
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.specs import from_json, to_json
 
-FORMAT = 6
+FORMAT = 7
 """Version of a plan's layout; a reader refuses any other."""
 
 

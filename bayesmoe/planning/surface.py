@@ -14,19 +14,17 @@ from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.cost import fleet_of
 from bayesmoe.costs.hardware import BYTES_PER_WEIGHT
 from bayesmoe.costs.serving import Latency, ServingCost, cheapest_replica, served_family
-from bayesmoe.costs.training import usd_per_train_flop
 from bayesmoe.laws import Law
 from bayesmoe.planning.cost_draws import CostDraws
+from bayesmoe.planning.design_costs import beside, lifetime_costs, seconds_per_flop, training_costs
 from bayesmoe.planning.distance_grid import DISTANCE_SIZES, DISTANCE_STEP, LARGEST, SMALLEST, interpolated
 from bayesmoe.planning.quantities import Quantities
 from bayesmoe.planning.scenario import Candidate, Scenario
-from bayesmoe.planning.search import STEPS, bisect, bracket_minimum, minimize_unimodal
-from bayesmoe.units import TOKENS_PER_MILLION
+from bayesmoe.planning.search import STEPS, bisect, bracket_minimum, bracket_on_grid, minimize_unimodal
+from bayesmoe.units import SECONDS_PER_HOUR
 
-_FINE = 33
-_FFN_SHARE = 2.0 / 3.0
-"""Share of a dense layer's parameters in its feed-forward part: the rest of the backbone's layers have no experts."""
-
+_COARSE, _FINE = 129, 33
+"""Sizes on which local minima are looked for."""
 _FEWEST_TOKENS, _MOST_TOKENS, _HALVINGS = 1e3, 1e20, 26
 """Tokens considered, and halvings of these in single precision: more would change no digit."""
 
@@ -49,15 +47,17 @@ class DesignSurface:
     family : Family
         What they have in common.
     scenario : Scenario
-        Budget, fleet and prices.
+        Fleet, limits and rules.
     fixed_tokens : float or None
         Training tokens of every candidate when the law has no tokens term; the budget then bounds the size.
     cost_draws : CostDraws
         Draws of the scenario's uncertain numbers.
     latency : Latency
         Seconds of a serving iteration.
-    budget_flop : array
-        Training budget, a number or of shape (S, 1) or (S, K).
+    budget : array
+        Training budget, a number or of shape (S, 1) or (S, K): FLOP, or seconds of one GPU.
+    in_gpu_time : bool
+        Which of the two: in seconds every candidate and size buys the FLOP of its own throughput.
     discrepancy : array, shape (S, A), or None
         Discrepancy per unit of each of the A ``parts`` of extrapolation distance; None where the law was fitted alone.
     distance : array, shape (K, G, T, A), or None
@@ -74,7 +74,8 @@ class DesignSurface:
     fixed_tokens: float | None
     cost_draws: CostDraws
     latency: Latency
-    budget_flop: Any
+    budget: Any
+    in_gpu_time: bool = False
     discrepancy: Any = None
     distance: Any = None
     distance_flop: Any = 1.0
@@ -92,15 +93,15 @@ class DesignSurface:
         return {
             "parameters": self.parameters,
             "cost_draws": self.cost_draws,
-            "budget_flop": jnp.broadcast_to(self.budget_flop, (self.shape[0], 1)),
+            "budget": jnp.broadcast_to(self.budget, (self.shape[0], 1)),
             "discrepancy": self.discrepancy,
         }
 
-    def tokens(self, ln_size: Elementwise) -> Elementwise:
-        """Training tokens that the budget buys, at most those that there are."""
+    def tokens(self, ln_size: Elementwise, per_token: Elementwise | None = None) -> Elementwise:
+        """Training tokens that the budget buys, at most those that there are; what one takes of it may be given."""
         if self.fixed_tokens is not None:
             return jnp.full_like(ln_size, self.fixed_tokens)
-        affordable = self._per_draw(self.budget_flop, ln_size) / self.flop_per_token(ln_size)
+        affordable = beside(self.budget, ln_size) / (self.budget_per_token(ln_size) if per_token is None else per_token)
         return jnp.minimum(affordable, self.scenario.limits.most_tokens)
 
     def tokens_of_loss(self, ln_size: Elementwise, target: Elementwise, *, halvings: int | None = None) -> Elementwise:
@@ -118,44 +119,63 @@ class DesignSurface:
 
     def loss_slope(self, ln_size: Elementwise) -> Elementwise:
         """Derivative of the loss with respect to ln size along the budget."""
-        tokens = self.tokens(ln_size)
+        per_token, rise = jax.jvp(self.budget_per_token, (ln_size,), (jnp.ones_like(ln_size),))
+        tokens = self.tokens(ln_size, per_token)
         by_size, by_tokens = self._gradient(ln_size, tokens)
-        # On the budget tokens fall as a token's FLOP grow; where data or the law hold them, they stay.
+        # On the budget tokens fall as what a token costs grows; where data or the law hold them, they stay.
         held = 0.0 if self.fixed_tokens is not None else tokens < self.scenario.limits.most_tokens
-        _, flop_slope = jax.jvp(lambda x: jnp.log(self.flop_per_token(x)), (ln_size,), (jnp.ones_like(ln_size),))
-        return by_size - by_tokens * tokens * held * flop_slope
+        return by_size - by_tokens * tokens * held * (rise / per_token)
 
     def value_of_compute(self, ln_size: Elementwise) -> Elementwise:
-        """Fall of the loss per e-fold of training compute at a loss optimum: ``-D dL/dD``, or ``-N dL/dN`` where tokens are fixed."""
+        """Fall of the loss per e-fold of the budget at a loss optimum: ``-D dL/dD``, or ``-N dL/dN`` where tokens are fixed."""
         tokens = self.tokens(ln_size)
         by_size, by_tokens = self._gradient(ln_size, tokens)
         return -by_size if self.fixed_tokens is not None else -by_tokens * tokens
 
     def brackets(self) -> tuple[Elementwise, Elementwise]:
-        """Smallest and largest ln size considered."""
+        """Smallest and largest ln size considered: of those that the cluster holds, where throughput is by size."""
         low, high = jnp.full(self.shape, np.log(SMALLEST)), jnp.full(self.shape, np.log(LARGEST))
-        if self.fixed_tokens is not None:
-            affordable = jnp.log(self.budget_flop / self.fixed_tokens / self.flop_per_token(jnp.zeros(self.shape)))
+        if (by_size := self.cost_draws.throughput) is not None:
+            low, high = (jnp.clip(end, low, high) for end in (by_size.ln_smallest, by_size.ln_largest))
+        if self.fixed_tokens is not None and self.in_gpu_time:
+            high, _ = bisect(lambda x: self.budget_per_token(x) * self.fixed_tokens <= self.budget, low, high)
+        elif self.fixed_tokens is not None:
+            affordable = jnp.log(self.budget / self.fixed_tokens / self.flop_per_token(jnp.zeros(self.shape)))
             high = jnp.minimum(jnp.broadcast_to(affordable, self.shape), high)
         return low, high
 
     def loss_optimal(self) -> Elementwise:
         """ln size of the lowest loss on the budget, shape (S, K)."""
         low, high = self.brackets()
+        # Throughput turns where another layout becomes the fastest, and distance may between the points of its grid: then a local minimum is as
+        # narrow as a step.
+        if self.in_gpu_time:
+            points = _COARSE if self.discrepancy is None else DISTANCE_SIZES
+            grid = jnp.linspace(np.log(SMALLEST), np.log(LARGEST), points)
+            low, high = bracket_on_grid(self.loss(jnp.broadcast_to(grid, (1, self.shape[1], points))), grid, low, high)
+        elif self.discrepancy is not None:
+            low, high = bracket_minimum(self.loss, low, high, DISTANCE_SIZES)
         if self.discrepancy is not None:
-            # Distance is linear between the points of its grid, and may turn there: a local minimum is as narrow as a step.
-            for points in (DISTANCE_SIZES, _FINE):
-                low, high = bracket_minimum(self.loss, low, high, points)
+            low, high = bracket_minimum(self.loss, low, high, _FINE)
         return minimize_unimodal(self.loss_slope, low, high)
 
     def candidate(self, number: int) -> DesignSurface:
-        """One of the candidates alone, for its losses: costs are drawn for all."""
+        """One of the candidates alone, for its losses on budgets in FLOP: costs are drawn for all."""
         distance = None if self.distance is None else self.distance[number : number + 1]
-        return replace(self, candidates=self.candidates[number : number + 1], distance=distance)
+        costs = self.cost_draws._replace(throughput=None)
+        return replace(self, candidates=self.candidates[number : number + 1], distance=distance, cost_draws=costs)
 
     def on_budget(self, flop: Any) -> DesignSurface:
-        """The same candidates on another training budget, a number or of shape (S, 1) or (S, K)."""
-        return replace(self, budget_flop=flop)
+        """The same candidates on another training budget in FLOP, a number or of shape (S, 1) or (S, K)."""
+        return replace(self, budget=flop, in_gpu_time=False)
+
+    def spending(self, budget: Any) -> DesignSurface:
+        """The same candidates on another training budget in the unit that it has."""
+        return replace(self, budget=budget)
+
+    def spent(self, quantities: Quantities) -> Elementwise:
+        """What training takes, in the unit of the budget; infinite where the cluster holds no such model."""
+        return quantities.train_gpu_hours * SECONDS_PER_HOUR if self.in_gpu_time else quantities.train_flop
 
     def serving(self, ln_size: Elementwise) -> ServingCost:
         """Cost of serving, USD per million output tokens, with the cheapest number of GPUs."""
@@ -165,7 +185,7 @@ class DesignSurface:
 
     def replica(self, ln_size: Elementwise) -> tuple[Any, ...]:
         """What serves a size: model, latency, fleet, traffic, coefficients; and all draws of serving."""
-        draws = jax.tree.map(lambda leaf: self._per_draw(leaf, ln_size), self.cost_draws.serving)
+        draws = jax.tree.map(lambda leaf: beside(leaf, ln_size), self.cost_draws.serving)
         fleet = fleet_of(self.scenario.serving)._replace(max_tpot_s=draws.max_tpot_s, max_ttft_s=draws.max_ttft_s)
         return self._served(ln_size), self.latency, fleet, draws.traffic, draws.coefficients, draws
 
@@ -179,8 +199,8 @@ class DesignSurface:
         # Behind the barrier, the most expensive of all is computed once and not again for everything that reads it.
         usd_per_million = jax.lax.optimization_barrier(serving.usd_per_million_tokens)
         train_flop = self.flop_per_token(ln_size) * tokens
-        train_usd = train_flop * self._per_draw(self.usd_per_flop, ln_size)
-        lifetime_flop, lifetime_usd = self._lifetime(ln_size, run["n_active"], usd_per_million)
+        training = training_costs(self, ln_size, train_flop)
+        lifetime_flop, lifetime_usd = lifetime_costs(self, ln_size, run["n_active"], usd_per_million)
         cached = scenario.limits.cached_tokens * scenario.serving.bytes_per_kv_element * served.cache_per_token
         found = Quantities(
             **{name: run[name] for name in ("n_dense", "n_active", "n_total", "top_k", "granularity", "tokens")},
@@ -193,50 +213,40 @@ class DesignSurface:
             fleet_tokens_per_s=serving.fleet_tokens_per_s,
             memory_bytes=BYTES_PER_WEIGHT[scenario.serving.precision] * run["n_total"] + cached,
             train_flop=train_flop,
-            train_usd=train_usd,
+            **training,
             lifetime_flop=train_flop + lifetime_flop,
-            lifetime_usd=train_usd + lifetime_usd,
+            lifetime_usd=training["train_usd"] + lifetime_usd,
         )
         return Quantities(*(jnp.broadcast_to(values, (*self.shape, *jnp.shape(ln_size)[2:])) for values in found))
-
-    def _lifetime(
-        self, ln_size: Elementwise, n_active: Elementwise, usd_per_million: Elementwise
-    ) -> tuple[Elementwise, Elementwise]:
-        """FLOP and USD of serving the demand; NaN without one."""
-        if self.cost_draws.lifetime_tokens is None:
-            return jnp.nan, jnp.nan
-        served, draws = self._per_draw(self.cost_draws.lifetime_tokens, ln_size), self.cost_draws.serving.traffic
-        traffic = jax.tree.map(lambda leaf: self._per_draw(leaf, ln_size), draws)
-        per_output = 2.0 * n_active * (1.0 + traffic.prompt_tokens / traffic.output_tokens)
-        return per_output * served, usd_per_million * served / TOKENS_PER_MILLION
 
     def flop_per_token(self, ln_size: Elementwise) -> Elementwise:
         """Training FLOP of a token."""
         counts, family = self._architectures(ln_size)
         return family.train_flop_per_token(jnp.exp(ln_size), counts, self.scenario.training.flop_rule)
 
+    def budget_per_token(self, ln_size: Elementwise) -> Elementwise:
+        """What training on a token takes of the budget: its FLOP, or their seconds of one GPU."""
+        flop = self.flop_per_token(ln_size)
+        return flop * seconds_per_flop(self, ln_size) if self.in_gpu_time else flop
+
     def total_ratio(self) -> Any:
         """Total parameters over those of the backbone, shape (K,)."""
         counts, family = self._architectures(np.zeros(self.shape))
         return family.total_ratio(counts)
 
-    def affords(self, train_flop: Elementwise) -> Any:
+    def affords(self, quantities: Quantities) -> Any:
         """Whether the budget buys that much training."""
-        return train_flop <= self._per_draw(self.budget_flop, train_flop) * (1.0 + 1e-9)
-
-    @property
-    def usd_per_flop(self) -> Any:
-        """USD of a training FLOP, shape (S, 1)."""
-        return usd_per_train_flop(self.scenario.training, **self.cost_draws.training)
+        spent = self.spent(quantities)
+        return spent <= beside(self.budget, spent) * (1.0 + 1e-9)
 
     def _served(self, ln_size: Any) -> Any:
         architecture = self.scenario.architecture
         return served_family(
             jnp.exp(ln_size),
             *self._architectures(ln_size),
-            mu=self._per_draw(self.cost_draws.width_times_layers, ln_size),
+            mu=beside(self.cost_draws.width_times_layers, ln_size),
             cache_share=architecture.kv_share,
-            moe_layer_share=min(1.0, architecture.moe_share / _FFN_SHARE),
+            moe_layer_share=architecture.moe_layer_share,
         )
 
     def _architectures(self, ln_size: Any) -> tuple[Any, Family]:
@@ -248,11 +258,6 @@ class DesignSurface:
         columns = zip(*self.candidates, strict=True)
         counts, top_k, granularity = (jnp.asarray(each, dtype=jnp.result_type(ln_size)).reshape(beside) for each in columns)
         return counts, replace(self.family, top_k=top_k, granularity=granularity)
-
-    @staticmethod
-    def _per_draw(leaf: Any, ln_size: Any) -> Any:
-        """An array of shape (S, 1) or (S, K) beside the sizes of ``ln_size``."""
-        return leaf if jnp.ndim(leaf) == 0 else jnp.reshape(leaf, jnp.shape(leaf) + (1,) * (jnp.ndim(ln_size) - 2))
 
     def _loss_of_one(self, ln_size: Any, tokens: Any, candidate: tuple[Any, ...], draw: tuple[dict[str, Any], Any]) -> Any:
         (num_experts, top_k, granularity, away), (parameters, discrepancy) = candidate, draw
@@ -290,6 +295,6 @@ class DesignSurface:
         return over
 
 
-_DATA = ("parameters", "cost_draws", "budget_flop", "discrepancy", "distance", "distance_flop")
-_STATIC = ("law", "candidates", "family", "scenario", "fixed_tokens", "latency", "distance_span", "parts")
+_DATA = ("parameters", "cost_draws", "budget", "discrepancy", "distance", "distance_flop")
+_STATIC = ("law", "candidates", "family", "scenario", "fixed_tokens", "latency", "in_gpu_time", "distance_span", "parts")
 jax.tree_util.register_dataclass(DesignSurface, _DATA, _STATIC)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bayesmoe.plots._loss_by_compute import loss_by_compute as loss_by_compute
     from bayesmoe.plots._loss_by_experts import loss_by_experts as loss_by_experts
     from bayesmoe.plots._loss_by_tokens import loss_by_tokens as loss_by_tokens
+    from bayesmoe.plots._mfu_by_experts import mfu_by_experts as mfu_by_experts
     from bayesmoe.plots._minima_by_budget import minima_by_budget as minima_by_budget
     from bayesmoe.plots._next_run_value import next_run_value as next_run_value
     from bayesmoe.plots._over_training import over_training as over_training
@@ -44,6 +45,7 @@ __all__ = [
     "loss_by_compute",
     "loss_by_experts",
     "loss_by_tokens",
+    "mfu_by_experts",
     "minima_by_budget",
     "next_run_value",
     "over_training",

@@ -10,6 +10,7 @@ import xarray as xr
 from bayesmoe.decisions.decision import Decision
 from bayesmoe.decisions.outcome import Band
 from bayesmoe.decisions.run_plan import ScheduledRun, recommended_run
+from bayesmoe.decisions.text import on_throughput
 from bayesmoe.planning.problems import problem_named
 from bayesmoe.terminal import table
 from bayesmoe.units import band, experts, percent, short, significant
@@ -190,6 +191,8 @@ def tornado(found: xr.Dataset) -> str:
             for key in part["input"].values
         ]
         lines.append(table(("input", "low end", "high end"), rows, text=3, indent=2))
+        if said := on_throughput(found, str(name)):
+            lines.append(f"  {said}")
     return "\n".join(lines)
 
 

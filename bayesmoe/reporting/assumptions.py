@@ -8,10 +8,10 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.costs.uncertain import Uncertain, UncertainShare
-from bayesmoe.costs.workload import price_of
+from bayesmoe.costs.workload import USUAL_MFU, price_of
 from bayesmoe.planning.problems import asked_problems, problem_named
 from bayesmoe.planning.problems.base import baseline
-from bayesmoe.planning.reference import keys
+from bayesmoe.planning.reference import key_named, keys
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.units import percent, short
@@ -74,6 +74,14 @@ def _left_out(info: PlanInfo) -> dict[str, tuple[str, str]]:
         )
         for section, fleet in (("training", training), ("serving", serving))
     }
+    stand_ins["training.mfu"] = (
+        (
+            "that of the fastest layout that fits, by count and size",
+            "calibrated on public measurements, its error in the bands",
+        )
+        if training.by_layout
+        else (f"{USUAL_MFU:g} {key_named('training.mfu').about.unit}", key_named("training.mfu").about.source)
+    )
     if "loss" in bounded:
         stand_ins["limits.loss_nats"] = (f"that of {baseline(scenario)}", "the baseline's")
     if "serving_usd_per_million_tokens" in bounded:

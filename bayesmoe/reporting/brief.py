@@ -148,7 +148,9 @@ def _how_sure(decision: Decision, others: Sequence[Decision]) -> str:
 
 def _costs(decision: Decision) -> str:
     outcome = decision.closest
-    training = f"USD {band(*outcome.train_usd, large=True)} to train"
+    run = outcome.training
+    on = f", {band(*run.days)} days on {decision.scenario.training.cluster_gpus:,} GPUs" if run.days is not None else ""
+    training = f"USD {band(*outcome.train_usd, large=True)} to train ({band(*run.gpu_hours, large=True)} GPU-hours{on})"
     serving = f"USD {band(*outcome.serving_usd_per_million_tokens)} per million output tokens to serve"
     if outcome.lifetime_usd is None:
         return f"{training}; {serving}."

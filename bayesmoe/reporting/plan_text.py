@@ -82,11 +82,13 @@ def regret(objective: str, value: float) -> str:
 def budget(scenario: Scenario) -> str:
     """The training budget in its own unit."""
     training = scenario.training
-    return (
-        f"{training.budget_flop:.3g} FLOP".replace("e+", "e")
-        if training.budget_flop is not None
-        else f"USD {short(training.budget_usd or 0.0)}"
-    )
+    if training.budget_flop is not None:
+        return f"{training.budget_flop:.3g} FLOP".replace("e+", "e")
+    if training.budget_usd is not None:
+        return f"USD {short(training.budget_usd)}"
+    if training.budget_gpu_hours is not None:
+        return f"{short(training.budget_gpu_hours)} GPU-hours"
+    return f"{training.days:g} days on {training.cluster_gpus:,} {training.accelerator}"
 
 
 def shape_text(shape: Shape) -> str:

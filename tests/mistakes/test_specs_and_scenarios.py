@@ -54,7 +54,36 @@ def test_the_wrong_spec(said, spec, sentence):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("budget_flop = 5.15e21", "", "mine.toml, training.budget_flop: is required; add it, or training.budget_usd."),
+        (
+            "budget_flop = 5.15e21",
+            "",
+            "mine.toml, training.budget_flop: is required; add it, or training.budget_usd, training.budget_gpu_hours, or training.cluster_gpus with training.days.",
+        ),
+        (
+            "budget_flop = 5.15e21",
+            "budget_flop = 5.15e21\nbudget_gpu_hours = 1e4",
+            "mine.toml, training.budget_gpu_hours: bounds the same as budget_flop; keep one of the two.",
+        ),
+        (
+            "budget_flop = 5.15e21",
+            "cluster_gpus = 64\ndays = 0",
+            "mine.toml, training.days: should be greater than 0, found 0.",
+        ),
+        (
+            "budget_flop = 5.15e21",
+            "days = 60",
+            "mine.toml, training.days: says for how long, and not on how many GPUs, found 60.0; add training.cluster_gpus, the GPUs of the run.",
+        ),
+        (
+            "{ median = 2.0, log_sd = 0.2 }",
+            "'futures'",
+            "mine.toml, training.price_usd_per_gpu_hour: is neither a number nor a price book (known: on_demand, owned, reserved, spot), found 'futures'.",
+        ),
+        (
+            "{ median = 1.5, log_sd = 0.2 }",
+            "'spot'",
+            "mine.toml, serving.price_usd_per_gpu_hour: has no price of A100-SXM-40GB, found 'spot'; give USD an hour of one GPU, such as 2.2.",
+        ),
         ("budget_flop = 5.15e21", "budget_flop = 0", "mine.toml, training.budget_flop: should be greater than 0, found 0."),
         ("budget_flop", "budget_flops", "mine.toml, training.budget_flops: is not a known key; did you mean 'budget_flop'?"),
         (
@@ -115,7 +144,7 @@ def test_the_wrong_spec(said, spec, sentence):
         (
             "[serving]",
             '[limits]\nconstraints = ["n_params <= 1e9"]\n[serving]',
-            "mine.toml, limits.constraints: is not a quantity of a plan, found 'n_params'; known: batch, epochs, fleet_tokens_per_s, granularity, lifetime_flop, lifetime_usd, loss, memory_bytes, n_active, n_dense, n_gpus, n_total, output_tokens_per_s, serving_usd_per_million_tokens, tokens, top_k, train_flop, train_usd.",
+            "mine.toml, limits.constraints: is not a quantity of a plan, found 'n_params'; known: batch, epochs, fleet_tokens_per_s, granularity, lifetime_flop, lifetime_usd, loss, memory_bytes, n_active, n_dense, n_gpus, n_total, output_tokens_per_s, serving_usd_per_million_tokens, tokens, top_k, train_co2_kg, train_days, train_flop, train_gpu_hours, train_kwh, train_mfu, train_usd.",
         ),
         (
             "[serving]",

@@ -13,7 +13,7 @@ from bayesmoe.costs.hardware import accelerator_named
 from bayesmoe.costs.training.calibration import drawn_training, read_training_calibration, training_slopes
 from bayesmoe.costs.training.layout import Layout
 from bayesmoe.costs.training.layouts import Cluster, layouts, room
-from bayesmoe.costs.training.memory import training_memory
+from bayesmoe.costs.training.memory import MEMORY_SD, training_memory
 from bayesmoe.costs.training.step import GROUPS, Chip, Slopes, seconds_by_term, step_terms
 from bayesmoe.costs.training.throughput import fastest, seconds_per_token
 from bayesmoe.costs.training.trained_model import TrainedModel, trained_shapes
@@ -26,15 +26,12 @@ TRAINING_UNITS = {
     "train_step_s": "s",
     "train_memory_bytes": "bytes of a GPU",
     "train_gpu_hours": "GPU-hours of the tokens that the budget buys",
-    "train_days": "days of the cluster for them",
+    "train_days": "days of the cluster for them, of which it trains the available share",
 }
 """What :func:`cost_on_cluster` says of an architecture, and in which unit."""
 
 STEP_PARTS = (*GROUPS, "uneven_routing", "recompute", "bubble")
 """What a step's time is made of."""
-
-_MEMORY_SD = 0.1
-"""Log-sd of activations: engines differ in what they keep, and memory fragments."""
 
 
 class TrainingCost(NamedTuple):
@@ -91,7 +88,7 @@ def training_cost(
     calibration = read_training_calibration(spec.calibration)
     drawn = drawn_training(calibration, draws, rng, accelerator=spec.accelerator, precision=spec.precision)
     slopes = training_slopes(drawn, np.array([shape.num_moe_layers > 0 for shape in shapes]), rng)
-    slack = np.exp(_MEMORY_SD * rng.standard_normal((draws, 1)))
+    slack = np.exp(MEMORY_SD * rng.standard_normal((draws, 1)))
     models = [trained_shapes([shape], cluster.sequence_tokens) for shape in shapes]
     parts = [_one(model, cluster, _of_model(slopes, i), slack) for i, model in enumerate(models)]
     seconds, memory = (np.stack([part[name] for part in parts], axis=1) for name in ("seconds", "memory"))
@@ -110,23 +107,12 @@ def training_cost(
     )
 
 
-def cost_on_cluster(
-    shapes: Sequence[Shape], spec: Training, tokens: np.ndarray, draws: int, rng: np.random.Generator
-) -> xr.Dataset:
-    """Training on the scenario's cluster under every draw; nothing where it states none.
+def cost_on_cluster(shapes: Sequence[Shape], spec: Training, found: TrainingCost, tokens: np.ndarray) -> xr.Dataset:
+    """Training on so many tokens on the scenario's cluster, under every draw of :func:`training_cost`.
 
     Variables of :data:`TRAINING_UNITS` over (draw, architecture) are NaN in draws where nothing fits; ``train_memory_bytes`` then is what the leanest
     layout needs. With ``train_fits``, ``train_layout``, ``train_reason`` and ``train_part_share``.
-
-    Raises
-    ------
-    InputError
-        The calibration cannot be read.
     """
-    cluster = cluster_of(spec)
-    if cluster is None:
-        return xr.Dataset()
-    found = training_cost(shapes, spec, cluster, draws, rng)
     seconds = np.where(found.fits, found.seconds_per_token, np.nan)
     gpu_hours = tokens * seconds / SECONDS_PER_HOUR
     drawn = {
@@ -135,7 +121,7 @@ def cost_on_cluster(
         "train_step_s": np.where(found.fits, found.step_s, np.nan),
         "train_memory_bytes": found.memory_bytes,
         "train_gpu_hours": gpu_hours,
-        "train_days": gpu_hours / cluster.num_gpus / HOURS_PER_DAY,
+        "train_days": gpu_hours / ((spec.cluster_gpus or np.nan) * HOURS_PER_DAY * spec.availability),
     }
     dims = ("draw", "architecture")
     return xr.Dataset(
@@ -165,7 +151,7 @@ def _one(model: TrainedModel, cluster: Cluster, slopes: Slopes, slack: np.ndarra
         "share": np.full(len(STEP_PARTS), np.nan),
     }
     if not len(candidates.num_gpus):
-        return {**nothing, "reason": _indivisible(cluster)}
+        return {**nothing, "reason": indivisible(cluster)}
     memory = training_memory(model, candidates, cluster.precision)
     fixed = np.asarray(memory.total - memory.activations)
     needed = fixed + slack * np.asarray(memory.activations)
@@ -175,7 +161,7 @@ def _one(model: TrainedModel, cluster: Cluster, slopes: Slopes, slack: np.ndarra
     best, which = fastest(seconds, needed <= room(cluster))
     if not np.isfinite(best).any():
         least = int(needed.mean(axis=0).argmin())
-        return {**nothing, "memory": needed[:, least], "reason": _too_large(candidates, least, needed, cluster)}
+        return {**nothing, "memory": needed[:, least], "reason": too_large(candidates, least, needed, cluster)}
     chosen = np.where(which >= 0, which, np.bincount(which[which >= 0]).argmax())
     common = int(np.bincount(which[which >= 0]).argmax())
     layout = Layout(*(leaf[common : common + 1] for leaf in candidates))
@@ -191,14 +177,16 @@ def _one(model: TrainedModel, cluster: Cluster, slopes: Slopes, slack: np.ndarra
     }
 
 
-def _indivisible(cluster: Cluster) -> str:
+def indivisible(cluster: Cluster) -> str:
+    """Why no layout divides a model, and what to do."""
     return (
         f"no layout divides it: a step of {cluster.step_tokens:.3g} tokens gives {cluster.num_gpus:,} GPUs less than a sequence each; "
         "raise training.step_tokens or take fewer GPUs"
     )
 
 
-def _too_large(candidates: Layout, least: int, needed: np.ndarray, cluster: Cluster) -> str:
+def too_large(candidates: Layout, least: int, needed: np.ndarray, cluster: Cluster) -> str:
+    """Why the leanest of some layouts does not fit, and what to do."""
     leanest = Layout(*(leaf[least : least + 1] for leaf in candidates))
     return (
         f"the leanest layout ({described(leanest)}) needs {np.median(needed[:, least]) / 1e9:.0f} GB a GPU and {room(cluster) / 1e9:.0f} may be "

@@ -23,6 +23,9 @@ OPTIMIZER_BYTES = 12.0
 _LOGIT_BYTES = 6.0
 """A logit in 16 bits and its loss in 32."""
 
+MEMORY_SD = 0.1
+"""Log-sd of activations: engines differ in what they keep, and memory fragments."""
+
 WORKSPACE_BYTES = 4e9
 """Context, communication buffers and kernels' workspace."""
 

@@ -177,3 +177,36 @@ def trained_family(
         n_total=family.total_ratio(num_experts) * n_dense,
         n_routed=family.routed_ratio(num_experts) * n_dense,
     )
+
+
+class Trained(NamedTuple):
+    """Architectures that one cluster is asked to train, at any size; see :func:`trained_family`.
+
+    Attributes
+    ----------
+    num_experts : tuple of int
+        Of each architecture.
+    families : tuple of Family
+        What each is but for its size.
+    mu : float
+        Width times layers over the backbone to the power 2/3.
+    moe_layer_share : float
+        Share of layers with experts.
+    """
+
+    num_experts: tuple[int, ...]
+    families: tuple[Family, ...]
+    mu: float
+    moe_layer_share: float
+
+    def models(self, number: int, n_dense: np.ndarray, sequence_tokens: float) -> TrainedModel:
+        """One architecture at several sizes, with widths that layouts divide; leaves of shape (G,)."""
+        made = trained_family(
+            n_dense,
+            float(self.num_experts[number]),
+            self.families[number],
+            mu=self.mu,
+            moe_layer_share=self.moe_layer_share,
+            sequence_tokens=sequence_tokens,
+        )
+        return TrainedModel(*(np.broadcast_to(np.asarray(leaf, dtype=float), np.shape(n_dense)) for leaf in made))

@@ -66,7 +66,8 @@ def leverage(here: DesignSurface, loss: Any, spent_flop: Any) -> Any:
     """
     dense = here.candidate([one.num_experts for one in here.candidates].index(1))
     away = jnp.log(10.0) * jnp.linspace(-_DECADES_BELOW, _DECADES_ABOVE, _POINTS)
-    budget = jnp.broadcast_to(here.budget_flop, (here.shape[0], 1))
+    # Around a budget in time, the curve is centered on what the first model spends.
+    budget = jnp.broadcast_to(spent_flop[:, :1] if here.in_gpu_time else here.budget, (here.shape[0], 1))
 
     def lowest(step: Any) -> Any:
         part = dense.on_budget(budget * jnp.exp(step))

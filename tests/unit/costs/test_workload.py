@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 
 from bayesmoe.costs.hardware import ACCELERATORS
+from bayesmoe.costs.prices import book_price
 from bayesmoe.costs.uncertain import Uncertain
-from bayesmoe.costs.workload import Serving, Training, price_of
+from bayesmoe.costs.workload import Serving, Training, mfu_of, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.specs import from_json, from_mapping, to_json
 
@@ -28,9 +29,12 @@ def test_lengths_left_out_are_those_of_sharegpt():
 
 
 def test_training_needs_a_budget():
-    assert refused(Training) == "training.budget_flop: is required; add it, or training.budget_usd."
+    assert refused(Training) == (
+        "training.budget_flop: is required; add it, or training.budget_usd, training.budget_gpu_hours, "
+        "or training.cluster_gpus with training.days."
+    )
     spec = Training(budget_flop=1e21)
-    assert (spec.accelerator, spec.mfu, spec.flop_rule) == ("H100-SXM", 0.4, "6 n_active tokens")
+    assert (spec.accelerator, mfu_of(spec), spec.flop_rule) == ("H100-SXM", 0.4, "6 n_active tokens")
 
 
 @pytest.mark.parametrize(("kind", "more"), [(Training, {"budget_flop": 1e21}), (Serving, {})])
@@ -81,3 +85,27 @@ def test_a_price_is_the_fleets_own_or_the_accelerators():
 def test_a_spec_survives_json():
     spec = Serving(prompt_tokens=Uncertain(median=1000, log_sd=0.3), engine="vLLM", max_ttft_s=0.5)
     assert from_json(to_json(spec), Serving) == spec != dataclasses.replace(spec, engine=None)
+
+
+@pytest.mark.parametrize(
+    ("book", "low", "high"),
+    [("owned", 1.17, 1.55), ("reserved", 1.78, 1.78), ("on-demand", 2.29, 3.99), ("spot", 0.80, 1.25)],
+)
+def test_a_price_book_is_a_dated_distribution_between_what_is_listed(book, low, high):
+    """Lists of H100 in August 2026 and of public catalogs; more in ``price_books.toml``."""
+    spec = from_mapping({"budget_flop": 1e21, "price_usd_per_gpu_hour": book}, Training)
+    price = price_of(spec)
+    assert isinstance(price, Uncertain)
+    assert low <= price.median <= high
+    assert 0.05 <= price.log_sd <= 0.5
+    assert from_json(to_json(spec), Training) == spec
+    found = book_price(spec.price_usd_per_gpu_hour, "H100-SXM", column="")
+    assert (found.price, found.date) == (price, "2026-08-15" if book in ("owned", "reserved") else "undated")
+    assert found.source
+
+
+def test_books_of_one_chip_stand_in_their_order():
+    spot, owned, reserved, on_demand = (
+        book_price(book, "H100-SXM", column="").price.median for book in ("spot", "owned", "reserved", "on_demand")
+    )
+    assert spot < owned < reserved < on_demand

@@ -30,7 +30,8 @@ COUNTS = (1, 4, 8)
 
 def options(loss, cost):
     """One fixed option of each count, as good as its own solution."""
-    each = {"objective": np.stack([cost, loss]), "loss": np.stack([loss] * 2), "train_usd": np.ones((2, *loss.shape))}
+    each = {"objective": np.stack([cost, loss]), "loss": np.stack([loss] * 2)}
+    each |= {name: np.ones((2, *loss.shape)) for name in ("train_usd", "train_gpu_hours")}
     each |= {"serving_usd_per_million_tokens": np.stack([cost] * 2), "feasible": np.isfinite(np.stack([cost, loss]))}
     found = {f"option_{name}": (("problem", "option", "sample"), values) for name, values in each.items()}
     found |= {f"option_{name}": (("problem", "option"), np.ones((2, len(loss)))) for name in ("n_dense", "tokens")}
@@ -175,7 +176,7 @@ def test_units_stand_on_the_plans_quantities_alone(made):
     known = {
         *UNITS,
         "loss_optimal_loss",
-        *(f"design_{name}" for name in ("loss", "serving_usd_per_million_tokens", "train_usd")),
+        *(f"design_{name}" for name in ("loss", "serving_usd_per_million_tokens", "train_usd", "train_gpu_hours")),
     }
     wrong = [name for name in found.data_vars if name not in known and "units" in found[name].attrs]
     assert wrong == []

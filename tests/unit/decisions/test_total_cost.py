@@ -27,7 +27,8 @@ def made(scenario):
         loss, serving = (np.array(values, dtype=float) for values in (loss, serving))
         train, met = (np.broadcast_to(values, loss.shape) for values in (train, met))
         own = {"cheapest_serving": serving, "lowest_loss": loss, "loss_optimal": loss}.get(problem, objective)
-        each = {"objective": own, "loss": loss, SERVING: serving, "train_usd": train.astype(float), "feasible": met}
+        each = {"objective": own, "loss": loss, SERVING: serving, "feasible": met}
+        each |= {name: train.astype(float) for name in ("train_usd", "train_gpu_hours")}
         variables = {f"option_{name}": (("problem", "option", "sample"), values[None]) for name, values in each.items()}
         variables |= {f"option_{name}": (("problem", "option"), np.ones((1, 4))) for name in ("n_dense", "tokens")}
         variables |= {f"option_{name}": ("option", np.ones(4)) for name in ("top_k", "granularity")}

@@ -330,7 +330,10 @@ def test_without_limits_nothing_is_bounded(read):
 def test_a_budget_must_be_given(tmp_path):
     path = tmp_path / "scenario.toml"
     path.write_text(TOML.replace("budget_flop = 1e21\n", ""))
-    with pytest.raises(InputError, match=r"training\.budget_flop: is required; add it, or training\.budget_usd\.$"):
+    with pytest.raises(
+        InputError,
+        match=r"training\.budget_flop: is required; add it, or training\.budget_usd, training\.budget_gpu_hours, or ",
+    ):
         read_scenario(path)
 
 

@@ -11,6 +11,7 @@ from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.gate import gate_of_plan
 from bayesmoe.decisions.limits import LimitOutcome
 from bayesmoe.decisions.next_run import next_runs
+from bayesmoe.decisions.outcome import Band
 from bayesmoe.inference.gate import Check, Gate
 from bayesmoe.planning.limits import Limit
 from bayesmoe.reporting.brief import brief
@@ -91,3 +92,17 @@ def test_without_a_recommendation_the_limit_to_loosen_comes_next(decided, gate):
     assert said.sentence.startswith("No recommendation")
     assert said.answers["What next"] == "Loosen time per output token to 0.0310 s (now 0.02), then plan again."
     assert "broken in 40% of draws, in 30% it alone" in said.answers["Limit: time per output token"]
+
+
+def test_days_on_the_cluster_are_part_of_the_cost(decided, gate):
+    decision = decided.main
+    assert "GPU-hours)" in brief(decision, gate).answers["What it costs"]
+    days = Band(10.0, 12.0, 15.0)
+    training = dataclasses.replace(decision.scenario.training, cluster_gpus=512)
+    designs = tuple(
+        dataclasses.replace(one, training=dataclasses.replace(one.training, days=days)) for one in decision.designs
+    )
+    on_cluster = dataclasses.replace(
+        decision, designs=designs, scenario=dataclasses.replace(decision.scenario, training=training)
+    )
+    assert "12.0 (10.0\u201315.0) days on 512 GPUs" in brief(on_cluster, gate).answers["What it costs"]

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from bayesmoe.costs.workload import Training
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.decision import Advice, Decisions
 from bayesmoe.decisions.limits import LimitOutcome
@@ -201,3 +202,17 @@ def test_scenarios_side_by_side(decided):
     rows = [" ".join(line.split()) for line in said.splitlines()]
     assert "double no recommendation" in rows
     assert "other not asked" in rows
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"budget_flop": 5.15e21}, "5.15e21 FLOP"),
+        ({"budget_usd": 1e7}, "USD 10M"),
+        ({"budget_gpu_hours": 2.7e6}, "2.7M GPU-hours"),
+        ({"cluster_gpus": 2048, "days": 60.0}, "60 days on 2,048 H100-SXM"),
+    ],
+)
+def test_a_budget_is_written_in_its_own_unit(scenario, given, says):
+    asked = dataclasses.replace(scenario, training=Training(**given))
+    assert plan_text.budget(asked) == says
