@@ -45,10 +45,13 @@ def ends_soon(last: Callable[[], str]) -> Iterator[None]:
 
 
 def _watch(read: int, last: Callable[[], str], over: threading.Event) -> None:
+    seen = 0
     while byte := os.read(read, 1):
         if byte[0] != signal.SIGINT:
             continue
-        again = _kept.is_set()
+        # The main thread may have said that it keeps something before this one reads of the interrupt.
+        again = seen > 0 and _kept.is_set()
+        seen += 1
         time.sleep(_GRACE_S)
         if _kept.is_set() and not again:
             continue
