@@ -83,6 +83,7 @@ def gallery(
     info, scenario = FitInfo.read(fit), PlanInfo.read(plan).scenario
     parts: tuple[Callable[[], dict[str, Figure]], ...] = (
         lambda: figures(fit, plan=plan, decisions=decisions, next_run=next_runs(fit, plan)),
+        lambda: plan_figures(plan, decisions),
         lambda: sensitivity_figures(sensitivity(fit, scenario)),
         lambda: budget_figures(fit, scenario),
         leverage_figures,
@@ -97,6 +98,11 @@ def gallery(
             made |= part()
     on_progress(Progress("figures", len(parts), len(parts)))
     return made
+
+
+def plan_figures(plan: xr.Dataset, decisions: Decisions) -> dict[str, Figure]:
+    """Figures of a plan that its report leaves out, by name; the caller closes them."""
+    return {"loss_by_experts": plots.loss_by_experts(decisions.risk), "regret_map": plots.regret_map(plan)}
 
 
 def budget_figures(fit: xr.DataTree, scenario: Scenario) -> dict[str, Figure]:

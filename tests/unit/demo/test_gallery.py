@@ -10,7 +10,7 @@ import pytest
 from bayesmoe import plots
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.risk import risk
-from bayesmoe.demo.gallery import budget_figures, law_figures, leverage_figures, save_figures, save_gallery
+from bayesmoe.demo.gallery import budget_figures, law_figures, leverage_figures, plan_figures, save_figures, save_gallery
 from bayesmoe.errors import InputError
 from bayesmoe.reporting.build import BY_CHAIN, figures
 from bayesmoe.reporting.captions import FIGURES, SECTIONS, gallery_page
@@ -22,7 +22,8 @@ BANDS = ("90%", "standard errors", "not bands")
 @pytest.fixture(scope="module")
 def made(small_fit, small_plan):
     """What the gallery draws of a fit and a plan, but of other runs."""
-    found = figures(small_fit, plan=small_plan, decisions=decide(small_plan, advice=False))
+    decisions = decide(small_plan, advice=False)
+    found = figures(small_fit, plan=small_plan, decisions=decisions) | plan_figures(small_plan, decisions)
     yield found
     for figure in found.values():
         plt.close(figure)
