@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 import tomli_w
 
+from datasets.training_tables import HARDWARE
+
 _BOOKS = {
     "owned_hyperscaler": "owned",
     "owned_neocloud": "owned",
@@ -22,16 +24,7 @@ _BOOKS = {
     "on_demand": "on_demand",
     "spot": "spot",
 }
-_CHIPS = {
-    "A100-80GB": "A100-SXM-80GB",
-    "H100": "H100-SXM",
-    "H200": "H200-SXM",
-    "B200": "B200-SXM",
-    "B300": "B300-SXM",
-    "GB200": "GB200",
-    "GB300": "GB300",
-    "MI300X": "MI300X",
-}
+_CHIPS = {**HARDWARE, "MI300X": "MI300X"}
 _LEAST_LOG_SD = 0.1
 """Between lists of one book, where no chip has several."""
 

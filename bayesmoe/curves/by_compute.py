@@ -14,7 +14,7 @@ from bayesmoe.planning.store import PlanInfo
 from bayesmoe.precision import in_float64
 from bayesmoe.units import QUANTILES
 
-_POINTS = 25
+_POINTS, _LEAST_SPAN = 25, 2.0
 
 
 @in_float64
@@ -43,7 +43,8 @@ def loss_by_compute(fit: xr.DataTree, plan: xr.Dataset, decision: Decision) -> x
     """
     design, scenario, fixed = decision.closest.design, decision.scenario, PlanInfo.read(plan).fixed_tokens
     runs = _runs(fit)
-    least = min(float(runs["run_flop"].min()), train_flop(design.n_active, design.tokens) / 2)
+    known = float(runs["run_flop"].min()) if bool(runs["run_flop"].notnull().any()) else np.inf
+    least = min(known, train_flop(design.n_active, design.tokens) / _LEAST_SPAN)
     family = scenario.architecture.family(design.top_k, design.granularity)
     scale = np.geomspace(np.sqrt(least / train_flop(design.n_active, design.tokens)), 1.0, _POINTS)
     rows = [family.run(design.n_dense * s, fixed or design.tokens * s, float(design.num_experts)) for s in scale]
@@ -66,9 +67,12 @@ def loss_by_compute(fit: xr.DataTree, plan: xr.Dataset, decision: Decision) -> x
 
 
 def _runs(fit: xr.DataTree) -> xr.Dataset:
-    """Compute, loss and expert count of the runs of a fit."""
-    read, observed = fit["constant_data"].dataset, fit["observed_data"].dataset[FitInfo.read(fit).law.response]
-    size = read["n_active"] if "n_active" in read else read["n_dense"]
-    flop = train_flop(size, read["tokens"]) if "tokens" in read else read["train_flop"]
+    """Compute, NaN where the table does not say it, loss and expert count of the runs of a fit."""
+    read, observed = fit["constant_data"].dataset, fit["observed_data"].dataset[FitInfo.read(fit).response]
+    size = next((read[name] for name in ("n_active", "n_dense") if name in read), None)
+    if size is not None and "tokens" in read:
+        flop = train_flop(size, read["tokens"])
+    else:
+        flop = read.get("train_flop", xr.full_like(observed, np.nan))
     experts = read["num_experts"] if "num_experts" in read else xr.ones_like(flop)
     return xr.Dataset({"run_flop": flop, "run_loss": observed, "run_num_experts": experts})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from bayesmoe.decisions.recommendation import option_cost
 from bayesmoe.decisions.sensitivity import SIDES
 from bayesmoe.planning.store import PlanInfo
-from bayesmoe.units import TOKENS_PER_MILLION
 
 TENTH = 0.1
 """Share of the draws at either end of an input."""
@@ -41,11 +41,7 @@ def influence(plan: xr.Dataset) -> xr.Dataset:
     within = np.zeros((len(keys), 2, count))
     np.put_along_axis(within, ends, 1.0 / tenth, axis=-1)
     weights = np.concatenate([np.full((1, count), 1.0 / count), within.reshape(-1, count)])
-    serving = plan["option_serving_usd_per_million_tokens"].astype(float)
-    cost, unit = serving, "USD per million output tokens"
-    if "lifetime_tokens" in plan:
-        cost = plan["option_train_usd"].astype(float) + serving * plan["lifetime_tokens"] / TOKENS_PER_MILLION
-        unit = "USD"
+    cost, unit = option_cost(plan), "USD" if "lifetime_tokens" in plan else "USD per million output tokens"
     chosen, costs = [], []
     for name in plan["problem"].values:
         part = plan.sel(problem=name)

@@ -25,6 +25,14 @@ def taken(values: xr.DataArray, option: xr.DataArray) -> xr.DataArray:
     return xr.concat([values.sel(problem=p).isel(option=option.sel(problem=p)) for p in option["problem"].values], "problem")
 
 
+def option_cost(plan: xr.Dataset) -> xr.DataArray:
+    """What each fixed option costs by draw: training and serving of the demand, USD; without a demand USD per million output tokens."""
+    serving = plan["option_serving_usd_per_million_tokens"].astype(float)
+    if "lifetime_tokens" not in plan:
+        return serving
+    return plan["option_train_usd"].astype(float) + serving * plan["lifetime_tokens"] / TOKENS_PER_MILLION
+
+
 def recommendations(plan: xr.Dataset) -> xr.Dataset:
     """Best fixed option of each expert count (:func:`best_designs`), and the best of all.
 
@@ -51,9 +59,9 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
     }
     names = ("loss", "serving_usd_per_million_tokens", "train_usd", "train_gpu_hours")
     outcomes = xr.Dataset({name: taken(plan[f"option_{name}"], option).astype(float) for name in names})
-    cost = outcomes["serving_usd_per_million_tokens"]
+    cost = taken(option_cost(plan), option)
     if "lifetime_tokens" in plan:
-        cost = outcomes["lifetime_usd"] = outcomes["train_usd"] + cost * plan["lifetime_tokens"] / TOKENS_PER_MILLION
+        outcomes["lifetime_usd"] = cost
     found |= {f"design_{name}": band.assign_attrs(units=UNITS[str(name)]) for name, band in bands(outcomes).items()}
     found |= {f"design_mean_{name}": outcomes[name].mean("sample") for name in ("loss", "train_usd")}
     found["design_mean_cost"] = cost.mean("sample")

@@ -44,7 +44,8 @@ def loss_by_compute(found: xr.Dataset) -> Figure:
     axes.yaxis.set_major_formatter(lambda value, _: decimal(value))
     axes.set_xlabel("training compute, FLOP")
     axes.set_ylabel("loss, nats per token")
-    beyond = flop[-1] / float(found["run_flop"].max())
-    axes.set_title(f"{short(beyond)} times the compute of the largest run" if beyond > 1 else "within the runs", fontsize=10)
+    if np.isfinite(beyond := flop[-1] / float(found["run_flop"].max())):
+        said = f"{short(beyond)} times the compute of the largest run" if beyond > 1 else "within the runs"
+        axes.set_title(said, fontsize=10)
     figure.legend(frameon=False, fontsize=8, ncols=3, columnspacing=1.0, handlelength=1.4, loc="outside lower center")
     return figure

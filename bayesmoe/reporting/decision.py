@@ -68,7 +68,6 @@ def _design_row(outcome: DesignOutcome, decision: Decision) -> dict[str, Any]:
         "met": percent(outcome.p_feasible),
         "sure": sure,
         "loss": band(*outcome.loss),
-        "serving": band(*outcome.serving_usd_per_million_tokens),
         "loss_difference": _difference(outcome, decision, outcome.loss_difference, large=False),
         "cost_difference": _difference(outcome, decision, outcome.cost_difference, large=outcome.lifetime_usd is not None),
     }

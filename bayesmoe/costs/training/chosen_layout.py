@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ class ChosenLayout(NamedTuple):
     reason: str
 
 
+@lru_cache(maxsize=1024)
 def chosen_layout(
     asked: Trained, n_dense: float, cluster: Cluster, *, accelerator: str, calibration: str | None = None
 ) -> ChosenLayout:

@@ -18,6 +18,7 @@ from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.risk import risk
 from bayesmoe.decisions.total_cost import option_regret
 from bayesmoe.errors import InputError
+from bayesmoe.inference.predict import predict
 from bayesmoe.laws import law_named
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.plots.style import expert_colors, look_of
@@ -382,3 +383,21 @@ def test_a_regret_map_shows_every_option_and_the_choice(small_plan):
     assert int(part["chosen"].sum()) == 1
     np.testing.assert_allclose(star.get_offsets()[0, 1], part["n_dense"].values[part["chosen"].values][0])
     assert bar.get_ylabel() == "expected regret, USD"
+
+
+def test_runs_whose_compute_is_not_known_are_left_out_of_the_curve(small_fit, small_plan):
+    decision = decide(small_plan, small_fit, advice=False).main
+    bare = small_fit.copy()
+    bare["constant_data"] = xr.DataTree(
+        small_fit["constant_data"].to_dataset().drop_vars(["tokens", "train_flop"], errors="ignore")
+    )
+    found = loss_by_compute(small_fit, small_plan, decision)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            "bayesmoe.curves.by_compute.predict", lambda fit, frame, group: predict(small_fit, frame, group=group)
+        )
+        without = loss_by_compute(bare, small_plan, decision)
+    assert without["run_flop"].isnull().all()
+    axes = only_axes(plots.loss_by_compute(without))
+    assert axes.get_title() == ""
+    assert float(without["train_flop"][-1]) == pytest.approx(float(found["train_flop"][-1]))
