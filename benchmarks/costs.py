@@ -18,7 +18,7 @@ import numpy as np
 
 from bayesmoe.architecture import shape_of_size
 from bayesmoe.costs.cost import cost
-from bayesmoe.costs.serving.roofline import TERMS
+from bayesmoe.costs.serving.step import TERMS
 from bayesmoe.costs.workload import Serving, Training
 
 _EXPERTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)

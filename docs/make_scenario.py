@@ -7,7 +7,8 @@ from typing import Any
 
 from docstrings import prose, table
 
-from bayesmoe.costs.hardware import ACCELERATORS, BYTES_PER_WEIGHT, USUAL
+from bayesmoe.costs.hardware import ACCELERATORS, USUAL
+from bayesmoe.costs.precisions import BYTES_PER_WEIGHT
 from bayesmoe.costs.uncertain import Uncertain, UncertainShare
 from bayesmoe.planning.problems import all_problems
 from bayesmoe.planning.quantities import QUANTITIES

@@ -1,7 +1,6 @@
 """Write ``docs/serving.md``: how well the calibrated roofline predicts models that it never saw.
 
-``python docs/make_serving.py FOLDER`` reads ``serving_silicon_derived.csv`` and ``serving_measurements.csv`` from FOLDER (see the data
-cards). One architecture at a time is left out, and its time per output token predicted from the others, for four ideas of what a step reads.
+``python docs/make_serving.py FOLDER`` reads from FOLDER what ``datasets/make_serving_calibration.py`` reads. One architecture at a time is left out of the calibration and predicted from the others.
 """
 
 from __future__ import annotations
@@ -17,164 +16,140 @@ ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "serving.md"
 sys.path.insert(0, str(ROOT / "datasets"))
 
-VARIANTS = {
-    "calibrated, distinct experts (shipped)": "distinct",
-    "calibrated, active parameters only": "active",
-    "calibrated, all experts every step": "all",
-}
-UNCALIBRATED = "roofline at peak rates, not calibrated"
+LEVELS = (0.5, 0.8, 0.9)
+DRAWS = 2000
+DENSE = ("llama-3.1-8b", "llama-3.1-70b", "mistral-7b")
+ALIKE = (
+    "hardware",
+    "engine",
+    "n_gpus",
+    "attention_data_parallel",
+    "weight_precision",
+    "isl_tokens",
+    "osl_tokens",
+    "concurrency_requests",
+)
+"""What two points have in common whose ratio is asked."""
 
 
-def predicted(points: Any, tree: Any, reads: str, rng: np.random.Generator) -> np.ndarray:
-    """Draws of ln TPOT of points of a model that was left out, shape (draw, point)."""
-    import pandas as pd
+def predicted(points: Any, tree: Any, rng: np.random.Generator) -> np.ndarray:
+    """Draws of ln TPOT of points of models that were not measured, shape (draw, point); all points of a deployment err alike in part."""
     import xarray as xr
 
+    from bayesmoe.costs.calibrations import FARTHEST
     from bayesmoe.costs.serving.calibration import drawn_calibration
     from bayesmoe.costs.serving.fit_calibration import terms_of
 
     calibration: xr.Dataset = tree["posterior"].to_dataset()
-    terms, _ = terms_of(points, reads)
-    draws = 2000
-    found = np.zeros((draws, len(points.frame)))
-    own = rng.standard_normal(draws)
-    for (hardware, engine), rows in points.frame.groupby(["hardware", "engine"]).indices.items():
+    terms, _ = terms_of(points)
+    found = np.zeros((DRAWS, len(points.frame)))
+    for rows in points.frame.groupby(points.deployments.to_numpy()).indices.values():
+        of = points.frame.iloc[rows]
+        engine, hardware = of["engine"].iloc[0], of["hardware"].iloc[0]
         seen = engine if engine in calibration["engine"].values else None
-        known = drawn_calibration(calibration, draws, rng, accelerator=hardware, engine=seen)
-        ln_step = np.log(np.stack(known.step, axis=1) @ terms[rows].T)
-        # Every point is a deployment of its own.
-        residual = rng.standard_t(np.median(calibration["nu"]), size=ln_step.shape) * float(calibration["within"].median())
-        found[:, rows] = ln_step + (known.own_sd * own)[:, None] + residual
-    assert not pd.isna(found).any()
+        known = drawn_calibration(calibration, DRAWS, rng, accelerator=hardware, engine=seen)
+        own = {name: known.own_sd * rng.standard_normal(DRAWS) for name in of["architecture"].unique()}
+        t = np.clip(rng.standard_t(known.nu[:, None], size=(DRAWS, len(rows))), -FARTHEST, FARTHEST)
+        residual = np.log(known.common)[:, None] + np.stack([own[name] for name in of["architecture"]], axis=1)
+        found[:, rows] = np.log(np.stack(known.step, axis=1) @ terms[rows].T) + residual + known.within[:, None] * t
     return found
 
 
-def measured(points: Any, reads: str) -> dict[str, Any]:
-    """Errors and coverage of points whose architecture was left out."""
+def shares_below(draws: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Share of draws below what was observed: the probability integral transform, shape (point,)."""
+    return (draws < observed).mean(axis=0)
+
+
+def covered(below: np.ndarray) -> str:
+    """Coverage at each of the levels, in words for a cell."""
+    shares = [np.mean(np.abs(below - 0.5) <= 0.5 * level) for level in LEVELS]
+    return " / ".join(f"{100 * share:.0f}" for share in shares) + "%"
+
+
+def left_out(points: Any) -> dict[str, Any]:
+    """Errors and transforms of points, and of ratios between two models in one deployment, of which one was left out."""
     from bayesmoe.costs.serving.fit_calibration import calibrate_serving
 
-    observed = np.log(points.frame["tpot_ms"].to_numpy(float) * 1e-3)
+    observed = np.log(points.frame["tpot_s"].to_numpy(float))
     architecture = points.frame["architecture"].to_numpy()
-    error, inside = np.zeros(len(observed)), np.zeros(len(observed), dtype=bool)
+    setting = points.frame.groupby(list(ALIKE), dropna=False).ngroup().to_numpy()
+    error, below, ratios = np.zeros(len(observed)), np.zeros(len(observed)), []
     for name in np.unique(architecture):
         out = architecture == name
-        tree = calibrate_serving(points.where(~out), draws=500, warmup=500, chains=2, reads=reads)
-        print(f"{reads}, without {name}: R-hat {tree.attrs['rhat']:.3f}", file=sys.stderr)
-        draws = predicted(points.where(out), tree, reads, np.random.default_rng(0))
-        error[out] = np.median(draws, axis=0) - observed[out]
-        low, high = np.quantile(draws, [0.05, 0.95], axis=0)
-        inside[out] = (low <= observed[out]) & (observed[out] <= high)
-    return {"error": error, "inside": inside, "architecture": architecture}
+        tree = calibrate_serving(points.where(~out), draws=400, warmup=400, chains=2)
+        print(f"without {name}: R-hat {tree.attrs['rhat']:.3f}", file=sys.stderr, flush=True)
+        draws = predicted(points, tree, np.random.default_rng(0))
+        error[out] = np.median(draws[:, out], axis=0) - observed[out]
+        below[out] = shares_below(draws[:, out], observed[out])
+        loaded = ~points.frame["saturated"].to_numpy()
+        for one in np.flatnonzero(out & loaded):
+            for other in np.flatnonzero(~out & loaded & (setting == setting[one])):
+                ratio = draws[:, one] - draws[:, other]
+                known = observed[one] - observed[other]
+                ratios.append((np.median(ratio) - known, np.mean(ratio < known)))
+    return {"error": error, "below": below, "ratios": np.array(ratios).reshape(-1, 2)}
 
 
-def at_peak(points: Any) -> dict[str, Any]:
-    """The same of a roofline that takes the larger of memory and compute time at peak rates."""
+def at_peak(points: Any) -> np.ndarray:
+    """Errors of a roofline that takes the larger of memory and compute time at peak rates."""
     from bayesmoe.costs.serving.fit_calibration import terms_of
-    from bayesmoe.costs.serving.roofline import TERMS
+    from bayesmoe.costs.serving.step import TERMS
 
     terms, _ = terms_of(points)
-    step = np.maximum(terms[:, TERMS.index("memory")], terms[:, TERMS.index("compute")])
-    error = np.log(step) - np.log(points.frame["tpot_ms"].to_numpy(float) * 1e-3)
-    return {"error": error, "inside": None, "architecture": points.frame["architecture"].to_numpy()}
+    compute = sum(terms[:, TERMS.index(name)] for name in ("compute", "prefill", "experts"))
+    return np.log(np.maximum(terms[:, TERMS.index("memory")], compute)) - np.log(points.frame["tpot_s"].to_numpy(float))
 
 
-MOST = 2048
-"""Cap on a batch of a saturated engine: its own is not on record."""
+def percent(error: np.ndarray) -> str:
+    """Median absolute error and bias, in words for a cell."""
+    return f"{100 * np.median(np.abs(np.expm1(error))):.1f}% / {np.exp(np.median(error)):.2f}x" if len(error) else "–"
 
 
-def throughput(file: Path) -> Any:
-    """Predicted against published maximum throughput, by architecture: the shipped calibration, and batches that memory bounds."""
-    import pandas as pd
-
-    from bayesmoe.architecture import public_models, public_shape
-    from bayesmoe.costs.cost import fleet_of, latency_of, serving_draws
-    from bayesmoe.costs.hardware import ACCELERATORS
-    from bayesmoe.costs.serving import served_shapes
-    from bayesmoe.costs.serving.replica import memory_batch
-    from bayesmoe.costs.workload import Serving
-    from bayesmoe.specs import from_mapping
-
-    frame = pd.read_csv(file)
-    needed = ["output_tokens_per_s_per_gpu", "isl_tokens", "osl_tokens"]
-    frame = frame[frame["architecture"].isin(list(public_models())) & frame["hardware"].isin(list(ACCELERATORS))]
-    frame = frame[frame[needed].notna().all(axis=1) & frame["scenario"].str.contains("offline")]
-    rows, rng = [], np.random.default_rng(0)
-    for run in frame.itertuples():
-        fleet = {
-            "accelerator": run.hardware,
-            "max_gpus": int(run.n_gpus),
-            "prompt_tokens": float(run.isl_tokens),
-            "output_tokens": float(run.osl_tokens),
-            "precision": run.weight_precision,
-            "bytes_per_kv_element": 1.0 if run.weight_precision in ("fp8", "fp4") else 2.0,
-            "max_batch": MOST,
-            "engine": "TensorRT-LLM",
-        }
-        spec = from_mapping(fleet, Serving)
-        latency, model, gpus = latency_of(spec), served_shapes([public_shape(run.architecture)]), float(run.n_gpus)
-        uncertain = serving_draws(spec, 1000, 1, rng)
-        batch = np.minimum(np.asarray(memory_batch(model, gpus, uncertain.traffic, fleet_of(spec))), MOST)
-        seconds = np.asarray(sum(latency(model, batch, gpus, uncertain.traffic, uncertain.coefficients)))
-        low, median, high = np.quantile(batch / seconds / gpus, [0.05, 0.5, 0.95])
-        measured = run.output_tokens_per_s_per_gpu
-        rows.append((run.architecture, np.log(median / measured), low <= measured <= high))
-    return pd.DataFrame(rows, columns=["architecture", "error", "inside"])
-
-
-def throughput_lines(found: Any, calibrated: set[str]) -> list[str]:
-    """The page's part on throughput."""
+def by_architecture(points: Any, found: dict[str, Any], peak: np.ndarray, rows: np.ndarray) -> list[str]:
+    """A table of the points of one kind."""
+    architecture = points.frame["architecture"].to_numpy()
     lines = [
-        "",
-        "## Maximum throughput",
-        "",
-        f"The shipped calibration against {len(found)} published throughputs of saturated engines (NVIDIA/TensorRT-LLM performance overviews v0.17 and",
-        f"v1.0), none of which it was fitted to. Their batch is not on record: taken as what memory holds, at most {MOST:,}. Cells: median absolute",
-        "error of tokens per second and GPU, bias (factor), and how many the 90% band covers.",
-        "",
-        "| architecture | in the calibration | points | error / bias | 90% band covers |",
+        "| architecture left out | points | error / bias | covered at 50 / 80 / 90% | at peak rates |",
         "|---|---|---|---|---|",
     ]
-    groups = [*found.groupby("architecture"), ("all", found)]
-    new = found[~found["architecture"].isin(calibrated)]
-    groups.insert(-1, ("all that are not in it", new))
-    for name, part in groups:
-        error = part["error"].to_numpy()
-        inside = "–" if name.startswith("all") else "yes" if name in calibrated else "no"
-        lines.append(
-            f"| {name} | {inside} | {len(part)} | {100 * np.median(np.abs(np.expm1(error))):.0f}% / {np.exp(np.median(error)):.2f}x "
-            f"| {100 * part['inside'].mean():.0f}% |"
-        )
+    for name in [*np.unique(architecture[rows]), "all"]:
+        here = rows if name == "all" else rows & (architecture == name)
+        cells = (name, here.sum(), percent(found["error"][here]), covered(found["below"][here]), percent(peak[here]))
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
     return lines
 
 
-def written(found: dict[str, dict[str, Any]], points: Any, saturated: Any) -> str:
+def written(points: Any, found: dict[str, Any], peak: np.ndarray) -> str:
     """The page."""
-    names = np.unique(points.frame["architecture"])
+    frame = points.frame
+    saturated = frame["saturated"].to_numpy()
+    ratio_error, ratio_below = found["ratios"].T
+    moe = np.array([name not in DENSE for name in frame["architecture"]])
+    lean = np.median(found["error"][saturated & ~moe]) - np.median(found["error"][saturated & moe])
     lines = [
         "# Serving costs of models that were not measured",
         "",
-        f"Made by `python docs/make_serving.py serving`: {len(points.frame)} public measurements of time per output token (TPOT), flagged rows left",
-        "out. One architecture at a time is left out of the calibration and predicted. Cells: median absolute error of TPOT, and bias (factor).",
-        "Bands are of single measurements.",
+        f"Made by `python docs/make_serving.py serving`: {(~saturated).sum():,} public measurements of time per output token (TPOT) at a load,",
+        f"flagged rows left out, and {saturated.sum()} of saturated engines. One architecture at a time is left out of the calibration and predicted",
+        "from the others. Cells: median absolute error of TPOT, and bias (factor); how many of the points the 50, 80 and 90% bands cover. Bands are",
+        "of single measurements. The last column is a roofline that was not calibrated.",
         "",
-        "| what a step reads | all points | 90% band covers | " + " | ".join(names) + " |",
-        "|---|---|---|" + "---|" * len(names),
+        *by_architecture(points, found, peak, ~saturated),
+        "",
+        "## Ratios between architectures",
+        "",
+        f"What a plan compares: two models in one deployment, of which one was left out ({len(ratio_error):,} pairs equal in accelerator, engine, GPUs,",
+        f"precision, lengths and load). Median absolute error of the ratio {percent(ratio_error)}; the bands cover {covered(ratio_below)}.",
+        "",
+        "## Saturated engines",
+        "",
+        "Throughput of engines with more requests than they can hold (NVIDIA/TensorRT-LLM performance overviews of v0.17, v1.0 and 2026); their batch",
+        "is not on record, and taken as what memory holds, at most 2,048. Forecasts are those of an engine at a load.",
+        f"Against dense models MoEs come out {np.exp(lean):.2f} times as cheap as they are.",
+        "",
+        *by_architecture(points, found, peak, saturated),
     ]
-    for label, one in found.items():
-        error = one["error"]
-        cells = []
-        for name in names:
-            here = error[one["architecture"] == name]
-            cells.append(f"{100 * np.median(np.abs(np.expm1(here))):.0f}% / {np.exp(np.median(here)):.2f}x")
-        covers = "–" if one["inside"] is None else f"{100 * one['inside'].mean():.0f}%"
-        lines.append(
-            f"| {label} | {100 * np.median(np.abs(np.expm1(error))):.1f}% / {np.exp(np.median(error)):.2f}x | {covers} | {' | '.join(cells)} |"
-        )
-    shipped = next(iter(found.values()))
-    lines += ["", "Coverage of the shipped one by architecture: "]
-    covered = [f"{name} {100 * shipped['inside'][shipped['architecture'] == name].mean():.0f}%" for name in names]
-    lines[-1] += ", ".join(covered) + "."
-    return "\n".join([*lines, *throughput_lines(saturated, set(names.tolist())), ""])
+    return "\n".join([*lines, ""])
 
 
 def main() -> None:
@@ -189,10 +164,7 @@ def main() -> None:
     given = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     points = public_points(given.folder)
-    saturated = throughput(given.folder / "serving_measurements.csv")
-    found = {label: measured(points, reads) for label, reads in VARIANTS.items()}
-    found[UNCALIBRATED] = at_peak(points)
-    write_text(OUT, written(found, points, saturated))
+    write_text(OUT, written(points, left_out(points), at_peak(points)))
 
 
 if __name__ == "__main__":

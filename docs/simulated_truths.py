@@ -26,7 +26,7 @@ from simulated_tables import (
     truth,
 )
 
-from bayesmoe.costs.hardware import BYTES_PER_WEIGHT
+from bayesmoe.costs.precisions import BYTES_PER_WEIGHT
 from bayesmoe.costs.workload import Serving
 from bayesmoe.forecasting.discrepancy import discrepancy
 from bayesmoe.forecasting.discrepancy_prior import shipped_prior

@@ -26,7 +26,7 @@ CHIPS = {
     "H100-SXM": (989e12, 1979e12, 3.35e12, 80e9, 450e9),
 }
 BYTES = {"bf16": 2.0, "fp8": 1.0}
-STEP = ("layer", "moe_layer", "hop", "memory", "compute", "prefill", "communication")
+STEP = ("layer", "moe_layer", "hop", "request", "memory", "activations", "compute", "prefill", "experts", "communication")
 
 
 def flat(costs: Any) -> dict[str, np.ndarray]:
@@ -34,6 +34,7 @@ def flat(costs: Any) -> dict[str, np.ndarray]:
     serving = costs.serving
     return {
         "width_times_layers": np.asarray(costs.width_times_layers),
+        "kv_share": np.asarray(costs.kv_share),
         "mfu": np.asarray(costs.training["mfu"]),
         "training_price_usd_per_gpu_hour": np.asarray(costs.training["price_usd_per_gpu_hour"]),
         "serving_price_usd_per_gpu_hour": np.asarray(serving.price_usd_per_gpu_hour),
@@ -133,32 +134,54 @@ class Oracle:
         return cached * (costs["prompt_tokens"] + costs["output_tokens"] / 2.0)
 
     def iteration_s(
-        self, costs: Mapping[str, float], num_experts: int, gpus: int, n_dense: Any, batch: Any, wide: Any, request: Any
+        self,
+        costs: Mapping[str, float],
+        num_experts: int,
+        gpus: int,
+        n_dense: Any,
+        batch: Any,
+        wide: Any,
+        request: Any,
+        ranks: int = 1,
     ) -> Any:
         """Seconds of one iteration: the additive roofline with distinct experts; ``wide`` is width times layers."""
         family, serving = self.scenario.architecture, self.scenario.serving
         peak, narrow_peak, bandwidth, _, link = CHIPS[serving.accelerator]
+        rate = peak if serving.precision == "bf16" else narrow_peak
         routed = 0.0 if num_experts == 1 else n_dense * family.moe_share * num_experts / family.granularity
         chance = 0.0 if num_experts == 1 else family.top_k / num_experts
-        touched = n_dense * self.ratio("n_total", num_experts) - routed * (1.0 - chance) ** batch
+        head = family.vocab_size * n_dense / (12.0 * wide)
+        read = n_dense * self.ratio("n_total", num_experts) - routed * (1.0 - chance) ** batch
+        read = read + (ranks - 1) * n_dense / 3.0
         layers = 12.0 * wide**2 / n_dense
         # Two thirds of a dense layer are its feed-forward part.
         with_experts = 0.0 if num_experts == 1 else layers * min(1.0, 1.5 * family.moe_share)
         active = n_dense * self.ratio("n_active", num_experts)
-        prompt = costs["prompt_tokens"]
+        prompt, output = costs["prompt_tokens"], costs["output_tokens"]
+        tokens = batch * (1.0 + prompt / output)
         overhead = layers * costs["layer"] + with_experts * costs["moe_layer"] + layers * np.log2(gpus) * costs["hop"]
-        memory_s = (BYTES[serving.precision] * touched + request * batch) / (gpus * bandwidth)
-        attention = 4.0 * wide * (prompt + costs["output_tokens"] / 2.0)
-        compute_s = (2.0 * active + attention) * batch / (gpus * (peak if serving.precision == "bf16" else narrow_peak))
-        one_prompt = (2.0 * prompt * active + 2.0 * wide * prompt**2) / (gpus * peak)
-        reduce_s = 8.0 * batch * wide * (gpus - 1.0) / gpus / link
-        return (
-            overhead
-            + costs["memory"] * memory_s
-            + costs["compute"] * compute_s
-            + costs["prefill"] * batch / costs["output_tokens"] * one_prompt
-            + costs["communication"] * reduce_s
+        seconds = overhead + costs["request"] * batch
+        seconds = seconds + costs["memory"] * (BYTES[serving.precision] * read + 2.0 * head + request * batch) / (
+            gpus * bandwidth
         )
+        sent = 8.0 * wide
+        if ranks > 1:
+            # A token goes to at most all GPUs, in one byte, and comes back in two; without experts it is gathered and scattered.
+            copies = min(family.top_k, gpus) if num_experts > 1 else 0
+            sent = wide / layers * (3.0 * copies * with_experts / gpus + 4.0 * (layers - with_experts))
+        seconds = seconds + costs["communication"] * tokens * sent * (gpus - 1.0) / gpus / link
+        of_experts = 0.0
+        if num_experts > 1:
+            of_experts, width = routed * chance, wide / layers
+            inner = routed / (3.0 * num_experts * with_experts * width)
+            moved = 8.0 * tokens * family.top_k * with_experts * (width + inner)
+            seconds = seconds + costs["activations"] * moved / (gpus * bandwidth)
+            flop = 2.0 * of_experts * tokens * np.sqrt(2048.0 / np.maximum(inner, 1.0))
+            seconds = seconds + costs["experts"] * flop / (gpus * rate)
+        attention = 4.0 * wide * (prompt + output / 2.0)
+        decoded = (2.0 * (active - of_experts + head) + attention) * batch
+        prompts = batch / output * (2.0 * prompt * (active - of_experts) + 2.0 * wide * prompt**2)
+        return seconds + (costs["compute"] * decoded + costs["prefill"] * prompts) / (gpus * rate)
 
     def serving_usd(self, costs: Mapping[str, float], n_dense: Any, num_experts: int) -> Any:
         """USD per million output tokens with the cheapest number of GPUs; NaN where none serves the model."""
@@ -169,16 +192,26 @@ class Oracle:
         return cheapest
 
     def serving_usd_on(self, costs: Mapping[str, float], n_dense: Any, num_experts: int, gpus: int) -> Any:
-        """USD per million output tokens on a number of GPUs; NaN where the model does not fit."""
+        """USD per million output tokens on a number of GPUs, attention spread as is cheaper; NaN where the model does not fit."""
+        spread = self.scenario.serving.attention if self.scenario.serving.latency_table is None else "tensor"
+        ranks = {"tensor": (1,), "data": (gpus,), "either": (1, gpus)}[spread]
+        return np.fmin.reduce([self.usd_laid_out(costs, n_dense, num_experts, gpus, one) for one in ranks])
+
+    def usd_laid_out(self, costs: Mapping[str, float], n_dense: Any, num_experts: int, gpus: int, ranks: int) -> Any:
+        """USD per million output tokens on a number of GPUs with attention data-parallel over so many of them."""
         n_dense = np.asarray(n_dense, dtype=float)
-        serving = self.scenario.serving
-        memory = CHIPS[serving.accelerator][3]
-        weights = BYTES[serving.precision] * n_dense * self.ratio("n_total", num_experts)
+        serving, family = self.scenario.serving, self.scenario.architecture
+        memory, size = CHIPS[serving.accelerator][3], BYTES[serving.precision]
         wide = costs["width_times_layers"] * np.cbrt(n_dense) ** 2
-        request = self.request_bytes(costs, 2.0 * wide * self.scenario.architecture.kv_share * serving.bytes_per_kv_element)
+        width = n_dense / (12.0 * wide)
+        weights = size * n_dense * (self.ratio("n_total", num_experts) + (ranks - 1) / 3.0) + 4.0 * family.vocab_size * width
+        # A head of keys is 128 wide; what cannot be split is kept on each GPU.
+        heads = np.maximum(np.maximum(costs["kv_share"] * width / 128.0, 1.0), ranks)
+        element = size if serving.bytes_per_kv_element is None else serving.bytes_per_kv_element
+        request = self.request_bytes(costs, 2.0 * wide * costs["kv_share"] * element) * gpus / np.minimum(gpus, heads)
         batch = np.minimum(np.floor((gpus * memory * serving.memory_fraction - weights) / request), serving.max_batch)
         batch = np.where(batch >= 1.0, batch, np.nan)
-        seconds = costs["slowdown"] * self.iteration_s(costs, num_experts, gpus, n_dense, batch, wide, request)
+        seconds = costs["slowdown"] * self.iteration_s(costs, num_experts, gpus, n_dense, batch, wide, request, ranks)
         usd_per_s = gpus * costs["serving_price_usd_per_gpu_hour"] / 3600.0
         return 1e6 * usd_per_s * seconds / batch / costs["utilization"]
 

@@ -185,13 +185,13 @@ class Brute:
         seconds = flop / (CHIPS[training.accelerator][0] * cost["mfu"])
         train_usd = seconds / 3600.0 * cost["training_price_usd_per_gpu_hour"]
         served = cost.get("lifetime_tokens", np.nan)
-        cached = 2.0 * cost["width_times_layers"] * np.cbrt(n_dense) ** 2 * self.scenario.architecture.kv_share
+        cached = 2.0 * cost["width_times_layers"] * np.cbrt(n_dense) ** 2 * cost["kv_share"]
         return {
             "n_dense": n_dense, "n_active": active, "n_total": total, "tokens": tokens, "train_flop": flop, "train_usd": train_usd,
             "loss": loss_at(oracle, p, n_dense, tokens, count), "serving_usd_per_million_tokens": usd, "n_gpus": gpus,
             "output_tokens_per_s": speed, "fleet_tokens_per_s": of_fleet(oracle, cost, n_dense, count), "lifetime_usd": train_usd + usd * served / 1e6,
             "lifetime_flop": flop + 2.0 * active * served * (1.0 + cost["prompt_tokens"] / cost["output_tokens"]),
-            "memory_bytes": BYTES[serving.precision] * total + limits.cached_tokens * serving.bytes_per_kv_element * cached,
+            "memory_bytes": BYTES[serving.precision] * total + limits.cached_tokens * (serving.bytes_per_kv_element or BYTES[serving.precision]) * cached,
         }  # fmt: skip
 
     def met(self, found: Mapping[str, Any], thresholds: tuple[float, float]) -> Any:

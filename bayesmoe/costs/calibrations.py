@@ -16,9 +16,6 @@ from bayesmoe.files import read_dataset, read_header, require_file, require_form
 FARTHEST = 5.0
 """Where draws of a Student t are cut, in scales: its exponential has no mean."""
 
-FORMAT = 1
-"""Layout of the files."""
-
 
 def draw_of(calibration: xr.Dataset, draws: int, rng: np.random.Generator) -> xr.Dataset:
     """Draws of a calibration at random, with replacement; dimension ``sample``."""
@@ -36,17 +33,18 @@ def effect(
 
 
 class Kind(NamedTuple):
-    """A kind of calibration file: what it is called, the command that makes one, and where the shipped one lies."""
+    """A kind of calibration file: what it is called, the command that makes one, where the shipped one lies, and the layout of its files."""
 
     name: str
     command: str
     shipped: Path
+    format: int = 1
 
     def save(self, path: str | Path, tree: xr.DataTree) -> None:
         """Write a calibration as netCDF, whole or not at all, in single precision."""
         posterior = tree["posterior"].to_dataset().astype("float32")
         posterior.attrs = tree.attrs | {
-            "format": FORMAT,
+            "format": self.format,
             "kind": self.name,
             "bayesmoe_version": bayesmoe.__version__,
         }
@@ -73,5 +71,5 @@ def _read(kind: Kind, path: Path) -> xr.Dataset:
     attrs = read_header(require_file(path, hint=hint), hint).attrs
     if attrs.get("kind") != kind.name or "format" not in attrs:
         raise InputError("is not a calibration", file=path, hint=hint)
-    require_format(attrs, FORMAT, path, again="calibrate again")
+    require_format(attrs, kind.format, path, again="calibrate again")
     return read_dataset(path, hint)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 from bayesmoe.architecture import Shape, train_flop
-from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, accelerator_named
-from bayesmoe.costs.serving.calibration import coefficients, drawn_calibration, read_calibration, without_residual
+from bayesmoe.costs.draws import ServingDraws, fleet_of, latency_of, serving_draws, training_draws
+from bayesmoe.costs.precisions import Precision
 from bayesmoe.costs.serving.replica import LIMITS, Fleet, Latency, cheapest_replica
-from bayesmoe.costs.serving.roofline import TERMS, Coefficients, Roofline, Traffic, cache_bytes, replication, weight_bytes
 from bayesmoe.costs.serving.served_model import ServedModel, served_shapes
-from bayesmoe.costs.serving.table import read_latency_table
+from bayesmoe.costs.serving.step import TERMS, cache_bytes, replication, weight_bytes
 from bayesmoe.costs.training import affordable_flop, gpu_seconds, gpu_usd, seconds_per_train_flop
 from bayesmoe.costs.training.cost import TRAINING_UNITS, TrainingCost, cluster_of, cost_on_cluster, training_cost
 from bayesmoe.costs.uncertain import sample
-from bayesmoe.costs.workload import Serving, Training, mfu_of, price_of
+from bayesmoe.costs.workload import Serving, Training
 from bayesmoe.errors import InputError
 from bayesmoe.precision import in_float64
 from bayesmoe.units import QUANTILES, TOKENS_PER_MILLION
@@ -27,95 +29,20 @@ UNITS = {
     "weight_bytes": "bytes",
     "memory_bytes": "bytes of a replica",
     "n_gpus": "GPUs of a replica",
+    "attention_ranks": "GPUs of a replica over which attention is data-parallel",
     "batch": "requests",
     "tpot_s": "s",
     "ttft_s": "s",
     "output_tokens_per_s_per_gpu": "tokens/s",
-    "serving_usd_per_million_tokens": "USD per million output tokens",
+    "serving_usd_per_million_tokens": "USD per million output tokens, their prompts included",
+    "usd_per_million_input_tokens": "USD per million tokens of prompts",
+    "usd_per_million_decoded_tokens": "USD per million output tokens, without prompts",
     "lifetime_usd": "USD",
     "train_tokens": "tokens",
     "train_flop": "FLOP",
     "train_usd": "USD",
 }
 """What :func:`cost` says of an architecture, and in which unit."""
-
-
-class ServingDraws(NamedTuple):
-    """Draws of everything uncertain about serving K models; arrays of shape (S, 1) or (S, K).
-
-    Attributes
-    ----------
-    traffic : Traffic
-        Lengths.
-    coefficients : Coefficients
-        Latency.
-    utilization, price_usd_per_gpu_hour : array
-        rho and C0.
-    max_tpot_s, max_ttft_s : array, optional
-        Latency targets, the same in every draw: among the draws, fleets that differ in them alone share what is compiled.
-    """
-
-    traffic: Traffic
-    coefficients: Coefficients
-    utilization: Any
-    price_usd_per_gpu_hour: Any
-    max_tpot_s: Any = None
-    max_ttft_s: Any = None
-
-
-def latency_of(spec: Serving) -> Latency:
-    """The latency model of a fleet: its table of measurements, or the roofline."""
-    if spec.latency_table is not None:
-        return read_latency_table(spec.latency_table)
-    return Roofline(accelerator_named(spec.accelerator), spec.precision, spec.routing_evenness)
-
-
-def fleet_of(spec: Serving) -> Fleet:
-    """Memory, caps and targets of a fleet."""
-    return Fleet(
-        max_gpus=spec.max_gpus,
-        memory_bytes=accelerator_named(spec.accelerator).memory_bytes,
-        memory_fraction=spec.memory_fraction,
-        bytes_per_weight=BYTES_PER_WEIGHT[spec.precision],
-        max_batch=float(spec.max_batch),
-        max_tpot_s=spec.max_tpot_s,
-        max_ttft_s=spec.max_ttft_s,
-        fleet_gpus=spec.fleet_gpus,
-    )
-
-
-def serving_draws(spec: Serving, draws: int, models: int, rng: np.random.Generator) -> ServingDraws:
-    """Draws of what serving K models depends on.
-
-    Raises
-    ------
-    InputError
-        The calibration cannot be read, or does not know the engine.
-    """
-    size = (draws, 1)
-    traffic = Traffic(
-        *(sample(number, size, rng) for number in (spec.prompt_tokens, spec.output_tokens, spec.bytes_per_kv_element))
-    )
-    if spec.latency_table is not None:
-        off = without_residual(draws)
-    else:
-        calibration = read_calibration(spec.calibration)
-        drawn = drawn_calibration(calibration, draws, rng, accelerator=spec.accelerator, engine=spec.engine)
-        off = coefficients(drawn, models, rng)
-    return ServingDraws(
-        traffic,
-        off,
-        sample(spec.utilization, size, rng, most=1.0),
-        sample(price_of(spec), size, rng),
-        *(None if target is None else np.full(size, target) for target in (spec.max_tpot_s, spec.max_ttft_s)),
-    )
-
-
-def training_draws(spec: Training, draws: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Draws of ``price_usd_per_gpu_hour`` and, where every architecture has the same, of ``mfu``; shape (S, 1)."""
-    mfu = mfu_of(spec)
-    drawn = {} if mfu is None else {"mfu": sample(mfu, (draws, 1), rng, most=1.0)}
-    return {**drawn, "price_usd_per_gpu_hour": sample(price_of(spec), (draws, 1), rng)}
 
 
 @in_float64
@@ -148,7 +75,7 @@ def cost(shapes: Sequence[Shape], training: Training, serving: Serving, *, draws
     Raises
     ------
     InputError
-        No architecture is given, or see :func:`serving_draws`.
+        No architecture is given, or see :func:`bayesmoe.costs.draws.serving_draws`.
 
     Examples
     --------
@@ -184,36 +111,55 @@ def _serving(
     model: ServedModel, spec: Serving, draws: int, rng: np.random.Generator
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Variables of the cheapest replica in each draw, and the mean share of each term in a step, shape (architecture, term)."""
-    latency, uncertain = latency_of(spec), serving_draws(spec, draws, len(model.n_total), rng)
+    uncertain = serving_draws(spec, draws, len(model.n_total), rng)
+    fleet = fleet_of(spec)._replace(max_tpot_s=None, max_ttft_s=None)
+    served = jax.tree.map(np.asarray, _served(latency_of(spec), fleet, spec.precision, model, uncertain))
+    replica, weights, per_request, first_s, seconds, of_prompts = served
+    values = replica._asdict()
+    usd, traffic = values["usd_per_million_tokens"], uncertain.traffic
+    gpus, batch = values["n_gpus"], values["batch"]
+    variables = {
+        "weight_bytes": weights,
+        "memory_bytes": weights + batch * per_request,
+        "n_gpus": gpus,
+        "attention_ranks": values["attention_ranks"],
+        "batch": batch,
+        "tpot_s": batch / values["tokens_per_s"],
+        "ttft_s": np.full_like(batch, np.nan) if first_s is None else first_s,
+        "output_tokens_per_s_per_gpu": values["tokens_per_s"] / gpus,
+        "serving_usd_per_million_tokens": usd,
+        "usd_per_million_input_tokens": usd * of_prompts * traffic.output_tokens / traffic.prompt_tokens,
+        "usd_per_million_decoded_tokens": usd * (1.0 - of_prompts),
+        "feasible": values["feasible"],
+        "limit": np.array(LIMITS)[values["limit"].astype(int)],
+    }
+    return variables, np.full((len(model.n_total), len(TERMS)), np.nan) if seconds is None else _shares(seconds)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _served(latency: Latency, fleet: Fleet, precision: Precision, model: ServedModel, uncertain: ServingDraws) -> Any:
+    """The cheapest replica; bytes of its weights and of a request's cache; seconds to the first token, and of each term; share of prompts."""
     traffic, off = uncertain.traffic, uncertain.coefficients
     replica = cheapest_replica(
         model,
         latency,
-        fleet_of(spec),
+        fleet._replace(max_tpot_s=uncertain.max_tpot_s, max_ttft_s=uncertain.max_ttft_s),
         traffic,
         off,
         utilization=uncertain.utilization,
         price_usd_per_gpu_hour=uncertain.price_usd_per_gpu_hour,
     )
-    values = {name: np.asarray(value) for name, value in replica._asdict().items()}
-    gpus, batch = values["n_gpus"], values["batch"]
-    first_s = latency.first_token_s(model, batch, gpus, traffic, off)
-    seconds = latency.seconds_by_term(model, batch, gpus, traffic, off)
-    weights = np.asarray(weight_bytes(model, spec.precision))
-    per_request = cache_bytes(model, traffic, traffic.context_tokens) * replication(model, gpus)
-    variables = {
-        "weight_bytes": weights,
-        "memory_bytes": np.asarray(weights + batch * per_request),
-        "n_gpus": gpus,
-        "batch": batch,
-        "tpot_s": batch / values["tokens_per_s"],
-        "ttft_s": np.full_like(batch, np.nan) if first_s is None else np.asarray(first_s),
-        "output_tokens_per_s_per_gpu": values["tokens_per_s"] / gpus,
-        "serving_usd_per_million_tokens": values["usd_per_million_tokens"],
-        "feasible": values["feasible"],
-        "limit": np.array(LIMITS)[values["limit"].astype(int)],
-    }
-    return variables, np.full((len(model.n_total), len(TERMS)), np.nan) if seconds is None else _shares(seconds)
+    model = model._replace(attention_ranks=jnp.where(replica.feasible, replica.attention_ranks, 1.0))
+    gpus, batch = replica.n_gpus, replica.batch
+    prefill_s, decode_s = latency(model, batch, gpus, traffic, off)
+    return (
+        replica,
+        weight_bytes(model, precision),
+        cache_bytes(model, traffic, traffic.context_tokens) * replication(model, gpus),
+        latency.first_token_s(model, batch, gpus, traffic, off),
+        latency.seconds_by_term(model, batch, gpus, traffic, off),
+        prefill_s / (prefill_s + decode_s),
+    )
 
 
 def _shares(seconds: Sequence[Any]) -> np.ndarray:

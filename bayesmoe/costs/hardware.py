@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from bayesmoe.costs.precisions import BYTES_PER_WEIGHT, Precision
 from bayesmoe.costs.uncertain import Positive, Quantity, Uncertain
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.specs import read_toml, spec
 from bayesmoe.units import BYTES_PER_GB
-
-Precision = Literal["bf16", "fp16", "fp8", "int8", "fp4", "mxfp4", "int4"]
-
-TrainingPrecision = Literal["bf16", "fp8", "fp4"]
-"""Precisions that matrices are multiplied in while training."""
-
-BYTES_PER_WEIGHT: dict[Precision, float] = {
-    "bf16": 2.0,
-    "fp16": 2.0,
-    "fp8": 1.0,
-    "int8": 1.0,
-    "fp4": 0.5625,
-    "mxfp4": 0.53125,
-    "int4": 0.53125,
-}
-"""Bytes of one weight, with the scales of its block: NVFP4 one byte in 16 weights, MXFP4 and int4 one in 32."""
-
 
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -73,9 +57,28 @@ class Accelerator:
     network_bytes_per_s: float = 50.0 * BYTES_PER_GB
     kw_all_in: float | None = None
 
+    @property
+    def vendor(self) -> str:
+        """Who prints its figures: the first word of the source."""
+        return self.source.split()[0]
+
+    @property
+    def multiplies_fp4(self) -> bool:
+        """Whether four-bit weights meet four-bit activations at a peak of their own."""
+        return self.peak_fp4_flop_per_s > self.peak_fp8_flop_per_s
+
     def peak(self, precision: Precision) -> float:
-        """Peak for weights of a precision, FLOP per second; narrower weights compute at eight bits at least."""
-        return self.peak_flop_per_s if BYTES_PER_WEIGHT[precision] > 1.0 else self.peak_fp8_flop_per_s
+        """Peak at which weights kept in a precision are multiplied, FLOP per second.
+
+        Weights of four bits are multiplied in 16 where the chip has no units for them (W4A16: GPTQ, AWQ, MXFP4 on Hopper), and always where
+        they are integers; MXFP4 meets activations of eight bits on chips that have.
+        """
+        if BYTES_PER_WEIGHT[precision] > 1.0 or precision == "int4":
+            return self.peak_flop_per_s
+        if precision in ("fp4", "mxfp4"):
+            narrow = self.peak_fp4_flop_per_s if precision == "fp4" else self.peak_fp8_flop_per_s
+            return narrow if self.multiplies_fp4 else self.peak_flop_per_s
+        return self.peak_fp8_flop_per_s
 
 
 def _accelerator(
@@ -216,33 +219,6 @@ def unknown_hint(name: str) -> str:
         if same
         else f"known: {', '.join(ACCELERATORS)}, {OWN_FILE}"
     )
-
-
-_PRECISIONS: dict[str, Precision] = {
-    "bfloat16": "bf16",
-    "float16": "fp16",
-    "half": "fp16",
-    "float8": "fp8",
-    "fp8e4m3": "fp8",
-    "float8e4m3": "fp8",
-    "float8e4m3fn": "fp8",
-    "e4m3": "fp8",
-    "float4": "fp4",
-    "nvfp4": "fp4",
-    "w8a8int8": "int8",
-    "w4a16": "int4",
-    "awq": "int4",
-    "gptq": "int4",
-}
-"""Precisions as engines and formats call them."""
-
-
-def canonical_precision(name: Any) -> Any:
-    """The precision that a word means, such as "fp8" for "FP8", "float8" or "fp8_e4m3"; what is unknown comes back as it is."""
-    if not isinstance(name, str):
-        return name
-    word = re.sub(r"[^a-z0-9]", "", name.lower())
-    return _PRECISIONS.get(word, word if word in BYTES_PER_WEIGHT else name)
 
 
 @spec

@@ -29,9 +29,9 @@ class Settings(NamedTuple):
     progress: bool = False
 
 
-def counts_as(architecture: pd.Series) -> np.ndarray:
-    """What each point counts for: the points of one architecture, however many, count as :data:`POINTS_PER_MODEL` together."""
-    return np.minimum(1.0, POINTS_PER_MODEL / architecture.groupby(architecture).transform("size").to_numpy(float))
+def counts_as(group: pd.Series, points: float = POINTS_PER_MODEL) -> np.ndarray:
+    """What each point counts for: the points of one group, however many, count as so many together."""
+    return np.minimum(1.0, points / group.groupby(group).transform("size").to_numpy(float))
 
 
 def sampler(model: Callable[..., None], settings: Settings) -> MCMC:

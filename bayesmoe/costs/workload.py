@@ -6,16 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from bayesmoe.costs.hardware import (
-    BYTES_PER_WEIGHT,
-    Precision,
-    TrainingPrecision,
-    accelerator_named,
-    canonical_accelerator,
-    canonical_precision,
-)
+from bayesmoe.costs.hardware import accelerator_named, canonical_accelerator
+from bayesmoe.costs.precisions import BYTES_PER_WEIGHT, Precision, TrainingPrecision, canonical_precision
 from bayesmoe.costs.prices import Price, book_price
-from bayesmoe.costs.uncertain import Positive, Quantity, QuantityShare, Share
+from bayesmoe.costs.serving.layouts import Attention
+from bayesmoe.costs.uncertain import Positive, Quantity, QuantityShare, Share, UncertainShare
 from bayesmoe.errors import InputError
 from bayesmoe.specs import About, spec
 
@@ -181,15 +176,18 @@ class Serving:
     price_usd_per_gpu_hour : quantity, optional
         Price of an hour of one GPU, or a price book; the accelerator's own where left out.
     utilization : share
-        Share of the time that a replica has work.
+        Share of the time that a replica has work; 1 is a server that is never idle.
     prompt_tokens : quantity
         Mean tokens of a prompt.
     output_tokens : quantity
         Mean tokens of an answer.
     precision : str
         Of the weights, however it is written ("FP8", "bfloat16").
-    bytes_per_kv_element : float
+    bytes_per_kv_element : float, optional
         Of the cache; a precision such as "fp8" stands for its bytes.
+    attention : str
+        How attention is spread over the GPUs of a replica: "tensor" splits its heads, "data" gives each GPU the requests of its own, "either"
+        takes what is cheaper in each draw.
     memory_fraction : share
         Share of memory for weights and cache.
     max_batch : int
@@ -223,16 +221,18 @@ class Serving:
         QuantityShare,
         About(
             "share of the time",
-            "always at work, as in Yun 2024",
+            "an assumption of this project",
             0.001,
             1.0,
             "give the share of the time at work, such as 0.5",
         ),
-    ] = 1.0
+    ] = Field(default_factory=lambda: UncertainShare(median=0.5, log_sd=0.35))
     prompt_tokens: Annotated[Quantity, _LENGTH] = 161.31
     output_tokens: Annotated[Quantity, _LENGTH] = 337.99
     precision: Annotated[PrecisionName, About("", "the precision of training")] = "bf16"
-    bytes_per_kv_element: Annotated[Positive, BeforeValidator(_bytes_of), About("bytes", "bf16")] = 2.0
+    bytes_per_kv_element: Annotated[
+        Positive | None, BeforeValidator(_bytes_of), About("bytes", "1 with weights of eight bits or fewer, 2 otherwise")
+    ] = None
     memory_fraction: Annotated[Share, About("share of memory", "vLLM's default")] = 0.9
     max_batch: Annotated[int, Field(ge=1), About("requests", "an assumption of this project")] = 1024
     max_tpot_s: Annotated[
@@ -249,6 +249,16 @@ class Serving:
     calibration: Annotated[str | None, About("", "public measurements; see docs/serving.md")] = None
     engine: Annotated[str | None, About("", "the mean of the engines in the calibration")] = None
     routing_evenness: Annotated[Share, About("share of a batch", "routing as if at random")] = 1.0
+    attention: Annotated[
+        Attention, About("", "both are in use: data-parallel attention in DeepSeek-V3 (arXiv:2412.19437)")
+    ] = "either"
+
+    @property
+    def kv_bytes(self) -> float:
+        """Bytes of one element of the cache."""
+        if self.bytes_per_kv_element is not None:
+            return self.bytes_per_kv_element
+        return 1.0 if BYTES_PER_WEIGHT[self.precision] <= 1.0 else 2.0
 
     @model_validator(mode="after")
     def _one_latency(self) -> Serving:

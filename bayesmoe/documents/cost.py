@@ -16,11 +16,14 @@ _QUANTITIES = {
     "weight_bytes": "weight_bytes",
     "memory_bytes": "memory_bytes",
     "n_gpus_per_replica": "n_gpus",
+    "attention_ranks": "attention_ranks",
     "batch_requests": "batch",
     "tpot_s": "tpot_s",
     "ttft_s": "ttft_s",
     "output_tokens_per_s_per_gpu": "output_tokens_per_s_per_gpu",
     "serving_usd_per_million_tokens": "serving_usd_per_million_tokens",
+    "usd_per_million_input_tokens": "usd_per_million_input_tokens",
+    "usd_per_million_decoded_tokens": "usd_per_million_decoded_tokens",
     "train_tokens": "train_tokens",
     "train_flop": "train_flop",
     "train_usd": "train_usd",
@@ -35,9 +38,12 @@ class StepShare(Section):
     layer: Number
     moe_layer: Number
     hop: Number
+    request: Number
     memory: Number
+    activations: Number
     compute: Number
     prefill: Number
+    experts: Number
     communication: Number
 
 
@@ -111,11 +117,18 @@ class ArchitectureCost(Section):
     weight_bytes: Quantiles
     memory_bytes: Quantiles = Field(description="weights and the cache of the batch, of a replica")
     n_gpus_per_replica: Quantiles
+    attention_ranks: Quantiles = Field(
+        description="GPUs of a replica over which attention is data-parallel; 1 where its heads are split"
+    )
     batch_requests: Quantiles = Field(description="requests decoded at once")
     tpot_s: Quantiles = Field(description="seconds per output token")
     ttft_s: Quantiles = Field(description="seconds to the first token; null with a latency table")
     output_tokens_per_s_per_gpu: Quantiles
-    serving_usd_per_million_tokens: Quantiles = Field(description="per million output tokens")
+    serving_usd_per_million_tokens: Quantiles = Field(description="per million output tokens, their prompts included")
+    usd_per_million_input_tokens: Quantiles = Field(
+        description="what reading prompts takes, per million of their tokens"
+    )
+    usd_per_million_decoded_tokens: Quantiles = Field(description="per million output tokens, without their prompts")
     train_tokens: Quantiles = Field(description="tokens that the budget buys")
     train_flop: Quantiles
     train_usd: Quantiles

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from bayesmoe.costs.cost import latency_of
+from bayesmoe.costs.draws import latency_of
 from bayesmoe.costs.training import affordable_flop, gpu_seconds
 from bayesmoe.errors import InputError
 from bayesmoe.inference.ensemble import Component, apportion, components, discrepancy_draws

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesmoe.costs.cost import ServingDraws, serving_draws, training_draws
+from bayesmoe.costs.draws import ServingDraws, serving_draws, training_draws
 from bayesmoe.costs.training.by_size import ThroughputBySize
 from bayesmoe.costs.training.cost import cluster_of
 from bayesmoe.costs.training.fastest_by_size import sizes, throughput_by_size
@@ -29,6 +29,8 @@ class CostDraws(NamedTuple):
         Price of training, and MFU where every architecture has the same.
     width_times_layers : array
         Width of a model over its layers.
+    kv_share : array
+        Cache of a token over that of multi-head attention.
     lifetime_tokens : array or None
         Output tokens served in all; None where the scenario gives no demand.
     throughput : ThroughputBySize or None
@@ -38,6 +40,7 @@ class CostDraws(NamedTuple):
     serving: ServingDraws
     training: dict[str, Any]
     width_times_layers: Any
+    kv_share: Any
     lifetime_tokens: Any = None
     throughput: ThroughputBySize | None = None
 
@@ -53,6 +56,7 @@ class CostDraws(NamedTuple):
             "serving.output_tokens": serving.traffic.output_tokens,
             "serving.latency": jnp.log(serving.coefficients.slowdown),
             "architecture.width_times_layers": self.width_times_layers,
+            "architecture.kv_share": self.kv_share,
         }
         if self.lifetime_tokens is not None:
             columns["serving.lifetime_tokens"] = self.lifetime_tokens
@@ -69,6 +73,7 @@ def sample_costs(scenario: Scenario, draws: int) -> CostDraws:
         serving=serving_draws(scenario.serving, draws, len(scenario.candidates), rng),
         training=training_draws(scenario.training, draws, rng),
         width_times_layers=sample(scenario.architecture.width_times_layers, (draws, 1), rng),
+        kv_share=sample(scenario.architecture.kv_share, (draws, 1), rng, most=1.0),
         lifetime_tokens=None if lifetime is None else sample(lifetime, (draws, 1), rng),
         throughput=None if cluster is None or not scenario.training.by_layout else _throughput(scenario, cluster, draws),
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bayesmoe.costs.hardware import ACCELERATORS, BYTES_PER_WEIGHT
+from bayesmoe.costs.hardware import ACCELERATORS
+from bayesmoe.costs.precisions import BYTES_PER_WEIGHT
 from bayesmoe.costs.training import affordable_flop
 from bayesmoe.costs.uncertain import median
 from bayesmoe.costs.workload import USUAL_MFU, mfu_of, price_of

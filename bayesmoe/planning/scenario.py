@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator, Field, model_validator
 
 from bayesmoe.architecture import Family, Shape, shape_of_size
-from bayesmoe.costs.uncertain import Positive, Quantity, Share, Uncertain, median
+from bayesmoe.costs.uncertain import Positive, Quantity, QuantityShare, Share, Uncertain, UncertainShare, median
 from bayesmoe.costs.workload import Serving, Training
 from bayesmoe.errors import InputError
 from bayesmoe.planning.choices import ChoicesSpec
@@ -42,6 +42,8 @@ class ArchitectureSpec:
         Model width times layers over the backbone parameters to the power 2/3.
     kv_share : share
         Cache of a token over that of multi-head attention; a word such as "gqa" or "mla" stands for its share.
+    vocab_size : int
+        Entries of the vocabulary: embeddings and head take memory, and the head is read and multiplied at each step. 0 leaves them out.
     """
 
     moe_share: Annotated[Share, About("share of the backbone", _YUN)] = 1.0 / 3.0
@@ -51,7 +53,14 @@ class ArchitectureSpec:
     width_times_layers: Annotated[
         Quantity, About("", "public models", 0.001, 1.0, "give d_model x layers / n_dense^(2/3)")
     ] = Field(default_factory=lambda: Uncertain(median=0.045, log_sd=0.15))
-    kv_share: Annotated[Share, BeforeValidator(kv_share_of), About("share", "multi-head attention, as in Yun 2024")] = 1.0
+    kv_share: Annotated[
+        QuantityShare,
+        BeforeValidator(kv_share_of),
+        About("share", "grouped queries: 1/8 in Llama 3 70B, 1/4 in Mixtral, 1/25 in DeepSeek-V3"),
+    ] = Field(default_factory=lambda: UncertainShare(median=0.125, log_sd=0.5))
+    vocab_size: Annotated[
+        int, Field(ge=0), About("entries", "128k of Llama 3 (arXiv:2407.21783)", 0, 1e7, "give its entries")
+    ] = 128_000
 
     @property
     def moe_layer_share(self) -> float:

@@ -11,8 +11,8 @@ import numpy as np
 
 from bayesmoe.architecture import Family
 from bayesmoe.arrays import Elementwise
-from bayesmoe.costs.cost import fleet_of
-from bayesmoe.costs.hardware import BYTES_PER_WEIGHT
+from bayesmoe.costs.draws import fleet_of
+from bayesmoe.costs.precisions import BYTES_PER_WEIGHT
 from bayesmoe.costs.serving import Latency, ServingCost, cheapest_replica, served_family
 from bayesmoe.laws import Law
 from bayesmoe.planning.cost_draws import CostDraws
@@ -57,13 +57,13 @@ class DesignSurface:
     budget : array
         Training budget, a number or of shape (S, 1) or (S, K): FLOP, or seconds of one GPU.
     in_gpu_time : bool
-        Which of the two: in seconds every candidate and size buys the FLOP of its own throughput.
+        Which of the two: in seconds each candidate and size buys the FLOP of its own throughput.
     discrepancy : array, shape (S, A), or None
-        Discrepancy per unit of each of the A ``parts`` of extrapolation distance; None where the law was fitted alone.
+        Discrepancy per unit of each of the A ``parts`` of distance; None where the law was fitted alone.
     distance : array, shape (K, G, T, A), or None
-        Extrapolation distance of each candidate on an even grid of all G sizes considered, and of T tokens around those of ``distance_flop``.
+        Extrapolation distance of each candidate on an even grid of all G sizes, and of T tokens around those of ``distance_flop``.
     distance_flop, distance_span : float
-        Training FLOP at the center of that grid, and how far the grid goes to either side in ln tokens.
+        Training FLOP at the center of that grid, and its half width in ln tokens.
     """
 
     law: Law
@@ -194,14 +194,13 @@ class DesignSurface:
         """Everything that is known at a size and tokens, of the shape of ``ln_size``; its serving cost may be given."""
         scenario, served = self.scenario, self._served(ln_size)
         counts, family = self._architectures(ln_size)
-        run = family.run(jnp.exp(ln_size), tokens, counts)
-        serving = self.serving(ln_size) if serving is None else serving
-        # Behind the barrier, the most expensive of all is computed once and not again for everything that reads it.
+        run, serving = family.run(jnp.exp(ln_size), tokens, counts), serving or self.serving(ln_size)
+        # Behind the barrier, what costs most is computed once.
         usd_per_million = jax.lax.optimization_barrier(serving.usd_per_million_tokens)
         train_flop = self.flop_per_token(ln_size) * tokens
         training = training_costs(self, ln_size, train_flop)
         lifetime_flop, lifetime_usd = lifetime_costs(self, ln_size, run["n_active"], usd_per_million)
-        cached = scenario.limits.cached_tokens * scenario.serving.bytes_per_kv_element * served.cache_per_token
+        cached = scenario.limits.cached_tokens * scenario.serving.kv_bytes * served.cache_per_token
         found = Quantities(
             **{name: run[name] for name in ("n_dense", "n_active", "n_total", "top_k", "granularity", "tokens")},
             epochs=tokens / (scenario.limits.unique_tokens or jnp.nan),
@@ -245,8 +244,9 @@ class DesignSurface:
             jnp.exp(ln_size),
             *self._architectures(ln_size),
             mu=beside(self.cost_draws.width_times_layers, ln_size),
-            cache_share=architecture.kv_share,
+            cache_share=beside(self.cost_draws.kv_share, ln_size),
             moe_layer_share=architecture.moe_layer_share,
+            vocab_size=float(architecture.vocab_size),
         )
 
     def _architectures(self, ln_size: Any) -> tuple[Any, Family]:

@@ -95,6 +95,10 @@ def _left_out(info: PlanInfo) -> dict[str, tuple[str, str]]:
         )
     else:
         stand_ins["limits.unique_tokens"] = ("as many as the budget buys", "no limit on data")
+    stand_ins["serving.bytes_per_kv_element"] = (
+        f"{serving.kv_bytes:g}",
+        key_named("serving.bytes_per_kv_element").about.source,
+    )
     if serving.latency_table is None:
         stand_ins["serving.calibration"] = (
             "roofline calibrated on public measurements, its error on unseen models in the bands",

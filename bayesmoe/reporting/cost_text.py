@@ -16,11 +16,14 @@ _COSTS = {
     "weight_bytes": ("weights", 1e9, "GB"),
     "memory_bytes": ("weights and cache", 1e9, "GB"),
     "n_gpus": ("GPUs of a replica", 1.0, ""),
+    "attention_ranks": ("of them, for attention by requests", 1.0, ""),
     "batch": ("requests together", 1.0, ""),
     "tpot_s": ("time per output token", 1e-3, "ms"),
     "ttft_s": ("time to first token", 1e-3, "ms"),
     "output_tokens_per_s_per_gpu": ("output tokens per second and GPU", 1.0, ""),
     "serving_usd_per_million_tokens": ("serving, per million output tokens", 1.0, "USD"),
+    "usd_per_million_input_tokens": ("of which, per million input tokens", 1.0, "USD"),
+    "usd_per_million_decoded_tokens": ("and per million output tokens alone", 1.0, "USD"),
     "train_tokens": ("training tokens that the budget buys", 1e9, "billion"),
     "train_usd": ("training", 1.0, "USD"),
     "lifetime_usd": ("training and serving, in all", 1.0, "USD"),
@@ -51,13 +54,15 @@ _TERMS = {
     "layer": "launching layers",
     "moe_layer": "launching experts",
     "hop": "waiting for other GPUs",
+    "request": "scheduling requests",
     "memory": "reading weights and cache",
-    "compute": "arithmetic",
+    "activations": "gathering tokens for experts",
+    "compute": "arithmetic outside of experts",
     "prefill": "reading prompts",
+    "experts": "expert matrices",
     "communication": "traffic between GPUs",
 }
-_NODE = 8
-_WHOLE = ("n_gpus", "batch")
+_WHOLE = ("n_gpus", "attention_ranks", "batch")
 _LIMITS = {
     "speed": "a latency that is not known bounds the batch",
     "memory": "memory bounds the batch",
@@ -82,10 +87,6 @@ def costs(found: xr.Dataset) -> str:
         rows += _on_cluster(part)
         if rows:
             lines.append(table(("", ""), rows, text=2, indent=2))
-    if "n_gpus" in found and float(found["n_gpus"].max()) > _NODE:
-        lines.append(
-            f"More than {_NODE} GPUs are taken to be linked as within a node: between nodes, latency and price are higher."
-        )
     return "\n".join(
         [*lines, f"{BAND_NOTE.replace(' if the law holds', '')} GPUs and batch are those that are cheapest in each draw."]
     )
@@ -142,11 +143,12 @@ def _served(chance: float, limit: str) -> str:
 def calibration(found: xr.DataTree, path: Any) -> str:
     """What a calibration of the roofline found."""
     posterior = found["posterior"].to_dataset()
-    between, within = (float(posterior[name].median()) for name in ("between_models", "within"))
+    own = posterior["between_models"] ** 2 + posterior["by_cell"] ** 2 + posterior["within"] ** 2
+    common, of_model = float(posterior["by_deployment"].median()), math.sqrt(float(own.median()))
     models = ", ".join(map(printable, map(str, posterior["architecture"].values)))
     return (
         f"{found.attrs['points']} points of {models}; worst R-hat {found.attrs['rhat']:.3f}, {found.attrs['divergences']} divergences.\n"
-        f"A model that was not measured is off by a factor of e^±{between:.2f} (one sd), and a deployment by e^±{within:.2f} more.\n"
+        f"A deployment is off by a factor of e^±{common:.2f} (one sd) for all models, and each model that was not measured by e^±{of_model:.2f} more.\n"
         f"calibration in {path}; name it in a scenario as serving.calibration"
     )
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from seeds import seeded
 
 from bayesmoe.architecture import read_shape
-from bayesmoe.costs.cost import fleet_of, latency_of
+from bayesmoe.costs.draws import fleet_of, latency_of
 from bayesmoe.costs.hardware import accelerator_named
 from bayesmoe.costs.serving.table import read_latency_table
 from bayesmoe.costs.workload import price_of

@@ -9,8 +9,9 @@ from bayesmoe.costs.serving.replica import (
     cheapest_replica,
     needs_of_replica,
 )
-from bayesmoe.costs.serving.roofline import Coefficients, Roofline, Traffic
+from bayesmoe.costs.serving.roofline import Coefficients, Roofline
 from bayesmoe.costs.serving.served_model import ServedModel, served_family, served_shapes
+from bayesmoe.costs.serving.step import Traffic
 from bayesmoe.costs.serving.table import TableLatency, read_latency_table
 
 __all__ = [

@@ -11,8 +11,10 @@ import jax
 import jax.numpy as jnp
 
 from bayesmoe.arrays import Elementwise
-from bayesmoe.costs.serving.roofline import Coefficients, Traffic, cache_bytes, replication
+from bayesmoe.costs.serving.layouts import Attention, laid_out, layouts
+from bayesmoe.costs.serving.roofline import Coefficients
 from bayesmoe.costs.serving.served_model import ServedModel
+from bayesmoe.costs.serving.step import Traffic, cache_bytes, replication
 from bayesmoe.units import SECONDS_PER_HOUR, TOKENS_PER_MILLION
 
 
@@ -39,7 +41,7 @@ class Latency(Protocol):
     def seconds_by_term(
         self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
     ) -> tuple[Elementwise, ...] | None:
-        """Seconds of each of :data:`bayesmoe.costs.serving.roofline.TERMS`; None where the model has no such terms."""
+        """Seconds of each of :data:`bayesmoe.costs.serving.step.TERMS`; None where the model has no such terms."""
         ...
 
 
@@ -50,9 +52,9 @@ class Fleet(NamedTuple):
     ----------
     max_gpus : int
         G, most GPUs of a replica.
-    memory_bytes, memory_fraction : float
+    memory_bytes, memory_fraction : array, float
         Memory of one GPU and its usable share.
-    bytes_per_weight, bytes_per_embedding : float
+    bytes_per_weight, bytes_per_embedding : array, float
         Bytes of one weight, and of one of embeddings and head.
     max_batch : float
         Cap on the batch.
@@ -60,17 +62,20 @@ class Fleet(NamedTuple):
         Latency targets.
     fleet_gpus : int, optional
         GPUs of all replicas together; as many as of one where left out.
+    attention : {"tensor", "data", "either"}
+        How attention is spread over the GPUs of a replica.
     """
 
     max_gpus: int
-    memory_bytes: float
+    memory_bytes: Any
     memory_fraction: float
-    bytes_per_weight: float
+    bytes_per_weight: Any
     max_batch: float
     bytes_per_embedding: float = 2.0
     max_tpot_s: float | None = None
     max_ttft_s: float | None = None
     fleet_gpus: int | None = None
+    attention: Attention = "tensor"
 
 
 _MOST_BATCH, _MOST_GPUS = 2.0**40, 4096
@@ -88,6 +93,8 @@ class ServingCost(NamedTuple):
         USD per million OUTPUT tokens.
     n_gpus : array
         GPUs of a replica.
+    attention_ranks : array
+        Over how many of them attention is data-parallel: 1 or all.
     batch : array
         Requests decoded together.
     tokens_per_s : array
@@ -102,6 +109,7 @@ class ServingCost(NamedTuple):
 
     usd_per_million_tokens: Any
     n_gpus: Any
+    attention_ranks: Any
     batch: Any
     tokens_per_s: Any
     feasible: Any
@@ -112,21 +120,18 @@ class ServingCost(NamedTuple):
 def memory_batch(model: ServedModel, n_gpus: Elementwise, traffic: Traffic, fleet: Fleet) -> Elementwise:
     """Requests whose cache fits beside the weights, in whole numbers; below 1 the model does not fit.
 
-    ``b = floor( (u g M0 - w n_total - 2 n_embedding) / (kv (p + n/2)) )``: a request holds its prompt and, on average, half its output.
+    ``b = floor( (u g M0 - w (n_total + n_attention (r - 1)) - 2 n_embedding) / (kv (p + n/2)) )``: a request holds its prompt and, on average,
+    half its output.
     """
-    weights, per_request = jax.lax.optimization_barrier(
+    weights, of_attention, per_request = jax.lax.optimization_barrier(
         (
             fleet.bytes_per_weight * model.n_total + fleet.bytes_per_embedding * model.n_embedding,
+            fleet.bytes_per_weight * model.n_attention,
             cache_bytes(model, traffic, traffic.context_tokens),
         )
     )
-    free = fleet.memory_fraction * n_gpus * fleet.memory_bytes - weights
+    free = fleet.memory_fraction * n_gpus * fleet.memory_bytes - weights - of_attention * (model.attention_ranks - 1.0)
     return jnp.floor(free / (per_request * replication(model, n_gpus)))
-
-
-def gpu_counts(most: int) -> tuple[int, ...]:
-    """GPUs that a replica may have, of so many at most: the powers of two over which engines split a model, and all that there are."""
-    return tuple(sorted({2**power for power in range(most.bit_length()) if 2**power <= most} | {most}))
 
 
 def cheapest_replica(
@@ -139,10 +144,10 @@ def cheapest_replica(
     utilization: Elementwise,
     price_usd_per_gpu_hour: Elementwise,
 ) -> ServingCost:
-    """Cost per output token, minimized over the GPUs of a replica.
+    """Cost per output token, minimized over the layouts of a replica.
 
-    ``cost(g) = g C0 / (rho T(g))``, ``T(g) = b / (L_prefill(b/n, g) + L_decode(b, g))``, cost = min over g of :func:`gpu_counts`, with the
-    largest b that memory, the cap and the latency targets allow.
+    ``cost(g) = g C0 / (rho T(g))``, ``T(g) = b / (L_prefill(b/n, g) + L_decode(b, g))``, cost = min over g and over how attention is spread
+    (:func:`layouts`), with the largest b that memory, the cap and the latency targets allow.
 
     Parameters
     ----------
@@ -163,9 +168,7 @@ def cheapest_replica(
     """
     parts = (model, traffic, coefficients)
     rank = max(jnp.ndim(leaf) for leaf in jax.tree.leaves(parts))
-    # The GPUs come first: along the last axis, of sizes, the processor works on many numbers at once.
-    counts = jnp.asarray(gpu_counts(fleet.max_gpus), dtype=jnp.result_type(1.0 * model.n_dense))
-    gpus = counts.reshape(-1, *(1,) * rank)
+    model, gpus = laid_out(model, layouts(fleet.max_gpus, fleet.attention), rank)
     batch, bounds = _batch_bounds(model, latency, fleet, gpus, traffic, coefficients)
     limit = jnp.argmin(bounds, axis=0)
     step_s = sum(latency(model, jnp.maximum(batch, 1.0), gpus, traffic, coefficients))
@@ -186,8 +189,10 @@ def cheapest_replica(
     usd = where_feasible(least) * price_usd_per_gpu_hour / SECONDS_PER_HOUR * TOKENS_PER_MILLION / utilization
     speed = batch / step_s
     of_fleet = jnp.max(jnp.where(fits, jnp.floor((fleet.fleet_gpus or fleet.max_gpus) / gpus) * speed, 0.0), axis=0)
-    n_gpus, requests, tokens_per_s = (where_feasible(at_best(values)) for values in (gpus, batch, speed))
-    return ServingCost(usd, n_gpus, requests, tokens_per_s, feasible, where_feasible(of_fleet), at_best(limit))
+    n_gpus, ranks, requests, tokens_per_s = (
+        where_feasible(at_best(values)) for values in (gpus, model.attention_ranks, batch, speed)
+    )
+    return ServingCost(usd, n_gpus, ranks, requests, tokens_per_s, feasible, where_feasible(of_fleet), at_best(limit))
 
 
 class ReplicaNeeds(NamedTuple):
@@ -212,18 +217,14 @@ def needs_of_replica(
 ) -> ReplicaNeeds:
     """What would have to be allowed for some replica to serve one request, memory and each target by itself."""
     rank = max(jnp.ndim(leaf) for leaf in jax.tree.leaves((model, traffic, coefficients)))
-    dtype = jnp.result_type(1.0 * model.n_dense)
-
-    def first(counts: Any) -> Any:
-        return jnp.asarray(counts, dtype=dtype).reshape(-1, *(1,) * rank)
-
-    counts = gpu_counts(fleet.max_gpus)
-    more = [count for count in gpu_counts(_MOST_GPUS) if count > fleet.max_gpus]
-    allowed, gpus = first(counts), first([*counts, *more])
-    holds = memory_batch(model, gpus, traffic, fleet) >= 1.0
-    held = holds[: len(counts)]
-    tpot_s = jnp.where(held, sum(latency(model, 1.0, allowed, traffic, coefficients)), jnp.inf)
-    ttft_s = latency.first_token_s(model, 1.0, allowed, traffic, coefficients)
+    allowed = layouts(fleet.max_gpus, fleet.attention)
+    more = [pair for pair in layouts(_MOST_GPUS, fleet.attention) if pair[0] > fleet.max_gpus]
+    every, gpus = laid_out(model, [*allowed, *more], rank)
+    holds = memory_batch(every, gpus, traffic, fleet) >= 1.0
+    held = holds[: len(allowed)]
+    model, on_allowed = laid_out(model, allowed, rank)
+    tpot_s = jnp.where(held, sum(latency(model, 1.0, on_allowed, traffic, coefficients)), jnp.inf)
+    ttft_s = latency.first_token_s(model, 1.0, on_allowed, traffic, coefficients)
     if ttft_s is not None:
         ttft_s = jnp.where(held, ttft_s, jnp.inf)
         if fleet.max_ttft_s is not None:

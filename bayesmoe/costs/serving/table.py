@@ -11,8 +11,9 @@ import numpy as np
 
 from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.measured import refuse_rows
-from bayesmoe.costs.serving.roofline import Coefficients, Traffic
+from bayesmoe.costs.serving.roofline import Coefficients
 from bayesmoe.costs.serving.served_model import ServedModel
+from bayesmoe.costs.serving.step import Traffic
 from bayesmoe.errors import InputError
 from bayesmoe.tables import numbers_of, read_measurements
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.costs.calibrations import FARTHEST, Kind, draw_of, effect
-from bayesmoe.costs.hardware import TrainingPrecision
+from bayesmoe.costs.precisions import TrainingPrecision
 from bayesmoe.costs.training.coefficients import NAMES, log_design
 from bayesmoe.costs.training.step import Slopes, Software
 from bayesmoe.errors import InputError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmoe.costs.hardware import TrainingPrecision
+from bayesmoe.costs.precisions import TrainingPrecision
 from bayesmoe.costs.training.step import GROUPS, TERMS, Software
 
 PRIOR: dict[str, tuple[float, float]] = {

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesmoe.costs.hardware import TrainingPrecision
+from bayesmoe.costs.precisions import TrainingPrecision
 from bayesmoe.costs.training.by_size import ThroughputBySize
 from bayesmoe.costs.training.calibration import drawn_training, read_training_calibration, training_slopes
 from bayesmoe.costs.training.layout import Layout

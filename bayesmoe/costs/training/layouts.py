@@ -7,7 +7,8 @@ from itertools import product
 
 import numpy as np
 
-from bayesmoe.costs.hardware import Accelerator, TrainingPrecision
+from bayesmoe.costs.hardware import Accelerator
+from bayesmoe.costs.precisions import TrainingPrecision
 from bayesmoe.costs.training.layout import Layout
 from bayesmoe.costs.training.trained_model import TrainedModel
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from bayesmoe.arrays import Elementwise
-from bayesmoe.costs.hardware import TrainingPrecision
+from bayesmoe.costs.precisions import TrainingPrecision
 from bayesmoe.costs.training.layout import Layout
 from bayesmoe.costs.training.trained_model import TrainedModel
 

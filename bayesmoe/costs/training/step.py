@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesmoe.arrays import Elementwise
-from bayesmoe.costs.hardware import Accelerator, TrainingPrecision
+from bayesmoe.costs.hardware import Accelerator
+from bayesmoe.costs.precisions import TrainingPrecision
 from bayesmoe.costs.training.layout import Layout
 from bayesmoe.costs.training.trained_model import TrainedModel
 

@@ -78,7 +78,7 @@ def test_a_step_is_shared_out_to_its_terms(found):
     assert np.isnan(one[0]).all(), "mixtral does not fit on one"
     assert (one[1:].sel(term=["hop", "communication"]) == 0).all()
     largest = str(share["term"][share[2].argmax("term")].item())
-    words = {"layer": "launching layers", "hop": "waiting for other GPUs", "memory": "reading weights and cache"}
+    words = {"layer": "launching layers", "request": "scheduling requests", "memory": "reading weights and cache"}
     line = [line for line in costs(bands(found)).splitlines() if line.startswith("  a step goes into")][2]
     assert line.split(maxsplit=4)[4].startswith(words[largest])
 
@@ -112,6 +112,8 @@ def test_training_by_hand(rule):
 
 
 def test_quantities_agree_with_each_other(found):
+    priced = found["usd_per_million_input_tokens"] * 161.31 / 337.99 + found["usd_per_million_decoded_tokens"]
+    np.testing.assert_allclose(priced, found["serving_usd_per_million_tokens"], rtol=1e-9)
     per_gpu_hour = found["output_tokens_per_s_per_gpu"] * 3600
     np.testing.assert_allclose(found["serving_usd_per_million_tokens"], 2.0 / 0.5 / per_gpu_hour * 1e6, rtol=1e-9)
     np.testing.assert_allclose(found["batch"] / found["tpot_s"] / found["n_gpus"], per_gpu_hour / 3600, rtol=1e-9)
@@ -122,18 +124,34 @@ def test_quantities_agree_with_each_other(found):
     assert (found["memory_bytes"] <= 0.9 * 80e9 * found["n_gpus"]).all()
     own = found.sel(architecture="own")
     # Two times five heads of 100, ten layers, two bytes; prompt and half the output.
-    cache = own["batch"] * 2 * 5 * 100 * 10 * 2 * (161.31 + 337.99 / 2) * own["n_gpus"] / np.minimum(own["n_gpus"], 5)
+    shards = np.minimum(own["n_gpus"], np.maximum(own["attention_ranks"], 5))
+    cache = own["batch"] * 2 * 5 * 100 * 10 * 2 * (161.31 + 337.99 / 2) * own["n_gpus"] / shards
     np.testing.assert_allclose(own["memory_bytes"], own["weight_bytes"] + cache, rtol=1e-9)
 
 
 def test_memory_counts_a_cache_that_every_gpu_keeps():
     model = public_shape("deepseek-v3")
-    found = cost([model], TRAINING, serve(precision="fp8", max_gpus=16), draws=20)
-    # Latent attention has no heads to split: each GPU keeps all of it.
-    cache = found["batch"] * 2 * cache_elements(model, 161.31 + 337.99 / 2) * found["n_gpus"]
+    found = cost([model], TRAINING, serve(precision="fp8", max_gpus=16, attention="tensor"), draws=20)
+    # Latent attention has no heads to split: each GPU keeps all of it, in one byte beside weights of one.
+    cache = found["batch"] * cache_elements(model, 161.31 + 337.99 / 2) * found["n_gpus"]
     assert (found["n_gpus"] > 8).all()
     np.testing.assert_allclose(found["memory_bytes"], found["weight_bytes"] + cache, rtol=1e-9)
     assert (found["memory_bytes"] <= 0.9 * 80e9 * found["n_gpus"]).all()
+
+
+def test_attention_is_spread_as_is_cheaper():
+    model, name = public_shape("deepseek-v3"), "serving_usd_per_million_tokens"
+    fleet = {"precision": "fp8", "accelerator": "H200-SXM"}
+    found = {how: cost([model], TRAINING, serve(attention=how, **fleet), draws=50) for how in ("tensor", "data", "either")}
+    tensor, data, either = (found[how][name].values for how in ("tensor", "data", "either"))
+    np.testing.assert_array_equal(either, np.minimum(tensor, data))
+    # Latent attention that eight GPUs each keep whole leaves room for an eighth of the requests.
+    assert np.median(tensor) > 1.1 * np.median(data)
+    assert (found["data"]["attention_ranks"] == found["data"]["n_gpus"]).all()
+    copies = 7 * model.n_attention
+    assert float(found["data"]["weight_bytes"].max() - found["tensor"]["weight_bytes"].max()) == pytest.approx(
+        copies, rel=1e-9
+    )
 
 
 def test_same_seed_same_draws(found):

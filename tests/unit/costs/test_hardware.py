@@ -7,14 +7,8 @@ import typing
 
 import pytest
 
-from bayesmoe.costs.hardware import (
-    ACCELERATORS,
-    BYTES_PER_WEIGHT,
-    Precision,
-    accelerator_named,
-    canonical_accelerator,
-    canonical_precision,
-)
+from bayesmoe.costs.hardware import ACCELERATORS, accelerator_named, canonical_accelerator
+from bayesmoe.costs.precisions import BYTES_PER_WEIGHT, Precision, canonical_precision
 from bayesmoe.costs.uncertain import median
 from bayesmoe.errors import InputError
 
@@ -98,9 +92,11 @@ def test_bytes_of_weights_hold_the_scales_of_their_blocks():
 
 
 @pytest.mark.parametrize("precision", BYTES_PER_WEIGHT)
-def test_weights_below_16_bits_compute_at_eight(precision):
-    peak = ACCELERATORS["B200-SXM"].peak(precision)
-    assert peak == (2250e12 if precision in ("bf16", "fp16") else 4500e12)
+def test_weights_are_multiplied_as_narrow_as_the_chip_can(precision):
+    of_b200 = {"fp8": 4500e12, "int8": 4500e12, "mxfp4": 4500e12, "fp4": 9000e12}
+    assert ACCELERATORS["B200-SXM"].peak(precision) == of_b200.get(precision, 2250e12)
+    # Without units for four bits their weights are widened to sixteen.
+    assert ACCELERATORS["H100-SXM"].peak(precision) == {"fp8": 1979e12, "int8": 1979e12}.get(precision, 989e12)
     assert ACCELERATORS["A100-SXM-80GB"].peak(precision) == 312e12
 
 

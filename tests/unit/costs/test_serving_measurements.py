@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bayesmoe.architecture import public_shape
-from bayesmoe.costs.serving_measurements import NAMES, NUMBERS, read_points
+from bayesmoe.costs.serving_measurements import MEASURED, NAMES, NUMBERS, read_points
 from bayesmoe.errors import InputError
 
 POINT = {
@@ -59,15 +59,45 @@ def test_what_may_be_left_out_or_blank(read):
     for found in (read({}), read({"ttft_ms": None, "attention_data_parallel": None, "length_share": None})):
         assert np.isnan(found.frame["ttft_ms"].iloc[0])
         assert found.models.cache_shards.tolist() == found.served(np.array([0])).cache_shards.tolist() == [8]
-        traffic = found.traffic(np.array([0]), 1.0)
-        assert (*traffic.prompt_tokens, *traffic.output_tokens, traffic.bytes_per_cache_element) == (1000, 500, 1)
+        traffic = found.traffic(np.array([0]))
+        assert (*traffic.prompt_tokens, *traffic.output_tokens, *traffic.bytes_per_cache_element) == (1000, 500, 2)
 
 
 def test_real_lengths_and_data_parallel_attention(read):
     found = read({"length_share": 0.9}, {"attention_data_parallel": 16}, {"attention_data_parallel": 2, "ttft_ms": 80})
-    assert found.traffic(np.array([0, 1]), 2.0).prompt_tokens.tolist() == [900, 1000]
-    assert found.served(np.array([1, 2])).cache_shards.tolist() == [16, 8]
+    assert found.traffic(np.array([0, 1])).prompt_tokens.tolist() == [900, 1000]
+    assert found.served(np.array([1, 2])).attention_ranks.tolist() == [16, 2]
     assert found.frame["ttft_ms"].iloc[2] == 80
+
+
+THROUGHPUT = {"concurrency_requests": None, "tpot_ms": None, "output_tokens_per_s_per_gpu": 500.0}
+
+
+def test_a_saturated_engine_has_the_batch_that_memory_holds(read):
+    found = read({"concurrency_requests": 8}, {**THROUGHPUT, "n_gpus": 2}, {**THROUGHPUT, "n_gpus": 8})
+    assert found.frame["saturated"].tolist() == [False, True, True]
+    shape = public_shape("mixtral-8x7b")
+    # 90% of two H100 less 16-bit weights; 32 layers cache 2 x 8 x 128 elements of two bytes for 1,000 tokens and half of 500.
+    free = 0.9 * 2 * 80e9 - 2 * (shape.n_total + shape.n_embedding)
+    held = free // (32 * 2 * 8 * 128 * 2 * 1250)
+    assert found.frame["batch"].tolist() == [8, held, 2048]
+    np.testing.assert_allclose(found.frame["tpot_s"], [0.0125, held / 1000, 2048 / 4000])
+    assert found.deployments.nunique() == 2
+    assert found.cells.nunique() == 3
+
+
+def test_a_point_says_its_load_or_its_throughput(read):
+    assert read({**THROUGHPUT, "output_tokens_per_s_per_gpu": None}).startswith(
+        ", row 2, concurrency_requests: must be a positive"
+    )
+    assert read({**THROUGHPUT, "output_tokens_per_s_per_gpu": -5}).startswith(
+        ", row 2, output_tokens_per_s_per_gpu: must be a positive"
+    )
+
+
+def test_sources_err_apart(read):
+    found = read({"reference": "mine"}, {"reference": "theirs"}, {"reference": None})
+    assert found.deployments.nunique() == 3
 
 
 def test_flagged_rows_are_left_out_and_rows_keep_their_number(read):
@@ -128,13 +158,13 @@ def test_each_column_is_needed(read, column):
     assert said.startswith(f", {column}: is missing from the points; they need architecture, hardware")
 
 
-@pytest.mark.parametrize("column", [*NUMBERS, "attention_data_parallel", "length_share"])
+@pytest.mark.parametrize("column", [*NUMBERS, *MEASURED, "attention_data_parallel", "length_share"])
 @pytest.mark.parametrize("value", [0, -1, "fast"])
 def test_each_number_is_positive(read, column, value):
     assert read({column: 1}, {column: value}) == f", row 3, {column}: must be a positive number, found '{value}'."
 
 
-@pytest.mark.parametrize("column", NUMBERS)
+@pytest.mark.parametrize("column", [*NUMBERS, *MEASURED])
 def test_no_number_is_blank(read, column):
     assert read({}, {column: None}).startswith(f", row 3, {column}: must be a positive number")
 

@@ -8,7 +8,7 @@ import pytest
 
 from bayesmoe.costs.hardware import ACCELERATORS
 from bayesmoe.costs.prices import book_price
-from bayesmoe.costs.uncertain import Uncertain
+from bayesmoe.costs.uncertain import Uncertain, median
 from bayesmoe.costs.workload import Serving, Training, mfu_of, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.specs import from_json, from_mapping, to_json
@@ -24,8 +24,16 @@ def test_lengths_left_out_are_those_of_sharegpt():
     spec = Serving()
     # Kwon et al. 2023, arXiv:2309.06180, Fig. 11.
     assert (spec.prompt_tokens, spec.output_tokens) == (161.31, 337.99)
-    assert (spec.utilization, spec.bytes_per_kv_element, spec.precision) == (1.0, 2.0, "bf16")
+    assert (spec.kv_bytes, spec.precision, spec.attention) == (2.0, "bf16", "either")
+    # A server that is busy at all hours is none.
+    assert median(spec.utilization) == 0.5
     assert spec.max_tpot_s is spec.max_ttft_s is spec.lifetime_tokens is spec.latency_table is None
+
+
+@pytest.mark.parametrize(("precision", "size"), [("bf16", 2.0), ("fp8", 1.0), ("fp4", 1.0)])
+def test_the_cache_is_as_narrow_as_eight_bits_where_weights_are(precision, size):
+    assert Serving(precision=precision).kv_bytes == size
+    assert Serving(precision=precision, bytes_per_kv_element=2.0).kv_bytes == 2.0
 
 
 def test_training_needs_a_budget():

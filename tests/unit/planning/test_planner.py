@@ -49,12 +49,19 @@ def changed(scenario, **sections):
 
 
 def fine_grained(scenario):
-    """Top-4 of narrow experts beside a shared one, grouped keys, 8-bit weights, a dense bar and a small cap on the batch."""
+    """Top-4 of narrow experts beside a shared one, grouped keys, a vocabulary, 8-bit weights, a small cap on the batch, attention spread either way."""
     return changed(
         scenario,
         choices={"num_experts": (1, 8, 64), "baseline_num_experts": 1},
-        architecture={"moe_share": 0.6, "top_k": 4, "granularity": 2.0, "shared_experts": 1.0, "kv_share": 0.25},
-        serving={"accelerator": "H100-SXM", "max_gpus": 4, "max_batch": 64, "precision": "fp8"},
+        architecture={
+            "moe_share": 0.6,
+            "top_k": 4,
+            "granularity": 2.0,
+            "shared_experts": 1.0,
+            "kv_share": 0.25,
+            "vocab_size": 32_000,
+        },
+        serving={"accelerator": "H100-SXM", "max_gpus": 4, "max_batch": 64, "precision": "fp8", "attention": "either"},
     )
 
 
@@ -103,7 +110,7 @@ def measured(scenario, folder):
 class Measured(Oracle):
     """Serves in the time that was measured."""
 
-    def iteration_s(self, costs, num_experts, gpus, n_dense, batch, wide, request):
+    def iteration_s(self, costs, num_experts, gpus, n_dense, batch, wide, request, ranks=1):
         known = (n_dense >= MEASURED_SIZES[0]) & (n_dense <= MEASURED_SIZES[-1]) & (gpus in (2, 4))
         return np.where(known, sum(measured_s(gpus, n_dense, batch)), np.nan)
 

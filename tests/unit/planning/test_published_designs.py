@@ -11,7 +11,7 @@ import pytest
 from papers import anchors, certain, near, paper_values, planned, scenario_for
 
 from bayesmoe.architecture import Family
-from bayesmoe.costs.cost import latency_of
+from bayesmoe.costs.draws import latency_of
 from bayesmoe.laws import law_named
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.cost_draws import sample_costs

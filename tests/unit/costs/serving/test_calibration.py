@@ -14,7 +14,7 @@ from bayesmoe.costs.serving.calibration import (
     read_calibration,
     without_residual,
 )
-from bayesmoe.costs.serving.roofline import TERMS
+from bayesmoe.costs.serving.step import BY_BANDWIDTH, OVERHEADS, TERMS
 from bayesmoe.errors import InputError
 
 DRAWS = 4000
@@ -23,11 +23,15 @@ DRAWS = 4000
 def made(**changed: float) -> xr.Dataset:
     """A calibration whose draws are all alike, so that all spread comes from drawing."""
     value = {
-        "within": 0.2,
+        "within": 1e-9,
+        "by_deployment": 0.2,
+        "by_cell": 0.0,
         "between_models": 0.3,
         "by_engine": 0.1,
         "by_hardware": 0.15,
-        "first_within": 0.4,
+        "first_within": 1e-9,
+        "first_by_deployment": 0.4,
+        "first_by_cell": 0.0,
         "first_between_models": 0.5,
         "first_by_engine": 0.1,
         "first_by_hardware": 0.1,
@@ -85,9 +89,9 @@ def rewritten(path, **attrs) -> None:
 
 
 def test_another_kind_or_layout_is_refused(saved):
-    rewritten(saved, format=2)
+    rewritten(saved, format=3)
     with pytest.raises(
-        InputError, match=r"mine\.nc: was written by .*, in a newer layout \(2\) than this version reads \(1\); install"
+        InputError, match=r"mine\.nc: was written by .*, in a newer layout \(3\) than this version reads \(2\); install"
     ):
         read_calibration(saved)
     rewritten(saved, kind="fit")
@@ -138,7 +142,7 @@ def test_an_unknown_engine_is_told_the_nearest(shipped):
 
 def test_effects_act_on_what_they_are_of():
     found = draw(made(), engine="vLLM", accelerator="H100-SXM")
-    of = {"layer": -0.3, "moe_layer": -0.3, "hop": -0.3, "memory": 0.2}
+    of = {**dict.fromkeys(OVERHEADS, -0.3), **dict.fromkeys(BY_BANDWIDTH, 0.2)}
     for i, (term, slope) in enumerate(zip(TERMS, found.step, strict=True)):
         np.testing.assert_allclose(np.log(slope), 0.1 * i + of.get(term, 0.0), atol=1e-9)
     np.testing.assert_allclose([found.first_prefill[0, 0], found.first_step[0, 0]], np.exp([0.5, 1.0]))
@@ -181,7 +185,8 @@ def test_without_spread_between_models_all_are_off_alike():
 
 
 def test_residuals_have_the_tails_that_were_fitted():
-    heavy = np.log(draw(made(nu=3.0, between_models=0.0), models=1).slowdown[:, 0]) / 0.2
+    alone = made(nu=3.0, between_models=0.0, by_deployment=0.0, within=0.2)
+    heavy = np.log(draw(alone, models=1).slowdown[:, 0]) / 0.2
     # Student-t with three degrees: 2.8% beyond four, a normal has none; what lies beyond five is taken as five.
     assert 0.015 < (np.abs(heavy) > 4.0).mean() < 0.045
     assert np.abs(heavy).max() == pytest.approx(5.0, rel=1e-6)

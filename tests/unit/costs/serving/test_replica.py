@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import json
 import math
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -31,7 +33,7 @@ ANCHORS = json.loads((Path(__file__).parents[3] / "anchors.json").read_text())
 FLEET = Fleet(max_gpus=8, memory_bytes=40e9, memory_fraction=0.9, bytes_per_weight=2.0, max_batch=1024.0)
 SHAREGPT = Traffic(161.31, 337.99)
 LATENCY = Roofline(accelerator_named("A100-SXM-40GB"))
-SLOPES = Coefficients((60e-6, 20e-6, 15e-6, 1.2, 1.5, 1.1, 1.3), 1.5, 3.0, 1.0, 1.0)
+SLOPES = Coefficients((60e-6, 20e-6, 15e-6, 5e-6, 1.2, 1.5, 1.5, 1.1, 3.0, 1.3), 1.5, 3.0, 1.0, 1.0)
 SIZES = np.geomspace(1e8, 1e11, 40)[:, None]
 COUNTS = np.array([1.0, 8.0, 64.0])
 
@@ -48,8 +50,19 @@ def of_size(n_total, cache_per_token=1.0, **other):
     return nothing._replace(n_total=n_total, cache_per_token=cache_per_token, **{"cache_shards": 1e9, **other})
 
 
+NUMBERS = ("memory_bytes", "memory_fraction", "bytes_per_weight", "max_tpot_s", "max_ttft_s")
+
+
+# Compiled whole, and not again for other numbers of a fleet: operation by operation it takes many times as long.
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def served(latency, fleet, numbers, model, slopes, traffic, prices):
+    return cheapest_replica(model, latency, fleet._replace(**numbers), traffic, slopes, **prices)
+
+
 def cheapest(model, fleet=FLEET, latency=LATENCY, slopes=SLOPES, traffic=SHAREGPT, *, utilization=1.0, price=1.8):
-    return cheapest_replica(model, latency, fleet, traffic, slopes, utilization=utilization, price_usd_per_gpu_hour=price)
+    numbers = {name: getattr(fleet, name) for name in NUMBERS if getattr(fleet, name) is not None}
+    prices = {"utilization": utilization, "price_usd_per_gpu_hour": price}
+    return served(latency, fleet._replace(**dict.fromkeys(NUMBERS)), numbers, model, slopes, traffic, prices)
 
 
 def named(limit):
@@ -138,14 +151,16 @@ def test_the_cheapest_replica_is_the_least_of_a_loop_over_gpus(max_gpus):
         one = ServedModel(*(float(np.broadcast_to(leaf, sizes.shape)[at]) for leaf in model))
         options = []
         for gpus in {1: (1,), 3: (1, 2, 3), 8: (1, 2, 4, 8)}[max_gpus]:
-            batch = math.floor((0.9 * gpus * 40e9 - 2 * one.n_total) / (2 * one.cache_per_token * (161.31 + 337.99 / 2)))
+            copies = max(1.0, gpus / one.cache_shards)
+            request = 2 * one.cache_per_token * copies * (161.31 + 337.99 / 2)
+            batch = math.floor((0.9 * gpus * 40e9 - 2 * one.n_total) / request)
             batch = min(batch, 1024)
             if batch >= 1:
                 seconds = float(sum(LATENCY(one, batch, gpus, SHAREGPT, slopes)))
-                options.append((1e6 * gpus * 1.8 / 3600 * seconds / batch / 0.4, gpus, batch, batch / seconds))
+                options.append((1e6 * gpus * 1.8 / 3600 * seconds / batch / 0.4, gpus, 1, batch, batch / seconds))
         assert bool(found.feasible[at]) == bool(options)
-        mine = min(options) if options else (math.nan,) * 4
-        np.testing.assert_allclose([float(values[at]) for values in found[:4]], mine, rtol=1e-9)
+        mine = min(options) if options else (math.nan,) * 5
+        np.testing.assert_allclose([float(values[at]) for values in found[:5]], mine, rtol=1e-9)
         seen.add(mine[1] if options else None)
     assert {1, max_gpus, None} <= seen
 
@@ -180,12 +195,12 @@ def test_more_gpus_never_cost_more():
 def test_what_fits_no_replica_has_no_cost():
     found = cheapest(models([1e9, 1e12]))
     assert found.feasible.tolist() == [True, False]
-    assert all(np.isnan(values[1]) and np.isfinite(values[0]) for values in found[:4])
+    assert all(np.isnan(values[1]) and np.isfinite(values[0]) for values in found[:5])
     assert named(found.limit)[1] == "memory"
 
 
 def test_what_has_no_known_latency_has_no_cost():
-    only_four = flat(lambda n_gpus: np.where(n_gpus == 4, 1e-2, np.nan))
+    only_four = flat(lambda n_gpus: jnp.where(n_gpus == 4, 1e-2, jnp.nan))
     found = cheapest(models([1e9, 1e12]), latency=only_four)
     assert found.feasible.tolist() == [True, False]
     assert found.n_gpus[0] == 4
@@ -222,7 +237,7 @@ def test_the_prefill_is_told_the_batch_it_decodes():
 
     latency.largest_batch = lambda num_experts, n_gpus: np.inf
     latency.first_token_s = latency.seconds_by_term = lambda *replica: None
-    found = cheapest(models([1e9]), latency=latency)
+    found = cheapest_replica(models([1e9]), latency, FLEET, SHAREGPT, SLOPES, utilization=1.0, price_usd_per_gpu_hour=1.8)
     assert asked[0].shape == (4, 1)
     # One second an iteration whatever the batch: the full batch is the throughput, and one GPU per token is the cost.
     assert float(found.tokens_per_s[0]) == float(found.batch[0]) == asked[0][int(found.n_gpus[0]) - 1, 0]
@@ -270,10 +285,10 @@ def test_a_target_is_met_by_any_replica_that_a_loop_finds(target):
             met = batches[seconds_of(target, one, batches, gpus) <= seconds]
             if met.size:
                 step = float(seconds_of("max_tpot_s", one, met[-1], gpus))
-                options.append((1e6 * gpus * 1.8 / 3600 * step / met[-1], gpus, met[-1], met[-1] / step))
+                options.append((1e6 * gpus * 1.8 / 3600 * step / met[-1], gpus, 1, met[-1], met[-1] / step))
         assert bool(found.feasible[i]) == bool(options)
-        mine = min(options) if options else (math.nan,) * 4
-        np.testing.assert_allclose([float(values[i]) for values in found[:4]], mine, rtol=1e-9)
+        mine = min(options) if options else (math.nan,) * 5
+        np.testing.assert_allclose([float(values[i]) for values in found[:5]], mine, rtol=1e-9)
     assert 0 < np.sum(found.feasible) < len(sizes)
 
 
@@ -283,7 +298,7 @@ def test_a_target_that_nobody_meets_is_named(target):
     found = cheapest(models([1e9, 3e10, 1e12]), FLEET._replace(**{target: 1e-9}))
     assert found.feasible.tolist() == [False] * 3
     assert named(found.limit) == [target, target, "memory"]
-    assert all(np.isnan(values).all() for values in found[:4])
+    assert all(np.isnan(values).all() for values in found[:5])
 
 
 @pytest.mark.parametrize("target", ["max_tpot_s", "max_ttft_s"])
@@ -343,7 +358,7 @@ def test_an_accelerator_without_bandwidth_or_memory_serves_nothing(gone, target)
     assert found.feasible.tolist() == [False] * 3
     slow = next(iter(target), "speed")
     assert named(found.limit) == [*(["memory"] * 2 if gone == "memory_bytes" else [slow] * 2), "memory"]
-    assert all(np.isnan(values).all() for values in found[:4])
+    assert all(np.isnan(values).all() for values in found[:5])
 
 
 def test_draws_and_models_are_served_as_one_by_one():
@@ -351,8 +366,8 @@ def test_draws_and_models_are_served_as_one_by_one():
     slow, prompts, price = (np.array([[a], [b]]) for a, b in ((1.0, 1.4), (100.0, 2000.0), (1.5, 2.5)))
     own = np.array([[1.0, 1.1, 1.2], [0.9, 1.3, 1.0]])
     slopes = SLOPES._replace(step=tuple(slope * slow for slope in SLOPES.step), slowdown=own)
-    served = jax.jit(lambda: cheapest(model, fleet, slopes=slopes, traffic=Traffic(prompts, 300.0), price=price))()
-    assert all(values.shape == (2, 3) for values in served)
+    together = cheapest(model, fleet, slopes=slopes, traffic=Traffic(prompts, 300.0), price=price)
+    assert all(values.shape == (2, 3) for values in together)
     for i, j in np.ndindex(2, 3):
         one = cheapest(
             ServedModel(*(np.float64(np.broadcast_to(leaf, 3)[j]) for leaf in model)),
@@ -361,7 +376,7 @@ def test_draws_and_models_are_served_as_one_by_one():
             traffic=Traffic(prompts[i, 0], 300.0),
             price=price[i, 0],
         )
-        np.testing.assert_allclose([values[i, j] for values in served], [float(value) for value in one], rtol=1e-12)
+        np.testing.assert_allclose([values[i, j] for values in together], [float(value) for value in one], rtol=1e-12)
 
 
 def test_a_table_serves_by_its_measurements():

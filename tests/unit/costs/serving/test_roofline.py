@@ -10,19 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayesmoe.costs.hardware import BYTES_PER_WEIGHT, Accelerator, accelerator_named
+from bayesmoe.costs.hardware import Accelerator, accelerator_named
+from bayesmoe.costs.precisions import BYTES_PER_WEIGHT
 from bayesmoe.costs.serving import Coefficients, Roofline, ServedModel, Traffic
-from bayesmoe.costs.serving.roofline import (
-    TERMS,
-    cache_bytes,
-    prefill_s,
-    replication,
-    step_terms,
-    weight_bytes,
-)
+from bayesmoe.costs.serving.step import TERMS, cache_bytes, prompt_terms, replication, step_terms, weight_bytes
 
 ANCHORS = json.loads((Path(__file__).parents[3] / "anchors.json").read_text())
-AT_PEAK = Coefficients((0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0), 1.0, 1.0, 1.0, 1.0)
+AT_PEAK = Coefficients((0.0,) * 4 + (1.0,) * 6, 1.0, 1.0, 1.0, 1.0)
 CHIP = Accelerator(
     peak_flop_per_s=2e12,
     peak_fp8_flop_per_s=4e12,
@@ -35,9 +29,10 @@ CHIP = Accelerator(
 )
 MODEL = ServedModel(
     n_dense=8e9,
-    n_active=1e9,
+    n_active=3e9,
     n_total=1e10,
     n_routed=4e9,
+    n_attention=1e9,
     n_head=5e8,
     n_embedding=7e8,
     num_experts=4.0,
@@ -52,8 +47,10 @@ MODEL = ServedModel(
     cache_shards=2.0,
     attention_flop=4e7,
 )
+NARROW = (2048 / (4e9 / 60e3)) ** 0.5
+"""Of an expert's products: it is 4e9 / (4 x 3 x 5 x 1,000) wide."""
 TRAFFIC = Traffic(30.0, 20.0)
-SLOPES = Coefficients((1e-3, 2e-3, 3e-4, 2.0, 3.0, 4.0, 5.0), 6.0, 7.0, 1.5, 2.5)
+SLOPES = Coefficients((1e-3, 2e-3, 3e-4, 5e-4, 2.0, 1.2, 3.0, 4.0, 2.5, 5.0), 6.0, 7.0, 1.5, 2.5)
 
 
 def anchors(law, output=None):
@@ -94,24 +91,59 @@ def hit_share(batch, num_experts, top_k, evenness=1.0):
         # Half of the experts a token: two tokens touch 3/4 of 4e9, so 9e9 weights and 5e8 of the head in 2 bytes.
         # A request caches 40 x 1e6 + 20 x 5e5 + 1e7 elements of 2 bytes; two heads on four accelerators keep each twice.
         ("memory", (2 * 9.5e9 + 2 * 1.2e8 * 2) / 4e12),
-        ("compute", 2 * 1.5e9 * 2 / 8e12),
+        ("request", 2.0),
+        # With the prompts of a tenth of a request, 5 tokens go to two experts each in five layers: 1,000 wide, and 4e9 / (4 x 3 x 5 x 1,000)
+        # within; each width is written and read in two bytes, and before and after the experts.
+        ("activations", 5 * 2 * 5 * (1000 + 4e9 / 60e3) * 8 / 4e12),
+        # Two of four experts hold 2e9 of the 3e9 parameters of a token; the head has 5e8. An expert is 4e9 / (4 x 3 x 5 x 1,000) wide.
+        ("compute", 2 * 2 * 1.5e9 / 8e12),
         # A tenth of a request arrives: 2 x 30 x 1e9 FLOP and 4e7 x 30^2 / 2.
         ("prefill", 0.1 * (6e10 + 1.8e10) / 8e12),
-        # Two all-reduces a layer send 2 x 3/4 of 2 x 1,000 elements of 2 bytes.
-        ("communication", 10 * 2 * 2 * 0.75 * 4000 / 1e11),
+        ("experts", 5 * 2 * 2e9 * NARROW / 8e12),
+        # Two all-reduces a layer send 2 x 3/4 of 5 x 1,000 elements of 2 bytes.
+        ("communication", 10 * 2 * 2 * 0.75 * 10_000 / 1e11),
     ],
 )
 def test_every_term_by_hand(term, value):
     assert float(terms()[term]) == pytest.approx(value, rel=1e-12)
 
 
-@pytest.mark.parametrize(("precision", "size"), [("fp8", 1.0), ("int8", 1.0), ("mxfp4", 17 / 32), ("fp4", 9 / 16)])
-def test_narrow_weights_are_read_and_multiplied_faster_and_the_head_stays_wide(precision, size):
+@pytest.mark.parametrize(
+    ("precision", "size", "faster"),
+    # Four bits in floating point meet four bits, MXFP4 eight; integers of four bits are multiplied in sixteen.
+    [("fp8", 1.0, 2), ("int8", 1.0, 2), ("mxfp4", 17 / 32, 2), ("fp4", 9 / 16, 4), ("int4", 17 / 32, 1)],
+)
+def test_narrow_weights_are_read_and_multiplied_faster_and_the_head_stays_wide(precision, size, faster):
     wide, narrow = terms(), terms(precision=precision)
     assert float(narrow["memory"]) == pytest.approx((9e9 * size + 2 * 5e8 + 4.8e8) / 4e12, rel=1e-12)
-    # Prefill is of 16 bits whatever the weights, and nothing computes below eight.
-    assert float(narrow["compute"]) == pytest.approx(float(wide["compute"]) / 2, rel=1e-12)
-    assert all(narrow[term] == wide[term] for term in ("layer", "moe_layer", "hop", "prefill", "communication"))
+    for term in ("compute", "prefill", "experts"):
+        assert float(narrow[term]) == pytest.approx(float(wide[term]) / faster, rel=1e-12)
+    assert all(
+        narrow[term] == wide[term] for term in ("layer", "moe_layer", "hop", "request", "activations", "communication")
+    )
+
+
+@pytest.mark.parametrize(
+    ("term", "value"),
+    [
+        # Each of four GPUs has all of attention's weights, and the caches of its own requests.
+        ("memory", (2 * (9.5e9 + 3 * 1e9) + 2 * 1.2e8) / 4e12),
+        # A token goes to two experts in one byte and comes back in two, from a GPU that has a quarter of 5 tokens; five layers without
+        # experts gather and scatter all of them in two bytes.
+        ("communication", 0.75 * 5 * 1000 * (3 * 2 * 5 / 4 + 4 * 5) / 1e11),
+    ],
+)
+def test_attention_in_parallel_over_requests_by_hand(term, value):
+    data = terms(MODEL._replace(attention_ranks=4.0))
+    assert float(data[term]) == pytest.approx(value, rel=1e-12)
+    assert all(data[other] == terms()[other] for other in TERMS if other not in ("memory", "communication"))
+
+
+def test_beyond_a_node_the_network_carries_what_is_exchanged():
+    near, far = (terms(n_gpus=gpus)["communication"] for gpus in (8.0, 16.0))
+    assert float(far / near) == pytest.approx(
+        (15 / 16) / (7 / 8) * CHIP.link_bytes_per_s / CHIP.network_bytes_per_s, rel=1e-12
+    )
 
 
 @pytest.mark.parametrize(("reads", "read"), [("active", 8e9), ("distinct", 9e9), ("all", 1e10)])
@@ -154,19 +186,25 @@ def test_weights_in_bytes_by_hand(precision, of_weights):
     assert weight_bytes(MODEL, precision) == pytest.approx(of_weights + 2 * 7e8, rel=1e-12)
 
 
-def test_prefill_of_one_prompt_by_hand():
-    assert float(prefill_s(MODEL, 4.0, TRAFFIC, CHIP)) == pytest.approx(7.8e10 / 8e12, rel=1e-12)
-    assert float(prefill_s(MODEL._replace(attention_flop=0.0), 1.0, TRAFFIC, CHIP)) == pytest.approx(6e10 / 2e12, rel=1e-12)
+def test_one_prompt_by_hand():
+    always, routed = prompt_terms(MODEL, 4.0, TRAFFIC, CHIP, "bf16")
+    assert float(always) == pytest.approx(7.8e10 / 8e12, rel=1e-12)
+    assert float(routed) == pytest.approx(2 * 30 * 2e9 * NARROW / 8e12, rel=1e-12)
+    always, routed = prompt_terms(MODEL._replace(attention_flop=0.0, num_experts=1.0), 1.0, TRAFFIC, CHIP, "fp8")
+    assert (float(always), float(routed)) == (pytest.approx(2 * 30 * 3e9 / 4e12, rel=1e-12), 0.0)
 
 
 def test_a_step_and_a_first_token_by_hand():
     latency = Roofline(CHIP)
     prefill, decode = latency(MODEL, 2.0, 4.0, TRAFFIC, SLOPES)
-    by_hand = 10e-3 + 10e-3 + 6e-3 + 2 * 4.87e-3 + 3 * 7.5e-4 + 5 * 1.2e-6
-    assert float(prefill) == pytest.approx(1.5 * 4 * 9.75e-4, rel=1e-12)
-    assert float(decode) == pytest.approx(1.5 * by_hand, rel=1e-12)
+    alone = 10e-3 + 10e-3 + 6e-3 + 1e-3 + 2 * 4.87e-3 + 3 * 7.5e-4
+    of_tokens = 1.2 * 5 * 2 * 5 * (1000 + 4e9 / 60e3) * 8 / 4e12 + 2.5 * 2.5e-3 * NARROW + 5 * 3e-6
+    # Of five tokens in a step three are of prompts.
+    assert float(prefill) == pytest.approx(1.5 * (4 * 9.75e-4 + 0.6 * of_tokens), rel=1e-12)
+    assert float(decode) == pytest.approx(1.5 * (alone + 0.4 * of_tokens), rel=1e-12)
     first = latency.first_token_s(MODEL, 2.0, 4.0, TRAFFIC, SLOPES)
-    assert float(first) == pytest.approx(2.5 * (6 * 9.75e-3 + 7 * 1.5 * (by_hand + 4 * 9.75e-4)), rel=1e-12)
+    prompt, step = 4 * 9.75e-3 + 2.5 * 1.5e-2 * NARROW, 1.5 * (alone + of_tokens + 4 * 9.75e-4)
+    assert float(first) == pytest.approx(2.5 * (6 * prompt + 7 * step), rel=1e-12)
     assert latency.largest_batch(8.0, 2.0) == np.inf
 
 
@@ -180,9 +218,8 @@ def test_seconds_by_term_add_up_to_a_step_before_the_residual():
 def test_uncalibrated_is_peak_time_alone():
     found = terms()
     prefill, decode = Roofline(CHIP)(MODEL, 2.0, 4.0, TRAFFIC, AT_PEAK)
-    assert float(prefill) == float(found["prefill"])
-    peak = sum(float(found[term]) for term in ("memory", "compute", "communication"))
-    assert float(decode) == pytest.approx(peak, rel=1e-12)
+    at_peak = TERMS[4:]
+    assert float(prefill + decode) == pytest.approx(sum(float(found[term]) for term in at_peak), rel=1e-12)
 
 
 @pytest.mark.parametrize("anchor", anchors("roofline_distinct_experts"), ids=lambda anchor: anchor["note"])
@@ -196,6 +233,7 @@ def test_time_per_output_token_is_the_anchors(anchor):
         n_active=x["n_active"],
         n_total=x["n_total"],
         n_routed=routed,
+        n_attention=0.0,
         n_head=0.0,
         n_embedding=0.0,
         num_experts=experts,
@@ -217,8 +255,14 @@ def test_time_per_output_token_is_the_anchors(anchor):
     values = step_terms(model, float(x["batch_size"]), x["num_gpus"], traffic, chip, precision)
     found = dict(zip(TERMS, map(float, values), strict=True))
     layer_us = c["c0_us_per_layer"] + c["c1_us_per_layer_multi_gpu"] * (x["num_gpus"] > 1)
-    tpot = layer_us * 1e-6 * found["layer"] + c["c2_bytes"] * found["memory"] + c["c4_prefill"] * found["prefill"]
-    assert tpot + c["c3_flops"] * found["compute"] == pytest.approx(anchor["value"], rel=anchor["rtol"])
+    # There the FLOP of experts are those of any product of any width, decoded or of a prompt by their tokens.
+    found["experts"] /= (2048 / x["expert_width"]) ** 0.5 if experts > 1 else 1.0
+    decoded = x["output_tokens"] / (x["output_tokens"] + x["prompt_tokens"])
+    tpot = layer_us * 1e-6 * found["layer"] + c["c2_bytes"] * found["memory"]
+    tpot += c["c4_prefill"] * (found["prefill"] + (1 - decoded) * found["experts"])
+    assert tpot + c["c3_flops"] * (found["compute"] + decoded * found["experts"]) == pytest.approx(
+        anchor["value"], rel=anchor["rtol"]
+    )
 
 
 @pytest.mark.parametrize(

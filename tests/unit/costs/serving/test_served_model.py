@@ -12,7 +12,7 @@ from shape_variants import ensemble
 from bayesmoe.architecture import Experts, Family, Heads, Linear, Shape, public_models, shape_of_size
 from bayesmoe.costs.hardware import accelerator_named
 from bayesmoe.costs.serving import ServedModel, Traffic, served_family, served_shapes
-from bayesmoe.costs.serving.roofline import cache_bytes, prefill_s, weight_bytes
+from bayesmoe.costs.serving.step import cache_bytes, prompt_terms, weight_bytes
 
 PUBLIC = {name: model.shape for name, model in public_models().items()}
 MIXED = Shape(
@@ -48,6 +48,7 @@ def test_a_shape_by_hand():
         n_active=attention + 2 * 600 + 6 * (2 * 180 + 200),
         n_total=attention + 2 * 600 + 6 * (8 * 180 + 200),
         n_routed=6 * 8 * 180,
+        n_attention=attention,
         n_head=1000,
         n_embedding=2000,
         num_experts=8,
@@ -77,6 +78,7 @@ def test_a_public_model_is_served_as_its_shape(name):
         "n_total",
         "n_active",
         "n_routed",
+        "n_attention",
         "n_head",
         "n_embedding",
         "num_layers",
@@ -97,7 +99,9 @@ def test_a_public_model_is_served_as_its_shape(name):
 @pytest.mark.parametrize("name", [name for name, shape in PUBLIC.items() if not shape.window_layers])
 def test_a_long_prompt_takes_the_flop_of_its_shape(name):
     shape, chip = PUBLIC[name], accelerator_named("H100-SXM")
-    seconds = float(prefill_s(one(shape), 1.0, Traffic(8192.0, 1.0), chip))
+    always, routed = map(float, prompt_terms(one(shape), 1.0, Traffic(8192.0, 1.0), chip, "bf16"))
+    # Narrow experts count for more than their FLOP.
+    seconds = always + routed * (1.0 if shape.experts is None else (shape.experts.d_expert / 2048.0) ** 0.5)
     # One token's head and the linear layers are left out.
     assert seconds * chip.peak_flop_per_s == pytest.approx(prefill_flop(shape, 8192.0), rel=0.05)
 
@@ -126,10 +130,10 @@ def test_an_ensemble_works_and_caches_for_all_members():
 def test_a_family_is_near_the_shapes_of_its_sizes(size, num_experts):
     shape = dataclasses.replace(shape_of_size(size, num_experts), vocab=0)
     exact, near = one(shape), ServedModel(*map(float, family(shape.n_dense, num_experts)))
-    # Widths are multiples of 64, depths whole and even; a family has no routers, and splits its cache over any number.
+    # Widths are multiples of 64, depths whole and even; a family has no routers, and heads of twice the width.
     for name in ("n_dense", "n_active", "n_total", "n_routed"):
         assert getattr(near, name) == pytest.approx(getattr(exact, name), rel=0.03)
-    for name in ("num_layers", "num_moe_layers", "d_model", "cache_per_token", "attention_flop"):
+    for name in ("num_layers", "num_moe_layers", "d_model", "cache_per_token", "attention_flop", "n_attention"):
         assert getattr(near, name) == pytest.approx(getattr(exact, name), rel=0.1)
     for name in ("num_experts", "top_k", "n_head", "n_embedding", "window_cache_per_token", "state"):
         assert getattr(near, name) == getattr(exact, name)
@@ -168,4 +172,4 @@ def test_families_take_arrays():
     for i, j in np.ndindex(2, 3):
         alone = family(sizes[i, 0], counts[j])
         for whole, part in zip(stacked, alone, strict=True):
-            assert np.broadcast_to(whole, (2, 3))[i, j] == pytest.approx(part, rel=1e-14)
+            assert np.broadcast_to(whole, (2, 3))[i, j] == pytest.approx(float(part), rel=1e-14)

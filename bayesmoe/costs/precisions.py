@@ -1,0 +1,48 @@
+"""Precisions of weights: their bytes, and what engines and formats call them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+Precision = Literal["bf16", "fp16", "fp8", "int8", "fp4", "mxfp4", "int4"]
+
+TrainingPrecision = Literal["bf16", "fp8", "fp4"]
+"""Precisions that matrices are multiplied in while training."""
+
+BYTES_PER_WEIGHT: dict[Precision, float] = {
+    "bf16": 2.0,
+    "fp16": 2.0,
+    "fp8": 1.0,
+    "int8": 1.0,
+    "fp4": 0.5625,
+    "mxfp4": 0.53125,
+    "int4": 0.53125,
+}
+"""Bytes of one weight, with the scales of its block: NVFP4 one byte in 16 weights, MXFP4 and int4 one in 32."""
+
+_PRECISIONS: dict[str, Precision] = {
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "half": "fp16",
+    "float8": "fp8",
+    "fp8e4m3": "fp8",
+    "float8e4m3": "fp8",
+    "float8e4m3fn": "fp8",
+    "e4m3": "fp8",
+    "float4": "fp4",
+    "nvfp4": "fp4",
+    "w8a8int8": "int8",
+    "w4a16": "int4",
+    "awq": "int4",
+    "gptq": "int4",
+}
+"""Precisions as engines and formats call them."""
+
+
+def canonical_precision(name: Any) -> Any:
+    """The precision that a word means, such as "fp8" for "FP8", "float8" or "fp8_e4m3"; what is unknown comes back as it is."""
+    if not isinstance(name, str):
+        return name
+    word = re.sub(r"[^a-z0-9]", "", name.lower())
+    return _PRECISIONS.get(word, word if word in BYTES_PER_WEIGHT else name)

@@ -1,0 +1,270 @@
+"""What a decode step is made of, in seconds at peak rates: each term of the roofline for any model, batch and layout."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from bayesmoe.arrays import Elementwise
+from bayesmoe.costs.hardware import Accelerator
+from bayesmoe.costs.precisions import BYTES_PER_WEIGHT, Precision
+from bayesmoe.costs.serving.served_model import ServedModel
+
+Reads = Literal["distinct", "active", "all"]
+"""Which experts' weights a decode step reads: those that its batch touches, those of one token, or all."""
+
+TERMS = ("layer", "moe_layer", "hop", "request", "memory", "activations", "compute", "prefill", "experts", "communication")
+"""Terms of a decode step, in the order of :func:`step_terms`."""
+
+OVERHEADS = ("layer", "moe_layer", "hop", "request")
+"""Those that an engine, not the hardware, sets the pace of."""
+
+BY_BANDWIDTH = ("memory", "activations")
+"""Those that an accelerator's memory sets the pace of."""
+
+OF_PROMPT = ("prefill", "experts")
+"""Those of :func:`prompt_terms`."""
+
+_EXPERT_WIDTH = 2048.0
+"""Width of an expert whose grouped products take the term's coefficient: that of DeepSeek-V3."""
+
+_OTHER_BYTES = 2.0
+"""Bytes of an embedding or head weight: they are kept in 16 bits where the rest is narrower."""
+
+
+class Traffic(NamedTuple):
+    """What is asked of a server.
+
+    Attributes
+    ----------
+    prompt_tokens, output_tokens : array
+        Means p and n of a request.
+    bytes_per_cache_element : array
+        Bytes of one cached element.
+    """
+
+    prompt_tokens: Any
+    output_tokens: Any
+    bytes_per_cache_element: Any = 2.0
+
+    @property
+    def context_tokens(self) -> Elementwise:
+        """Mean context of a request while it decodes: its prompt and half its output."""
+        return self.prompt_tokens + 0.5 * self.output_tokens
+
+
+def cache_bytes(model: ServedModel, traffic: Traffic, context_tokens: Elementwise) -> Elementwise:
+    """Bytes that one request caches at some context."""
+    window = jnp.minimum(context_tokens, model.window_tokens)
+    elements = model.cache_per_token * context_tokens + model.window_cache_per_token * window + model.state
+    return traffic.bytes_per_cache_element * elements
+
+
+def replication(model: ServedModel, n_gpus: Elementwise) -> Elementwise:
+    """How many times the cache is kept: once, unless there are fewer heads to split than GPUs and attention is not data-parallel."""
+    return n_gpus / jnp.minimum(n_gpus, jnp.maximum(model.cache_shards, model.attention_ranks))
+
+
+def weight_bytes(model: ServedModel, precision: Precision) -> Elementwise:
+    """Bytes of all weights, those of attention on each of its ranks; embeddings and head in 16 bits."""
+    copies = model.n_attention * (model.attention_ranks - 1.0)
+    return BYTES_PER_WEIGHT[precision] * (model.n_total + copies) + _OTHER_BYTES * model.n_embedding
+
+
+def step_terms(
+    model: ServedModel,
+    batch: Elementwise,
+    n_gpus: Elementwise,
+    traffic: Traffic,
+    accelerator: Accelerator,
+    precision: Precision,
+    *,
+    reads: Reads = "distinct",
+    evenness: Elementwise = 1.0,
+) -> tuple[Elementwise, ...]:
+    """What a decode step is made of: layers, hops and requests counted, the others in seconds at peak rates.
+
+    With ``T = B (1 + p/n)`` tokens in a step, those decoded and those of the prompts that arrive, and ``P_k`` the routed parameters that one
+    token is multiplied by:
+
+    | term | value |
+    |---|---|
+    | layer, moe_layer | L, L_x |
+    | hop | ``L log2 g`` |
+    | request | B: scheduling and sampling |
+    | memory | ``( w (n_total - P_x (1 - hit) + n_attention (r - 1)) + 2 n_head + cache read ) / (g BW)``, ``hit = 1 - (1 - k/E)^B`` |
+    | activations | ``8 k T ( L_x d + P_x/(3 E d) ) / (g BW)``: tokens gathered for their experts, and their inner widths, written and read |
+    | compute | ``B ( 2 (n_active - P_k + n_head) + attention over the context ) / (g F_w)`` |
+    | prefill | ``B/n ( 2 p (n_active - P_k) + causal attention ) / (g F_w)``: the requests that arrive in a step |
+    | experts | ``2 P_k T (2048 / d_e)^(1/2) / (g F_w)``: narrow matrices of width ``d_e = P_x / (3 E L_x d)`` are multiplied slower |
+    | communication | ``8 T d L (g - 1) / (g link)``, two ring all-reduces of ``2 T d`` bytes a layer |
+
+    Where attention is data-parallel (r = g ranks) a token is sent to its experts in one byte and comes back in two, and layers without
+    experts gather and scatter: ``( 3 min(k, g) L_x / g + 4 (L - L_x) ) T d (g - 1) / (g link)``.
+
+    Parameters
+    ----------
+    model, traffic : ServedModel, Traffic
+        Arrays of any one shape.
+    batch, n_gpus : array
+        B requests decoded together on g accelerators.
+    accelerator, precision : Accelerator, str
+        Peaks, bandwidth and links: beyond a node, the network's. Precision of the weights, with its peak F_w.
+    reads : {"distinct", "active", "all"}
+        Whose weights are read; the last two are there to compare with.
+    evenness : array
+        Share of the batch, beyond its first request, that routes as if at random: routing that is skewed touches fewer experts.
+
+    Returns
+    -------
+    tuple of array
+        One entry for each of :data:`TERMS`.
+
+    References
+    ----------
+    Erdil 2025, arXiv:2506.04645 (distinct experts, Eq. 22: an upper bound on average, as routing is taken as independent and uniform);
+    the terms and their sum are this project's.
+    """
+    return tuple(
+        jnp.broadcast_arrays(*_terms(model, batch, n_gpus, traffic, accelerator, precision, _Routing(reads, evenness)))
+    )
+
+
+class _Routing(NamedTuple):
+    """Whose weights are read, and how even tokens are spread."""
+
+    reads: Reads
+    evenness: Elementwise
+
+
+def _terms(
+    model: ServedModel,
+    batch: Elementwise,
+    n_gpus: Elementwise,
+    traffic: Traffic,
+    accelerator: Accelerator,
+    precision: Precision,
+    routing: _Routing,
+) -> tuple[Elementwise, ...]:
+    per_model = _per_model(model, traffic, precision)
+    hit = _hit_share(model, per_model.ln_spared, batch, *routing)
+    # Few numbers are divided, those of GPUs, and many multiplied: a division costs as much as ten products.
+    per_gpu = 1.0 / n_gpus
+    per_flop = per_gpu / accelerator.peak(precision)
+    per_byte = per_gpu / accelerator.bandwidth_bytes_per_s
+    weights = per_model.other_bytes + per_model.attention_bytes * (model.attention_ranks - 1.0)
+    return (
+        model.num_layers,
+        model.num_moe_layers,
+        model.num_layers * jnp.log2(n_gpus),
+        batch,
+        (weights + per_model.routed_bytes * hit + batch * per_model.cache_bytes * replication(model, n_gpus)) * per_byte,
+        batch * _some(per_model.activation_bytes, per_byte),
+        per_model.decode_flop * batch * per_flop,
+        per_model.prefill_flop * batch * per_flop,
+        batch * _some(per_model.expert_flop, per_flop),
+        _exchanged_bytes(model, per_model, n_gpus) * batch * ((n_gpus - 1.0) * per_gpu / _link(accelerator, n_gpus)),
+    )
+
+
+def _some(work: Elementwise, per_unit: Elementwise) -> Elementwise:
+    """Time of some work, none where there is none to do: on a chip that does nothing, 0 times infinity is no number."""
+    return jnp.where(work > 0, work * per_unit, 0.0)
+
+
+def _link(accelerator: Accelerator, n_gpus: Elementwise) -> Elementwise:
+    return jnp.where(n_gpus <= accelerator.node_gpus, accelerator.link_bytes_per_s, accelerator.network_bytes_per_s)
+
+
+def _exchanged_bytes(model: ServedModel, per_model: _PerModel, n_gpus: Elementwise) -> Elementwise:
+    """Bytes that a request's tokens of a step move between GPUs."""
+    to_experts = 3.0 * jnp.minimum(model.top_k, n_gpus) * model.num_moe_layers / n_gpus
+    data = to_experts + 4.0 * (model.num_layers - model.num_moe_layers)
+    return per_model.token_width * jnp.where(model.attention_ranks > 1.0, data, 8.0 * model.num_layers)
+
+
+def _hit_share(
+    model: ServedModel, ln_spared: Elementwise, batch: Elementwise, reads: Reads, evenness: Elementwise
+) -> Elementwise:
+    """Share of the routed experts whose weights a step reads."""
+    if reads == "active":
+        return jnp.minimum(model.top_k / model.num_experts, 1.0)
+    return 1.0 if reads == "all" else 1.0 - jnp.exp((1.0 + evenness * (batch - 1.0)) * ln_spared)
+
+
+class _PerModel(NamedTuple):
+    """What a step takes of a model whatever the GPUs: of all of it, or for each request of the batch.
+
+    ``ln_spared`` is the log chance that one token spares an expert, ``token_width`` d times the tokens of a request in a step.
+    """
+
+    other_bytes: Any
+    routed_bytes: Any
+    attention_bytes: Any
+    ln_spared: Any
+    cache_bytes: Any
+    activation_bytes: Any
+    decode_flop: Any
+    prefill_flop: Any
+    expert_flop: Any
+    token_width: Any
+
+
+def _per_model(model: ServedModel, traffic: Traffic, precision: Precision) -> _PerModel:
+    width = BYTES_PER_WEIGHT[precision]
+    tokens = 1.0 + traffic.prompt_tokens / traffic.output_tokens
+    of_experts = model.num_moe_layers * model.d_model + model.n_routed / (3.0 * model.num_experts * model.d_model)
+    # Behind the barrier it is computed once, and not for every number of GPUs.
+    return jax.lax.optimization_barrier(
+        _PerModel(
+            other_bytes=width * (model.n_total - model.n_routed) + _OTHER_BYTES * model.n_head,
+            routed_bytes=width * model.n_routed,
+            attention_bytes=width * model.n_attention,
+            ln_spared=jnp.log1p(-jnp.minimum(model.top_k / model.num_experts, 1.0 - 1e-12)),
+            cache_bytes=cache_bytes(model, traffic, traffic.context_tokens),
+            activation_bytes=8.0 * model.top_k * tokens * jnp.where(model.num_experts > 1, of_experts, 0.0),
+            decode_flop=_decode_flop(model, traffic),
+            prefill_flop=_prompt_flop(model, traffic) / traffic.output_tokens,
+            expert_flop=tokens * _expert_flop(model),
+            token_width=tokens * model.d_model,
+        )
+    )
+
+
+def _routed_per_token(model: ServedModel) -> Elementwise:
+    """Parameters of the routed experts that one token is multiplied by."""
+    return jnp.where(model.num_experts > 1, model.n_routed * jnp.minimum(model.top_k / model.num_experts, 1.0), 0.0)
+
+
+def _expert_flop(model: ServedModel) -> Elementwise:
+    """FLOP of a token in its routed experts, as many of a matrix of usual width as take the same time."""
+    width = model.n_routed / jnp.maximum(3.0 * model.num_experts * model.num_moe_layers * model.d_model, 1.0)
+    return 2.0 * _routed_per_token(model) * jnp.sqrt(_EXPERT_WIDTH / jnp.maximum(width, 1.0))
+
+
+def _decode_flop(model: ServedModel, traffic: Traffic) -> Elementwise:
+    """FLOP outside of routed experts to decode one token at the mean context."""
+    context = traffic.context_tokens
+    attention = model.decode_attention_flop * context
+    attention = attention + model.window_decode_attention_flop * jnp.minimum(context, model.window_tokens)
+    return 2.0 * (model.n_active - _routed_per_token(model) + model.n_head) + attention
+
+
+def _prompt_flop(model: ServedModel, traffic: Traffic) -> Elementwise:
+    """FLOP outside of routed experts to read one prompt: ``2 p (n_active - P_k) + A p^2/2 + A_w p w'``, ``w'`` a window as it fills."""
+    prompt = traffic.prompt_tokens
+    window = jnp.minimum(prompt, model.window_tokens)
+    in_window = window * (prompt - 0.5 * window)
+    always = model.n_active - _routed_per_token(model)
+    return 2.0 * prompt * always + 0.5 * model.attention_flop * prompt**2 + model.window_attention_flop * in_window
+
+
+def prompt_terms(
+    model: ServedModel, n_gpus: Elementwise, traffic: Traffic, accelerator: Accelerator, precision: Precision
+) -> tuple[Elementwise, Elementwise]:
+    """Seconds at peak to read one prompt: outside of routed experts, and in them."""
+    per_flop = 1.0 / (n_gpus * accelerator.peak(precision))
+    routed = traffic.prompt_tokens * _expert_flop(model)
+    return _prompt_flop(model, traffic) * per_flop, routed * per_flop
