@@ -9,8 +9,7 @@ import h5py
 import pytest
 
 from bayesmoe import __version__
-from bayesmoe.costs.calibrations import FORMAT as CALIBRATION_FORMAT
-from bayesmoe.costs.serving.calibration import SHIPPED, read_calibration
+from bayesmoe.costs.serving.calibration import KIND, SHIPPED, read_calibration
 from bayesmoe.errors import InputError
 from bayesmoe.inference.store import FORMAT as FIT_FORMAT
 from bayesmoe.inference.store import load_fit, save_fit
@@ -20,7 +19,7 @@ from bayesmoe.planning.store import load_plan, save_plan
 KINDS = {
     "fit": (load_fit, FIT_FORMAT, "refit"),
     "plan": (load_plan, PLAN_FORMAT, "plan again"),
-    "calibration": (read_calibration, CALIBRATION_FORMAT, "calibrate again"),
+    "calibration": (read_calibration, KIND.format, "calibrate again"),
 }
 
 

@@ -14,6 +14,7 @@ import xarray as xr
 from bayesmoe.architecture import Shape, train_flop
 from bayesmoe.costs.draws import ServingDraws, fleet_of, latency_of, serving_draws, training_draws
 from bayesmoe.costs.precisions import Precision
+from bayesmoe.costs.serving.calibration import read_calibration
 from bayesmoe.costs.serving.replica import LIMITS, Fleet, Latency, cheapest_replica
 from bayesmoe.costs.serving.served_model import ServedModel, served_shapes
 from bayesmoe.costs.serving.step import TERMS, cache_bytes, replication, weight_bytes
@@ -104,6 +105,9 @@ def cost(shapes: Sequence[Shape], training: Training, serving: Serving, *, draws
             **{name: ("architecture", getattr(model, name)) for name in ("n_total", "n_active", "n_dense")},
         },
         coords={"architecture": [shape.name for shape in shapes], "term": list(TERMS)},
+        attrs={}
+        if serving.latency_table
+        else {"largest_batch": read_calibration(serving.calibration).attrs["largest_batch"]},
     ).merge(on_cluster)
 
 
@@ -220,7 +224,7 @@ def bands(costs: xr.Dataset) -> xr.Dataset:
     on_cluster = [name for name in ("train_layout", "train_reason", "train_part_share") if name in costs]
     if "train_fits" in costs:
         quantiles = quantiles.assign(p_trains=costs["train_fits"].mean("draw")).merge(costs[on_cluster])
-    return quantiles.assign(
+    return quantiles.assign_attrs(costs.attrs).assign(
         p_feasible=costs["feasible"].mean("draw"),
         commonest_limit=("architecture", commonest),
         term_share=costs["term_share"],

@@ -125,9 +125,7 @@ class ArchitectureCost(Section):
     ttft_s: Quantiles = Field(description="seconds to the first token; null with a latency table")
     output_tokens_per_s_per_gpu: Quantiles
     serving_usd_per_million_tokens: Quantiles = Field(description="per million output tokens, their prompts included")
-    usd_per_million_input_tokens: Quantiles = Field(
-        description="what reading prompts takes, per million of their tokens"
-    )
+    usd_per_million_input_tokens: Quantiles = Field(description="what reading prompts takes, per million of their tokens")
     usd_per_million_decoded_tokens: Quantiles = Field(description="per million output tokens, without their prompts")
     train_tokens: Quantiles = Field(description="tokens that the budget buys")
     train_flop: Quantiles

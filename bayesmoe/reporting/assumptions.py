@@ -96,7 +96,7 @@ def _left_out(info: PlanInfo) -> dict[str, tuple[str, str]]:
     else:
         stand_ins["limits.unique_tokens"] = ("as many as the budget buys", "no limit on data")
     stand_ins["serving.bytes_per_kv_element"] = (
-        f"{serving.kv_bytes:g}",
+        f"{serving.kv_bytes:g} {key_named('serving.bytes_per_kv_element').about.unit}",
         key_named("serving.bytes_per_kv_element").about.source,
     )
     if serving.latency_table is None:

@@ -87,6 +87,16 @@ def costs(found: xr.Dataset) -> str:
         rows += _on_cluster(part)
         if rows:
             lines.append(table(("", ""), rows, text=2, indent=2))
+    measured = found.attrs.get("largest_batch", math.inf)
+    beyond = [
+        printable(str(name))
+        for name in found["architecture"].values
+        if float(found["batch"].sel(architecture=name)[1]) > measured
+    ]
+    if beyond:
+        lines.append(
+            f"Beyond the {measured:,.0f} requests together that were measured at a known load: {', '.join(beyond)}."
+        )
     return "\n".join(
         [*lines, f"{BAND_NOTE.replace(' if the law holds', '')} GPUs and batch are those that are cheapest in each draw."]
     )

@@ -155,7 +155,7 @@ IMPLAUSIBLE = {
     ),
     "a key that is near in letters only": (
         [(SERVING, "[serving]\nmax_tokens_s = 4")],
-        "serving.max_tokens_s: is not a known key; known: accelerator, bytes_per_kv_element,",
+        "serving.max_tokens_s: is not a known key; known: accelerator, attention,",
     ),
 }
 

@@ -13,6 +13,7 @@ from shape_costs import cache_elements
 import bayesmoe
 from bayesmoe.architecture import Heads, Shape, public_shape
 from bayesmoe.costs.cost import UNITS, bands, cost
+from bayesmoe.costs.serving.calibration import read_calibration
 from bayesmoe.costs.serving.replica import LIMITS
 from bayesmoe.costs.uncertain import Uncertain
 from bayesmoe.costs.workload import Serving, Training
@@ -304,6 +305,18 @@ def test_the_text_has_a_line_a_quantity_with_a_unit(found):
     assert [words[-1] for words in weights] == ["GB"] * 3
     assert any(line.startswith("  serving, per million output tokens") and line.endswith(" USD") for line in lines)
     assert "90% band" in lines[-1]
+
+
+def test_a_batch_beyond_those_that_were_measured_is_said(found):
+    measured = found.attrs["largest_batch"]
+    assert measured == read_calibration().attrs["largest_batch"] >= 256
+    few = bands(cost(SHAPES, TRAINING, serve(max_batch=int(measured)), draws=20))
+    assert "Beyond the" not in costs(few)
+    many = costs(bands(cost(SHAPES, TRAINING, serve(max_batch=4096, accelerator="B200-SXM"), draws=20)))
+    assert (
+        f"Beyond the {measured:,.0f} requests together that were measured at a known load: mixtral-8x7b, llama-3.1-8b, own."
+        in many
+    )
 
 
 def test_no_architecture_is_refused():

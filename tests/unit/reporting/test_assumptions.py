@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from bayesmoe.costs.workload import Serving
 from bayesmoe.planning.problems import all_problems
 from bayesmoe.planning.reference import keys
 from bayesmoe.planning.store import PlanInfo
@@ -32,8 +33,10 @@ def test_what_the_scenario_gives_is_there_and_no_default(small_plan):
 
 
 def test_a_default_says_where_it_comes_from(small_plan):
-    said = said_of(small_plan, serving={"utilization": 1.0, "price_usd_per_gpu_hour": None})
-    assert str(said["serving.utilization"]) == "1 share of the time; default: always at work, as in Yun 2024"
+    usual = Serving().utilization
+    said = said_of(small_plan, serving={"utilization": usual, "price_usd_per_gpu_hour": None})
+    assert str(said["serving.utilization"]) == "0.5 (log-sd 0.35) share of the time; default: an assumption of this project"
+    assert str(said["serving.bytes_per_kv_element"]).startswith("2 bytes; default: 1 with weights of eight bits or fewer")
     assert "default: an assumption of November 2025" in str(said["serving.price_usd_per_gpu_hour"])
     assert "1.2 (log-sd 0.4) for A100-SXM-40GB" in str(said["serving.price_usd_per_gpu_hour"])
     assert "default: no limit on data" in str(said["limits.unique_tokens"])
