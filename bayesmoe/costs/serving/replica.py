@@ -32,6 +32,12 @@ class Latency(Protocol):
         """``(prefill_s, decode_s)`` of an iteration."""
         ...
 
+    def by_batch(
+        self, model: ServedModel, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> Callable[[Elementwise], tuple[Elementwise, Elementwise | None]]:
+        """Seconds of an iteration, and to the first token or None, as functions of the batch: what no batch changes is computed once."""
+        ...
+
     def first_token_s(
         self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
     ) -> Elementwise | None:
@@ -171,7 +177,7 @@ def cheapest_replica(
     model, gpus = laid_out(model, layouts(fleet.max_gpus, fleet.attention), rank)
     batch, bounds = _batch_bounds(model, latency, fleet, gpus, traffic, coefficients)
     limit = jnp.argmin(bounds, axis=0)
-    step_s = sum(latency(model, jnp.maximum(batch, 1.0), gpus, traffic, coefficients))
+    step_s, _ = latency.by_batch(model, gpus, traffic, coefficients)(jnp.maximum(batch, 1.0))
     fits = (batch >= 1.0) & (step_s < jnp.inf)
     limit = jnp.where((batch >= 1.0) & ~fits, LIMITS.index("speed"), limit)
     gpu_s_per_token = jnp.where(fits, gpus * step_s / batch, jnp.inf)
@@ -249,15 +255,10 @@ def _batch_bounds(
     most = jnp.minimum(jnp.minimum(memory, cap), min(fleet.max_batch, _MOST_BATCH))
     halvings = math.ceil(math.log2(min(fleet.max_batch, _MOST_BATCH))) + 2
 
-    def step_s(batch: Any) -> Any:
-        return sum(latency(model, batch, gpus, traffic, coefficients))
-
-    def first_token_s(batch: Any) -> Any:
-        return latency.first_token_s(model, batch, gpus, traffic, coefficients)
-
-    targets = [] if fleet.max_tpot_s is None else [(fleet.max_tpot_s, step_s)]
-    if fleet.max_ttft_s is not None and first_token_s(most) is not None:
-        targets.append((fleet.max_ttft_s, first_token_s))
+    seconds = latency.by_batch(model, gpus, traffic, coefficients)
+    targets = [] if fleet.max_tpot_s is None else [(fleet.max_tpot_s, lambda batch: seconds(batch)[0])]
+    if fleet.max_ttft_s is not None and seconds(most)[1] is not None:
+        targets.append((fleet.max_ttft_s, lambda batch: seconds(batch)[1]))
 
     def within(*asked: Any) -> Any:
         return _largest_within(asked, most, halvings=halvings) if asked else most

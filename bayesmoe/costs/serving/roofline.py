@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.hardware import Accelerator
 from bayesmoe.costs.precisions import Precision
 from bayesmoe.costs.serving.served_model import ServedModel
-from bayesmoe.costs.serving.step import OF_PROMPT, TERMS, Traffic, prompt_terms, step_terms
+from bayesmoe.costs.serving.step import OF_PROMPT, TERMS, Traffic, prompt_terms, step_parts, step_terms
 
 
 class Coefficients(NamedTuple):
@@ -60,6 +61,28 @@ class Roofline:
         decode = sum(seconds.values()) + of_tokens - of_prompts
         return prefill * coefficients.slowdown, decode * coefficients.slowdown
 
+    def by_batch(
+        self, model: ServedModel, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> Callable[[Elementwise], tuple[Elementwise, Elementwise]]:
+        """Seconds of a step and to the first token as functions of the batch."""
+        parts = step_parts(model, n_gpus, traffic, self.accelerator, self.precision)
+
+        def total(of: tuple[Any, ...]) -> Any:
+            slopes = zip(coefficients.step, of, strict=True)
+            return coefficients.slowdown * sum(slope * part for slope, part in slopes if part is not None)
+
+        fixed, each = total(parts.fixed), total(parts.per_request)
+        read = coefficients.slowdown * coefficients.step[TERMS.index("memory")] * parts.experts_read
+        alone = self._prompt_s(model, n_gpus, traffic, coefficients)
+
+        def seconds(batch: Elementwise) -> tuple[Elementwise, Elementwise]:
+            hit = 1.0 - jnp.exp((1.0 + self.evenness * (batch - 1.0)) * parts.ln_spared)
+            step = fixed + batch * each + hit * read
+            first = coefficients.first_prefill * alone + coefficients.first_step * step
+            return step, coefficients.first_slowdown * first
+
+        return seconds
+
     def seconds_by_term(
         self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
     ) -> tuple[Elementwise, ...]:
@@ -72,6 +95,10 @@ class Roofline:
     ) -> Elementwise:
         """Seconds to the first token of a request that meets a server at work."""
         step = sum(self(model, batch, n_gpus, traffic, coefficients))
-        terms = prompt_terms(model, n_gpus, traffic, self.accelerator, self.precision)
-        alone = sum(coefficients.step[TERMS.index(name)] * term for name, term in zip(OF_PROMPT, terms, strict=True))
+        alone = self._prompt_s(model, n_gpus, traffic, coefficients)
         return coefficients.first_slowdown * (coefficients.first_prefill * alone + coefficients.first_step * step)
+
+    def _prompt_s(self, model: ServedModel, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients) -> Any:
+        """Seconds of one prompt alone."""
+        terms = prompt_terms(model, n_gpus, traffic, self.accelerator, self.precision)
+        return sum(coefficients.step[TERMS.index(name)] * term for name, term in zip(OF_PROMPT, terms, strict=True))

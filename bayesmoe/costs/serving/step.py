@@ -127,45 +127,61 @@ def step_terms(
     Erdil 2025, arXiv:2506.04645 (distinct experts, Eq. 22: an upper bound on average, as routing is taken as independent and uniform);
     the terms and their sum are this project's.
     """
-    return tuple(
-        jnp.broadcast_arrays(*_terms(model, batch, n_gpus, traffic, accelerator, precision, _Routing(reads, evenness)))
-    )
+    parts = step_parts(model, n_gpus, traffic, accelerator, precision)
+    hit = _hit_share(model, parts.ln_spared, batch, reads, evenness)
+    terms = [
+        batch * each if fixed is None else fixed if each is None else fixed + batch * each
+        for fixed, each in zip(parts.fixed, parts.per_request, strict=True)
+    ]
+    memory = TERMS.index("memory")
+    terms[memory] = terms[memory] + parts.experts_read * hit
+    return tuple(jnp.broadcast_arrays(*terms))
 
 
-class _Routing(NamedTuple):
-    """Whose weights are read, and how even tokens are spread."""
+class StepParts(NamedTuple):
+    """A step as a function of its batch: ``fixed + B per_request``, and ``hit(B) experts_read`` on top of ``memory``.
 
-    reads: Reads
-    evenness: Elementwise
+    Attributes
+    ----------
+    fixed, per_request : tuple
+        One array for each of :data:`TERMS`; None where a term has no such part.
+    experts_read : array
+        Seconds to read all routed experts.
+    ln_spared : array
+        Log chance that one token spares an expert.
+    """
+
+    fixed: tuple[Any, ...]
+    per_request: tuple[Any, ...]
+    experts_read: Any
+    ln_spared: Any
 
 
-def _terms(
-    model: ServedModel,
-    batch: Elementwise,
-    n_gpus: Elementwise,
-    traffic: Traffic,
-    accelerator: Accelerator,
-    precision: Precision,
-    routing: _Routing,
-) -> tuple[Elementwise, ...]:
-    per_model = _per_model(model, traffic, precision)
-    hit = _hit_share(model, per_model.ln_spared, batch, *routing)
+def step_parts(
+    model: ServedModel, n_gpus: Elementwise, traffic: Traffic, accelerator: Accelerator, precision: Precision
+) -> StepParts:
+    """What a step is made of before its batch is known; see :func:`step_terms`."""
+    of = _per_model(model, traffic, precision)
     # Few numbers are divided, those of GPUs, and many multiplied: a division costs as much as ten products.
     per_gpu = 1.0 / n_gpus
     per_flop = per_gpu / accelerator.peak(precision)
     per_byte = per_gpu / accelerator.bandwidth_bytes_per_s
-    weights = per_model.other_bytes + per_model.attention_bytes * (model.attention_ranks - 1.0)
-    return (
-        model.num_layers,
-        model.num_moe_layers,
-        model.num_layers * jnp.log2(n_gpus),
-        batch,
-        (weights + per_model.routed_bytes * hit + batch * per_model.cache_bytes * replication(model, n_gpus)) * per_byte,
-        batch * _some(per_model.activation_bytes, per_byte),
-        per_model.decode_flop * batch * per_flop,
-        per_model.prefill_flop * batch * per_flop,
-        batch * _some(per_model.expert_flop, per_flop),
-        _exchanged_bytes(model, per_model, n_gpus) * batch * ((n_gpus - 1.0) * per_gpu / _link(accelerator, n_gpus)),
+    weights = of.other_bytes + of.attention_bytes * (model.attention_ranks - 1.0)
+    overheads = (model.num_layers, model.num_moe_layers, model.num_layers * jnp.log2(n_gpus))
+    return StepParts(
+        fixed=(*overheads, None, weights * per_byte, *(None,) * 5),
+        per_request=(
+            *(None,) * 3,
+            1.0,
+            of.cache_bytes * replication(model, n_gpus) * per_byte,
+            _some(of.activation_bytes, per_byte),
+            of.decode_flop * per_flop,
+            of.prefill_flop * per_flop,
+            _some(of.expert_flop, per_flop),
+            _exchanged_bytes(model, of, n_gpus) * ((n_gpus - 1.0) * per_gpu / _link(accelerator, n_gpus)),
+        ),
+        experts_read=_some(of.routed_bytes, per_byte),
+        ln_spared=of.ln_spared,
     )
 
 
@@ -178,11 +194,11 @@ def _link(accelerator: Accelerator, n_gpus: Elementwise) -> Elementwise:
     return jnp.where(n_gpus <= accelerator.node_gpus, accelerator.link_bytes_per_s, accelerator.network_bytes_per_s)
 
 
-def _exchanged_bytes(model: ServedModel, per_model: _PerModel, n_gpus: Elementwise) -> Elementwise:
+def _exchanged_bytes(model: ServedModel, of: _PerModel, n_gpus: Elementwise) -> Elementwise:
     """Bytes that a request's tokens of a step move between GPUs."""
     to_experts = 3.0 * jnp.minimum(model.top_k, n_gpus) * model.num_moe_layers / n_gpus
     data = to_experts + 4.0 * (model.num_layers - model.num_moe_layers)
-    return per_model.token_width * jnp.where(model.attention_ranks > 1.0, data, 8.0 * model.num_layers)
+    return of.token_width * jnp.where(model.attention_ranks > 1.0, data, 8.0 * model.num_layers)
 
 
 def _hit_share(

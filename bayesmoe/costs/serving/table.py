@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,12 @@ class TableLatency:
         known = jnp.any(match, axis=-1) & known_size & known_batch
         total = jnp.where(known[..., None], total, jnp.nan)
         return total[..., 0], total[..., 1]
+
+    def by_batch(
+        self, model: ServedModel, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> Callable[[Elementwise], tuple[Elementwise, None]]:
+        """Seconds of an iteration as a function of the batch; none to the first token."""
+        return lambda batch: (sum(self(model, batch, n_gpus, traffic, coefficients)), None)
 
     def first_token_s(
         self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients

@@ -78,6 +78,7 @@ def flat(seconds):
         return 0.0 * decode_s, decode_s
 
     latency.largest_batch = lambda num_experts, n_gpus: np.inf
+    latency.by_batch = lambda model, *rest: lambda batch: (sum(latency(model, batch, *rest)), None)
     latency.first_token_s = latency.seconds_by_term = lambda *replica: None
     return latency
 
@@ -187,7 +188,8 @@ def test_more_gpus_never_cost_more():
     usd = [np.asarray(cheapest(models(sizes), FLEET._replace(max_gpus=g)).usd_per_million_tokens) for g in (1, 2, 4, 8)]
     for fewer, more in itertools.pairwise(usd):
         both = np.isfinite(fewer)
-        assert (more[both] <= fewer[both]).all()
+        # Programs for other GPU counts may round otherwise.
+        assert (more[both] <= fewer[both] * (1 + 1e-12)).all()
         assert np.isfinite(more[both]).all()
     assert np.isnan(usd[0]).sum() > np.isnan(usd[-1]).sum()
 
@@ -236,6 +238,7 @@ def test_the_prefill_is_told_the_batch_it_decodes():
         return 0.0 * batch, 1.0 + 0.0 * batch
 
     latency.largest_batch = lambda num_experts, n_gpus: np.inf
+    latency.by_batch = lambda model, *rest: lambda batch: (sum(latency(model, batch, *rest)), None)
     latency.first_token_s = latency.seconds_by_term = lambda *replica: None
     found = cheapest_replica(models([1e9]), latency, FLEET, SHAREGPT, SLOPES, utilization=1.0, price_usd_per_gpu_hour=1.8)
     assert asked[0].shape == (4, 1)

@@ -208,6 +208,15 @@ def test_a_step_and_a_first_token_by_hand():
     assert latency.largest_batch(8.0, 2.0) == np.inf
 
 
+@pytest.mark.parametrize("ranks", [1.0, 4.0])
+@pytest.mark.parametrize("batch", [1.0, 7.0, 500.0])
+def test_seconds_by_batch_are_those_of_the_terms(batch, ranks):
+    latency, model = Roofline(CHIP, "fp8", evenness=0.7), MODEL._replace(attention_ranks=ranks)
+    step, first = latency.by_batch(model, 4.0, TRAFFIC, SLOPES)(batch)
+    assert float(step) == pytest.approx(float(sum(latency(model, batch, 4.0, TRAFFIC, SLOPES))), rel=1e-12)
+    assert float(first) == pytest.approx(float(latency.first_token_s(model, batch, 4.0, TRAFFIC, SLOPES)), rel=1e-12)
+
+
 def test_seconds_by_term_add_up_to_a_step_before_the_residual():
     latency = Roofline(CHIP, "fp8", evenness=0.7)
     parts = latency.seconds_by_term(MODEL, 5.0, 2.0, TRAFFIC, SLOPES)
