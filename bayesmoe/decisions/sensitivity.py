@@ -61,6 +61,7 @@ INPUTS = (
     Input("training", "mfu", 1.0),
     Input("training", "price_usd_per_gpu_hour"),
     Input("architecture", "width_times_layers"),
+    Input("architecture", "kv_share", 1.0),
 )
 """Numbers that are varied, those of them that the scenario has."""
 
