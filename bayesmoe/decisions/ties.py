@@ -46,7 +46,7 @@ def tied_counts(plan: xr.Dataset, recommended: xr.DataArray) -> xr.DataArray:
             least = options[np.argmin(possible[options])]
             if np.isfinite(possible[least]):
                 both = np.isfinite(objective[least]) & np.isfinite(objective[best])
-                apart = np.where(both, objective[least] - objective[best], 0.0)
+                apart = np.subtract(objective[least], objective[best], out=np.zeros(both.shape), where=both)
                 rows[p, k] = mean[least] <= highest + _ERRORS * mean_error(apart[None], laws)[0]
         rows[p, list(counts).index(chosen)] = True
     return xr.DataArray(rows, dims=("problem", "num_experts"), coords={"problem": plan["problem"], "num_experts": counts})
