@@ -60,7 +60,9 @@ def test_more_cost_allows_no_higher_a_loss(of_costs) -> None:
     for name in ("loss", "best_loss"):
         steps = of_costs[name].diff("cost")
         assert bool(((steps <= 0) | steps.isnull()).all())
-    assert bool((of_costs["best_loss"] <= of_costs["loss"] + 1e-12).all())
+    # Where so little serves a count in too few draws, it has no such quantile.
+    assert bool(((of_costs["best_loss"] <= of_costs["loss"] + 1e-12) | of_costs["loss"].isnull()).all())
+    assert bool(of_costs["best_loss"].isel(cost=-1).notnull().all())
 
 
 def test_the_shares_of_the_best_count_sum_to_those_that_are_served(of_costs) -> None:
