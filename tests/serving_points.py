@@ -83,10 +83,15 @@ def counted(shape: Shape, point: dict) -> dict[str, float]:
     }
 
 
-def simulated_points(*, architectures: tuple[str, ...] = ARCHITECTURES, each: int = 20, seed: int = 0) -> pd.DataFrame:
-    """So many points of each architecture, with all columns."""
+def simulated_points(
+    *, architectures: tuple[str, ...] = ARCHITECTURES, each: int = 20, seed: int = 0, deployments: int | None = None
+) -> pd.DataFrame:
+    """So many points of each architecture, with all columns; where given, in so many deployments on eight GPUs that all models share."""
     rng = np.random.default_rng(seeded(seed))
     rows = []
+    shared = [
+        (hardware, engine, precision) for precision in ("fp8", "bf16") for hardware in OF_HARDWARE for engine in OF_ENGINE
+    ][:deployments]
     for name in architectures:
         shape, of_model = public_shape(name), BETWEEN * rng.standard_normal()
         for _ in range(each):
@@ -102,6 +107,9 @@ def simulated_points(*, architectures: tuple[str, ...] = ARCHITECTURES, each: in
                 "concurrency_requests": int(np.exp(rng.uniform(0, np.log(512)))) + 1,
                 "length_share": float(rng.choice([0.9, 1.0])),
             }
+            if deployments is not None:
+                place = shared[rng.integers(len(shared))]
+                point |= {"n_gpus": 8, **dict(zip(("hardware", "engine", "weight_precision"), place, strict=True))}
             point["attention_data_parallel"] = int(rng.choice([1, 1, point["n_gpus"]]))
             terms = counted(shape, point)
             slopes = dict(SLOPES)

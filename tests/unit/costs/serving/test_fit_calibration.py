@@ -20,7 +20,7 @@ from bayesmoe.costs.serving.step import TERMS
 from bayesmoe.costs.serving_measurements import Points, read_points
 from bayesmoe.errors import InputError
 
-FEW = {"warmup": 400, "draws": 400, "chains": 2}
+FEW = {"warmup": 500, "draws": 1000, "chains": 2}
 HELD_BACK = "dbrx"
 
 
@@ -153,17 +153,16 @@ def test_points_of_one_group_count_as_so_many_at_most():
 
 
 @pytest.mark.slow
-def test_a_spread_between_models_in_a_deployment_is_told_from_what_all_share(tmp_path):
-    """Ratios of models in one deployment vary by 0.25, deployments by nothing: the fit may not call it common."""
+def test_what_is_one_models_own_is_told_from_what_all_share(tmp_path):
+    """Models in a deployment differ by 0.25, deployments by nothing: a fit with one residual for all, as an earlier one, is what this rejects."""
     rng = np.random.default_rng(5)
-    frame = truth.simulated_points(each=40, seed=2).assign(ttft_ms=np.nan)
+    frame = truth.simulated_points(each=48, seed=2, deployments=12).assign(ttft_ms=np.nan)
     cells = frame.groupby(["architecture", "hardware", "engine", "weight_precision", "n_gpus"], sort=False).ngroup()
     frame["tpot_ms"] *= np.exp(0.25 * rng.standard_normal(cells.max() + 1))[cells]
     found = calibrate_serving(read_points(truth.write_points(tmp_path / "points.csv", frame)), **FEW)
     own = np.hypot(np.hypot(flat(found, "by_cell"), flat(found, "within")), flat(found, "between_models"))
-    assert covered(own, np.hypot(0.25, truth.WITHIN), 0.999)
-    # A fit that has but one residual for all models, as an earlier one had, is what this rejects.
-    assert (flat(found, "by_deployment") < 0.6 * own).mean() > 0.95
+    assert 0.15 < np.median(own) < 0.4
+    assert np.median(flat(found, "by_deployment")) < 0.5 * np.median(own)
 
 
 @pytest.fixture(scope="module")
