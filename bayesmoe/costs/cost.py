@@ -105,10 +105,13 @@ def cost(shapes: Sequence[Shape], training: Training, serving: Serving, *, draws
             **{name: ("architecture", getattr(model, name)) for name in ("n_total", "n_active", "n_dense")},
         },
         coords={"architecture": [shape.name for shape in shapes], "term": list(TERMS)},
-        attrs={}
-        if serving.latency_table
-        else {"largest_batch": read_calibration(serving.calibration).attrs["largest_batch"]},
+        attrs=_measured(serving),
     ).merge(on_cluster)
+
+
+def _measured(spec: Serving) -> dict[str, float]:
+    """The largest batch at a known load that the latency was measured at, where it is by the roofline."""
+    return {} if spec.latency_table else {"largest_batch": read_calibration(spec.calibration).attrs["largest_batch"]}
 
 
 def _serving(

@@ -86,23 +86,7 @@ def step_terms(
 ) -> tuple[Elementwise, ...]:
     """What a decode step is made of: layers, hops and requests counted, the others in seconds at peak rates.
 
-    With ``T = B (1 + p/n)`` tokens in a step, those decoded and those of the prompts that arrive, and ``P_k`` the routed parameters that one
-    token is multiplied by:
-
-    | term | value |
-    |---|---|
-    | layer, moe_layer | L, L_x |
-    | hop | ``L log2 g`` |
-    | request | B: scheduling and sampling |
-    | memory | ``( w (n_total - P_x (1 - hit) + n_attention (r - 1)) + 2 n_head + cache read ) / (g BW)``, ``hit = 1 - (1 - k/E)^B`` |
-    | activations | ``8 k T ( L_x d + P_x/(3 E d) ) / (g BW)``: tokens gathered for their experts, and their inner widths, written and read |
-    | compute | ``B ( 2 (n_active - P_k + n_head) + attention over the context ) / (g F_w)`` |
-    | prefill | ``B/n ( 2 p (n_active - P_k) + causal attention ) / (g F_w)``: the requests that arrive in a step |
-    | experts | ``2 P_k T (2048 / d_e)^(1/2) / (g F_w)``: narrow matrices of width ``d_e = P_x / (3 E L_x d)`` are multiplied slower |
-    | communication | ``8 T d L (g - 1) / (g link)``, two ring all-reduces of ``2 T d`` bytes a layer |
-
-    Where attention is data-parallel (r = g ranks) a token is sent to its experts in one byte and comes back in two, and layers without
-    experts gather and scatter: ``( 3 min(k, g) L_x / g + 4 (L - L_x) ) T d (g - 1) / (g link)``.
+    See :func:`step_parts` for each of them.
 
     Parameters
     ----------
@@ -160,7 +144,26 @@ class StepParts(NamedTuple):
 def step_parts(
     model: ServedModel, n_gpus: Elementwise, traffic: Traffic, accelerator: Accelerator, precision: Precision
 ) -> StepParts:
-    """What a step is made of before its batch is known; see :func:`step_terms`."""
+    """What a step is made of before its batch is known.
+
+    With ``T = B (1 + p/n)`` tokens in a step, those decoded and those of the prompts that arrive, and ``P_k`` the routed parameters that one
+    token is multiplied by:
+
+    | term | value |
+    |---|---|
+    | layer, moe_layer | L, L_x |
+    | hop | ``L log2 g`` |
+    | request | B: scheduling and sampling |
+    | memory | ``( w (n_total - P_x (1 - hit) + n_attention (r - 1)) + 2 n_head + cache read ) / (g BW)``, ``hit = 1 - (1 - k/E)^B`` |
+    | activations | ``8 k T ( L_x d + P_x/(3 E d) ) / (g BW)``: tokens gathered for their experts, and their inner widths, written and read |
+    | compute | ``B ( 2 (n_active - P_k + n_head) + attention over the context ) / (g F_w)`` |
+    | prefill | ``B/n ( 2 p (n_active - P_k) + causal attention ) / (g F_w)``: the requests that arrive in a step |
+    | experts | ``2 P_k T (2048 / d_e)^(1/2) / (g F_w)``: narrow matrices of width ``d_e = P_x / (3 E L_x d)`` are multiplied slower |
+    | communication | ``8 T d L (g - 1) / (g link)``, two ring all-reduces of ``2 T d`` bytes a layer |
+
+    Where attention is data-parallel (r = g ranks) a token is sent to its experts in one byte and comes back in two, and layers without
+    experts gather and scatter: ``( 3 min(k, g) L_x / g + 4 (L - L_x) ) T d (g - 1) / (g link)``.
+    """
     of = _per_model(model, traffic, precision)
     # Few numbers are divided, those of GPUs, and many multiplied: a division costs as much as ten products.
     per_gpu = 1.0 / n_gpus
