@@ -1,6 +1,6 @@
 """Costs of architectures under draws, beside their arithmetic floor.
 
-The floor is the same number of multiplications, additions and exponentials as the roofline takes on every number of GPUs, on data that stay
+The floor is the same number of multiplications, additions and exponentials as the roofline takes on every layout of a replica, on data that stay
 in the cache. ``python -m benchmarks.costs``
 """
 
@@ -18,15 +18,16 @@ import numpy as np
 
 from bayesmoe.architecture import shape_of_size
 from bayesmoe.costs.cost import cost
+from bayesmoe.costs.serving.layouts import layouts
 from bayesmoe.costs.serving.step import TERMS
 from bayesmoe.costs.workload import Serving, Training
 
 _EXPERTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
-def floor(draws: int, models: int, gpus: int) -> Callable[[], Any]:
+def floor(draws: int, models: int, laid_out: int) -> Callable[[], Any]:
     """The arithmetic of the roofline alone."""
-    multiplications = gpus * len(TERMS) + 1
+    multiplications = laid_out * len(TERMS) + 1
 
     @jax.jit
     def run(start: Any) -> Any:
@@ -65,7 +66,7 @@ def main() -> None:
     shapes = [shape_of_size(size, experts, top_k=min(2, experts)) for size in sizes for experts in _EXPERTS]
     training, serving = Training(budget_flop=1e22), Serving(accelerator="H100-SXM", max_gpus=8)
     took = seconds(lambda: cost(shapes, training, serving, draws=draws), 3)
-    least = seconds(floor(draws, models, serving.max_gpus), 5)
+    least = seconds(floor(draws, models, len(layouts(serving.max_gpus, serving.attention))), 5)
     print(
         f"{draws:,} draws x {models:,} architectures on 1 to {serving.max_gpus} GPUs: {took:.2f} s warm, "
         f"{took / least:.1f} times the floor of {least:.3f} s; "

@@ -21,6 +21,12 @@ BYTES_PER_WEIGHT: dict[Precision, float] = {
 }
 """Bytes of one weight, with the scales of its block: NVFP4 one byte in 16 weights, MXFP4 and int4 one in 32."""
 
+
+def cache_element_bytes(precision: Precision) -> float:
+    """Bytes of one cached element beside weights of a precision: one where they have eight bits or fewer, two otherwise."""
+    return 1.0 if BYTES_PER_WEIGHT[precision] <= 1.0 else 2.0
+
+
 _PRECISIONS: dict[str, Precision] = {
     "bfloat16": "bf16",
     "float16": "fp16",
@@ -46,3 +52,8 @@ def canonical_precision(name: Any) -> Any:
         return name
     word = re.sub(r"[^a-z0-9]", "", name.lower())
     return _PRECISIONS.get(word, word if word in BYTES_PER_WEIGHT else name)
+
+
+def bytes_of(element: Any) -> Any:
+    """Bytes of one element of a precision, given by its name."""
+    return BYTES_PER_WEIGHT.get(canonical_precision(element), element)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from bayesmoe.costs.hardware import ACCELERATORS
 from bayesmoe.costs.measured import refuse_rows, require_known, shapes_named, unflagged
-from bayesmoe.costs.precisions import BYTES_PER_WEIGHT, Precision
+from bayesmoe.costs.precisions import BYTES_PER_WEIGHT, Precision, cache_element_bytes
 from bayesmoe.costs.serving.replica import Fleet, memory_batch
 from bayesmoe.costs.serving.served_model import ServedModel, served_shapes
 from bayesmoe.costs.serving.step import Traffic
@@ -76,8 +76,7 @@ class Points:
         frame = self.frame.iloc[rows]
         share = frame["length_share"].to_numpy(float)
         prompt, output = (share * frame[name].to_numpy(float) for name in ("isl_tokens", "osl_tokens"))
-        narrow = frame["weight_precision"].map(BYTES_PER_WEIGHT).to_numpy(float) <= 1.0
-        return Traffic(prompt, output, np.where(narrow, 1.0, 2.0))
+        return Traffic(prompt, output, frame["weight_precision"].map(cache_element_bytes).to_numpy(float))
 
     @property
     def deployments(self) -> pd.Series:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from bayesmoe.costs.hardware import accelerator_named, canonical_accelerator
-from bayesmoe.costs.precisions import BYTES_PER_WEIGHT, Precision, TrainingPrecision, canonical_precision
+from bayesmoe.costs.precisions import Precision, TrainingPrecision, bytes_of, cache_element_bytes, canonical_precision
 from bayesmoe.costs.prices import Price, book_price
 from bayesmoe.costs.serving.layouts import Attention
 from bayesmoe.costs.uncertain import Positive, Quantity, QuantityShare, Share, UncertainShare
 from bayesmoe.errors import InputError
 from bayesmoe.specs import About, spec
-
-
-def _bytes_of(element: Any) -> Any:
-    """Bytes of one element of a precision, given by its name."""
-    return BYTES_PER_WEIGHT.get(canonical_precision(element), element)
-
 
 _PRICED = About(
     "USD", "an assumption by accelerator of November 2025, no quote", 0.01, 1e3, "give USD an hour of one GPU, such as 2.2"
@@ -231,7 +225,7 @@ class Serving:
     output_tokens: Annotated[Quantity, _LENGTH] = 337.99
     precision: Annotated[PrecisionName, About("", "the precision of training")] = "bf16"
     bytes_per_kv_element: Annotated[
-        Positive | None, BeforeValidator(_bytes_of), About("bytes", "1 with weights of eight bits or fewer, 2 otherwise")
+        Positive | None, BeforeValidator(bytes_of), About("bytes", "1 with weights of eight bits or fewer, 2 otherwise")
     ] = None
     memory_fraction: Annotated[Share, About("share of memory", "vLLM's default")] = 0.9
     max_batch: Annotated[int, Field(ge=1), About("requests", "an assumption of this project")] = 1024
@@ -258,7 +252,7 @@ class Serving:
         """Bytes of one element of the cache."""
         if self.bytes_per_kv_element is not None:
             return self.bytes_per_kv_element
-        return 1.0 if BYTES_PER_WEIGHT[self.precision] <= 1.0 else 2.0
+        return cache_element_bytes(self.precision)
 
     @model_validator(mode="after")
     def _one_latency(self) -> Serving:

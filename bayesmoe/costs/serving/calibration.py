@@ -116,8 +116,7 @@ def drawn_calibration(
 
 
 OTHER_VENDOR_SD = 0.4
-"""Log-sd of what a vendor that was not measured adds to every latency: its kernels and engines are others. An assumption of this project;
-before it a 90% band held a fifth to a half of AMD's measurements."""
+"""Log-sd of what a vendor that was not measured adds to every latency: its kernels and engines are others. An assumption of this project."""
 
 
 class _Strangeness(NamedTuple):

@@ -12,7 +12,7 @@ from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.hardware import Accelerator
 from bayesmoe.costs.precisions import Precision
 from bayesmoe.costs.serving.served_model import ServedModel
-from bayesmoe.costs.serving.step import OF_PROMPT, TERMS, Traffic, prompt_terms, step_parts, step_terms
+from bayesmoe.costs.serving.step import OF_PROMPT, TERMS, Traffic, hit_share, prompt_terms, step_parts, step_terms
 
 
 class Coefficients(NamedTuple):
@@ -73,11 +73,12 @@ class Roofline:
 
         fixed, each = total(parts.fixed), total(parts.per_request)
         read = coefficients.slowdown * coefficients.step[TERMS.index("memory")] * parts.experts_read
-        alone = self._prompt_s(model, n_gpus, traffic, coefficients)
+        of_prompt = prompt_terms(model, n_gpus, traffic, self.accelerator, self.precision)
+        slopes = (coefficients.step[TERMS.index(name)] for name in OF_PROMPT)
+        alone = sum(slope * term for slope, term in zip(slopes, of_prompt, strict=True))
 
         def seconds(batch: Elementwise) -> tuple[Elementwise, Elementwise]:
-            hit = 1.0 - jnp.exp((1.0 + self.evenness * (batch - 1.0)) * parts.ln_spared)
-            step = fixed + batch * each + hit * read
+            step = fixed + batch * each + hit_share(parts.ln_spared, batch, self.evenness) * read
             first = coefficients.first_prefill * alone + coefficients.first_step * step
             return step, coefficients.first_slowdown * first
 
@@ -94,11 +95,4 @@ class Roofline:
         self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
     ) -> Elementwise:
         """Seconds to the first token of a request that meets a server at work."""
-        step = sum(self(model, batch, n_gpus, traffic, coefficients))
-        alone = self._prompt_s(model, n_gpus, traffic, coefficients)
-        return coefficients.first_slowdown * (coefficients.first_prefill * alone + coefficients.first_step * step)
-
-    def _prompt_s(self, model: ServedModel, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients) -> Any:
-        """Seconds of one prompt alone."""
-        terms = prompt_terms(model, n_gpus, traffic, self.accelerator, self.precision)
-        return sum(coefficients.step[TERMS.index(name)] * term for name, term in zip(OF_PROMPT, terms, strict=True))
+        return self.by_batch(model, n_gpus, traffic, coefficients)(batch)[1]

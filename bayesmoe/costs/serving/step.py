@@ -112,7 +112,7 @@ def step_terms(
     the terms and their sum are this project's.
     """
     parts = step_parts(model, n_gpus, traffic, accelerator, precision)
-    hit = _hit_share(model, parts.ln_spared, batch, reads, evenness)
+    hit = _read_share(model, parts.ln_spared, batch, reads, evenness)
     terms = [
         batch * each if fixed is None else fixed if each is None else fixed + batch * each
         for fixed, each in zip(parts.fixed, parts.per_request, strict=True)
@@ -204,13 +204,18 @@ def _exchanged_bytes(model: ServedModel, of: _PerModel, n_gpus: Elementwise) -> 
     return of.token_width * jnp.where(model.attention_ranks > 1.0, data, 8.0 * model.num_layers)
 
 
-def _hit_share(
+def _read_share(
     model: ServedModel, ln_spared: Elementwise, batch: Elementwise, reads: Reads, evenness: Elementwise
 ) -> Elementwise:
     """Share of the routed experts whose weights a step reads."""
     if reads == "active":
         return jnp.minimum(model.top_k / model.num_experts, 1.0)
-    return 1.0 if reads == "all" else 1.0 - jnp.exp((1.0 + evenness * (batch - 1.0)) * ln_spared)
+    return 1.0 if reads == "all" else hit_share(ln_spared, batch, evenness)
+
+
+def hit_share(ln_spared: Elementwise, batch: Elementwise, evenness: Elementwise) -> Elementwise:
+    """Share of the routed experts that a batch touches: ``1 - (1 - k/E)^(1 + e (B - 1))`` (Erdil 2025, arXiv:2506.04645, Eq. 22)."""
+    return 1.0 - jnp.exp((1.0 + evenness * (batch - 1.0)) * ln_spared)
 
 
 class _PerModel(NamedTuple):

@@ -214,7 +214,10 @@ def test_seconds_by_batch_are_those_of_the_terms(batch, ranks):
     latency, model = Roofline(CHIP, "fp8", evenness=0.7), MODEL._replace(attention_ranks=ranks)
     step, first = latency.by_batch(model, 4.0, TRAFFIC, SLOPES)(batch)
     assert float(step) == pytest.approx(float(sum(latency(model, batch, 4.0, TRAFFIC, SLOPES))), rel=1e-12)
-    assert float(first) == pytest.approx(float(latency.first_token_s(model, batch, 4.0, TRAFFIC, SLOPES)), rel=1e-12)
+    prompt = sum(
+        slope * float(term) for slope, term in zip((4.0, 2.5), prompt_terms(model, 4.0, TRAFFIC, CHIP, "fp8"), strict=True)
+    )
+    assert float(first) == pytest.approx(2.5 * (6 * prompt + 7 * float(step)), rel=1e-12)
 
 
 def test_seconds_by_term_add_up_to_a_step_before_the_residual():
