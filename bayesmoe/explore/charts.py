@@ -49,13 +49,20 @@ def charts(decision: Decision) -> dict[str, Chart]:
 
 
 def columns(decision: Decision) -> dict[str, Columns]:
-    """Columns of each chart, medians with 5% and 95% quantiles; NaN where no design of a count meets the goal with the required probability."""
+    """Columns of each chart, medians with 5% and 95% quantiles.
+
+    Loss and serving cost are NaN for a count no design of which meets the goal with the required probability; where that
+    is every count, they are those of the closest designs, as the answer beside them is.
+    """
     names = ["dense" if one.num_experts == 1 else str(one.num_experts) for one in decision.optima]
     best = [one.p_best for one in decision.optima]
+    shown = [one.meets_probability for one in decision.designs]
+    shown = shown if any(shown) else [True] * len(shown)
+    designs = list(zip(decision.designs, shown, strict=True))
     bands = {
         "over_training": [one.bands["over_training_ratio"] for one in decision.optima],
-        "loss": [one.loss if one.meets_probability else UNKNOWN for one in decision.designs],
-        "serving": [one.serving_usd_per_million_tokens if one.meets_probability else UNKNOWN for one in decision.designs],
+        "loss": [one.loss if drawn else UNKNOWN for one, drawn in designs],
+        "serving": [one.serving_usd_per_million_tokens if drawn else UNKNOWN for one, drawn in designs],
     }
     found: dict[str, Columns] = {
         "best": {"experts": names, "value": best, "low": best, "high": best, "said": [percent(share) for share in best]}

@@ -88,3 +88,11 @@ def test_charts_draw_what_the_answer_says(answered):
             expected = [getattr(getattr(one, bands), end) if one.meets_probability else np.nan for one in designs]
             np.testing.assert_array_equal(drawn[name].source.data[column], expected)
     assert drawn["best"].source.data["experts"] == ["dense", "4", "8", "16", "32"]
+
+
+def test_charts_draw_the_closest_designs_where_none_meets_the_goal(answered):
+    decision = answered.decision
+    none = dataclasses.replace(
+        decision, designs=tuple(dataclasses.replace(one, meets_probability=False) for one in decision.designs)
+    )
+    assert charts(none)["loss"].source.data["value"] == [one.loss.median for one in decision.designs]
