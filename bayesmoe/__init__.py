@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from bayesmoe import laws as laws
     from bayesmoe import plots as plots
     from bayesmoe.costs.cost import cost as cost
+    from bayesmoe.costs.training_budget import Training as Training
     from bayesmoe.costs.workload import Serving as Serving
-    from bayesmoe.costs.workload import Training as Training
     from bayesmoe.criticism.compare import compare as compare
     from bayesmoe.criticism.gate import check as check
     from bayesmoe.decisions.decide import decide as decide
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from bayesmoe.planning.scenario import Scenario as Scenario
     from bayesmoe.planning.store import load_plan as load_plan
     from bayesmoe.planning.store import save_plan as save_plan
+    from bayesmoe.planning.workloads import workload as workload
     from bayesmoe.reporting.build import report as report
     from bayesmoe.runs import read_runs as read_runs
     from bayesmoe.sampling.settings import SamplerSpec as SamplerSpec
@@ -62,7 +63,7 @@ _HOME = {
     "SamplerSpec": "sampling.settings",
     "Scenario": "planning.scenario",
     "Serving": "costs.workload",
-    "Training": "costs.workload",
+    "Training": "costs.training_budget",
     "backtest": "forecasting.backtest",
     "check": "criticism.gate",
     "compare": "criticism.compare",
@@ -84,6 +85,7 @@ _HOME = {
     "save_fit": "inference.store",
     "save_plan": "planning.store",
     "sensitivity": "decisions.sensitivity",
+    "workload": "planning.workloads",
 }
 """Module of each public name; loaded when the name is first used, so that ``import bayesmoe`` costs nothing."""
 

@@ -20,7 +20,8 @@ from bayesmoe.architecture import shape_of_size
 from bayesmoe.costs.cost import cost
 from bayesmoe.costs.serving.layouts import layouts
 from bayesmoe.costs.serving.step import TERMS
-from bayesmoe.costs.workload import Serving, Training
+from bayesmoe.costs.training_budget import Training
+from bayesmoe.costs.workload import Serving
 
 _EXPERTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 

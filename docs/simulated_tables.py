@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmoe.architecture import Family
-from bayesmoe.costs.workload import Serving, Training
+from bayesmoe.costs.training_budget import Training
+from bayesmoe.costs.workload import Serving
 from bayesmoe.laws import Coordinate, Law, law_named, reference_run
 from bayesmoe.planning.choices import ChoicesSpec
 from bayesmoe.planning.cost_draws import CostDraws, sample_costs

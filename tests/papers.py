@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 from made_up import write_info
 
-from bayesmoe.costs.workload import Serving, Training
+from bayesmoe.costs.training_budget import Training
+from bayesmoe.costs.workload import Serving
 from bayesmoe.inference.spec import DataSpec, FitSpec, LawSpec
 from bayesmoe.laws import Reference, law_named
 from bayesmoe.planning.choices import ChoicesSpec

@@ -18,7 +18,8 @@ import bayesmoe as bm
 from bayesmoe.architecture import read_shape
 from bayesmoe.catalog import catalog
 from bayesmoe.cli import app
-from bayesmoe.costs.workload import Serving, Training
+from bayesmoe.costs.training_budget import Training
+from bayesmoe.costs.workload import Serving
 from bayesmoe.inference.spec import read_fit_spec
 from bayesmoe.planning.reading import read_scenario
 from bayesmoe.planning.reference import keys

@@ -17,6 +17,12 @@ def cost(
         list[str] | None,
         typer.Option("--beside", metavar="ARCH.toml", help="Another architecture to set beside it; repeat."),
     ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REQUESTS.csv", help="Log of requests (CSV, JSON lines): their lengths in place of the scenario's."
+        ),
+    ] = None,
     draws: Annotated[int, typer.Option(min=1, max=1_000_000, help="Draws of everything uncertain.")] = 4000,
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
@@ -25,7 +31,7 @@ def cost(
     from bayesmoe.planning.reading import read_scenario
 
     shapes = [read_shape(each) for each in (architecture, *(beside or ()))]
-    asked = read_scenario(scenario, on_note=note)
+    asked = read_scenario(scenario, on_note=note, trace=trace)
     from bayesmoe.cli.runtime import configure
 
     configure()

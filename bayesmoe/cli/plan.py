@@ -19,6 +19,12 @@ def plan(
     group: Annotated[
         str | None, typer.Option(help="Group of runs whose law is meant, or 'new'; overrides the scenario.")
     ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REQUESTS.csv", help="Log of requests (CSV, JSON lines): their lengths in place of the scenario's."
+        ),
+    ] = None,
     despite_fail: Annotated[bool, typer.Option(help="Plan on a fit that failed its gate; every page says so.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print the versioned JSON document.")] = False,
 ) -> None:
@@ -32,7 +38,7 @@ def plan(
         raise InputError("must not repeat a file name: each names its plan", value=", ".join(map(str, scenarios)))
     asked, files = {}, {}
     for path in scenarios:
-        for name, one in by_budget(path.stem, read_roadmap(path, on_note=note)).items():
+        for name, one in by_budget(path.stem, read_roadmap(path, on_note=note, trace=trace)).items():
             asked[name], files[name] = in_group(one, group), path
     if len(asked) > 1 and out.suffix:
         raise InputError(

@@ -13,15 +13,18 @@ import xarray as xr
 
 from bayesmoe.architecture import Shape, train_flop
 from bayesmoe.costs.draws import ServingDraws, fleet_of, latency_of, serving_draws, training_draws
+from bayesmoe.costs.hardware import accelerator_named
 from bayesmoe.costs.precisions import Precision
 from bayesmoe.costs.serving.calibration import read_calibration
-from bayesmoe.costs.serving.replica import LIMITS, Fleet, Latency, cheapest_replica
+from bayesmoe.costs.serving.latency import Latency
+from bayesmoe.costs.serving.replica import LIMITS, Fleet, cheapest_replica
 from bayesmoe.costs.serving.served_model import ServedModel, served_shapes
 from bayesmoe.costs.serving.step import TERMS, cache_bytes, replication, weight_bytes
 from bayesmoe.costs.training import affordable_flop, gpu_seconds, gpu_usd, seconds_per_train_flop
 from bayesmoe.costs.training.cost import TRAINING_UNITS, TrainingCost, cluster_of, cost_on_cluster, training_cost
+from bayesmoe.costs.training_budget import Training
 from bayesmoe.costs.uncertain import sample
-from bayesmoe.costs.workload import Serving, Training
+from bayesmoe.costs.workload import Serving
 from bayesmoe.errors import InputError
 from bayesmoe.precision import in_float64
 from bayesmoe.units import QUANTILES, TOKENS_PER_MILLION
@@ -31,12 +34,15 @@ UNITS = {
     "memory_bytes": "bytes of a replica",
     "n_gpus": "GPUs of a replica",
     "attention_ranks": "GPUs of a replica over which attention is data-parallel",
+    "draft_tokens": "tokens drafted ahead of a step",
+    "kw": "kW of a replica",
     "batch": "requests",
     "tpot_s": "s",
     "ttft_s": "s",
     "output_tokens_per_s_per_gpu": "tokens/s",
     "serving_usd_per_million_tokens": "USD per million output tokens, their prompts included",
-    "usd_per_million_input_tokens": "USD per million tokens of prompts",
+    "usd_per_million_input_tokens": "USD per million tokens of prompts that no cache holds: to compute, and to read while the answer is decoded",
+    "usd_per_million_cached_tokens": "USD per million tokens of prompts that a cache holds: to read while the answer is decoded",
     "usd_per_million_decoded_tokens": "USD per million output tokens, without prompts",
     "lifetime_usd": "USD",
     "train_tokens": "tokens",
@@ -121,31 +127,41 @@ def _serving(
     uncertain = serving_draws(spec, draws, len(model.n_total), rng)
     fleet = fleet_of(spec)._replace(max_tpot_s=None, max_ttft_s=None)
     served = jax.tree.map(np.asarray, _served(latency_of(spec), fleet, spec.precision, model, uncertain))
-    replica, weights, per_request, first_s, seconds, of_prompts = served
+    replica, weights, per_request, first_s, seconds, of_prompts, of_cache = served
     values = replica._asdict()
     usd, traffic = values["usd_per_million_tokens"], uncertain.traffic
+    of_prompt_tokens = usd * traffic.output_tokens / traffic.prompt_tokens
+    reading = np.zeros_like(usd) if of_cache is None else of_prompt_tokens * of_cache
     gpus, batch = values["n_gpus"], values["batch"]
     variables = {
         "weight_bytes": weights,
         "memory_bytes": weights + batch * per_request,
         "n_gpus": gpus,
         "attention_ranks": values["attention_ranks"],
+        "draft_tokens": values["draft_tokens"],
         "batch": batch,
         "tpot_s": batch / values["tokens_per_s"],
         "ttft_s": np.full_like(batch, np.nan) if first_s is None else first_s,
         "output_tokens_per_s_per_gpu": values["tokens_per_s"] / gpus,
         "serving_usd_per_million_tokens": usd,
-        "usd_per_million_input_tokens": usd * of_prompts * traffic.output_tokens / traffic.prompt_tokens,
-        "usd_per_million_decoded_tokens": usd * (1.0 - of_prompts),
+        "usd_per_million_input_tokens": reading + of_prompt_tokens * of_prompts / (1.0 - traffic.cached_share),
+        "usd_per_million_cached_tokens": np.full_like(usd, np.nan) if of_cache is None else reading,
+        "usd_per_million_decoded_tokens": usd * (1.0 - of_prompts - (0.0 if of_cache is None else of_cache)),
         "feasible": values["feasible"],
         "limit": np.array(LIMITS)[values["limit"].astype(int)],
     }
+    kw = accelerator_named(spec.accelerator).kw_all_in
+    if kw is not None:
+        variables["kw"] = gpus * kw
     return variables, np.full((len(model.n_total), len(TERMS)), np.nan) if seconds is None else _shares(seconds)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _served(latency: Latency, fleet: Fleet, precision: Precision, model: ServedModel, uncertain: ServingDraws) -> Any:
-    """The cheapest replica; bytes of its weights and of a request's cache; seconds to the first token, and of each term; share of prompts."""
+    """The cheapest replica; bytes of its weights and of a request's cache; seconds to the first token, and of each term.
+
+    And shares of an iteration: that of computing prompts, and that of reading their cache.
+    """
     traffic, off = uncertain.traffic, uncertain.coefficients
     replica = cheapest_replica(
         model,
@@ -157,15 +173,18 @@ def _served(latency: Latency, fleet: Fleet, precision: Precision, model: ServedM
         price_usd_per_gpu_hour=uncertain.price_usd_per_gpu_hour,
     )
     model = model._replace(attention_ranks=jnp.where(replica.feasible, replica.attention_ranks, 1.0))
+    traffic = traffic._replace(draft_tokens=jnp.where(replica.feasible, replica.draft_tokens, 0.0))
     gpus, batch = replica.n_gpus, replica.batch
     prefill_s, decode_s = latency(model, batch, gpus, traffic, off)
+    reading_s, iteration_s = latency.prompt_cache_s(model, batch, gpus, traffic, off), prefill_s + decode_s
     return (
         replica,
         weight_bytes(model, precision),
         cache_bytes(model, traffic, traffic.context_tokens) * replication(model, gpus),
         latency.first_token_s(model, batch, gpus, traffic, off),
         latency.seconds_by_term(model, batch, gpus, traffic, off),
-        prefill_s / (prefill_s + decode_s),
+        prefill_s / iteration_s,
+        None if reading_s is None else reading_s / iteration_s,
     )
 
 

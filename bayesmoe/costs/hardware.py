@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from bayesmoe.costs.precisions import BYTES_PER_WEIGHT, Precision
 from bayesmoe.costs.uncertain import Positive, Quantity, Uncertain
@@ -208,6 +208,10 @@ def canonical_accelerator(name: Any) -> Any:
     if meant:
         raise ValueError(f"could be any of {', '.join(meant)}")
     raise ValueError(f"is not a known accelerator ({unknown_hint(name)})")
+
+
+AcceleratorName = Annotated[str, AfterValidator(canonical_accelerator)]
+"""A known name however it is written, or a TOML file."""
 
 
 def unknown_hint(name: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
 
 Precision = Literal["bf16", "fp16", "fp8", "int8", "fp4", "mxfp4", "int4"]
 
@@ -52,6 +54,10 @@ def canonical_precision(name: Any) -> Any:
         return name
     word = re.sub(r"[^a-z0-9]", "", name.lower())
     return _PRECISIONS.get(word, word if word in BYTES_PER_WEIGHT else name)
+
+
+PrecisionName = Annotated[Precision, BeforeValidator(canonical_precision)]
+TrainingPrecisionName = Annotated[TrainingPrecision, BeforeValidator(canonical_precision)]
 
 
 def bytes_of(element: Any) -> Any:

@@ -16,7 +16,7 @@ from bayesmoe.costs.measured import refuse_rows, require_known, shapes_named, un
 from bayesmoe.costs.precisions import BYTES_PER_WEIGHT, Precision, cache_element_bytes
 from bayesmoe.costs.serving.replica import Fleet, memory_batch
 from bayesmoe.costs.serving.served_model import ServedModel, served_shapes
-from bayesmoe.costs.serving.step import Traffic
+from bayesmoe.costs.serving.traffic import Traffic
 from bayesmoe.tables import numbers_of, read_measurements
 
 NUMBERS = ("n_gpus", "isl_tokens", "osl_tokens")

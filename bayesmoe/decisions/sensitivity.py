@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from bayesmoe.costs.prices import price_of
+from bayesmoe.costs.training_budget import mfu_of
 from bayesmoe.costs.uncertain import Quantity, QuantityShare, fixed_at, median, quantile
-from bayesmoe.costs.workload import mfu_of, price_of
 from bayesmoe.decisions.decide import decide
 from bayesmoe.planning.planner import plan as plan_fit
 from bayesmoe.planning.scenario import Scenario
@@ -51,6 +52,7 @@ INPUTS = (
     Input("serving", "utilization", 1.0),
     Input("serving", "prompt_tokens"),
     Input("serving", "output_tokens"),
+    Input("serving", "cached_share", 0.99),
     Input("serving", "max_tpot_s"),
     Input("serving", "max_ttft_s"),
     Input("training", "budget_flop"),

@@ -17,12 +17,15 @@ _QUANTITIES = {
     "memory_bytes": "memory_bytes",
     "n_gpus_per_replica": "n_gpus",
     "attention_ranks": "attention_ranks",
+    "draft_tokens": "draft_tokens",
+    "kw": "kw",
     "batch_requests": "batch",
     "tpot_s": "tpot_s",
     "ttft_s": "ttft_s",
     "output_tokens_per_s_per_gpu": "output_tokens_per_s_per_gpu",
     "serving_usd_per_million_tokens": "serving_usd_per_million_tokens",
     "usd_per_million_input_tokens": "usd_per_million_input_tokens",
+    "usd_per_million_cached_tokens": "usd_per_million_cached_tokens",
     "usd_per_million_decoded_tokens": "usd_per_million_decoded_tokens",
     "train_tokens": "train_tokens",
     "train_flop": "train_flop",
@@ -120,12 +123,21 @@ class ArchitectureCost(Section):
     attention_ranks: Quantiles = Field(
         description="GPUs of a replica over which attention is data-parallel; 1 where its heads are split"
     )
+    draft_tokens: Quantiles = Field(description="tokens drafted ahead of each step")
+    kw: Quantiles | None = Field(
+        default=None, description="power of a replica with all around it; only where the accelerator's is known"
+    )
     batch_requests: Quantiles = Field(description="requests decoded at once")
     tpot_s: Quantiles = Field(description="seconds per output token")
     ttft_s: Quantiles = Field(description="seconds to the first token; null with a latency table")
     output_tokens_per_s_per_gpu: Quantiles
     serving_usd_per_million_tokens: Quantiles = Field(description="per million output tokens, their prompts included")
-    usd_per_million_input_tokens: Quantiles = Field(description="what reading prompts takes, per million of their tokens")
+    usd_per_million_input_tokens: Quantiles = Field(
+        description="per million prompt tokens that no cache holds: computing them, and reading them back"
+    )
+    usd_per_million_cached_tokens: Quantiles = Field(
+        description="per million prompt tokens that a cache holds: reading them back; null with a latency table"
+    )
     usd_per_million_decoded_tokens: Quantiles = Field(description="per million output tokens, without their prompts")
     train_tokens: Quantiles = Field(description="tokens that the budget buys")
     train_flop: Quantiles

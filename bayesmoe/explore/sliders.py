@@ -7,8 +7,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from bayesmoe.costs.prices import price_of
+from bayesmoe.costs.training_budget import Training
 from bayesmoe.costs.uncertain import median, with_median
-from bayesmoe.costs.workload import Training, price_of
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.units import short
 

@@ -54,6 +54,7 @@ class CostDraws(NamedTuple):
             "serving.utilization": serving.utilization,
             "serving.prompt_tokens": serving.traffic.prompt_tokens,
             "serving.output_tokens": serving.traffic.output_tokens,
+            "serving.cached_share": serving.traffic.cached_share,
             "serving.latency": jnp.log(serving.coefficients.slowdown),
             "architecture.width_times_layers": self.width_times_layers,
             "architecture.kv_share": self.kv_share,

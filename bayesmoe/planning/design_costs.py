@@ -75,7 +75,7 @@ def lifetime_costs(
         return jnp.nan, jnp.nan
     served, draws = beside(here.cost_draws.lifetime_tokens, ln_size), here.cost_draws.serving.traffic
     traffic = jax.tree.map(lambda leaf: beside(leaf, ln_size), draws)
-    per_output = 2.0 * n_active * (1.0 + traffic.prompt_tokens / traffic.output_tokens)
+    per_output = 2.0 * n_active * (1.0 + traffic.fresh_tokens / traffic.output_tokens)
     return per_output * served, usd_per_million * served / TOKENS_PER_MILLION
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayesmoe.costs.hardware import accelerator_named
-from bayesmoe.costs.workload import Training
+from bayesmoe.costs.training_budget import Training
 from bayesmoe.inference.ensemble import most_experts
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.best_designs import closest, with_limits

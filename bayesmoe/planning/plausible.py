@@ -10,9 +10,10 @@ from typing import Any
 
 from bayesmoe.costs.hardware import ACCELERATORS
 from bayesmoe.costs.precisions import BYTES_PER_WEIGHT
+from bayesmoe.costs.prices import price_of
 from bayesmoe.costs.training import affordable_flop
+from bayesmoe.costs.training_budget import USUAL_MFU, mfu_of
 from bayesmoe.costs.uncertain import median
-from bayesmoe.costs.workload import USUAL_MFU, mfu_of, price_of
 from bayesmoe.errors import InputError
 from bayesmoe.planning.reference import keys
 from bayesmoe.planning.scenario import MOST_TOKENS_PER_PARAMETER, Scenario

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bayesmoe.costs.workload import price_of
+from bayesmoe.costs.prices import price_of
 from bayesmoe.errors import InputError, with_source
 from bayesmoe.planning.plausible import require_plausible, require_plausible_section
 from bayesmoe.planning.reference import keys
@@ -15,6 +15,7 @@ from bayesmoe.planning.roadmap import budgets, with_budget
 from bayesmoe.planning.scenario import SECTIONS, Scenario
 from bayesmoe.planning.traffic import read_traffic, with_traffic
 from bayesmoe.planning.words import MEANT, accelerator_note
+from bayesmoe.planning.workloads import WORKLOAD, with_workload
 from bayesmoe.resources import or_packaged
 from bayesmoe.specs import from_mapping, load_toml
 
@@ -24,7 +25,9 @@ _OTHERS = {
 }
 
 
-def read_scenario(path: str | Path, *, on_note: Callable[[str], Any] = lambda note: None) -> Scenario:
+def read_scenario(
+    path: str | Path, *, on_note: Callable[[str], Any] = lambda note: None, trace: str | Path | None = None
+) -> Scenario:
     """Read a scenario, or the packaged one of that name; files that it names (latency table, calibration, accelerators) are taken from its own folder.
 
     Parameters
@@ -33,6 +36,8 @@ def read_scenario(path: str | Path, *, on_note: Callable[[str], Any] = lambda no
         A TOML file, or the name of a packaged scenario.
     on_note : callable
         Called with a sentence for each thing that was read as something else: an accelerator of several, traffic as tokens.
+    trace : path, optional
+        Log of requests whose lengths are meant, in place of the scenario's ``serving.workload``.
 
     Raises
     ------
@@ -44,7 +49,7 @@ def read_scenario(path: str | Path, *, on_note: Callable[[str], Any] = lambda no
     >>> bm.read_scenario("yun-2024").training.budget_flop
     5.15e+21
     """
-    first, *others = read_roadmap(path, on_note=on_note)
+    first, *others = read_roadmap(path, on_note=on_note, trace=trace)
     if others:
         raise InputError(
             "is for several plans",
@@ -55,13 +60,18 @@ def read_scenario(path: str | Path, *, on_note: Callable[[str], Any] = lambda no
     return first
 
 
-def read_roadmap(path: str | Path, *, on_note: Callable[[str], Any] = lambda note: None) -> tuple[Scenario, ...]:
+def read_roadmap(
+    path: str | Path, *, on_note: Callable[[str], Any] = lambda note: None, trace: str | Path | None = None
+) -> tuple[Scenario, ...]:
     """Scenarios of a file: one for each budget of its ``training.roadmap``, the next first; one where it has none. See :func:`read_scenario`."""
     path = or_packaged(path, "scenarios")
     raw = load_toml(path, others=_OTHERS)
     with with_source(path, *SECTIONS):
         _require_known_keys(raw)
-        roadmap, traffic, notes = budgets(raw), read_traffic(raw), []
+        roadmap, traffic = budgets(raw), read_traffic(raw)
+        if trace is not None:
+            raw = {**raw, "serving": {**raw.get("serving", {}), WORKLOAD: str(Path(trace).absolute())}}
+        raw, notes = with_workload(raw, folder=Path(path).parent)
         if roadmap is not None:
             require_plausible_section("training", roadmap)
         resolved = raw

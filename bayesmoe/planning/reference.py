@@ -17,7 +17,11 @@ from bayesmoe.costs.uncertain import Uncertain, UncertainShare
 from bayesmoe.planning.roadmap import RoadmapSpec
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.traffic import TrafficSpec
+from bayesmoe.planning.workloads import WorkloadSpec
 from bayesmoe.specs import About
+
+_BESIDE: dict[str, tuple[Any, ...]] = {"training": (RoadmapSpec,), "serving": (WorkloadSpec,)}
+"""What a section may hold beside its own keys: read before it is, and resolved into them."""
 
 _COMPARED = {annotated_types.Gt: ">", annotated_types.Ge: ">=", annotated_types.Lt: "<", annotated_types.Le: "<="}
 _KINDS = {str: "text", int: "whole number", float: "number"}
@@ -60,7 +64,7 @@ def keys() -> tuple[Key, ...]:
     sections = {name: field.annotation for name, field in _fields(Scenario).items() if _is_section(field.annotation)}
     for section, kind in {**sections, "traffic": TrafficSpec}.items():
         found += _keys_of(section, kind)
-        found += _keys_of(section, RoadmapSpec) if section == "training" else []
+        found += [row for one in _BESIDE.get(section, ()) for row in _keys_of(section, one)]
     return tuple(found)
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from bayesmoe.costs.training_budget import BUDGETS
 from bayesmoe.costs.uncertain import Positive
-from bayesmoe.costs.workload import BUDGETS
 from bayesmoe.errors import InputError
 from bayesmoe.specs import About, spec
 

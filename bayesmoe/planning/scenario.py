@@ -9,8 +9,9 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator, Field, model_validator
 
 from bayesmoe.architecture import Family, Shape, shape_of_size
+from bayesmoe.costs.training_budget import Training
 from bayesmoe.costs.uncertain import Positive, Quantity, QuantityShare, Share, Uncertain, UncertainShare, median
-from bayesmoe.costs.workload import Serving, Training
+from bayesmoe.costs.workload import Serving
 from bayesmoe.errors import InputError
 from bayesmoe.planning.choices import ChoicesSpec
 from bayesmoe.planning.words import kv_share_of

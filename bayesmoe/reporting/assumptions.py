@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from bayesmoe.costs.prices import price_of
+from bayesmoe.costs.training_budget import USUAL_MFU
 from bayesmoe.costs.uncertain import Uncertain, UncertainShare
-from bayesmoe.costs.workload import USUAL_MFU, price_of
 from bayesmoe.planning.problems import asked_problems, problem_named
 from bayesmoe.planning.problems.base import baseline
 from bayesmoe.planning.reference import key_named, keys

@@ -17,12 +17,15 @@ _COSTS = {
     "memory_bytes": ("weights and cache", 1e9, "GB"),
     "n_gpus": ("GPUs of a replica", 1.0, ""),
     "attention_ranks": ("of them, for attention by requests", 1.0, ""),
+    "draft_tokens": ("tokens drafted ahead of a step", 1.0, ""),
+    "kw": ("power of a replica", 1.0, "kW"),
     "batch": ("requests together", 1.0, ""),
     "tpot_s": ("time per output token", 1e-3, "ms"),
     "ttft_s": ("time to first token", 1e-3, "ms"),
     "output_tokens_per_s_per_gpu": ("output tokens per second and GPU", 1.0, ""),
     "serving_usd_per_million_tokens": ("serving, per million output tokens", 1.0, "USD"),
     "usd_per_million_input_tokens": ("of which, per million input tokens", 1.0, "USD"),
+    "usd_per_million_cached_tokens": ("per million input tokens that a cache holds", 1.0, "USD"),
     "usd_per_million_decoded_tokens": ("and per million output tokens alone", 1.0, "USD"),
     "train_tokens": ("training tokens that the budget buys", 1e9, "billion"),
     "train_usd": ("training", 1.0, "USD"),
@@ -62,7 +65,7 @@ _TERMS = {
     "experts": "expert matrices",
     "communication": "traffic between GPUs",
 }
-_WHOLE = ("n_gpus", "attention_ranks", "batch")
+_WHOLE = ("n_gpus", "attention_ranks", "draft_tokens", "batch")
 _LIMITS = {
     "speed": "a latency that is not known bounds the batch",
     "memory": "memory bounds the batch",
@@ -107,6 +110,8 @@ def _banded(part: xr.Dataset, quantities: dict[str, tuple[str, float, str]]) -> 
     rows = []
     for quantity, (label, unit, suffix) in quantities.items():
         if quantity not in part or not math.isfinite(float(part[quantity][1])):
+            continue
+        if quantity == "draft_tokens" and not float(part[quantity].max()):
             continue
         low, middle, high = (float(value) / unit for value in part[quantity].values)
         said = band(low, middle, high, large=middle >= 1e4)

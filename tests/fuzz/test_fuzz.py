@@ -22,8 +22,8 @@ from seeds import seeded
 from bayesmoe.architecture import read_shape
 from bayesmoe.costs.draws import fleet_of, latency_of
 from bayesmoe.costs.hardware import accelerator_named
+from bayesmoe.costs.prices import price_of
 from bayesmoe.costs.serving.table import read_latency_table
-from bayesmoe.costs.workload import price_of
 from bayesmoe.documents.runs_check import RunsCheckDocument
 from bayesmoe.errors import InputError
 from bayesmoe.planning.constraints import constraint

@@ -1,9 +1,9 @@
 """Serving models: the roofline, a table of measurements, and Yun's replica over either."""
 
+from bayesmoe.costs.serving.latency import Latency
 from bayesmoe.costs.serving.replica import (
     LIMITS,
     Fleet,
-    Latency,
     ReplicaNeeds,
     ServingCost,
     cheapest_replica,
@@ -11,8 +11,8 @@ from bayesmoe.costs.serving.replica import (
 )
 from bayesmoe.costs.serving.roofline import Coefficients, Roofline
 from bayesmoe.costs.serving.served_model import ServedModel, served_family, served_shapes
-from bayesmoe.costs.serving.step import Traffic
 from bayesmoe.costs.serving.table import TableLatency, read_latency_table
+from bayesmoe.costs.serving.traffic import Traffic
 
 __all__ = [
     "LIMITS",

@@ -1,13 +1,15 @@
-"""Layouts of a replica: how many GPUs it may have, and how attention is spread over them."""
+"""Layouts of a replica: how many GPUs it may have, how attention is spread over them, and how many tokens are drafted ahead."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 
+from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.serving.served_model import ServedModel
+from bayesmoe.costs.serving.traffic import Traffic
 
 Attention = Literal["tensor", "data", "either"]
 """How attention is spread over the GPUs of a replica: its heads, its requests, or whichever is cheaper."""
@@ -18,17 +20,38 @@ def gpu_counts(most: int) -> tuple[int, ...]:
     return tuple(sorted({2**power for power in range(most.bit_length()) if 2**power <= most} | {most}))
 
 
-def layouts(most: int, attention: Attention) -> tuple[tuple[int, int], ...]:
-    """GPUs of a replica and ranks of data-parallel attention that it may have: with one GPU there is nothing to spread."""
+class Layout(NamedTuple):
+    """How a replica may serve.
+
+    Attributes
+    ----------
+    n_gpus, attention_ranks : int
+        GPUs, and over how many of them attention is data-parallel.
+    draft_tokens : int
+        Tokens drafted ahead of each step.
+    """
+
+    n_gpus: int
+    attention_ranks: int
+    draft_tokens: int
+
+
+def layouts(most: int, attention: Attention, drafts: Sequence[int] = (0,)) -> tuple[Layout, ...]:
+    """Layouts that a replica may have: with one GPU there is nothing to spread."""
     counts = gpu_counts(most)
     heads = [(count, 1) for count in counts if attention != "data" or count == 1]
     requests = [(count, count) for count in counts if attention != "tensor" and count > 1]
-    return (*heads, *requests)
+    return tuple(Layout(*pair, drafted) for drafted in drafts for pair in (*heads, *requests))
 
 
-def laid_out(model: ServedModel, pairs: Sequence[tuple[int, int]], rank: int) -> tuple[ServedModel, Any]:
-    """A model over layouts along a new first axis, and their GPUs."""
+def laid_out(
+    model: ServedModel, traffic: Traffic, every: Sequence[Layout], rank: int
+) -> tuple[ServedModel, Traffic, Elementwise]:
+    """A model and its traffic over layouts along a new first axis, and their GPUs."""
     # The layouts come first: along the last axis, of sizes, the processor works on many numbers at once.
     dtype = jnp.result_type(1.0 * model.n_dense)
-    gpus, ranks = (jnp.asarray(each, dtype=dtype).reshape(-1, *(1,) * rank) for each in zip(*pairs, strict=True))
-    return model._replace(attention_ranks=ranks), gpus
+    gpus, ranks, drafted = (jnp.asarray(each, dtype=dtype).reshape(-1, *(1,) * rank) for each in zip(*every, strict=True))
+    # What is the same in all layouts stays a constant to the compiler, which then computes once what follows from it.
+    alike = {one.draft_tokens for one in every}
+    drafted = drafted if len(alike) > 1 else jnp.asarray(float(*alike), dtype=dtype)
+    return model._replace(attention_ranks=ranks), traffic._replace(draft_tokens=drafted), gpus

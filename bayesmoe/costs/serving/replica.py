@@ -5,50 +5,19 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from bayesmoe.arrays import Elementwise
+from bayesmoe.costs.serving.latency import Latency
 from bayesmoe.costs.serving.layouts import Attention, laid_out, layouts
 from bayesmoe.costs.serving.roofline import Coefficients
 from bayesmoe.costs.serving.served_model import ServedModel
-from bayesmoe.costs.serving.step import Traffic, cache_bytes, replication
+from bayesmoe.costs.serving.step import cache_bytes, replication
+from bayesmoe.costs.serving.traffic import Traffic
 from bayesmoe.units import SECONDS_PER_HOUR, TOKENS_PER_MILLION
-
-
-@runtime_checkable
-class Latency(Protocol):
-    """Seconds of one iteration that decodes a batch and prefills its share of new requests."""
-
-    def largest_batch(self, num_experts: Elementwise, n_gpus: Elementwise) -> Elementwise:
-        """Largest batch whose latency is known, with those expert and GPU counts."""
-        ...
-
-    def __call__(
-        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
-    ) -> tuple[Elementwise, Elementwise]:
-        """``(prefill_s, decode_s)`` of an iteration."""
-        ...
-
-    def by_batch(
-        self, model: ServedModel, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
-    ) -> Callable[[Elementwise], tuple[Elementwise, Elementwise | None]]:
-        """Seconds of an iteration, and to the first token or None, as functions of the batch: what no batch changes is computed once."""
-        ...
-
-    def first_token_s(
-        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
-    ) -> Elementwise | None:
-        """Seconds to the first token of a request that meets a server at work; None where the model cannot say."""
-        ...
-
-    def seconds_by_term(
-        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
-    ) -> tuple[Elementwise, ...] | None:
-        """Seconds of each of :data:`bayesmoe.costs.serving.step.TERMS`; None where the model has no such terms."""
-        ...
 
 
 class Fleet(NamedTuple):
@@ -70,6 +39,8 @@ class Fleet(NamedTuple):
         GPUs of all replicas together; as many as of one where left out.
     attention : {"tensor", "data", "either"}
         How attention is spread over the GPUs of a replica.
+    drafts : tuple of int
+        How many tokens may be drafted ahead of a step.
     """
 
     max_gpus: int
@@ -82,6 +53,7 @@ class Fleet(NamedTuple):
     max_ttft_s: float | None = None
     fleet_gpus: int | None = None
     attention: Attention = "tensor"
+    drafts: tuple[int, ...] = (0,)
 
 
 _MOST_BATCH, _MOST_GPUS = 2.0**40, 4096
@@ -111,6 +83,8 @@ class ServingCost(NamedTuple):
         Output tokens per second of all GPUs together, in as many whole replicas as there are GPUs for, of the size that gives the most.
     limit : array
         Index in :data:`LIMITS` of what bounds the batch; of an infeasible model, on the most GPUs whose latency is known.
+    draft_tokens : array
+        Tokens drafted ahead of each step.
     """
 
     usd_per_million_tokens: Any
@@ -121,6 +95,7 @@ class ServingCost(NamedTuple):
     feasible: Any
     fleet_tokens_per_s: Any
     limit: Any
+    draft_tokens: Any
 
 
 def memory_batch(model: ServedModel, n_gpus: Elementwise, traffic: Traffic, fleet: Fleet) -> Elementwise:
@@ -174,7 +149,7 @@ def cheapest_replica(
     """
     parts = (model, traffic, coefficients)
     rank = max(jnp.ndim(leaf) for leaf in jax.tree.leaves(parts))
-    model, gpus = laid_out(model, layouts(fleet.max_gpus, fleet.attention), rank)
+    model, traffic, gpus = laid_out(model, traffic, layouts(fleet.max_gpus, fleet.attention, fleet.drafts), rank)
     batch, bounds = _batch_bounds(model, latency, fleet, gpus, traffic, coefficients)
     limit = jnp.argmin(bounds, axis=0)
     step_s, _ = latency.by_batch(model, gpus, traffic, coefficients)(jnp.maximum(batch, 1.0))
@@ -195,10 +170,10 @@ def cheapest_replica(
     usd = where_feasible(least) * price_usd_per_gpu_hour / SECONDS_PER_HOUR * TOKENS_PER_MILLION / utilization
     speed = batch / step_s
     of_fleet = jnp.max(jnp.where(fits, jnp.floor((fleet.fleet_gpus or fleet.max_gpus) / gpus) * speed, 0.0), axis=0)
-    n_gpus, ranks, requests, tokens_per_s = (
-        where_feasible(at_best(values)) for values in (gpus, model.attention_ranks, batch, speed)
-    )
-    return ServingCost(usd, n_gpus, ranks, requests, tokens_per_s, feasible, where_feasible(of_fleet), at_best(limit))
+    served_by = (gpus, model.attention_ranks, batch, speed, traffic.draft_tokens)
+    n_gpus, ranks, requests, tokens_per_s, drafted = (where_feasible(at_best(values)) for values in served_by)
+    of_all = where_feasible(of_fleet)
+    return ServingCost(usd, n_gpus, ranks, requests, tokens_per_s, feasible, of_all, at_best(limit), drafted)
 
 
 class ReplicaNeeds(NamedTuple):
@@ -223,12 +198,12 @@ def needs_of_replica(
 ) -> ReplicaNeeds:
     """What would have to be allowed for some replica to serve one request, memory and each target by itself."""
     rank = max(jnp.ndim(leaf) for leaf in jax.tree.leaves((model, traffic, coefficients)))
-    allowed = layouts(fleet.max_gpus, fleet.attention)
-    more = [pair for pair in layouts(_MOST_GPUS, fleet.attention) if pair[0] > fleet.max_gpus]
-    every, gpus = laid_out(model, [*allowed, *more], rank)
+    allowed = layouts(fleet.max_gpus, fleet.attention, fleet.drafts)
+    more = [one for one in layouts(_MOST_GPUS, fleet.attention, fleet.drafts) if one.n_gpus > fleet.max_gpus]
+    every, traffic, gpus = laid_out(model, traffic, [*allowed, *more], rank)
     holds = memory_batch(every, gpus, traffic, fleet) >= 1.0
     held = holds[: len(allowed)]
-    model, on_allowed = laid_out(model, allowed, rank)
+    model, traffic, on_allowed = laid_out(model, traffic, allowed, rank)
     tpot_s = jnp.where(held, sum(latency(model, 1.0, on_allowed, traffic, coefficients)), jnp.inf)
     ttft_s = latency.first_token_s(model, 1.0, on_allowed, traffic, coefficients)
     if ttft_s is not None:

@@ -12,7 +12,8 @@ from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.hardware import Accelerator
 from bayesmoe.costs.precisions import Precision
 from bayesmoe.costs.serving.served_model import ServedModel
-from bayesmoe.costs.serving.step import OF_PROMPT, TERMS, Traffic, hit_share, prompt_terms, step_parts, step_terms
+from bayesmoe.costs.serving.step import OF_PROMPT, TERMS, hit_share, prompt_terms, step_parts, step_terms
+from bayesmoe.costs.serving.traffic import Traffic
 
 
 class Coefficients(NamedTuple):
@@ -39,7 +40,8 @@ class Coefficients(NamedTuple):
 class Roofline:
     """Latency of a server by :func:`bayesmoe.costs.serving.step.step_terms`.
 
-    ``t_step = slowdown sum_c coefficient_c term_c``, ``TTFT = first_slowdown (first_prefill t_prompt + first_step t_step)``.
+    ``t_step = slowdown sum_c coefficient_c term_c``, ``TTFT = first_slowdown (first_prefill t_prompt + first_step t_step)``. Where tokens are
+    drafted ahead of a step, an iteration is the A-th part of one, A the tokens that a request gets of it: then TPOT is ``t_step / A``.
     """
 
     accelerator: Accelerator
@@ -53,18 +55,29 @@ class Roofline:
     def __call__(
         self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
     ) -> tuple[Elementwise, Elementwise]:
-        """Seconds of prefill and of decode in one step; terms that grow with tokens are shared between both by their tokens."""
+        """Seconds of prefill and of decode in one iteration; terms that grow with tokens are shared between both by their tokens."""
         seconds = dict(zip(TERMS, self.seconds_by_term(model, batch, n_gpus, traffic, coefficients), strict=True))
         of_tokens = sum(seconds.pop(name) for name in ("activations", "experts", "communication"))
-        of_prompts = traffic.prompt_tokens / (traffic.prompt_tokens + traffic.output_tokens) * of_tokens
+        arriving = traffic.tokens_per_step * traffic.fresh_tokens
+        of_prompts = arriving / (arriving + traffic.passes(model.num_layers) * traffic.output_tokens) * of_tokens
         prefill = seconds.pop("prefill") + of_prompts
         decode = sum(seconds.values()) + of_tokens - of_prompts
-        return prefill * coefficients.slowdown, decode * coefficients.slowdown
+        each = coefficients.slowdown / traffic.tokens_per_step
+        return prefill * each, decode * each
+
+    def prompt_cache_s(
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> Elementwise:
+        """Seconds of an iteration in which the cache of prompts is read: that of a context, by its share of prompt."""
+        memory = TERMS.index("memory")
+        read = step_parts(model, n_gpus, traffic, self.accelerator, self.precision).per_request[memory]
+        of_prompt = traffic.prompt_tokens * (1.0 + traffic.length_covariance) / traffic.context_tokens
+        return batch * read * of_prompt * coefficients.step[memory] * coefficients.slowdown / traffic.tokens_per_step
 
     def by_batch(
         self, model: ServedModel, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
     ) -> Callable[[Elementwise], tuple[Elementwise, Elementwise]]:
-        """Seconds of a step and to the first token as functions of the batch."""
+        """Seconds of an iteration and to the first token as functions of the batch."""
         parts = step_parts(model, n_gpus, traffic, self.accelerator, self.precision)
 
         def total(of: tuple[Any, ...]) -> Any:
@@ -77,10 +90,12 @@ class Roofline:
         slopes = (coefficients.step[TERMS.index(name)] for name in OF_PROMPT)
         alone = sum(slope * term for slope, term in zip(slopes, of_prompt, strict=True))
 
+        drafted, per_token = 1.0 + traffic.draft_tokens, 1.0 / traffic.tokens_per_step
+
         def seconds(batch: Elementwise) -> tuple[Elementwise, Elementwise]:
-            step = fixed + batch * each + hit_share(parts.ln_spared, batch, self.evenness) * read
+            step = fixed + batch * each + hit_share(parts.ln_spared, batch * drafted, self.evenness) * read
             first = coefficients.first_prefill * alone + coefficients.first_step * step
-            return step, coefficients.first_slowdown * first
+            return step * per_token, coefficients.first_slowdown * first
 
         return seconds
 

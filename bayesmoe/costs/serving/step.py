@@ -11,6 +11,7 @@ from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.hardware import Accelerator
 from bayesmoe.costs.precisions import BYTES_PER_WEIGHT, Precision
 from bayesmoe.costs.serving.served_model import ServedModel
+from bayesmoe.costs.serving.traffic import Traffic
 
 Reads = Literal["distinct", "active", "all"]
 """Which experts' weights a decode step reads: those that its batch touches, those of one token, or all."""
@@ -32,27 +33,6 @@ _EXPERT_WIDTH = 2048.0
 
 _OTHER_BYTES = 2.0
 """Bytes of an embedding or head weight: they are kept in 16 bits where the rest is narrower."""
-
-
-class Traffic(NamedTuple):
-    """What is asked of a server.
-
-    Attributes
-    ----------
-    prompt_tokens, output_tokens : array
-        Means p and n of a request.
-    bytes_per_cache_element : array
-        Bytes of one cached element.
-    """
-
-    prompt_tokens: Any
-    output_tokens: Any
-    bytes_per_cache_element: Any = 2.0
-
-    @property
-    def context_tokens(self) -> Elementwise:
-        """Mean context of a request while it decodes: its prompt and half its output."""
-        return self.prompt_tokens + 0.5 * self.output_tokens
 
 
 def cache_bytes(model: ServedModel, traffic: Traffic, context_tokens: Elementwise) -> Elementwise:
@@ -112,7 +92,7 @@ def step_terms(
     the terms and their sum are this project's.
     """
     parts = step_parts(model, n_gpus, traffic, accelerator, precision)
-    hit = _read_share(model, parts.ln_spared, batch, reads, evenness)
+    hit = _read_share(model, parts.ln_spared, batch * (1.0 + traffic.draft_tokens), reads, evenness)
     terms = [
         batch * each if fixed is None else fixed if each is None else fixed + batch * each
         for fixed, each in zip(parts.fixed, parts.per_request, strict=True)
@@ -146,8 +126,8 @@ def step_parts(
 ) -> StepParts:
     """What a step is made of before its batch is known.
 
-    With ``T = B (1 + p/n)`` tokens in a step, those decoded and those of the prompts that arrive, and ``P_k`` the routed parameters that one
-    token is multiplied by:
+    With ``T = B (1 + (1 - h) p/n)`` tokens in a step, those decoded and those of the prompts that arrive but for what is cached, and ``P_k``
+    the routed parameters that one token is multiplied by:
 
     | term | value |
     |---|---|
@@ -157,20 +137,27 @@ def step_parts(
     | memory | ``( w (n_total - P_x (1 - hit) + n_attention (r - 1)) + 2 n_head + cache read ) / (g BW)``, ``hit = 1 - (1 - k/E)^B`` |
     | activations | ``8 k T ( L_x d + P_x/(3 E d) ) / (g BW)``: tokens gathered for their experts, and their inner widths, written and read |
     | compute | ``B ( 2 (n_active - P_k + n_head) + attention over the context ) / (g F_w)`` |
-    | prefill | ``B/n ( 2 p (n_active - P_k) + causal attention ) / (g F_w)``: the requests that arrive in a step |
+    | prefill | ``B/n ( 2 (1 - h) p (n_active - P_k) + causal attention ) / (g F_w)``: the requests that arrive in a step |
     | experts | ``2 P_k T (2048 / d_e)^(1/2) / (g F_w)``: narrow matrices of width ``d_e = P_x / (3 E L_x d)`` are multiplied slower |
     | communication | ``8 T d L (g - 1) / (g link)``, two ring all-reduces of ``2 T d`` bytes a layer |
 
     Where attention is data-parallel (r = g ranks) a token is sent to its experts in one byte and comes back in two, and layers without
     experts gather and scatter: ``( 3 min(k, g) L_x / g + 4 (L - L_x) ) T d (g - 1) / (g link)``.
+
+    Where m tokens are drafted ahead of a step, by one layer more that has the model's head, ``B (1 + m)`` tokens touch experts, weights and
+    cache are read and layers gone through ``1 + m/L`` times, ``1 + m + m/L`` tokens of a request are computed (m + 1 in the head), and
+    A times as many requests arrive, A the tokens that a request gets of a step.
     """
     of = _per_model(model, traffic, precision)
+    deeper = 1.0 + traffic.draft_tokens / model.num_layers
     # Few numbers are divided, those of GPUs, and many multiplied: a division costs as much as ten products.
     per_gpu = 1.0 / n_gpus
     per_flop = per_gpu / accelerator.peak(precision)
     per_byte = per_gpu / accelerator.bandwidth_bytes_per_s
     weights = of.other_bytes + of.attention_bytes * (model.attention_ranks - 1.0)
-    overheads = (model.num_layers, model.num_moe_layers, model.num_layers * jnp.log2(n_gpus))
+    overheads = tuple(
+        deeper * each for each in (model.num_layers, model.num_moe_layers, model.num_layers * jnp.log2(n_gpus))
+    )
     return StepParts(
         fixed=(*overheads, None, weights * per_byte, *(None,) * 5),
         per_request=(
@@ -237,20 +224,22 @@ class _PerModel(NamedTuple):
 
 
 def _per_model(model: ServedModel, traffic: Traffic, precision: Precision) -> _PerModel:
-    width = BYTES_PER_WEIGHT[precision]
-    tokens = 1.0 + traffic.prompt_tokens / traffic.output_tokens
+    width, drafted = BYTES_PER_WEIGHT[precision], traffic.draft_tokens
+    passes, deeper = traffic.passes(model.num_layers), 1.0 + drafted / model.num_layers
+    arriving = traffic.tokens_per_step / traffic.output_tokens
+    tokens = passes + arriving * traffic.fresh_tokens
     of_experts = model.num_moe_layers * model.d_model + model.n_routed / (3.0 * model.num_experts * model.d_model)
     # Behind the barrier it is computed once, and not for every number of GPUs.
     return jax.lax.optimization_barrier(
         _PerModel(
-            other_bytes=width * (model.n_total - model.n_routed) + _OTHER_BYTES * model.n_head,
-            routed_bytes=width * model.n_routed,
-            attention_bytes=width * model.n_attention,
+            other_bytes=width * (model.n_total - model.n_routed) * deeper + _OTHER_BYTES * model.n_head * (1.0 + drafted),
+            routed_bytes=width * model.n_routed * deeper,
+            attention_bytes=width * model.n_attention * deeper,
             ln_spared=jnp.log1p(-jnp.minimum(model.top_k / model.num_experts, 1.0 - 1e-12)),
-            cache_bytes=cache_bytes(model, traffic, traffic.context_tokens),
+            cache_bytes=cache_bytes(model, traffic, traffic.context_tokens) * deeper,
             activation_bytes=8.0 * model.top_k * tokens * jnp.where(model.num_experts > 1, of_experts, 0.0),
             decode_flop=_decode_flop(model, traffic),
-            prefill_flop=_prompt_flop(model, traffic) / traffic.output_tokens,
+            prefill_flop=_prompt_flop(model, traffic) * arriving,
             expert_flop=tokens * _expert_flop(model),
             token_width=tokens * model.d_model,
         )
@@ -269,20 +258,30 @@ def _expert_flop(model: ServedModel) -> Elementwise:
 
 
 def _decode_flop(model: ServedModel, traffic: Traffic) -> Elementwise:
-    """FLOP outside of routed experts to decode one token at the mean context."""
+    """FLOP outside of routed experts to decode a request's tokens of one step at the mean context."""
     context = traffic.context_tokens
     attention = model.decode_attention_flop * context
     attention = attention + model.window_decode_attention_flop * jnp.minimum(context, model.window_tokens)
-    return 2.0 * (model.n_active - _routed_per_token(model) + model.n_head) + attention
+    in_layers = 2.0 * (model.n_active - _routed_per_token(model)) + attention
+    return traffic.passes(model.num_layers) * in_layers + 2.0 * (1.0 + traffic.draft_tokens) * model.n_head
 
 
 def _prompt_flop(model: ServedModel, traffic: Traffic) -> Elementwise:
-    """FLOP outside of routed experts to read one prompt: ``2 p (n_active - P_k) + A p^2/2 + A_w p w'``, ``w'`` a window as it fills."""
-    prompt = traffic.prompt_tokens
-    window = jnp.minimum(prompt, model.window_tokens)
-    in_window = window * (prompt - 0.5 * window)
-    always = model.n_active - _routed_per_token(model)
-    return 2.0 * prompt * always + 0.5 * model.attention_flop * prompt**2 + model.window_attention_flop * in_window
+    """FLOP outside of routed experts to read one prompt but for what is cached.
+
+    ``2 (1 - h) p (n_active - P_k) + A E[p^2] (1 - h^2)/2 + A_w (seen(p) - seen(h p))``, ``seen(x)`` what a window shows to x tokens as it
+    fills; windows are of the mean prompt.
+    """
+    prompt, cached = traffic.prompt_tokens, traffic.cached_share
+
+    def seen(tokens: Any) -> Any:
+        window = jnp.minimum(tokens, model.window_tokens)
+        return window * (tokens - 0.5 * window)
+
+    square = prompt**2 * (1.0 + traffic.prompt_cv**2) * (1.0 - cached**2)
+    always = 2.0 * traffic.fresh_tokens * (model.n_active - _routed_per_token(model))
+    in_window = model.window_attention_flop * (seen(prompt) - seen(cached * prompt))
+    return always + 0.5 * model.attention_flop * square + in_window
 
 
 def prompt_terms(
@@ -290,5 +289,5 @@ def prompt_terms(
 ) -> tuple[Elementwise, Elementwise]:
     """Seconds at peak to read one prompt: outside of routed experts, and in them."""
     per_flop = 1.0 / (n_gpus * accelerator.peak(precision))
-    routed = traffic.prompt_tokens * _expert_flop(model)
+    routed = traffic.fresh_tokens * _expert_flop(model)
     return _prompt_flop(model, traffic) * per_flop, routed * per_flop

@@ -14,7 +14,7 @@ from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.measured import refuse_rows
 from bayesmoe.costs.serving.roofline import Coefficients
 from bayesmoe.costs.serving.served_model import ServedModel
-from bayesmoe.costs.serving.step import Traffic
+from bayesmoe.costs.serving.traffic import Traffic
 from bayesmoe.errors import InputError
 from bayesmoe.tables import numbers_of, read_measurements
 
@@ -67,6 +67,11 @@ class TableLatency:
         self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
     ) -> None:
         """A table has iterations only: no time to first token."""
+
+    def prompt_cache_s(
+        self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> None:
+        """A table has iterations only: nothing of their parts."""
 
     def seconds_by_term(
         self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients

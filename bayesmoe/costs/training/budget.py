@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.hardware import accelerator_named
-from bayesmoe.costs.workload import Training
+from bayesmoe.costs.training_budget import Training
 from bayesmoe.units import HOURS_PER_DAY, SECONDS_PER_HOUR
 
 

@@ -17,7 +17,7 @@ from bayesmoe.costs.training.memory import MEMORY_SD, training_memory
 from bayesmoe.costs.training.step import GROUPS, Chip, Slopes, seconds_by_term, step_terms
 from bayesmoe.costs.training.throughput import fastest, seconds_per_token
 from bayesmoe.costs.training.trained_model import TrainedModel, trained_shapes
-from bayesmoe.costs.workload import Training
+from bayesmoe.costs.training_budget import Training
 from bayesmoe.units import HOURS_PER_DAY, SECONDS_PER_HOUR
 
 TRAINING_UNITS = {

@@ -15,8 +15,9 @@ from bayesmoe.architecture import Heads, Shape, public_shape
 from bayesmoe.costs.cost import UNITS, bands, cost
 from bayesmoe.costs.serving.calibration import read_calibration
 from bayesmoe.costs.serving.replica import LIMITS
+from bayesmoe.costs.training_budget import Training
 from bayesmoe.costs.uncertain import Uncertain
-from bayesmoe.costs.workload import Serving, Training
+from bayesmoe.costs.workload import Serving
 from bayesmoe.documents.cost import CostDocument
 from bayesmoe.errors import InputError
 from bayesmoe.reporting.cost_text import costs
@@ -63,7 +64,7 @@ def test_shapes_units_and_names(found):
     for name, unit in UNITS.items():
         assert (found[name].dims, found[name].shape) == (("draw", "architecture"), (400, 3))
         assert found[name].attrs["units"] == unit
-        assert (found[name] > 0).all(), name
+        assert (found[name] >= 0 if name == "draft_tokens" else found[name] > 0).all(), name
     assert found["architecture"].values.tolist() == [shape.name for shape in SHAPES]
     assert set(found["limit"].values.ravel()) <= set(LIMITS)
     assert found["feasible"].all()
@@ -123,6 +124,11 @@ def test_quantities_agree_with_each_other(found):
     )
     assert (found["memory_bytes"] > found["weight_bytes"]).all()
     assert (found["memory_bytes"] <= 0.9 * 80e9 * found["n_gpus"]).all()
+    shared = cost(SHAPES, TRAINING, serve(cached_share=0.4, draft_tokens=1, prompt_tokens=2000.0), draws=20)
+    by_kind = [shared[f"usd_per_million_{kind}_tokens"] for kind in ("input", "cached", "decoded")]
+    priced = (by_kind[0] * 0.6 + by_kind[1] * 0.4) * 2000.0 / 337.99 + by_kind[2]
+    np.testing.assert_allclose(priced, shared["serving_usd_per_million_tokens"], rtol=1e-9)
+    assert (by_kind[1] < by_kind[0]).all()
     own = found.sel(architecture="own")
     # Two times five heads of 100, ten layers, two bytes; prompt and half the output.
     shards = np.minimum(own["n_gpus"], np.maximum(own["attention_ranks"], 5))
@@ -193,7 +199,7 @@ def test_a_measured_latency_has_bands_of_no_width(table):
     row = bands(found).isel(architecture=0)
     for name in UNITS:
         low, middle, high = row[name].values
-        assert low == middle == high or name == "ttft_s", name
+        assert low == middle == high or name in ("ttft_s", "usd_per_million_cached_tokens"), name
     assert np.isnan(row["ttft_s"]).all()
     # Of 64 requests an iteration takes 2 + 10 ms.
     assert [float(row[name][1]) for name in ("batch", "n_gpus")] == [64, 1]

@@ -7,9 +7,10 @@ import dataclasses
 import pytest
 
 from bayesmoe.costs.hardware import ACCELERATORS
-from bayesmoe.costs.prices import book_price
+from bayesmoe.costs.prices import book_price, price_of
+from bayesmoe.costs.training_budget import Training, mfu_of
 from bayesmoe.costs.uncertain import Uncertain, median
-from bayesmoe.costs.workload import Serving, Training, mfu_of, price_of
+from bayesmoe.costs.workload import Serving
 from bayesmoe.errors import InputError
 from bayesmoe.specs import from_json, from_mapping, to_json
 

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from bayesmoe import plots
-from bayesmoe.costs.workload import Training
+from bayesmoe.costs.training_budget import Training
 from bayesmoe.curves.mfu_by_size import mfu_by_size
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.text import facts, on_throughput

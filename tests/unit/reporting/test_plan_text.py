@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from bayesmoe.costs.workload import Training
+from bayesmoe.costs.training_budget import Training
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.decision import Advice, Decisions
 from bayesmoe.decisions.limits import LimitOutcome

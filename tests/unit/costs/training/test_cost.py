@@ -9,7 +9,7 @@ from bayesmoe.architecture import public_shape
 from bayesmoe.costs.training.calibration import drawn_training, read_training_calibration, training_slopes
 from bayesmoe.costs.training.cost import STEP_PARTS, cluster_of, cost_on_cluster, training_cost
 from bayesmoe.costs.training.step import TERMS
-from bayesmoe.costs.workload import Training
+from bayesmoe.costs.training_budget import Training
 from bayesmoe.specs import from_mapping
 
 DRAWS = 200
