@@ -32,10 +32,11 @@ from bayesmoe.units import QUANTILES, TOKENS_PER_MILLION
 UNITS = {
     "weight_bytes": "bytes",
     "memory_bytes": "bytes of a replica",
-    "n_gpus": "GPUs of a replica",
+    "n_gpus": "GPUs of a replica, or of a worker that decodes",
+    "prefill_gpus": "GPUs of other workers that compute the prompts of one that decodes",
     "attention_ranks": "GPUs of a replica over which attention is data-parallel",
     "draft_tokens": "tokens drafted ahead of a step",
-    "kw": "kW of a replica",
+    "kw": "kW of a replica, workers that compute its prompts included",
     "batch": "requests",
     "tpot_s": "s",
     "ttft_s": "s",
@@ -132,17 +133,18 @@ def _serving(
     usd, traffic = values["usd_per_million_tokens"], uncertain.traffic
     of_prompt_tokens = usd * traffic.output_tokens / traffic.prompt_tokens
     reading = np.zeros_like(usd) if of_cache is None else of_prompt_tokens * of_cache
-    gpus, batch = values["n_gpus"], values["batch"]
+    gpus, batch, others = values["n_gpus"], values["batch"], values["prefill_gpus"]
     variables = {
         "weight_bytes": weights,
         "memory_bytes": weights + batch * per_request,
         "n_gpus": gpus,
+        "prefill_gpus": others,
         "attention_ranks": values["attention_ranks"],
         "draft_tokens": values["draft_tokens"],
         "batch": batch,
         "tpot_s": batch / values["tokens_per_s"],
         "ttft_s": np.full_like(batch, np.nan) if first_s is None else first_s,
-        "output_tokens_per_s_per_gpu": values["tokens_per_s"] / gpus,
+        "output_tokens_per_s_per_gpu": values["tokens_per_s"] / (gpus + others),
         "serving_usd_per_million_tokens": usd,
         "usd_per_million_input_tokens": reading + of_prompt_tokens * of_prompts / (1.0 - traffic.cached_share),
         "usd_per_million_cached_tokens": np.full_like(usd, np.nan) if of_cache is None else reading,
@@ -152,7 +154,7 @@ def _serving(
     }
     kw = accelerator_named(spec.accelerator).kw_all_in
     if kw is not None:
-        variables["kw"] = gpus * kw
+        variables["kw"] = (gpus + others) * kw
     return variables, np.full((len(model.n_total), len(TERMS)), np.nan) if seconds is None else _shares(seconds)
 
 
@@ -160,7 +162,7 @@ def _serving(
 def _served(latency: Latency, fleet: Fleet, precision: Precision, model: ServedModel, uncertain: ServingDraws) -> Any:
     """The cheapest replica; bytes of its weights and of a request's cache; seconds to the first token, and of each term.
 
-    And shares of an iteration: that of computing prompts, and that of reading their cache.
+    And shares of the time of all GPUs: that of computing prompts, and that of reading their cache.
     """
     traffic, off = uncertain.traffic, uncertain.coefficients
     replica = cheapest_replica(
@@ -173,18 +175,23 @@ def _served(latency: Latency, fleet: Fleet, precision: Precision, model: ServedM
         price_usd_per_gpu_hour=uncertain.price_usd_per_gpu_hour,
     )
     model = model._replace(attention_ranks=jnp.where(replica.feasible, replica.attention_ranks, 1.0))
-    traffic = traffic._replace(draft_tokens=jnp.where(replica.feasible, replica.draft_tokens, 0.0))
-    gpus, batch = replica.n_gpus, replica.batch
+    gpus, batch, others = replica.n_gpus, replica.batch, jnp.where(replica.feasible, replica.prefill_gpus, 0.0)
+    apart = jnp.where(others > 0, 1.0, 0.0)
+    traffic = traffic._replace(draft_tokens=jnp.where(replica.feasible, replica.draft_tokens, 0.0), apart=apart)
     prefill_s, decode_s = latency(model, batch, gpus, traffic, off)
     reading_s, iteration_s = latency.prompt_cache_s(model, batch, gpus, traffic, off), prefill_s + decode_s
+    first_s: Any = latency.first_token_s(model, batch, gpus, traffic, off)
+    if fleet.prefill != "together":
+        first_s = jnp.where(others > 0, replica.prefill_ttft_s, first_s)
+    decoding = gpus / (gpus + others)
     return (
         replica,
         weight_bytes(model, precision),
         cache_bytes(model, traffic, traffic.context_tokens) * replication(model, gpus),
-        latency.first_token_s(model, batch, gpus, traffic, off),
+        first_s,
         latency.seconds_by_term(model, batch, gpus, traffic, off),
-        prefill_s / iteration_s,
-        None if reading_s is None else reading_s / iteration_s,
+        1.0 - decoding * decode_s / iteration_s,
+        None if reading_s is None else decoding * reading_s / iteration_s,
     )
 
 

@@ -65,6 +65,7 @@ def fleet_of(spec: Serving) -> Fleet:
         # A table knows nothing of how its measurements were laid out.
         attention=spec.attention if spec.latency_table is None else "tensor",
         drafts=spec.drafts,
+        prefill=spec.prefill,
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from bayesmoe.costs.hardware import AcceleratorName
 from bayesmoe.costs.precisions import PrecisionName, bytes_of, cache_element_bytes
 from bayesmoe.costs.prices import PRICED, Price, price_of
-from bayesmoe.costs.serving.layouts import Attention
+from bayesmoe.costs.serving.layouts import Attention, Prefill
 from bayesmoe.costs.serving.traffic import MOST_DRAFTED
 from bayesmoe.costs.uncertain import Positive, Quantity, QuantityShare, Share, UncertainShare
 from bayesmoe.errors import InputError
@@ -46,6 +46,9 @@ class Serving:
         Standard deviations of the two lengths over their means; a cost is that of requests whose lengths differ so, not of the mean request.
     length_correlation : float
         Correlation between the logarithms of both lengths.
+    prefill : str
+        Which workers compute prompts: those that decode ("together"), others ("apart", disaggregated serving), or whichever is cheaper in each
+        draw ("either").
     cached_share : share, optional
         Share of prompt tokens that a cache of prefixes holds already.
     draft_tokens : int or "best"
@@ -109,6 +112,7 @@ class Serving:
     cached_share: Annotated[
         QuantityShare | None, About("share of prompt tokens", "nothing is cached", 0.001, 0.99, "give a share, such as 0.4")
     ] = None
+    prefill: Annotated[Prefill, About("", "one kind of worker")] = "together"
     draft_tokens: Annotated[
         Annotated[int, Field(ge=0, le=MOST_DRAFTED)] | Literal["best"], About("tokens", "nothing is drafted")
     ] = 0
@@ -167,8 +171,10 @@ class Serving:
             raise ValueError("latency_table stands for itself: leave out calibration and engine")
         if self.latency_table is not None and self.max_ttft_s is not None:
             raise ValueError("latency_table knows no time to first token: leave out max_ttft_s")
-        if self.latency_table is not None and (self.cached_share is not None or self.draft_tokens != 0):
-            raise ValueError("latency_table holds what was measured: leave out cached_share and draft_tokens")
+        if self.latency_table is not None and (
+            self.cached_share is not None or self.draft_tokens != 0 or self.prefill != "together"
+        ):
+            raise ValueError("latency_table holds what was measured: leave out cached_share, draft_tokens and prefill")
         if isinstance(self.price_usd_per_gpu_hour, str):
             price_of(self)
         return self

@@ -16,6 +16,7 @@ _QUANTITIES = {
     "weight_bytes": "weight_bytes",
     "memory_bytes": "memory_bytes",
     "n_gpus_per_replica": "n_gpus",
+    "prefill_gpus": "prefill_gpus",
     "attention_ranks": "attention_ranks",
     "draft_tokens": "draft_tokens",
     "kw": "kw",
@@ -119,7 +120,10 @@ class ArchitectureCost(Section):
     step_share: StepShare
     weight_bytes: Quantiles
     memory_bytes: Quantiles = Field(description="weights and the cache of the batch, of a replica")
-    n_gpus_per_replica: Quantiles
+    n_gpus_per_replica: Quantiles = Field(description="or of a worker that decodes")
+    prefill_gpus: Quantiles = Field(
+        description="GPUs of other workers that compute the prompts of one that decodes; 0 where it computes them"
+    )
     attention_ranks: Quantiles = Field(
         description="GPUs of a replica over which attention is data-parallel; 1 where its heads are split"
     )

@@ -16,6 +16,7 @@ _COSTS = {
     "weight_bytes": ("weights", 1e9, "GB"),
     "memory_bytes": ("weights and cache", 1e9, "GB"),
     "n_gpus": ("GPUs of a replica", 1.0, ""),
+    "prefill_gpus": ("GPUs that compute its prompts", 1.0, ""),
     "attention_ranks": ("of them, for attention by requests", 1.0, ""),
     "draft_tokens": ("tokens drafted ahead of a step", 1.0, ""),
     "kw": ("power of a replica", 1.0, "kW"),
@@ -111,7 +112,7 @@ def _banded(part: xr.Dataset, quantities: dict[str, tuple[str, float, str]]) -> 
     for quantity, (label, unit, suffix) in quantities.items():
         if quantity not in part or not math.isfinite(float(part[quantity][1])):
             continue
-        if quantity == "draft_tokens" and not float(part[quantity].max()):
+        if quantity in ("draft_tokens", "prefill_gpus") and not float(part[quantity].max()):
             continue
         low, middle, high = (float(value) / unit for value in part[quantity].values)
         said = band(low, middle, high, large=middle >= 1e4)

@@ -1,13 +1,12 @@
 """Serving models: the roofline, a table of measurements, and Yun's replica over either."""
 
 from bayesmoe.costs.serving.latency import Latency
+from bayesmoe.costs.serving.needs import ReplicaNeeds, needs_of_replica
 from bayesmoe.costs.serving.replica import (
     LIMITS,
     Fleet,
-    ReplicaNeeds,
     ServingCost,
     cheapest_replica,
-    needs_of_replica,
 )
 from bayesmoe.costs.serving.roofline import Coefficients, Roofline
 from bayesmoe.costs.serving.served_model import ServedModel, served_family, served_shapes

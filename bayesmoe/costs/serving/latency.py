@@ -37,6 +37,12 @@ class Latency(Protocol):
         """Seconds to the first token of a request that meets a server at work; None where the model cannot say."""
         ...
 
+    def prompt_alone_s(
+        self, model: ServedModel, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> tuple[Elementwise, Elementwise] | None:
+        """Seconds of a prompt on a worker that computes prompts alone, and to its first token; None where the model cannot say."""
+        ...
+
     def prompt_cache_s(
         self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
     ) -> Elementwise | None:

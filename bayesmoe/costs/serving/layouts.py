@@ -29,19 +29,29 @@ class Layout(NamedTuple):
         GPUs, and over how many of them attention is data-parallel.
     draft_tokens : int
         Tokens drafted ahead of each step.
+    apart : bool
+        Whether other workers compute the prompts.
     """
 
     n_gpus: int
     attention_ranks: int
-    draft_tokens: int
+    draft_tokens: int = 0
+    apart: bool = False
 
 
-def layouts(most: int, attention: Attention, drafts: Sequence[int] = (0,)) -> tuple[Layout, ...]:
+Prefill = Literal["together", "apart", "either"]
+"""Which workers compute prompts: those that decode, others, or whichever is cheaper."""
+
+
+def layouts(
+    most: int, attention: Attention, drafts: Sequence[int] = (0,), prefill: Prefill = "together"
+) -> tuple[Layout, ...]:
     """Layouts that a replica may have: with one GPU there is nothing to spread."""
     counts = gpu_counts(most)
     heads = [(count, 1) for count in counts if attention != "data" or count == 1]
     requests = [(count, count) for count in counts if attention != "tensor" and count > 1]
-    return tuple(Layout(*pair, drafted) for drafted in drafts for pair in (*heads, *requests))
+    apart = {"together": (False,), "apart": (True,), "either": (False, True)}[prefill]
+    return tuple(Layout(*pair, drafted, one) for one in apart for drafted in drafts for pair in (*heads, *requests))
 
 
 def laid_out(
@@ -50,8 +60,12 @@ def laid_out(
     """A model and its traffic over layouts along a new first axis, and their GPUs."""
     # The layouts come first: along the last axis, of sizes, the processor works on many numbers at once.
     dtype = jnp.result_type(1.0 * model.n_dense)
-    gpus, ranks, drafted = (jnp.asarray(each, dtype=dtype).reshape(-1, *(1,) * rank) for each in zip(*every, strict=True))
+    gpus, ranks, drafted, apart = (
+        jnp.asarray(each, dtype=dtype).reshape(-1, *(1,) * rank) for each in zip(*every, strict=True)
+    )
     # What is the same in all layouts stays a constant to the compiler, which then computes once what follows from it.
-    alike = {one.draft_tokens for one in every}
-    drafted = drafted if len(alike) > 1 else jnp.asarray(float(*alike), dtype=dtype)
-    return model._replace(attention_ranks=ranks), traffic._replace(draft_tokens=drafted), gpus
+    drafted, apart = (
+        each if len(set(values)) > 1 else jnp.asarray(float(values[0]), dtype=dtype)
+        for each, values in ((drafted, [one.draft_tokens for one in every]), (apart, [one.apart for one in every]))
+    )
+    return model._replace(attention_ranks=ranks), traffic._replace(draft_tokens=drafted, apart=apart), gpus

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 
 from bayesmoe.arrays import Elementwise
 from bayesmoe.costs.serving.latency import Latency
-from bayesmoe.costs.serving.layouts import Attention, laid_out, layouts
+from bayesmoe.costs.serving.layouts import Attention, Layout, Prefill, laid_out, layouts
+from bayesmoe.costs.serving.prefill import PrefillWorker, cheapest_prefill
 from bayesmoe.costs.serving.roofline import Coefficients
 from bayesmoe.costs.serving.served_model import ServedModel
 from bayesmoe.costs.serving.step import cache_bytes, replication
@@ -41,6 +42,8 @@ class Fleet(NamedTuple):
         How attention is spread over the GPUs of a replica.
     drafts : tuple of int
         How many tokens may be drafted ahead of a step.
+    prefill : {"together", "apart", "either"}
+        Which workers compute prompts: those that decode, others, or whichever is cheaper.
     """
 
     max_gpus: int
@@ -54,9 +57,14 @@ class Fleet(NamedTuple):
     fleet_gpus: int | None = None
     attention: Attention = "tensor"
     drafts: tuple[int, ...] = (0,)
+    prefill: Prefill = "together"
+
+    def layouts(self, most: int | None = None) -> tuple[Layout, ...]:
+        """Layouts that a replica may have, of so many GPUs at most, or of as many as are allowed."""
+        return layouts(most or self.max_gpus, self.attention, self.drafts, self.prefill)
 
 
-_MOST_BATCH, _MOST_GPUS = 2.0**40, 4096
+_MOST_BATCH = 2.0**40
 
 LIMITS = ("memory", "max_batch", "max_tpot_s", "max_ttft_s", "speed")
 """What bounds a batch; ``speed`` where a batch fits and its latency is not known or infinite."""
@@ -70,7 +78,7 @@ class ServingCost(NamedTuple):
     usd_per_million_tokens : array
         USD per million OUTPUT tokens.
     n_gpus : array
-        GPUs of a replica.
+        GPUs of a replica, or of its worker that decodes.
     attention_ranks : array
         Over how many of them attention is data-parallel: 1 or all.
     batch : array
@@ -85,6 +93,10 @@ class ServingCost(NamedTuple):
         Index in :data:`LIMITS` of what bounds the batch; of an infeasible model, on the most GPUs whose latency is known.
     draft_tokens : array
         Tokens drafted ahead of each step.
+    prefill_gpus : array
+        GPUs of other workers that compute the prompts of one that decodes; 0 where it computes them.
+    prefill_ttft_s : array
+        Seconds to the first token where others compute prompts; NaN where none do.
     """
 
     usd_per_million_tokens: Any
@@ -96,6 +108,8 @@ class ServingCost(NamedTuple):
     fleet_tokens_per_s: Any
     limit: Any
     draft_tokens: Any
+    prefill_gpus: Any
+    prefill_ttft_s: Any
 
 
 def memory_batch(model: ServedModel, n_gpus: Elementwise, traffic: Traffic, fleet: Fleet) -> Elementwise:
@@ -128,7 +142,8 @@ def cheapest_replica(
     """Cost per output token, minimized over the layouts of a replica.
 
     ``cost(g) = g C0 / (rho T(g))``, ``T(g) = b / (L_prefill(b/n, g) + L_decode(b, g))``, cost = min over g and over how attention is spread
-    (:func:`layouts`), with the largest b that memory, the cap and the latency targets allow.
+    (:func:`layouts`), with the largest b that memory, the cap and the latency targets allow. Where other workers compute prompts,
+    ``(g + T(g) s/n) C0 / (rho T(g))``, s the least GPU-seconds of a prompt.
 
     Parameters
     ----------
@@ -147,18 +162,11 @@ def cheapest_replica(
     ----------
     arXiv:2404.02852, Eq. 5-6 and appendix C, whose parameter counts stand for bytes.
     """
-    parts = (model, traffic, coefficients)
-    rank = max(jnp.ndim(leaf) for leaf in jax.tree.leaves(parts))
-    model, traffic, gpus = laid_out(model, traffic, layouts(fleet.max_gpus, fleet.attention, fleet.drafts), rank)
-    batch, bounds = _batch_bounds(model, latency, fleet, gpus, traffic, coefficients)
-    limit = jnp.argmin(bounds, axis=0)
-    step_s, _ = latency.by_batch(model, gpus, traffic, coefficients)(jnp.maximum(batch, 1.0))
-    fits = (batch >= 1.0) & (step_s < jnp.inf)
-    limit = jnp.where((batch >= 1.0) & ~fits, LIMITS.index("speed"), limit)
-    gpu_s_per_token = jnp.where(fits, gpus * step_s / batch, jnp.inf)
+    of = _options(model, latency, fleet, traffic, coefficients)
+    gpu_s_per_token = jnp.where(of.fits, (of.gpus + of.beside) * of.step_s / of.batch, jnp.inf)
     least = jnp.min(gpu_s_per_token, axis=0)
     feasible = least < jnp.inf
-    best = jnp.where(feasible, jnp.argmin(gpu_s_per_token, axis=0), _most_known_gpus(limit, gpus))
+    best = jnp.where(feasible, jnp.argmin(gpu_s_per_token, axis=0), _most_known_gpus(of.limit, of.gpus))
 
     def at_best(values: Any) -> Any:
         return jnp.take_along_axis(jnp.broadcast_to(values, gpu_s_per_token.shape), best[None], axis=0)[0]
@@ -168,51 +176,57 @@ def cheapest_replica(
 
     # The least is found without the gather that its place needs: where only the price is asked, nothing else is computed.
     usd = where_feasible(least) * price_usd_per_gpu_hour / SECONDS_PER_HOUR * TOKENS_PER_MILLION / utilization
-    speed = batch / step_s
-    of_fleet = jnp.max(jnp.where(fits, jnp.floor((fleet.fleet_gpus or fleet.max_gpus) / gpus) * speed, 0.0), axis=0)
-    served_by = (gpus, model.attention_ranks, batch, speed, traffic.draft_tokens)
-    n_gpus, ranks, requests, tokens_per_s, drafted = (where_feasible(at_best(values)) for values in served_by)
-    of_all = where_feasible(of_fleet)
-    return ServingCost(usd, n_gpus, ranks, requests, tokens_per_s, feasible, of_all, at_best(limit), drafted)
+    speed, most = of.batch / of.step_s, fleet.fleet_gpus or fleet.max_gpus
+    of_fleet = jnp.max(jnp.where(of.fits, jnp.floor(most / (of.gpus + of.beside)) * speed, 0.0), axis=0)
+    served_by = (of.gpus, of.ranks, of.batch, speed, of.drafted, of.beside)
+    n_gpus, ranks, requests, tokens_per_s, drafted, others = (where_feasible(at_best(values)) for values in served_by)
+    of_all, first = where_feasible(of_fleet), jnp.where(others > 0, of.prefill_ttft_s, jnp.nan)
+    return ServingCost(
+        usd, n_gpus, ranks, requests, tokens_per_s, feasible, of_all, at_best(of.limit), drafted, others, first
+    )
 
 
-class ReplicaNeeds(NamedTuple):
-    """What a model needs of a replica; arrays of the models' shape.
+class _Options(NamedTuple):
+    """Every layout of a replica with its largest batch: layouts first. ``beside`` are GPUs of other workers that compute its prompts."""
 
-    Attributes
-    ----------
-    n_gpus : array
-        Fewest GPUs that hold it with one request, also more than the fleet allows; infinite where none do.
-    tpot_s, ttft_s : array
-        Least time per output token and to the first token of one request on the GPUs that are allowed; of the first, on those that meet the
-        second where any do. Infinite where none holds the model; ``ttft_s`` is None where the latency model cannot say.
-    """
-
-    n_gpus: Any
-    tpot_s: Any
-    ttft_s: Any
+    gpus: Any
+    ranks: Any
+    drafted: Any
+    batch: Any
+    step_s: Any
+    beside: Any
+    fits: Any
+    limit: Any
+    prefill_ttft_s: Any
 
 
-def needs_of_replica(
-    model: ServedModel, latency: Latency, fleet: Fleet, traffic: Traffic, coefficients: Coefficients
-) -> ReplicaNeeds:
-    """What would have to be allowed for some replica to serve one request, memory and each target by itself."""
+def _options(model: ServedModel, latency: Latency, fleet: Fleet, traffic: Traffic, coefficients: Coefficients) -> _Options:
     rank = max(jnp.ndim(leaf) for leaf in jax.tree.leaves((model, traffic, coefficients)))
-    allowed = layouts(fleet.max_gpus, fleet.attention, fleet.drafts)
-    more = [one for one in layouts(_MOST_GPUS, fleet.attention, fleet.drafts) if one.n_gpus > fleet.max_gpus]
-    every, traffic, gpus = laid_out(model, traffic, [*allowed, *more], rank)
-    holds = memory_batch(every, gpus, traffic, fleet) >= 1.0
-    held = holds[: len(allowed)]
-    model, traffic, on_allowed = laid_out(model, traffic, allowed, rank)
-    tpot_s = jnp.where(held, sum(latency(model, 1.0, on_allowed, traffic, coefficients)), jnp.inf)
-    ttft_s = latency.first_token_s(model, 1.0, on_allowed, traffic, coefficients)
-    if ttft_s is not None:
-        ttft_s = jnp.where(held, ttft_s, jnp.inf)
-        if fleet.max_ttft_s is not None:
-            in_time = ttft_s <= fleet.max_ttft_s
-            tpot_s = jnp.where(in_time | ~jnp.any(in_time, axis=0), tpot_s, jnp.inf)
-        ttft_s = jnp.min(ttft_s, axis=0)
-    return ReplicaNeeds(jnp.min(jnp.where(holds, gpus, jnp.inf), axis=0), jnp.min(tpot_s, axis=0), ttft_s)
+    prefill = _prefill(model, latency, fleet, traffic, coefficients)
+    model, traffic, gpus = laid_out(model, traffic, fleet.layouts(), rank)
+    batch, bounds = _batch_bounds(model, latency, fleet, gpus, traffic, coefficients)
+    step_s, _ = latency.by_batch(model, gpus, traffic, coefficients)(jnp.maximum(batch, 1.0))
+    known, beside, first = (batch >= 1.0) & (step_s < jnp.inf), jnp.zeros(()), jnp.nan
+    limit = jnp.where((batch >= 1.0) & ~known, LIMITS.index("speed"), jnp.argmin(bounds, axis=0))
+    if prefill is not None:
+        beside = jnp.where(traffic.apart > 0, batch / step_s * prefill.gpu_s / traffic.output_tokens, 0.0)
+        limit = jnp.where(known & ~(beside < jnp.inf), LIMITS.index("max_ttft_s"), limit)
+        first = prefill.first_token_s
+    fits = known & (beside < jnp.inf)
+    return _Options(gpus, model.attention_ranks, traffic.draft_tokens, batch, step_s, beside, fits, limit, first)
+
+
+def _prefill(
+    model: ServedModel, latency: Latency, fleet: Fleet, traffic: Traffic, coefficients: Coefficients
+) -> PrefillWorker | None:
+    """The cheapest worker that computes prompts alone; None where none may."""
+    if fleet.prefill == "together":
+        return None
+    every = layouts(fleet.max_gpus, fleet.attention)
+    rank = max(jnp.ndim(leaf) for leaf in jax.tree.leaves((model, traffic, coefficients)))
+    on_each, alike, gpus = laid_out(model, traffic, every, rank)
+    holds = memory_batch(on_each, gpus, alike, fleet) >= 1.0
+    return cheapest_prefill(model, latency, every, holds, traffic, coefficients, fleet.max_ttft_s)
 
 
 def _most_known_gpus(limit: Any, gpus: Any) -> Any:
@@ -231,9 +245,15 @@ def _batch_bounds(
     halvings = math.ceil(math.log2(min(fleet.max_batch, _MOST_BATCH))) + 2
 
     seconds = latency.by_batch(model, gpus, traffic, coefficients)
+
+    def first_s(batch: Any) -> Any:
+        found: Any = seconds(batch)[1]
+        # Prompts that others compute do not wait for those that decode.
+        return jnp.where(traffic.apart > 0, 0.0, found)
+
     targets = [] if fleet.max_tpot_s is None else [(fleet.max_tpot_s, lambda batch: seconds(batch)[0])]
     if fleet.max_ttft_s is not None and seconds(most)[1] is not None:
-        targets.append((fleet.max_ttft_s, lambda batch: seconds(batch)[1]))
+        targets.append((fleet.max_ttft_s, first_s))
 
     def within(*asked: Any) -> Any:
         return _largest_within(asked, most, halvings=halvings) if asked else most

@@ -15,6 +15,9 @@ from bayesmoe.costs.serving.served_model import ServedModel
 from bayesmoe.costs.serving.step import OF_PROMPT, TERMS, hit_share, prompt_terms, step_parts, step_terms
 from bayesmoe.costs.serving.traffic import Traffic
 
+CHUNK = 8192.0
+"""Prompt tokens of a step of a worker that computes prompts alone: the usual most of engines."""
+
 
 class Coefficients(NamedTuple):
     """Draws of what the terms cost; arrays of one broadcast shape.
@@ -58,7 +61,7 @@ class Roofline:
         """Seconds of prefill and of decode in one iteration; terms that grow with tokens are shared between both by their tokens."""
         seconds = dict(zip(TERMS, self.seconds_by_term(model, batch, n_gpus, traffic, coefficients), strict=True))
         of_tokens = sum(seconds.pop(name) for name in ("activations", "experts", "communication"))
-        arriving = traffic.tokens_per_step * traffic.fresh_tokens
+        arriving = traffic.tokens_per_step * traffic.joining_tokens
         of_prompts = arriving / (arriving + traffic.passes(model.num_layers) * traffic.output_tokens) * of_tokens
         prefill = seconds.pop("prefill") + of_prompts
         decode = sum(seconds.values()) + of_tokens - of_prompts
@@ -80,16 +83,9 @@ class Roofline:
         """Seconds of an iteration and to the first token as functions of the batch."""
         parts = step_parts(model, n_gpus, traffic, self.accelerator, self.precision)
 
-        def total(of: tuple[Any, ...]) -> Any:
-            slopes = zip(coefficients.step, of, strict=True)
-            return coefficients.slowdown * sum(slope * part for slope, part in slopes if part is not None)
-
-        fixed, each = total(parts.fixed), total(parts.per_request)
+        fixed, each = self._total(parts.fixed, coefficients), self._total(parts.per_request, coefficients)
         read = coefficients.slowdown * coefficients.step[TERMS.index("memory")] * parts.experts_read
-        of_prompt = prompt_terms(model, n_gpus, traffic, self.accelerator, self.precision)
-        slopes = (coefficients.step[TERMS.index(name)] for name in OF_PROMPT)
-        alone = sum(slope * term for slope, term in zip(slopes, of_prompt, strict=True))
-
+        alone = self._prompt_s(model, n_gpus, traffic, coefficients)
         drafted, per_token = 1.0 + traffic.draft_tokens, 1.0 / traffic.tokens_per_step
 
         def seconds(batch: Elementwise) -> tuple[Elementwise, Elementwise]:
@@ -98,6 +94,34 @@ class Roofline:
             return step * per_token, coefficients.first_slowdown * first
 
         return seconds
+
+    def prompt_alone_s(
+        self, model: ServedModel, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> tuple[Elementwise, Elementwise]:
+        """Seconds of a prompt on a worker that computes prompts alone, and to its first token when no other waits.
+
+        The worker takes steps of :data:`CHUNK` tokens of prompts, each of which ends with its first token and reads all experts.
+        """
+        once = traffic._replace(output_tokens=1.0, output_cv=0.0, length_covariance=0.0, draft_tokens=0.0, apart=0.0)
+        parts = step_parts(model, n_gpus, once, self.accelerator, self.precision)
+        prompts = CHUNK / traffic.fresh_tokens
+        step = self._total(parts.fixed, coefficients) + prompts * self._total(parts.per_request, coefficients)
+        step = step + coefficients.slowdown * coefficients.step[TERMS.index("memory")] * parts.experts_read
+        first = coefficients.first_prefill * self._prompt_s(model, n_gpus, traffic, coefficients) + step
+        return step / prompts, coefficients.first_slowdown * first
+
+    def _prompt_s(
+        self, model: ServedModel, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
+    ) -> Elementwise:
+        """Seconds of the arithmetic of a prompt by itself."""
+        of_prompt = prompt_terms(model, n_gpus, traffic, self.accelerator, self.precision)
+        slopes = (coefficients.step[TERMS.index(name)] for name in OF_PROMPT)
+        return sum(slope * term for slope, term in zip(slopes, of_prompt, strict=True))
+
+    @staticmethod
+    def _total(of: tuple[Any, ...], coefficients: Coefficients) -> Any:
+        slopes = zip(coefficients.step, of, strict=True)
+        return coefficients.slowdown * sum(slope * part for slope, part in slopes if part is not None)
 
     def seconds_by_term(
         self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients

@@ -146,7 +146,7 @@ def step_parts(
 
     Where m tokens are drafted ahead of a step, by one layer more that has the model's head, ``B (1 + m)`` tokens touch experts, weights and
     cache are read and layers gone through ``1 + m/L`` times, ``1 + m + m/L`` tokens of a request are computed (m + 1 in the head), and
-    A times as many requests arrive, A the tokens that a request gets of a step.
+    A times as many requests arrive, A the tokens that a request gets of a step. Where other workers compute the prompts, none arrive.
     """
     of = _per_model(model, traffic, precision)
     deeper = 1.0 + traffic.draft_tokens / model.num_layers
@@ -227,7 +227,7 @@ def _per_model(model: ServedModel, traffic: Traffic, precision: Precision) -> _P
     width, drafted = BYTES_PER_WEIGHT[precision], traffic.draft_tokens
     passes, deeper = traffic.passes(model.num_layers), 1.0 + drafted / model.num_layers
     arriving = traffic.tokens_per_step / traffic.output_tokens
-    tokens = passes + arriving * traffic.fresh_tokens
+    tokens = passes + arriving * traffic.joining_tokens
     of_experts = model.num_moe_layers * model.d_model + model.n_routed / (3.0 * model.num_experts * model.d_model)
     # Behind the barrier it is computed once, and not for every number of GPUs.
     return jax.lax.optimization_barrier(
@@ -239,7 +239,7 @@ def _per_model(model: ServedModel, traffic: Traffic, precision: Precision) -> _P
             cache_bytes=cache_bytes(model, traffic, traffic.context_tokens) * deeper,
             activation_bytes=8.0 * model.top_k * tokens * jnp.where(model.num_experts > 1, of_experts, 0.0),
             decode_flop=_decode_flop(model, traffic),
-            prefill_flop=_prompt_flop(model, traffic) * arriving,
+            prefill_flop=_prompt_flop(model, traffic) * (arriving * (1.0 - traffic.apart)),
             expert_flop=tokens * _expert_flop(model),
             token_width=tokens * model.d_model,
         )

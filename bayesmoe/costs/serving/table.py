@@ -68,6 +68,9 @@ class TableLatency:
     ) -> None:
         """A table has iterations only: no time to first token."""
 
+    def prompt_alone_s(self, model: ServedModel, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients) -> None:
+        """A table has iterations that decode: nothing of workers that compute prompts alone."""
+
     def prompt_cache_s(
         self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
     ) -> None:

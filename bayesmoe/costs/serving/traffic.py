@@ -31,6 +31,8 @@ class Traffic(NamedTuple):
         d, tokens that are drafted ahead of each step, at most :data:`MOST_DRAFTED`.
     acceptance, acceptance_decay : array
         Chance a_1 that the first drafted token is accepted, and factor by which it falls with each: ``a_j = a_1 g^(j - 1)``.
+    apart : array
+        1 where other workers compute the prompts, 0 where the steps that decode do.
     """
 
     prompt_tokens: Any
@@ -43,6 +45,7 @@ class Traffic(NamedTuple):
     draft_tokens: Any = 0.0
     acceptance: Any = 0.0
     acceptance_decay: Any = 1.0
+    apart: Any = 0.0
 
     @property
     def context_tokens(self) -> Elementwise:
@@ -53,6 +56,11 @@ class Traffic(NamedTuple):
     def fresh_tokens(self) -> Elementwise:
         """``p (1 - h)``: tokens of a prompt that are computed."""
         return self.prompt_tokens * (1.0 - self.cached_share)
+
+    @property
+    def joining_tokens(self) -> Elementwise:
+        """Those of them that the steps compute which decode."""
+        return self.fresh_tokens * (1.0 - self.apart)
 
     @property
     def tokens_per_step(self) -> Elementwise:

@@ -64,7 +64,7 @@ def test_shapes_units_and_names(found):
     for name, unit in UNITS.items():
         assert (found[name].dims, found[name].shape) == (("draw", "architecture"), (400, 3))
         assert found[name].attrs["units"] == unit
-        assert (found[name] >= 0 if name == "draft_tokens" else found[name] > 0).all(), name
+        assert (found[name] >= 0 if name in ("draft_tokens", "prefill_gpus") else found[name] > 0).all(), name
     assert found["architecture"].values.tolist() == [shape.name for shape in SHAPES]
     assert set(found["limit"].values.ravel()) <= set(LIMITS)
     assert found["feasible"].all()
@@ -124,7 +124,9 @@ def test_quantities_agree_with_each_other(found):
     )
     assert (found["memory_bytes"] > found["weight_bytes"]).all()
     assert (found["memory_bytes"] <= 0.9 * 80e9 * found["n_gpus"]).all()
-    shared = cost(SHAPES, TRAINING, serve(cached_share=0.4, draft_tokens=1, prompt_tokens=2000.0), draws=20)
+    changed = serve(cached_share=0.4, draft_tokens=1, prompt_tokens=2000.0, prefill="either", max_tpot_s=0.02)
+    shared = cost(SHAPES, TRAINING, changed, draws=20)
+    assert 0 < (shared["prefill_gpus"] > 0).mean() <= 1
     by_kind = [shared[f"usd_per_million_{kind}_tokens"] for kind in ("input", "cached", "decoded")]
     priced = (by_kind[0] * 0.6 + by_kind[1] * 0.4) * 2000.0 / 337.99 + by_kind[2]
     np.testing.assert_allclose(priced, shared["serving_usd_per_million_tokens"], rtol=1e-9)

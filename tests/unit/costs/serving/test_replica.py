@@ -79,7 +79,7 @@ def flat(seconds):
 
     latency.largest_batch = lambda num_experts, n_gpus: np.inf
     latency.by_batch = lambda model, *rest: lambda batch: (sum(latency(model, batch, *rest)), None)
-    latency.first_token_s = latency.seconds_by_term = latency.prompt_cache_s = lambda *replica: None
+    latency.first_token_s = latency.seconds_by_term = latency.prompt_cache_s = latency.prompt_alone_s = lambda *replica: None
     return latency
 
 
@@ -239,7 +239,7 @@ def test_the_prefill_is_told_the_batch_it_decodes():
 
     latency.largest_batch = lambda num_experts, n_gpus: np.inf
     latency.by_batch = lambda model, *rest: lambda batch: (sum(latency(model, batch, *rest)), None)
-    latency.first_token_s = latency.seconds_by_term = latency.prompt_cache_s = lambda *replica: None
+    latency.first_token_s = latency.seconds_by_term = latency.prompt_cache_s = latency.prompt_alone_s = lambda *replica: None
     found = cheapest_replica(models([1e9]), latency, FLEET, SHAREGPT, SLOPES, utilization=1.0, price_usd_per_gpu_hour=1.8)
     assert asked[0].shape == (4, 1)
     # One second an iteration whatever the batch: the full batch is the throughput, and one GPU per token is the cost.

@@ -1,4 +1,4 @@
-"""Requests that differ, prompts that are cached, tokens drafted ahead: against simulation, by hand, and where they reduce to none of it."""
+"""Requests that differ, prompts that are cached or computed by other workers, tokens drafted ahead: against simulation, by hand, and where they reduce to none of it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import math
 import jax
 import numpy as np
 import pytest
-from served import MODEL, NARROW, TRAFFIC, many_experts, terms
+from served import CHIP, MODEL, NARROW, TRAFFIC, many_experts, terms
 
 from bayesmoe.architecture import Family
 from bayesmoe.costs.draws import serving_draws
 from bayesmoe.costs.hardware import accelerator_named
 from bayesmoe.costs.serving import Coefficients, Fleet, Roofline, cheapest_replica, served_family
+from bayesmoe.costs.serving.replica import memory_batch
+from bayesmoe.costs.serving.roofline import CHUNK
 from bayesmoe.costs.serving.step import TERMS
 from bayesmoe.costs.serving.traffic import MOST_DRAFTED, Traffic
 from bayesmoe.costs.workload import Serving
@@ -137,26 +139,89 @@ def test_seconds_by_batch_are_those_of_an_iteration(traffic):
     np.testing.assert_allclose(step * traffic.tokens_per_step, whole, rtol=1e-12)
 
 
-def test_the_best_number_of_drafts_is_the_cheapest_of_each_by_itself():
-    fleet = Fleet(max_gpus=4, memory_bytes=40e9, memory_fraction=0.9, bytes_per_weight=2.0, max_batch=64.0, max_tpot_s=0.02)
-    sizes, counts = np.broadcast_arrays(np.geomspace(1e9, 2e10, 8)[:, None], np.array([1.0, 8.0]))
-    model = served_family(sizes, counts, Family(), mu=0.045, cache_share=1.0, moe_layer_share=0.5)
-    # Among these, drafting pays for some and not for others.
-    traffic = Traffic(161.31, 337.99, acceptance=0.6, acceptance_decay=0.8)
+SIZES, COUNTS = np.broadcast_arrays(np.geomspace(1e9, 2e10, 8)[:, None], np.array([1.0, 8.0]))
+MODELS = served_family(SIZES, COUNTS, Family(), mu=0.045, cache_share=1.0, moe_layer_share=0.5)
+FLEET = Fleet(max_gpus=4, memory_bytes=40e9, memory_fraction=0.9, bytes_per_weight=2.0, max_batch=64.0, max_tpot_s=0.02)
+SERVED = Traffic(161.31, 337.99, acceptance=0.6, acceptance_decay=0.8)
 
-    @functools.partial(jax.jit, static_argnums=0)
-    def served(drafts):
-        own, prices = fleet._replace(drafts=drafts), {"utilization": 1.0, "price_usd_per_gpu_hour": 1.8}
-        return cheapest_replica(model, LATENCY, own, traffic, SLOPES, **prices)
 
-    each, best = [served((drafts,)) for drafts in (0, 1, 2, 3)], served((0, 1, 2, 3))
+@functools.partial(jax.jit, static_argnums=0)
+def served(fleet, traffic):
+    return cheapest_replica(MODELS, LATENCY, fleet, traffic, SLOPES, utilization=1.0, price_usd_per_gpu_hour=1.8)
+
+
+def least(each):
+    """The least cost of several ways, infinite where none serves a model; and the costs, with NaN."""
     usd = np.stack([one.usd_per_million_tokens for one in each])
-    least = np.where(np.isnan(usd), np.inf, usd).min(axis=0)
-    np.testing.assert_allclose(np.where(best.feasible, best.usd_per_million_tokens, np.inf), least, rtol=1e-12)
-    chosen = np.asarray(best.draft_tokens)[np.asarray(best.feasible)]
-    assert len(set(chosen.tolist())) > 1
-    picked = np.take_along_axis(usd, np.nan_to_num(np.asarray(best.draft_tokens)).astype(int)[None], axis=0)[0]
-    np.testing.assert_allclose(picked[np.asarray(best.feasible)], least[np.asarray(best.feasible)], rtol=1e-12)
+    return np.where(np.isnan(usd), np.inf, usd).min(axis=0), usd
+
+
+def test_the_best_number_of_drafts_is_the_cheapest_of_each_by_itself():
+    each = [served(FLEET._replace(drafts=(drafts,)), SERVED) for drafts in (0, 1, 2, 3)]
+    best = served(FLEET._replace(drafts=(0, 1, 2, 3)), SERVED)
+    cheapest, usd = least(each)
+    np.testing.assert_allclose(np.where(best.feasible, best.usd_per_million_tokens, np.inf), cheapest, rtol=1e-12)
+    feasible, chosen = np.asarray(best.feasible), np.nan_to_num(np.asarray(best.draft_tokens)).astype(int)
+    # Among these, drafting pays for some and not for others.
+    assert len(set(chosen[feasible].tolist())) > 1
+    picked = np.take_along_axis(usd, chosen[None], axis=0)[0]
+    np.testing.assert_allclose(picked[feasible], cheapest[feasible], rtol=1e-12)
+
+
+@pytest.mark.parametrize("target", [None, 0.05, 0.001])
+def test_workers_apart_are_the_least_of_a_loop_over_both_kinds(target):
+    fleet = FLEET._replace(prefill="apart", max_ttft_s=target, max_tpot_s=0.05)
+    traffic = Traffic(2000.0, 100.0)
+    found = served(fleet, traffic)
+    usd = np.full(SIZES.shape, np.inf)
+    for at in np.ndindex(SIZES.shape):
+        model = jax.tree.map(lambda leaf, at=at: np.broadcast_to(leaf, SIZES.shape)[at], MODELS)
+        prompt, decode = [np.inf], [np.inf]
+        for gpus in (1.0, 2.0, 4.0):
+            batch = float(memory_batch(model, gpus, traffic, fleet))
+            if batch < 1:
+                continue
+            seconds, first = map(float, LATENCY.prompt_alone_s(model, gpus, traffic, SLOPES))
+            prompt += [gpus * seconds] if target is None or first <= target else []
+            for many in range(int(min(batch, 64)), 0, -1):
+                step = float(sum(LATENCY(model, float(many), gpus, traffic._replace(apart=1.0), SLOPES)))
+                if step <= 0.05:
+                    decode.append(gpus * step / many)
+                    break
+        usd[at] = (min(prompt) / 100.0 + min(decode)) * 1.8 / 3600 * 1e6
+    np.testing.assert_allclose(np.where(found.feasible, found.usd_per_million_tokens, np.inf), usd, rtol=1e-9)
+    assert np.isfinite(usd).any() == (target != 0.001)
+
+
+def test_either_is_the_cheaper_of_both_and_apart_is_not_always():
+    traffic = Traffic(2000.0, 100.0)
+    fleets = [FLEET._replace(prefill=prefill, max_tpot_s=0.03) for prefill in ("together", "apart", "either")]
+    together, apart, either = (served(fleet, traffic) for fleet in fleets)
+    cheapest, _ = least([together, apart])
+    np.testing.assert_allclose(np.where(either.feasible, either.usd_per_million_tokens, np.inf), cheapest, rtol=1e-12)
+    chosen = np.asarray(either.prefill_gpus)[np.asarray(either.feasible)]
+    assert (chosen > 0).any()
+    assert (np.asarray(together.prefill_gpus)[np.asarray(together.feasible)] == 0).all()
+
+
+def test_a_worker_of_prompts_by_hand():
+    chip = Roofline(CHIP)
+    slopes = Coefficients((0.0,) * 4 + (1.0,) * 6, 1.0, 1.0, 1.0, 1.0)
+    seconds, first = map(float, chip.prompt_alone_s(MODEL, 4.0, TRAFFIC, slopes))
+    # 8,192 / 30 prompts a step, each of which ends with a token; all weights are read once.
+    prompts = CHUNK / 30
+    step = terms(batch=prompts, traffic=Traffic(30.0, 1.0), reads="all")
+    worked = sum(float(step[term]) for term in ("memory", "activations", "compute", "prefill", "experts", "communication"))
+    assert seconds == pytest.approx(worked / prompts, rel=1e-12)
+    alone = (6e10 + 1.8e10) / 8e12 + 30 * 2 * 2e9 * NARROW / 8e12
+    assert first == pytest.approx(alone + worked, rel=1e-12)
+
+
+def test_workers_that_decode_alone_compute_no_prompts():
+    alone = terms(traffic=TRAFFIC._replace(apart=1.0))
+    assert float(alone["prefill"]) == 0.0
+    assert float(alone["memory"]) == float(terms()["memory"])
+    assert float(alone["experts"]) == pytest.approx(float(terms()["experts"]) / 2.5, rel=1e-12)
 
 
 def test_drafting_pays_where_few_decode_together_and_not_where_many_do():
