@@ -48,7 +48,8 @@ def latency_of(spec: Serving) -> Latency:
     """The latency model of a fleet: its table of measurements, or the roofline."""
     if spec.latency_table is not None:
         return read_latency_table(spec.latency_table)
-    return Roofline(accelerator_named(spec.accelerator), spec.precision, spec.routing_evenness)
+    chip = accelerator_named(spec.accelerator)
+    return Roofline(chip, spec.precision, spec.routing_evenness, spec.overlap_communication)
 
 
 def fleet_of(spec: Serving) -> Fleet:

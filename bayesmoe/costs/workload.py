@@ -63,6 +63,8 @@ class Serving:
     attention : str
         How attention is spread over the GPUs of a replica: "tensor" splits its heads, "data" gives each GPU the requests of its own, "either"
         takes what is cheaper in each draw.
+    overlap_communication : bool
+        Whether half of a batch computes while the other half is exchanged between GPUs, as in DeepSeek's production.
     memory_fraction : share
         Share of memory for weights and cache.
     max_batch : int
@@ -126,6 +128,7 @@ class Serving:
     bytes_per_kv_element: Annotated[
         Positive | None, BeforeValidator(bytes_of), About("bytes", "1 with weights of eight bits or fewer, 2 otherwise")
     ] = None
+    overlap_communication: Annotated[bool, About("", "engines as measured")] = False
     memory_fraction: Annotated[Share, About("share of memory", "vLLM's default")] = 0.9
     max_batch: Annotated[int, Field(ge=1), About("requests", "an assumption of this project")] = 1024
     max_tpot_s: Annotated[

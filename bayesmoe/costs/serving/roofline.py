@@ -44,12 +44,14 @@ class Roofline:
     """Latency of a server by :func:`bayesmoe.costs.serving.step.step_terms`.
 
     ``t_step = slowdown sum_c coefficient_c term_c``, ``TTFT = first_slowdown (first_prefill t_prompt + first_step t_step)``. Where tokens are
-    drafted ahead of a step, an iteration is the A-th part of one, A the tokens that a request gets of it: then TPOT is ``t_step / A``.
+    drafted ahead of a step, an iteration is the A-th part of one, A the tokens that a request gets of it: then TPOT is ``t_step / A``. With
+    ``overlap`` half of a batch computes while the other is exchanged: of communication there remains what is longer than all else.
     """
 
     accelerator: Accelerator
     precision: Precision = "bf16"
     evenness: float = 1.0
+    overlap: bool = False
 
     def largest_batch(self, num_experts: Elementwise, n_gpus: Elementwise) -> Elementwise:
         """A formula knows every batch: infinite, whatever the expert and GPU counts."""
@@ -83,13 +85,15 @@ class Roofline:
         """Seconds of an iteration and to the first token as functions of the batch."""
         parts = step_parts(model, n_gpus, traffic, self.accelerator, self.precision)
 
-        fixed, each = self._total(parts.fixed, coefficients), self._total(parts.per_request, coefficients)
+        exchange, per_request = self._parted(parts.per_request, coefficients)
+        fixed, each = self._total(parts.fixed, coefficients), self._total(per_request, coefficients)
         read = coefficients.slowdown * coefficients.step[TERMS.index("memory")] * parts.experts_read
         alone = self._prompt_s(model, n_gpus, traffic, coefficients)
         drafted, per_token = 1.0 + traffic.draft_tokens, 1.0 / traffic.tokens_per_step
 
         def seconds(batch: Elementwise) -> tuple[Elementwise, Elementwise]:
             step = fixed + batch * each + hit_share(parts.ln_spared, batch * drafted, self.evenness) * read
+            step = step if exchange is None else jnp.maximum(step, batch * exchange)
             first = coefficients.first_prefill * alone + coefficients.first_step * step
             return step * per_token, coefficients.first_slowdown * first
 
@@ -105,8 +109,10 @@ class Roofline:
         once = traffic._replace(output_tokens=1.0, output_cv=0.0, length_covariance=0.0, draft_tokens=0.0, apart=0.0)
         parts = step_parts(model, n_gpus, once, self.accelerator, self.precision)
         prompts = CHUNK / traffic.fresh_tokens
-        step = self._total(parts.fixed, coefficients) + prompts * self._total(parts.per_request, coefficients)
+        exchange, per_request = self._parted(parts.per_request, coefficients)
+        step = self._total(parts.fixed, coefficients) + prompts * self._total(per_request, coefficients)
         step = step + coefficients.slowdown * coefficients.step[TERMS.index("memory")] * parts.experts_read
+        step = step if exchange is None else jnp.maximum(step, prompts * exchange)
         first = coefficients.first_prefill * self._prompt_s(model, n_gpus, traffic, coefficients) + step
         return step / prompts, coefficients.first_slowdown * first
 
@@ -118,6 +124,13 @@ class Roofline:
         slopes = (coefficients.step[TERMS.index(name)] for name in OF_PROMPT)
         return sum(slope * term for slope, term in zip(slopes, of_prompt, strict=True))
 
+    def _parted(self, of: tuple[Any, ...], coefficients: Coefficients) -> tuple[Any, tuple[Any, ...]]:
+        """Seconds of communication where all else hides it, None where nothing does; and the parts that add up."""
+        if not self.overlap:
+            return None, of
+        at = TERMS.index("communication")
+        return coefficients.slowdown * coefficients.step[at] * of[at], (*of[:at], None)
+
     @staticmethod
     def _total(of: tuple[Any, ...], coefficients: Coefficients) -> Any:
         slopes = zip(coefficients.step, of, strict=True)
@@ -126,9 +139,10 @@ class Roofline:
     def seconds_by_term(
         self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients
     ) -> tuple[Elementwise, ...]:
-        """Seconds of each of :data:`bayesmoe.costs.serving.step.TERMS` in one step, before the residual."""
+        """Seconds of each of :data:`bayesmoe.costs.serving.step.TERMS` in one step, before the residual; of communication, what nothing hides."""
         terms = step_terms(model, batch, n_gpus, traffic, self.accelerator, self.precision, evenness=self.evenness)
-        return tuple(slope * term for slope, term in zip(coefficients.step, terms, strict=True))
+        *others, exchange = (slope * term for slope, term in zip(coefficients.step, terms, strict=True))
+        return (*others, jnp.maximum(exchange - sum(others), 0.0) if self.overlap else exchange)
 
     def first_token_s(
         self, model: ServedModel, batch: Elementwise, n_gpus: Elementwise, traffic: Traffic, coefficients: Coefficients

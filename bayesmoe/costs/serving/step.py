@@ -133,7 +133,7 @@ def step_parts(
     |---|---|
     | layer, moe_layer | L, L_x |
     | hop | ``L log2 g`` |
-    | request | B: scheduling and sampling |
+    | request | ``B/r``: scheduling and sampling, on each of the r ranks of attention |
     | memory | ``( w (n_total - P_x (1 - hit) + n_attention (r - 1)) + 2 n_head + cache read ) / (g BW)``, ``hit = 1 - (1 - k/E)^B`` |
     | activations | ``8 k T ( L_x d + P_x/(3 E d) ) / (g BW)``: tokens gathered for their experts, and their inner widths, written and read |
     | compute | ``B ( 2 (n_active - P_k + n_head) + attention over the context ) / (g F_w)`` |
@@ -142,7 +142,8 @@ def step_parts(
     | communication | ``8 T d L (g - 1) / (g link)``, two ring all-reduces of ``2 T d`` bytes a layer |
 
     Where attention is data-parallel (r = g ranks) a token is sent to its experts in one byte and comes back in two, and layers without
-    experts gather and scatter: ``( 3 min(k, g) L_x / g + 4 (L - L_x) ) T d (g - 1) / (g link)``.
+    experts gather and scatter: ``( 3 min(k, g) L_x / g + 4 (L - L_x) ) T d (g - 1) / (g link)``; beyond a node a token is sent once to each
+    node, of which there are ``g / node`` in place of g.
 
     Where m tokens are drafted ahead of a step, by one layer more that has the model's head, ``B (1 + m)`` tokens touch experts, weights and
     cache are read and layers gone through ``1 + m/L`` times, ``1 + m + m/L`` tokens of a request are computed (m + 1 in the head), and
@@ -162,13 +163,14 @@ def step_parts(
         fixed=(*overheads, None, weights * per_byte, *(None,) * 5),
         per_request=(
             *(None,) * 3,
-            1.0,
+            1.0 / model.attention_ranks,
             of.cache_bytes * replication(model, n_gpus) * per_byte,
             _some(of.activation_bytes, per_byte),
             of.decode_flop * per_flop,
             of.prefill_flop * per_flop,
             _some(of.expert_flop, per_flop),
-            _exchanged_bytes(model, of, n_gpus) * ((n_gpus - 1.0) * per_gpu / _link(accelerator, n_gpus)),
+            _exchanged_bytes(model, of, n_gpus, accelerator.node_gpus)
+            * ((n_gpus - 1.0) * per_gpu / _link(accelerator, n_gpus)),
         ),
         experts_read=_some(of.routed_bytes, per_byte),
         ln_spared=of.ln_spared,
@@ -184,9 +186,10 @@ def _link(accelerator: Accelerator, n_gpus: Elementwise) -> Elementwise:
     return jnp.where(n_gpus <= accelerator.node_gpus, accelerator.link_bytes_per_s, accelerator.network_bytes_per_s)
 
 
-def _exchanged_bytes(model: ServedModel, of: _PerModel, n_gpus: Elementwise) -> Elementwise:
-    """Bytes that a request's tokens of a step move between GPUs."""
-    to_experts = 3.0 * jnp.minimum(model.top_k, n_gpus) * model.num_moe_layers / n_gpus
+def _exchanged_bytes(model: ServedModel, of: _PerModel, n_gpus: Elementwise, node_gpus: float) -> Elementwise:
+    """Bytes that a request's tokens of a step move between GPUs, or between nodes where there are several."""
+    ends = jnp.where(n_gpus <= node_gpus, n_gpus, n_gpus / node_gpus)
+    to_experts = 3.0 * jnp.minimum(model.top_k, ends) * model.num_moe_layers / n_gpus
     data = to_experts + 4.0 * (model.num_layers - model.num_moe_layers)
     return of.token_width * jnp.where(model.attention_ranks > 1.0, data, 8.0 * model.num_layers)
 

@@ -238,6 +238,21 @@ def test_drafting_pays_where_few_decode_together_and_not_where_many_do():
     assert gain(1.0) > 1.5 > 1.2 > gain(4096.0)
 
 
+def test_of_an_exchange_that_is_hidden_only_what_is_longer_remains():
+    plain, hidden = Roofline(CHIP), Roofline(CHIP, overlap=True)
+    batches = np.array([1.0, 50.0, 3000.0])
+    *others, exchange = (np.asarray(each) for each in plain.seconds_by_term(MODEL, batches, 4.0, TRAFFIC, SLOPES))
+    rest = sum(others)
+    step, _ = hidden.by_batch(MODEL, 4.0, TRAFFIC, SLOPES)(batches)
+    np.testing.assert_allclose(step, np.maximum(rest, exchange), rtol=1e-12)
+    np.testing.assert_allclose(sum(hidden(MODEL, batches, 4.0, TRAFFIC, SLOPES)), step, rtol=1e-12)
+    np.testing.assert_allclose(plain.by_batch(MODEL, 4.0, TRAFFIC, SLOPES)(batches)[0], rest + exchange, rtol=1e-12)
+    slow = Roofline(dataclasses.replace(CHIP, link_bytes_per_s=1e6), overlap=True)
+    prompt_s, _ = slow.prompt_alone_s(MODEL, 4.0, TRAFFIC, SLOPES)
+    # Two all-reduces a layer of a prompt and its one token, 1,000 wide, in two bytes.
+    assert float(prompt_s) == pytest.approx(1.3 * 10 * 2 * 2 * 0.75 * 31 * 2000 / 1e6, rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("changed", "column"),
     [

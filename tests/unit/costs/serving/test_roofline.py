@@ -87,7 +87,9 @@ def test_narrow_weights_are_read_and_multiplied_faster_and_the_head_stays_wide(p
 def test_attention_in_parallel_over_requests_by_hand(term, value):
     data = terms(MODEL._replace(attention_ranks=4.0))
     assert float(data[term]) == pytest.approx(value, rel=1e-12)
-    assert all(data[other] == terms()[other] for other in TERMS if other not in ("memory", "communication"))
+    assert all(data[other] == terms()[other] for other in TERMS if other not in ("memory", "communication", "request"))
+    # Each rank schedules the requests of its own.
+    assert float(data["request"]) == float(terms()["request"]) / 4
 
 
 def test_beyond_a_node_the_network_carries_what_is_exchanged():
