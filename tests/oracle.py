@@ -129,9 +129,16 @@ class Oracle:
         """Loss on the budget."""
         return self.law(p, n_dense * self.ratio(self.size, num_experts), self.tokens(n_dense, num_experts), num_experts)
 
+    def context(self, costs: Mapping[str, float]) -> float:
+        """Mean context of requests that decode at one time: log-normal lengths, weighted by outputs."""
+        serving = self.scenario.serving
+        spread = np.log1p(np.array([serving.prompt_cv, serving.output_cv]) ** 2)
+        prompt = costs["prompt_tokens"] * np.exp(serving.length_correlation * np.sqrt(np.prod(spread)))
+        return prompt + costs["output_tokens"] * np.exp(spread[1]) / 2.0
+
     def request_bytes(self, costs: Mapping[str, float], cached: Any) -> Any:
-        """Cache of the mean request: its prompt and half its output."""
-        return cached * (costs["prompt_tokens"] + costs["output_tokens"] / 2.0)
+        """Cache of a request that decodes."""
+        return cached * self.context(costs)
 
     def iteration_s(
         self,
@@ -158,9 +165,10 @@ class Oracle:
         with_experts = 0.0 if num_experts == 1 else layers * min(1.0, 1.5 * family.moe_share)
         active = n_dense * self.ratio("n_active", num_experts)
         prompt, output = costs["prompt_tokens"], costs["output_tokens"]
-        tokens = batch * (1.0 + prompt / output)
+        shared = serving.cached_share or 0.0
+        tokens = batch * (1.0 + (1.0 - shared) * prompt / output)
         overhead = layers * costs["layer"] + with_experts * costs["moe_layer"] + layers * np.log2(gpus) * costs["hop"]
-        seconds = overhead + costs["request"] * batch
+        seconds = overhead + costs["request"] * batch / ranks
         seconds = seconds + costs["memory"] * (BYTES[serving.precision] * read + 2.0 * head + request * batch) / (
             gpus * bandwidth
         )
@@ -178,9 +186,10 @@ class Oracle:
             seconds = seconds + costs["activations"] * moved / (gpus * bandwidth)
             flop = 2.0 * of_experts * tokens * np.sqrt(2048.0 / np.maximum(inner, 1.0))
             seconds = seconds + costs["experts"] * flop / (gpus * rate)
-        attention = 4.0 * wide * (prompt + output / 2.0)
+        attention = 4.0 * wide * self.context(costs)
         decoded = (2.0 * (active - of_experts + head) + attention) * batch
-        prompts = batch / output * (2.0 * prompt * (active - of_experts) + 2.0 * wide * prompt**2)
+        squares = prompt**2 * (1.0 + serving.prompt_cv**2) * (1.0 - shared**2)
+        prompts = batch / output * (2.0 * (1.0 - shared) * prompt * (active - of_experts) + 2.0 * wide * squares)
         return seconds + (costs["compute"] * decoded + costs["prefill"] * prompts) / (gpus * rate)
 
     def serving_usd(self, costs: Mapping[str, float], n_dense: Any, num_experts: int) -> Any:

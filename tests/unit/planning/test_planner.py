@@ -77,8 +77,9 @@ def paper(scenario):
 
 
 def long_requests(scenario):
-    """Requests so long that few fit, so that one less is a jump in cost."""
-    return changed(scenario, serving={"prompt_tokens": 20_000.0, "output_tokens": 4_000.0})
+    """Requests so long that few fit, so that one less is a jump in cost; they differ, and their prompts are cached in part."""
+    lengths = {"prompt_tokens": 20_000.0, "output_tokens": 4_000.0, "prompt_cv": 1.2, "output_cv": 0.8}
+    return changed(scenario, serving={**lengths, "length_correlation": -0.3, "cached_share": 0.4})
 
 
 MEASURED_SIZES, MEASURED_BATCHES = (3e8, 1e9, 8e9, 2e10), (1, 100, 1024)
