@@ -55,7 +55,7 @@ def missed(folder: Path, law: str, hold_out: HoldOut) -> Any:
 
     def made() -> Any:
         spec, table = table_of(folder, hold_out)
-        every = pd.read_csv(folder / f"{hold_out.file}.csv")
+        every: Any = pd.read_csv(folder / f"{hold_out.file}.csv")
         every = every.query(hold_out.select) if hold_out.select else every
         held = set(every.loc[every.eval(hold_out.held), "run_id"])
         size = size_of(spec, table.frame)

@@ -16,13 +16,13 @@ def speedup(
     over: Annotated[str, typer.Option(help="Group of runs that it is compared with.")],
     at: Annotated[
         list[float] | None,
-        typer.Option(help="Training budget, FLOP; repeatable, the verdict is the first's. The largest run of both if left out."),
+        typer.Option(
+            help="Training budget, FLOP; repeatable, the verdict is the first's. The largest run of both if left out."
+        ),
     ] = None,
     threshold: Annotated[float, typer.Option(help="Speedup to exceed.")] = 1.0,
     probability: Annotated[float, typer.Option(help="Probability of that to promote, and of the contrary to reject.")] = 0.9,
-    experts: Annotated[
-        int | None, typer.Option(help="Expert count of both; that of most runs of both if left out.")
-    ] = None,
+    experts: Annotated[int | None, typer.Option(help="Expert count of both; that of most runs of both if left out.")] = None,
     usd_per_gpu_hour: Annotated[float | None, typer.Option(help="Price runs, at an MFU of 0.4.")] = None,
     accelerator: Annotated[str, typer.Option(help="Accelerator of that price.")] = "H100-SXM",
     figure: Annotated[Path | None, typer.Option(help="Draw the speedup by compute to this PNG or SVG.")] = None,
@@ -50,9 +50,7 @@ def speedup(
     posterior = load_fit(fit)
     gate = FitInfo.read(posterior).required_gate(fit)
     gate.refuse_failure(allow_failed=despite_fail, file=fit)
-    found = compared(
-        posterior, of=of, over=over, at=at or (), threshold=threshold, probability=probability, experts=experts
-    )
+    found = compared(posterior, of=of, over=over, at=at or (), threshold=threshold, probability=probability, experts=experts)
     usd = None if usd_per_gpu_hour is None else lambda flop: usd_of(flop, usd_per_gpu_hour, accelerator)
     if figure is not None:
         from bayesmoe import plots

@@ -131,9 +131,7 @@ def recipe_losses(
     laws, rng = components(fit), np.random.default_rng((seed, 4))
     counts = apportion(np.array([member.weight for member in laws.values()]), draws)
     parts = tuple(
-        _part(member, recipes, int(count), rng, share)
-        for member, count in zip(laws.values(), counts, strict=True)
-        if count
+        _part(member, recipes, int(count), rng, share) for member, count in zip(laws.values(), counts, strict=True) if count
     )
     least, most = ln_flop[0] - BEYOND, ln_flop[1] + BEYOND
     grid = least + _STEP * np.arange(int(np.ceil((most - least) / _STEP)) + 1)
@@ -233,9 +231,7 @@ def interpolated(grid: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.nda
     step = grid[1] - grid[0]
     cell = np.clip(((at - grid[0]) / step).astype(int), 0, len(grid) - 2)
     slopes = step * _slopes(grid, values)
-    return _cubic(
-        (at - grid[cell]) / step, values[:, cell], values[:, cell + 1], slopes[:, cell], slopes[:, cell + 1]
-    )
+    return _cubic((at - grid[cell]) / step, values[:, cell], values[:, cell + 1], slopes[:, cell], slopes[:, cell + 1])
 
 
 def crossing(grid: np.ndarray, values: np.ndarray, target: np.ndarray) -> np.ndarray:

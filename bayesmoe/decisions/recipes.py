@@ -138,7 +138,7 @@ def recipes(fit: xr.DataTree, *, of: str, over: str, experts: int | None = None)
 
 
 def _require_groups(member: xr.DataTree, of: str, over: str) -> None:
-    posterior = member["posterior"]
+    posterior = member["posterior"].dataset
     known = [str(name) for name in posterior[GROUP_DIM].values] if GROUP_DIM in posterior.dims else []
     if not known:
         hint = "refit with --group-by COLUMN, the column that says which recipe a run is of"
@@ -156,12 +156,14 @@ def _require_groups(member: xr.DataTree, of: str, over: str) -> None:
 
 def _runs(member: xr.DataTree) -> pd.DataFrame:
     """Covariates of a fit's runs, completed where a table of dense models leaves columns out."""
-    constant = member["constant_data"].dataset
-    frame = pd.DataFrame({str(name): values.values for name, values in constant.data_vars.items() if "run" in values.dims})
+    columns = member["constant_data"].dataset.data_vars
+    frame = pd.DataFrame({str(name): column.to_numpy() for name, column in columns.items() if "run" in column.dims})
     if "n_active" not in frame:
         if "n_dense" not in frame:
             hint = "add n_active, the parameters that a token uses, and refit"
-            raise InputError("is needed to know the compute of runs, and the fit's table has none", column="n_active", hint=hint)
+            raise InputError(
+                "is needed to know the compute of runs, and the fit's table has none", column="n_active", hint=hint
+            )
         frame["n_active"] = frame["n_dense"]
     if "tokens" not in frame:
         hint = "add the training tokens of each run, and refit"

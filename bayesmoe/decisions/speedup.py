@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -18,7 +18,7 @@ from bayesmoe.inference.noise import SEED_SHARE
 from bayesmoe.precision import in_float64
 
 Promotion = Literal["PROMOTE", "REJECT", "UNDECIDED"]
-Trend = Literal["grows", "shrinks", "cannot be told"]
+Trend = Literal["grows", "shrinks", "unclear"]
 
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 """Quantiles of the 90, 80 and 50% bands, and the median."""
@@ -30,8 +30,17 @@ SEEDS = (1, 3, 10)
 """Runs of each recipe at an equal design with which a difference of loss is looked for."""
 
 _DRAWS, _POINTS = 4000, 33
-_TOLD = 2.0
-"""Standard deviations of noise by which a difference is told."""
+_APART = 2.0
+"""Standard deviations of noise by which a difference stands out."""
+
+
+class Asked(NamedTuple):
+    """What is asked of a speedup; see :func:`speedup`."""
+
+    at: tuple[float, ...]
+    threshold: float
+    probability: float
+    seed: int
 
 
 @in_float64
@@ -50,9 +59,8 @@ def speedup(
 
     ``s(C) = C_A / C   with   L_A*(C_A) = L_B*(C),   L_g*(C) = min_N L_g(N, C / (6 N_active))``
 
-    in each draw of the posterior, the same draw for both groups: what they have in common cancels. s = 1.2 says that A needs 1.2 times the compute for the
-    loss that B has at C. Along what a law does not read the runs' mean is kept. Where A does not come down to that loss within 10,000 times the
-    budgets asked, s is infinite: it has quantiles, and no mean. An average of laws has a discrepancy beyond the runs, of which groups share a part
+    in each draw, the same for both groups: 1.2 says that A needs 1.2 times the compute for the loss that B has at C. Where A does not come down to it
+    within 10,000 times the budgets asked, s is infinite: it has quantiles, and no mean. An average's discrepancy is partly shared
     (:mod:`bayesmoe.inference.shared_discrepancy`); a law fitted alone has none, and the band leaves its own error out.
 
     Parameters
@@ -62,11 +70,9 @@ def speedup(
     of, over : str
         Names of B and A.
     at : float or sequence of float
-        Training budgets, FLOP; the verdict is that of the first. The largest run that both groups have where left out.
-    threshold : float
-        Speedup that B must exceed to be promoted.
-    probability : float
-        Probability of that at which B is promoted, and of the contrary at which it is rejected; in (0.5, 1).
+        Training budgets, FLOP, of which the first has the verdict; the largest run of both where left out.
+    threshold, probability : float
+        Speedup to exceed, and the probability of that to promote B, or of the contrary to reject it, in (0.5, 1).
     experts : int, optional
         Expert count of both; that of the architecture of which both have most runs where left out.
     seed : int
@@ -75,60 +81,62 @@ def speedup(
     Returns
     -------
     Dataset
-        By ``budget``, whose ``train_flop`` is in FLOP and whose ``place`` says where it comes from: ``speedup`` by ``quantile``, ``p_faster`` (s > 1), ``p_above``
-        (s > threshold), ``verdict``; at one design for both, ``n_active`` and ``tokens``, the loss of A less that of B,
-        ``loss_difference`` by ``quantile``, nats per token, the noise of a run ``noise_nats``, ``p_told`` by ``seeds`` and ``seeds_to_tell``; ``ln_speedup`` by ``sample``. ``exponent`` by
-        ``quantile``, d ln s / d ln C from the largest run to a hundred times it, and ``p_grows``. Along ``curve_flop``: ``curve`` by ``quantile``.
-        By ``run``, those that might settle it: see :func:`bayesmoe.decisions.speedup_runs.settling_runs`.
-        Attributes ``of``, ``over``, ``verdict``, ``trend``, ``warnings`` and what was asked.
+        By ``budget`` (``train_flop``, ``place``): ``speedup`` by ``quantile``, ``p_faster``, ``p_above``, ``verdict``, ``ln_speedup`` by ``sample``; at one design
+        of both (``n_active``, ``tokens``) A's loss less B's, ``loss_difference``, and ``noise_nats``, nats per token, ``p_distinguished`` by ``seeds``, ``seeds_needed``. ``exponent``,
+        d ln s / d ln C up to 100 times the largest run, ``p_grows``; ``curve`` by ``curve_flop``; by ``run`` those of
+        :func:`bayesmoe.decisions.speedup_runs.settling_runs`. Attributes ``verdict``, ``trend``, ``warnings`` and what was asked.
 
     Raises
     ------
     InputError
-        The fit has no two groups, a name is none of them or both are the same, the fit predicts no loss; a budget, threshold or probability
-        is out of range; the groups' runs do not overlap in compute and no budget is given.
+        A group is missing, a number out of range, the response no loss, or no budget given for runs that do not overlap in compute.
 
     Examples
     --------
-    >>> found = bm.speedup(dt, of="new-mix", over="baseline", at=1e22)  # doctest: +SKIP
-    >>> found.attrs["verdict"]  # doctest: +SKIP
+    >>> bm.speedup(dt, of="new-mix", over="baseline", at=1e22).attrs["verdict"]  # doctest: +SKIP
     'PROMOTE'
     """
-    asked = _budgets(at)
+    asked = Asked(_budgets(at), threshold, probability, seed)
     _require_range(threshold, probability)
-    two = recipes(fit, of=of, over=over, experts=experts)
-    if not two.overlap and not asked:
+    return _compared(fit, recipes(fit, of=of, over=over, experts=experts), asked)
+
+
+def _compared(fit: xr.DataTree, two: Recipes, asked: Asked) -> xr.Dataset:
+    if not two.overlap and not asked.at:
         hint = "give the budget to compare at (--at FLOP); one of them is then extrapolated to it"
-        raise InputError(f"the runs of {of!r} and {over!r} do not overlap in compute", column="--at", hint=hint)
-    places = _places(two, asked)
+        raise InputError(f"the runs of {two.of!r} and {two.over!r} do not overlap in compute", column="--at", hint=hint)
+    places = _places(two, asked.at)
     flop = np.array(list(places.values()))
     curve = np.geomspace(min(two.smallest_flop, *flop), flop.max(), _POINTS)
     laws = components(fit)
-    kept = min(_DRAWS, *(one.fit["posterior"].sizes["chain"] * one.fit["posterior"].sizes["draw"] for one in laws.values()))
-    losses = recipe_losses(fit, two, (float(np.log(curve[0])), float(np.log(curve[-1]))), draws=kept, seed=seed)
-    found = _by_budget(losses, flop, threshold, probability)
+    sizes = [member.fit["posterior"].sizes for member in laws.values()]
+    kept = min(_DRAWS, *(each["chain"] * each["draw"] for each in sizes))
+    ends = float(np.log(curve[0])), float(np.log(curve[-1]))
+    losses = recipe_losses(fit, two, ends, draws=kept, seed=asked.seed)
     along = _quantiles(np.exp(losses.ln_speedup(np.log(curve))))
-    verdict = str(found["verdict"].values[0])
-    found = found.assign_coords(place=("budget", list(places))).assign(
-        curve=(("curve_flop", "quantile"), along),
-        **_by_scale(losses, two),
+    settling = settling_runs(
+        losses, float(flop[0]), threshold=asked.threshold, probability=asked.probability, seed=asked.seed
     )
-    found = found.assign_coords(curve_flop=curve, seeds=list(SEEDS), quantile=list(LEVELS))
-    found = found.merge(settling_runs(losses, float(flop[0]), threshold=threshold, probability=probability, seed=seed))
+    found = xr.merge([_by_budget(losses, flop, asked), _by_scale(losses, two), settling])
+    found = found.assign(curve=(("curve_flop", "quantile"), along)).assign_coords(
+        place=("budget", list(places)), curve_flop=curve, seeds=list(SEEDS), quantile=list(LEVELS)
+    )
     alone = all(member.discrepancy is None for member in laws.values())
-    trend: Trend = _trend(float(found["p_grows"]), probability)
     found.attrs = {
-        "of": of,
-        "over": over,
+        "of": two.of,
+        "over": two.over,
         "law": ", ".join(laws),
-        "threshold": threshold,
-        "probability": probability,
-        "verdict": verdict,
-        "trend": trend,
+        "threshold": asked.threshold,
+        "probability": asked.probability,
+        "verdict": str(found["verdict"].values[0]),
+        "trend": _trend(float(found["p_grows"]), asked.probability),
         "draws": kept,
         "discrepancy": int(not alone),
-        **{f"num_experts_{role}": two.num_experts[name] for role, name in (("of", of), ("over", over))},
-        **{f"runs_flop_{role}": [float(two.flop[name].min()), float(two.flop[name].max())] for role, name in (("of", of), ("over", over))},
+        **{f"num_experts_{role}": two.num_experts[name] for role, name in (("of", two.of), ("over", two.over))},
+        **{
+            f"runs_flop_{role}": [float(two.flop[name].min()), float(two.flop[name].max())]
+            for role, name in (("of", two.of), ("over", two.over))
+        },
         "warnings": _warnings(two, flop, alone=alone),
     }
     return found
@@ -167,25 +175,25 @@ def verdict_of(p_above: float, probability: float) -> Promotion:
     """PROMOTE where a speedup above the threshold is as probable as asked, REJECT where the contrary is, else UNDECIDED."""
     if p_above >= probability:
         return "PROMOTE"
-    return "REJECT" if p_above <= 1.0 - probability else "UNDECIDED"
+    return "REJECT" if 1.0 - p_above >= probability else "UNDECIDED"
 
 
 def _trend(p_grows: float, probability: float) -> Trend:
-    return "grows" if p_grows >= probability else "shrinks" if p_grows <= 1.0 - probability else "cannot be told"
+    return "grows" if p_grows >= probability else "shrinks" if p_grows <= 1.0 - probability else "unclear"
 
 
-def _by_budget(losses: RecipeLosses, flop: np.ndarray, threshold: float, probability: float) -> xr.Dataset:
+def _by_budget(losses: RecipeLosses, flop: np.ndarray, asked: Asked) -> xr.Dataset:
     ln_speedup = losses.ln_speedup(np.log(flop))
-    p_above = (ln_speedup > np.log(threshold)).mean(axis=0)
+    p_above = (ln_speedup > np.log(asked.threshold)).mean(axis=0)
     at_design = [_equal_designs(losses, float(np.log(one))) for one in flop]
     columns = {name: np.stack([each[name] for each in at_design]) for name in at_design[0]}
-    dims = {"loss_difference": ("budget", "quantile"), "p_told": ("budget", "seeds")}
+    dims = {"loss_difference": ("budget", "quantile"), "p_distinguished": ("budget", "seeds")}
     return xr.Dataset(
         {
             "speedup": (("budget", "quantile"), _quantiles(np.exp(ln_speedup))),
             "p_faster": ("budget", (ln_speedup > 0.0).mean(axis=0)),
             "p_above": ("budget", p_above),
-            "verdict": ("budget", [verdict_of(float(p), probability) for p in p_above]),
+            "verdict": ("budget", [verdict_of(float(p), asked.probability) for p in p_above]),
             "ln_speedup": (("sample", "budget"), ln_speedup),
             **{name: (dims.get(name, "budget"), column) for name, column in columns.items()},
         },
@@ -201,15 +209,15 @@ def _equal_designs(losses: RecipeLosses, ln_flop: float) -> dict[str, np.ndarray
     difference, noise, share = over - of, _noise_nats(losses, design), _seed_share(losses)
     spread = {count: np.sqrt(2.0 * noise**2 * (1.0 - share + share / count)) for count in SEEDS}
     # With ever more seeds what is left is the configuration's own noise.
-    room = (float(np.median(difference)) / _TOLD) ** 2 / 2.0 - noise**2 * (1.0 - share)
+    room = (float(np.median(difference)) / _APART) ** 2 / 2.0 - noise**2 * (1.0 - share)
     needed = noise**2 * share / room if room > 0.0 else np.inf
     return {
         "n_active": np.exp(design[0]),
         "tokens": np.exp(design[1]),
         "loss_difference": np.quantile(difference, LEVELS),
         "noise_nats": np.array(noise),
-        "p_told": np.array([(np.abs(difference) > _TOLD * spread[count]).mean() for count in SEEDS]),
-        "seeds_to_tell": np.array(np.ceil(max(needed, 1.0))),
+        "p_distinguished": np.array([(np.abs(difference) > _APART * spread[count]).mean() for count in SEEDS]),
+        "seeds_needed": np.array(np.ceil(max(needed, 1.0))),
     }
 
 
@@ -226,14 +234,14 @@ def _noise_nats(losses: RecipeLosses, design: tuple[float, float]) -> float:
 def _seed_share(losses: RecipeLosses) -> float:
     """Share of the noise's variance that differs between seeds of one configuration; 1 where a fit does not tell."""
     known = [
-        float(np.median(part.member.fit["posterior"][SEED_SHARE].values))
+        float(np.median(np.asarray(part.member.fit["posterior"].dataset[SEED_SHARE])))
         for part in losses.parts
         if SEED_SHARE in part.member.fit["posterior"]
     ]
     return known[0] if known else 1.0
 
 
-def _by_scale(losses: RecipeLosses, two: Recipes) -> dict[str, tuple[str, np.ndarray] | float]:
+def _by_scale(losses: RecipeLosses, two: Recipes) -> xr.Dataset:
     """How the speedup changes from the largest run to a hundred times it; a draw that is infinite at both ends says nothing."""
     ends = np.log(np.array([two.largest_flop, TIMES[-1] * two.largest_flop]))
     near, far = losses.ln_speedup(ends).T
@@ -241,17 +249,21 @@ def _by_scale(losses: RecipeLosses, two: Recipes) -> dict[str, tuple[str, np.nda
         slope = (far - near) / (ends[1] - ends[0])
     known = slope[~np.isnan(slope)]
     if not len(known):
-        return {"exponent": ("quantile", np.full(len(LEVELS), np.nan)), "p_grows": 0.5}
+        return xr.Dataset({"exponent": ("quantile", np.full(len(LEVELS), np.nan)), "p_grows": 0.5})
     p_grows = (known > 0.0).mean() + 0.5 * (known == 0.0).mean()
-    return {"exponent": ("quantile", _quantiles(known[:, None])[0]), "p_grows": float(p_grows)}
+    return xr.Dataset({"exponent": ("quantile", _quantiles(known[:, None])[0]), "p_grows": float(p_grows)})
 
 
 def _warnings(two: Recipes, flop: np.ndarray, *, alone: bool) -> list[str]:
     said = []
     if not two.overlap:
-        said.append(f"The runs of {two.of} and {two.over} do not overlap in compute: one of them is extrapolated to the other.")
+        said.append(
+            f"The runs of {two.of} and {two.over} do not overlap in compute: one of them is extrapolated to the other."
+        )
     if alone:
-        said.append("One law fitted alone: beyond the runs the bands leave out the law's own error. Fit an average to have it in.")
+        said.append(
+            "One law fitted alone: beyond the runs the bands leave out the law's own error. Fit an average to have it in."
+        )
     if not two.shared:
         counts = " and ".join([f"{name} {two.num_experts[name]:g} experts" for name in two.groups])
         said.append(f"The groups share no architecture: each is compared at that of most of its own runs ({counts}).")

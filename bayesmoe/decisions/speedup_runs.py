@@ -21,9 +21,7 @@ MOST = float(np.log(10.0))
 """A lead counts as tenfold at most, either way: where one recipe never has the other's loss, ln s has no mean."""
 
 
-def settling_runs(
-    losses: RecipeLosses, at_flop: float, *, threshold: float, probability: float, seed: int
-) -> xr.Dataset:
+def settling_runs(losses: RecipeLosses, at_flop: float, *, threshold: float, probability: float, seed: int) -> xr.Dataset:
     """Value of one more run of A, of B, or of one of each, at several shares of a budget.
 
     Each candidate has the size that is loss-optimal for its recipe; a pair has one size for both. Every draw says what a run would show, with
@@ -68,7 +66,7 @@ def settling_runs(
                 }
             )
     p_above = float((ln_speedup > np.log(threshold)).mean())
-    now = p_above >= probability or p_above <= 1.0 - probability
+    now = max(p_above, 1.0 - p_above) >= probability
     columns = {name: ("run", [row[name] for row in rows]) for name in rows[0]}
     return xr.Dataset({**columns, "p_settled_now": float(now), "evpi": of.evpi_usd})
 
@@ -99,7 +97,7 @@ def settled_after(ln_speedup: np.ndarray, shown: np.ndarray, ln_threshold: float
     fitted = design @ np.linalg.lstsq(design, scores)[0]
     spread = max(float(np.std(scores - fitted)), 1e-12)
     p_above = special.ndtr((fitted - limit) / spread)
-    return float(((p_above >= probability) | (p_above <= 1.0 - probability)).mean())
+    return float((np.maximum(p_above, 1.0 - p_above) >= probability).mean())
 
 
 def usd_of(flop: float, usd_per_gpu_hour: float, accelerator: str) -> float:
@@ -111,7 +109,9 @@ def usd_of(flop: float, usd_per_gpu_hour: float, accelerator: str) -> float:
         The price is not positive, or there is no such accelerator.
     """
     if not 0.0 < usd_per_gpu_hour < np.inf:
-        raise InputError("must be positive", column="--usd-per-gpu-hour", value=usd_per_gpu_hour, hint="give one such as 2.2")
+        raise InputError(
+            "must be positive", column="--usd-per-gpu-hour", value=usd_per_gpu_hour, hint="give one such as 2.2"
+        )
     peak = accelerator_named(accelerator).peak_flop_per_s
     return float(training_usd(flop, mfu=USUAL_MFU, peak_flop_per_s=peak, price_usd_per_gpu_hour=usd_per_gpu_hour))
 

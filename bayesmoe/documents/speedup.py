@@ -32,11 +32,13 @@ class Bands(Section):
         return cls(**{f"q{round(100 * level):02d}": value for level, value in zip(LEVELS, values, strict=True)})
 
 
-class Told(Section):
+class BySeeds(Section):
     """Whether so many runs of each recipe, at one design, tell the difference of loss from noise."""
 
     seeds: Experts
-    p_told: Probability = Field(description="probability that the difference exceeds two standard deviations of noise")
+    p_distinguished: Probability = Field(
+        description="probability that the difference exceeds two standard deviations of noise"
+    )
 
 
 class EqualDesign(Section):
@@ -44,10 +46,12 @@ class EqualDesign(Section):
 
     n_active_parameters: float
     tokens: float
-    loss_difference_nats_per_token: Bands = Field(description="loss of `over` less that of `of`: positive where `of` is better")
+    loss_difference_nats_per_token: Bands = Field(
+        description="loss of `over` less that of `of`: positive where `of` is better"
+    )
     noise_nats_per_token: float = Field(description="standard deviation of one run")
-    told: tuple[Told, ...]
-    seeds_to_tell: Experts | None = Field(
+    by_seeds: tuple[BySeeds, ...]
+    seeds_needed: Experts | None = Field(
         description="runs of each with which the median difference is two standard deviations; null where none suffice"
     )
 
@@ -148,7 +152,7 @@ class SpeedupDocument(Document):
 
 
 def _budget(row: xr.Dataset) -> BudgetSpeedup:
-    seeds = float(row["seeds_to_tell"])
+    seeds = float(row["seeds_needed"])
     return BudgetSpeedup(
         place=str(row["place"].item()),
         train_flop=float(row["train_flop"]),
@@ -162,11 +166,11 @@ def _budget(row: xr.Dataset) -> BudgetSpeedup:
             tokens=float(row["tokens"]),
             loss_difference_nats_per_token=Bands.of(row["loss_difference"].values),
             noise_nats_per_token=float(row["noise_nats"]),
-            told=tuple(
-                Told(seeds=int(count), p_told=float(share))
-                for count, share in zip(row["seeds"].values, row["p_told"].values, strict=True)
+            by_seeds=tuple(
+                BySeeds(seeds=int(count), p_distinguished=float(share))
+                for count, share in zip(row["seeds"].values, row["p_distinguished"].values, strict=True)
             ),
-            seeds_to_tell=int(seeds) if np.isfinite(seeds) else None,
+            seeds_needed=int(seeds) if np.isfinite(seeds) else None,
         ),
     )
 

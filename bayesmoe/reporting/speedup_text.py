@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -26,8 +26,7 @@ def speedup(found: xr.Dataset, usd: Callable[[float], float] | None = None) -> s
             "",
             trend(found),
             equal_designs(found),
-            "",
-            runs(found, usd),
+            *(("", runs(found, usd)) if found.attrs["verdict"] == "UNDECIDED" else ()),
             what_settles(found, usd),
         ]
     )
@@ -45,8 +44,9 @@ def verdict(found: xr.Dataset) -> str:
 
 def by_budget(found: xr.Dataset) -> str:
     """A row a budget: bands of the speedup, and its probabilities."""
-    heads = ("FLOP", "", "speedup (90%)", "50%", "P(> 1)", f"P(> {found.attrs['threshold']:g})", "verdict")
-    rows = []
+    threshold, rows = found.attrs["threshold"], []
+    beyond = () if threshold == 1.0 else (f"P(> {threshold:g})",)
+    heads = ("FLOP", "", "speedup (90%)", "50%", "P(> 1)", *beyond, "verdict")
     for number in range(found.sizes["budget"]):
         row = found.isel(budget=number)
         low, high = (float(row["speedup"].sel(quantile=level)) for level in (0.25, 0.75))
@@ -57,7 +57,7 @@ def by_budget(found: xr.Dataset) -> str:
                 band(row["speedup"].values),
                 f"{_times(low)}–{_times(high)}",
                 percent(float(row["p_faster"])),
-                percent(float(row["p_above"])),
+                *((percent(float(row["p_above"])),) if beyond else ()),
                 str(row["verdict"].item()),
             )
         )
@@ -70,7 +70,7 @@ def trend(found: xr.Dataset) -> str:
     about = {
         "grows": "The speedup grows with scale",
         "shrinks": "The speedup shrinks with scale",
-        "cannot be told": "Whether the speedup grows or shrinks with scale cannot be told",
+        "unclear": "Whether the speedup grows or shrinks with scale is unclear",
     }
     return (
         f"{about[found.attrs['trend']]}: d ln s / d ln C is {_signed(middle)} ({_signed(low)} to {_signed(high)}) from the largest run to a "
@@ -82,16 +82,16 @@ def equal_designs(found: xr.Dataset) -> str:
     """Whether runs of both at one design would tell them apart."""
     row = found.isel(budget=0)
     low, middle, high = (1e3 * float(row["loss_difference"].sel(quantile=level)) for level in (0.05, 0.5, 0.95))
-    told = ", ".join(
+    shares = ", ".join(
         f"{percent(float(share))} of draws with {count}"
-        for count, share in zip(row["seeds"].values, row["p_told"].values, strict=True)
+        for count, share in zip(row["seeds"].values, row["p_distinguished"].values, strict=True)
     )
-    needed = float(row["seeds_to_tell"])
+    needed = float(row["seeds_needed"])
     seeds = f"{needed:.0f} of each tell the median" if np.isfinite(needed) else "no number of seeds tells the median"
     return (
         f"At one design for both ({short(float(row['n_active']))} active, {short(float(row['tokens']))} tokens) {found.attrs['of']} is better by "
         f"{middle:.1f} ({low:.1f} to {high:.1f}) thousandths of a nat; one run has noise of {1e3 * float(row['noise_nats']):.1f}. Two standard "
-        f"deviations of noise tell them apart in {told} runs of each; {seeds}."
+        f"deviations of noise tell them apart in {shares} runs of each; {seeds}."
     )
 
 
@@ -120,7 +120,7 @@ def what_settles(found: xr.Dataset, usd: Callable[[float], float] | None = None)
     return f"The cheapest that settles it with probability {asked}: {_run(found.isel(run=place), usd)}."
 
 
-def band(quantiles: np.ndarray) -> str:
+def band(quantiles: Sequence[float] | np.ndarray) -> str:
     """Median and 90% band of a speedup: ``1.24 (1.10–1.41)``, ends beyond a thousand as such."""
     return f"{_times(quantiles[3])} ({_times(quantiles[0])}–{_times(quantiles[-1])})"
 
