@@ -22,8 +22,8 @@ from bayesmoe.inference.store import FitInfo
 from bayesmoe.laws import Law
 from bayesmoe.planning.search import minimize_unimodal
 
-_STEP = 0.2
-"""Step of the table in ln FLOP: between its points a cubic is within 1e-8 of a loss."""
+_STEP = 0.4
+"""Step of the table in ln FLOP: between its points a cubic is within 1e-8 of ln loss."""
 
 BEYOND = float(np.log(1e4))
 """How far in ln FLOP beyond the budgets asked a loss is looked for; a group that reaches it only further away counts as one that never does."""

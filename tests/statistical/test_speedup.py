@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from scipy import stats
 from seeds import seeded
 
 from bayesmoe.architecture import Family
-from bayesmoe.decisions.recipe_losses import recipe_losses
+from bayesmoe.decisions.recipe_losses import RecipeLosses, recipe_losses
 from bayesmoe.decisions.recipes import recipes
 from bayesmoe.inference.fit_law import arrange
 from bayesmoe.inference.log_density import LogDensity
@@ -36,7 +37,7 @@ FEWEST, MOST = 0.85, 0.95
 """Of 200 bands of 90%, a share beyond these is found with probability 1.3% at each budget if the bands are right."""
 
 TIMES = (1.0, 10.0, 100.0)
-DRAWS = 400
+DRAWS = 250
 _SHARED = ("slope_size", "size_part")
 _GROUPS = ("a", "b")
 
@@ -81,20 +82,20 @@ def chain(density: LogDensity):
     return chain_program(lambda position, arguments: density(position, *arguments), draws=DRAWS)
 
 
-def ln_speedup(sites: dict[str, np.ndarray], order: np.ndarray | None = None) -> np.ndarray:
-    """ln s of recipe b over a at each of :data:`TIMES` the largest run, by draw of a model's sites; ``order`` is that of b's draws."""
+def losses_of(sites: dict[str, np.ndarray]) -> tuple[RecipeLosses, np.ndarray]:
+    """Losses of both recipes by draw of a model's sites, and ln FLOP at :data:`TIMES` the largest run."""
     structure, data = model()
     law, coordinates = structure.law, [c.name for c in structure.coordinates]
     by_group = {}
     for number, group in enumerate(_GROUPS):
         own = {name: sites[name][..., number] if sites[name].ndim == 2 else sites[name] for name in coordinates}
-        own = {name: jnp.asarray(value if order is None or not number else value[order]) for name, value in own.items()}
-        by_group[group] = {name: np.asarray(value) for name, value in law.to_paper(own, data.reference).items()}
+        paper = law.to_paper({name: jnp.asarray(value) for name, value in own.items()}, data.reference)
+        by_group[group] = {name: np.asarray(value) for name, value in paper.items()}
     fit = grouped_fit("kaplan", by_group, runs())
     two = recipes(fit, of="b", over="a")
     at = np.log(np.array(TIMES) * two.largest_flop)
     count = len(next(iter(sites.values())))
-    return recipe_losses(fit, two, (float(at[0]), float(at[-1])), draws=count, seed=0).ln_speedup(at)
+    return recipe_losses(fit, two, (float(at[0]), float(at[-1])), draws=count, seed=0), at
 
 
 def ranks_of_tables(first: int, tables: int, *, equal: bool = False) -> Ranks:
@@ -116,10 +117,13 @@ def ranks_of_tables(first: int, tables: int, *, equal: bool = False) -> Ranks:
         rng = np.random.default_rng([seeded(first), number])
         table = noisy(mean, expected[RUN_NOISE][0], expected["noise_df"][0], rng)[0]
         draws, _ = chain(density)(jax.random.fold_in(chain_key, number), place, (data, jnp.asarray(table)))
-        posterior = _sites(density, np.asarray(draws))
-        drawn = ln_speedup(posterior)
-        true = np.zeros((1, len(TIMES))) if equal else ln_speedup(_sites(density, place[None]))
-        shuffled = ln_speedup(posterior, rng.permutation(DRAWS))
+        # The truth is one more draw, the first, so that one table of losses serves all.
+        losses, at = losses_of(_sites(density, np.concatenate([place[None], np.asarray(draws)])))
+        found_speedup = losses.ln_speedup(at)
+        true, drawn = np.zeros((1, len(TIMES))) if equal else found_speedup[:1], found_speedup[1:]
+        order = np.concatenate([[0], 1 + rng.permutation(DRAWS)])
+        other = {**losses.ln_loss, "b": losses.ln_loss["b"][order]}
+        shuffled = dataclasses.replace(losses, ln_loss=other).ln_speedup(at)[1:]
         below = [(drawn < true), (shuffled < true), (drawn < true + np.log(1.1)), (drawn[:, :1] > 0.0)]
         found.append(tuple(each.mean(axis=0) for each in below))
     right, apart, slow, faster = (np.stack(each) for each in zip(*found, strict=True))

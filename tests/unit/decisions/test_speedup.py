@@ -139,6 +139,22 @@ def test_the_discrepancy_that_groups_share_cancels_and_the_rest_widens() -> None
     assert nothing[0] < 0.05 * nothing[1], "within the runs there is nothing to differ in"
 
 
+def test_the_band_of_an_average_is_wider_beyond_the_runs_than_its_laws() -> None:
+    own, other = many(1000)
+    plain = grouped_fit("chinchilla", {"a": own, "b": other}, runs_of("a", "b"))
+    alone = bm.speedup(plain, of="b", over="a")
+    averaged = bm.speedup(averaged_fit(plain, scale=0.1), of="b", over="a")
+    assert (alone.attrs["discrepancy"], averaged.attrs["discrepancy"]) == (0, 1)
+    assert any("law's own error" in said for said in alone.attrs["warnings"])
+    assert not averaged.attrs["warnings"]
+
+    def width(found):
+        return np.log(found["speedup"].sel(quantile=0.95) / found["speedup"].sel(quantile=0.05)).values
+
+    assert (np.diff(width(averaged)) > 0.0).all()
+    assert width(averaged)[-1] > 10.0 * width(alone)[-1]
+
+
 def test_draws_of_a_groups_discrepancy_have_its_mean_and_covariance() -> None:
     beyond = averaged_fit(grouped_fit("chinchilla", {"a": A, "b": A}, runs_of("a", "b")), scale=0.2, bias=0.1)
     table = beyond["average"].to_dataset().isel(law=0)
