@@ -77,7 +77,9 @@ class SettlingRun(Section):
     train_usd: Number = Field(None, description="at the price given; left out without one")
     n_active_parameters: float
     tokens: float
-    evsi_ln_speedup: float = Field(description="expected value of its outcome: ln speedup not given away")
+    evsi_ln_speedup: float = Field(
+        description="expected value of its outcome: ln speedup not given away, a lead counted as tenfold at most"
+    )
     evsi_se_ln_speedup: float = Field(description="standard error of the estimate")
     evsi_percent_of_compute: float
     says: Literal["worth", "cannot tell"] = Field(description="cannot tell where the standard error exceeds the value")

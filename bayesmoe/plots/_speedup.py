@@ -42,6 +42,7 @@ def speedup(found: xr.Dataset) -> Figure:
     decades(axes.yaxis, lambda value: f"{decimal(value)}×")
     axes.set_xlabel("training compute, FLOP")
     axes.set_ylabel("speedup")
-    axes.set_title(f"{said['of']} over {said['over']}: {said['verdict']}", fontsize=10)
+    # A dollar sign in a name begins no formula.
+    axes.set_title(f"{said['of']} over {said['over']}: {said['verdict']}".replace("$", r"\$"), fontsize=10)
     figure.legend(frameon=False, fontsize=8, ncols=2, loc="outside lower center")
     return figure

@@ -14,6 +14,7 @@ import pytest
 from made_up import grouped_fit
 from scipy import stats
 from seeds import seeded
+from tiers import swept
 
 from bayesmoe.architecture import Family
 from bayesmoe.decisions.recipe_losses import RecipeLosses, recipe_losses
@@ -38,7 +39,8 @@ FEWEST, MOST = 0.85, 0.95
 
 TIMES = (1.0, 10.0, 100.0)
 DRAWS = 250
-_SHARED = ("slope_size", "size_part")
+_SHARED = {"kaplan": ("slope_size", "size_part"), "chinchilla": ("slope_size", "size_part", "reducible")}
+"""By law, coordinates that recipes share: they differ in their loss and in their slope in tokens."""
 _GROUPS = ("a", "b")
 
 
@@ -68,11 +70,11 @@ def runs() -> pd.DataFrame:
 
 
 @lru_cache
-def model() -> tuple[Structure, Data]:
-    """Kaplan's law, its loss and its slope in tokens by recipe."""
+def model(name: str) -> tuple[Structure, Data]:
+    """A law by recipe."""
     frame = runs().assign(loss=3.0, run_id=[f"run {number}" for number in range(len(runs()))])
-    law = law_named("kaplan")
-    spec = FitSpec(data=DataSpec(file="runs.csv"), groups=GroupSpec(column="group", shared=_SHARED))
+    law = law_named(name)
+    spec = FitSpec(data=DataSpec(file="runs.csv"), groups=GroupSpec(column="group", shared=_SHARED[name]))
     _, structure, data = arrange(as_run_table(frame, group="group"), law, law.coordinates, spec)
     return structure, data
 
@@ -82,28 +84,28 @@ def chain(density: LogDensity):
     return chain_program(lambda position, arguments: density(position, *arguments), draws=DRAWS)
 
 
-def losses_of(sites: dict[str, np.ndarray]) -> tuple[RecipeLosses, np.ndarray]:
+def losses_of(name: str, sites: dict[str, np.ndarray]) -> tuple[RecipeLosses, np.ndarray]:
     """Losses of both recipes by draw of a model's sites, and ln FLOP at :data:`TIMES` the largest run."""
-    structure, data = model()
+    structure, data = model(name)
     law, coordinates = structure.law, [c.name for c in structure.coordinates]
     by_group = {}
     for number, group in enumerate(_GROUPS):
-        own = {name: sites[name][..., number] if sites[name].ndim == 2 else sites[name] for name in coordinates}
-        paper = law.to_paper({name: jnp.asarray(value) for name, value in own.items()}, data.reference)
-        by_group[group] = {name: np.asarray(value) for name, value in paper.items()}
-    fit = grouped_fit("kaplan", by_group, runs())
+        own = {each: sites[each][..., number] if sites[each].ndim == 2 else sites[each] for each in coordinates}
+        paper = law.to_paper({each: jnp.asarray(value) for each, value in own.items()}, data.reference)
+        by_group[group] = {each: np.asarray(value) for each, value in paper.items()}
+    fit = grouped_fit(name, by_group, runs())
     two = recipes(fit, of="b", over="a")
     at = np.log(np.array(TIMES) * two.largest_flop)
     count = len(next(iter(sites.values())))
     return recipe_losses(fit, two, (float(at[0]), float(at[-1])), draws=count, seed=0), at
 
 
-def ranks_of_tables(first: int, tables: int, *, equal: bool = False) -> Ranks:
+def ranks_of_tables(name: str, first: int, tables: int, *, equal: bool = False) -> Ranks:
     """Truths drawn from the prior, a table of each, and its refit; the chain starts at the truth, an exact draw of that posterior.
 
     Where they are ``equal``, both recipes are the first, and the truth is no draw of the prior any more.
     """
-    structure, data = model()
+    structure, data = model(name)
     density, placeholder = LogDensity(structure), jnp.ones(len(data.weight))
     truth_key, chain_key = jax.random.split(jax.random.key(seeded(first)))
     found: list[tuple[np.ndarray, ...]] = []
@@ -118,26 +120,31 @@ def ranks_of_tables(first: int, tables: int, *, equal: bool = False) -> Ranks:
         table = noisy(mean, expected[RUN_NOISE][0], expected["noise_df"][0], rng)[0]
         draws, _ = chain(density)(jax.random.fold_in(chain_key, number), place, (data, jnp.asarray(table)))
         # The truth is one more draw, the first, so that one table of losses serves all.
-        losses, at = losses_of(_sites(density, np.concatenate([place[None], np.asarray(draws)])))
+        losses, at = losses_of(name, _sites(density, data, np.concatenate([place[None], np.asarray(draws)])))
         found_speedup = losses.ln_speedup(at)
         true, drawn = np.zeros((1, len(TIMES))) if equal else found_speedup[:1], found_speedup[1:]
         order = np.concatenate([[0], 1 + rng.permutation(DRAWS)])
         other = {**losses.ln_loss, "b": losses.ln_loss["b"][order]}
         shuffled = dataclasses.replace(losses, ln_loss=other).ln_speedup(at)[1:]
-        below = [(drawn < true), (shuffled < true), (drawn < true + np.log(1.1)), (drawn[:, :1] > 0.0)]
-        found.append(tuple(each.mean(axis=0) for each in below))
+        tie = rng.uniform(size=len(TIMES))
+        below = [_below(drawn, true, tie), _below(shuffled, true, tie), _below(drawn, true + np.log(1.1), tie)]
+        found.append((*below, (drawn[:, :1] > 0.0).mean(axis=0)))
     right, apart, slow, faster = (np.stack(each) for each in zip(*found, strict=True))
     return Ranks(right, apart, slow, faster[:, 0])
 
 
-def _sites(density: LogDensity, position: np.ndarray) -> dict[str, np.ndarray]:
-    _, data = model()
+def _below(drawn: np.ndarray, true: np.ndarray, tie: np.ndarray) -> np.ndarray:
+    """Share of draws below the truth; an infinite truth lies anywhere among infinite draws."""
+    return (drawn < true).mean(axis=0) + tie * (drawn == true).mean(axis=0)
+
+
+def _sites(density: LogDensity, data: Data, position: np.ndarray) -> dict[str, np.ndarray]:
     return {name: value[0] for name, value in density.sites(position[None], data, jnp.ones(len(data.weight))).items()}
 
 
-@pytest.fixture(scope="module")
-def known() -> Ranks:
-    return ranks_of_tables(1, TABLES)
+@pytest.fixture(scope="module", params=swept(_SHARED, keep=lambda name: name == "kaplan"))
+def known(request) -> Ranks:
+    return ranks_of_tables(request.param, 1, TABLES)
 
 
 def covered(ranks: np.ndarray) -> np.ndarray:
@@ -171,7 +178,7 @@ EQUAL = 100
 
 def test_of_equal_recipes_the_probability_of_a_speedup_is_uniform() -> None:
     """As that of a null hypothesis where the runs say more than the prior of how far recipes differ; a prior that said more would pull it to a half."""
-    assert stats.kstest(ranks_of_tables(2, EQUAL, equal=True).faster, "uniform").pvalue >= ERROR_RATE
+    assert stats.kstest(ranks_of_tables("kaplan", 2, EQUAL, equal=True).faster, "uniform").pvalue >= ERROR_RATE
 
 
 def test_of_recipes_that_differ_it_is_not(known) -> None:

@@ -190,7 +190,7 @@ def test_speedup_draws_its_band_the_runs_and_the_threshold():
         {"curve": (("curve_flop", "quantile"), curve), "speedup": (("budget", "quantile"), curve[[2, 4]])},
         coords={"curve_flop": flop, "quantile": list(levels), "train_flop": ("budget", flop[[2, 4]])},
         attrs={
-            "of": "b",
+            "of": "b $cheap",
             "over": "a",
             "verdict": "PROMOTE",
             "threshold": 1.2,
@@ -199,6 +199,7 @@ def test_speedup_draws_its_band_the_runs_and_the_threshold():
         },
     )
     axes = only_axes(plots.speedup(found))
+    assert axes.get_title() == r"b \$cheap over a: PROMOTE"
     median = next(line for line in axes.lines if len(line.get_xdata()) == 5)
     np.testing.assert_allclose(median.get_ydata(), 1.4)
     level = [line.get_ydata()[0] for line in axes.lines if len(line.get_xdata()) == 2 and line.get_xdata()[0] == 0]
