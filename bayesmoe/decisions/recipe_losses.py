@@ -23,7 +23,10 @@ from bayesmoe.laws import Law
 from bayesmoe.planning.search import minimize_unimodal
 
 _STEP = 0.4
-"""Step of the table in ln FLOP: between its points a cubic is within 1e-8 of ln loss."""
+"""Step in ln FLOP at which optima are looked for: between them a cubic is within 1e-8 of a law's ln loss."""
+
+_FINER = 8
+"""Places of the table to a step where there is a discrepancy: its distance bends where the runs end."""
 
 BEYOND = float(np.log(1e4))
 """How far in ln FLOP beyond the budgets asked a loss is looked for; a group that reaches it only further away counts as one that never does."""
@@ -134,16 +137,19 @@ def recipe_losses(
         _part(member, recipes, int(count), rng, share) for member, count in zip(laws.values(), counts, strict=True) if count
     )
     least, most = ln_flop[0] - BEYOND, ln_flop[1] + BEYOND
-    grid = least + _STEP * np.arange(int(np.ceil((most - least) / _STEP)) + 1)
+    coarse = least + _STEP * np.arange(int(np.ceil((most - least) / _STEP)) + 1)
+    moved = any(part.member.discrepancy is not None for part in parts)
+    grid = np.linspace(coarse[0], coarse[-1], _FINER * (len(coarse) - 1) + 1) if moved else coarse
     ln_active: dict[str, list[np.ndarray]] = {name: [] for name in recipes.groups}
     ln_loss: dict[str, list[np.ndarray]] = {name: [] for name in recipes.groups}
     for part in parts:
         for name in recipes.groups:
-            size, loss = _optima(part, name, recipes, grid)
+            size, loss = _optima(part, name, recipes, coarse)
+            size, loss = (interpolated(coarse, each, grid) for each in (size, np.log(loss)))
             middle = np.median(size, axis=0)
             run = recipes.growth[name].run(middle, grid - np.log(6.0) - middle)
             ln_active[name].append(size)
-            ln_loss[name].append(np.log(loss) + _moved(part, name, run))
+            ln_loss[name].append(loss + _moved(part, name, run))
     tables = {name: _falling(grid, np.concatenate(each)) for name, each in ln_loss.items()}
     return RecipeLosses(recipes, parts, grid, {name: np.concatenate(each) for name, each in ln_active.items()}, tables)
 
