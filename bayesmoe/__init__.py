@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bayesmoe.decisions.next_run import next_runs as next_runs
     from bayesmoe.decisions.risk import risk as risk
     from bayesmoe.decisions.sensitivity import sensitivity as sensitivity
+    from bayesmoe.decisions.speedup import speedup as speedup
     from bayesmoe.errors import InputError as InputError
     from bayesmoe.fitting import fit as fit
     from bayesmoe.forecasting.backtest import backtest as backtest
@@ -85,6 +86,7 @@ _HOME = {
     "save_fit": "inference.store",
     "save_plan": "planning.store",
     "sensitivity": "decisions.sensitivity",
+    "speedup": "decisions.speedup",
     "workload": "planning.workloads",
 }
 """Module of each public name; loaded when the name is first used, so that ``import bayesmoe`` costs nothing."""

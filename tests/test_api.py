@@ -16,7 +16,7 @@ from bayesmoe.resources import resource_folder
 NAMES = """
 Coordinate FitSpec Gate GroupSpec InputError Law LawSpec NoiseSpec PriorSpec SamplerSpec Scenario Serving Training
 backtest check compare cost decide fit laws load_fit load_plan next_runs plan plots predict read_fit_spec read_runs
-read_scenario report risk save_fit save_plan sensitivity workload __version__
+read_scenario report risk save_fit save_plan sensitivity speedup workload __version__
 """
 
 # A process of its own, as the tests' own sets JAX to double precision.

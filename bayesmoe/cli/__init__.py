@@ -32,6 +32,7 @@ from bayesmoe.cli import (
     report,
     runs,
     sensitivity,
+    speedup,
 )
 from bayesmoe.errors import InputError, printable
 from bayesmoe.files import begin, stopped
@@ -61,6 +62,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     calibrate_training.calibrate_training: "bayesmoe calibrate-training points.csv --out calibration.nc",
     plan.plan: "bayesmoe plan fit.nc scenario.toml --out plan.nc",
     next_run.next_run: "bayesmoe next-run fit.nc scenario.toml --batch 4",
+    speedup.speedup: "bayesmoe speedup fit.nc --of new-mix --over baseline --at 1e22",
     sensitivity.sensitivity: "bayesmoe sensitivity fit.nc scenario.toml",
     report.report: "bayesmoe report fit.nc plan.nc --out report.html",
     explore.explore: "bayesmoe explore fit.nc scenario.toml",

@@ -85,7 +85,7 @@ def perfect(of: Stakes, known: np.ndarray) -> Worth:
     if has.sum() < 2 * _DEGREE or np.ptp(known[has]) == 0:
         return Worth(0.0, 0.0)
     part = Stakes(of.excess[has], of.kept[has])
-    found = _learned(part, _basis([_scores(known[has])], _DEGREE), of.evpi_usd / has.mean())
+    found = _learned(part, basis([normal_scores(known[has])], _DEGREE), of.evpi_usd / has.mean())
     return Worth(found.usd * has.mean(), found.se_usd * has.mean())
 
 
@@ -107,8 +107,8 @@ def sample(of: Stakes, runs: np.ndarray) -> Worth:
     runs : array, shape (S, k)
         Outcomes of k runs: losses with their noise, under the draw's law.
     """
-    columns = [_scores(column) for column in np.asarray(runs, dtype=float).T]
-    return _learned(of, _basis(columns, _DEGREE if len(columns) == 1 else 2), of.evpi_usd)
+    columns = [normal_scores(column) for column in np.asarray(runs, dtype=float).T]
+    return _learned(of, basis(columns, _DEGREE if len(columns) == 1 else 2), of.evpi_usd)
 
 
 def together(worth: Iterable[Worth]) -> Worth:
@@ -196,14 +196,14 @@ def _learned(of: Stakes, features: np.ndarray, most: float) -> Worth:
     return Worth(usd, float(saved.std() / np.sqrt(count)))
 
 
-def _scores(values: np.ndarray) -> np.ndarray:
+def normal_scores(values: np.ndarray) -> np.ndarray:
     """Normal scores of ranks: what is known enters by its order, whatever its scale and tails."""
     ranks = np.empty(len(values))
     ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
     return special.ndtri((ranks + 0.5) / len(values))
 
 
-def _basis(columns: list[np.ndarray], degree: int) -> np.ndarray:
+def basis(columns: list[np.ndarray], degree: int) -> np.ndarray:
     """Powers of each column, and products of pairs."""
     powers = [special.eval_hermitenorm(power, column) for column in columns for power in range(1, degree + 1)]
     pairs = [a * b for i, a in enumerate(columns) for b in columns[:i]]

@@ -23,6 +23,7 @@ from bayesmoe.curves.leverage_surface import leverage_surface
 from bayesmoe.decisions.decision import Decisions
 from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.decisions.sensitivity import sensitivity
+from bayesmoe.decisions.speedup import speedup
 from bayesmoe.files import write_text, written_whole
 from bayesmoe.forecasting.backtest import AVERAGE, AVERAGE_ALONE, BASELINE, backtest
 from bayesmoe.forecasting.coverage import coverage_by_level
@@ -30,7 +31,7 @@ from bayesmoe.forecasting.forward_validation import training_compute
 from bayesmoe.forecasting.weights import size_of
 from bayesmoe.forecasting.weights_by_compute import weights_by_scale
 from bayesmoe.inference.fit_law import fit_law
-from bayesmoe.inference.spec import AverageSpec, DataSpec, FitSpec, LawSpec, load_table
+from bayesmoe.inference.spec import AverageSpec, DataSpec, FitSpec, GroupSpec, LawSpec, load_table
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.laws import Law, all_laws, default_average, law_named
 from bayesmoe.planning.scenario import Scenario
@@ -58,6 +59,8 @@ _TIAN = {
 }
 _TIAN_SHOWN = (1e19, 6e20, 1e22)
 _TIAN_NOISE, _TIAN_SEED = 0.05, 2507_17702
+_RECIPES = {"baseline": 1.0, "new-mix": 1.3}
+_RECIPE_NOISE, _RECIPE_SEED = 0.003, 2404_10102
 
 
 def gallery(
@@ -87,6 +90,7 @@ def gallery(
         lambda: sensitivity_figures(sensitivity(fit, scenario)),
         lambda: budget_figures(fit, scenario),
         leverage_figures,
+        speedup_figures,
         lambda: forecast_figures(info.spec, on_progress=on_progress),
         law_figures,
     )
@@ -143,6 +147,19 @@ def leverage_figures() -> dict[str, Figure]:
             found, granularity=16.0, activation_ratio=1 / 32, train_flop=_TIAN_SHOWN[1]
         )
     }
+
+
+def speedup_figures() -> dict[str, Figure]:
+    """Speedup of a recipe under a fit to runs simulated from Chinchilla's law, of which the parameters count as more; the caller closes it."""
+    law, rng, rows = law_named("chinchilla"), np.random.default_rng(_RECIPE_SEED), []
+    for recipe, counts_as in _RECIPES.items():
+        for size, ratio in itertools.product((5e7, 2e8, 8e8), (5.0, 15.0, 45.0, 135.0)):
+            loss = float(law.loss(law.coefficients("besiroglu"), {"n_total": counts_as * size, "tokens": ratio * size}))
+            noise = np.exp(_RECIPE_NOISE * rng.standard_normal())
+            rows.append({"recipe": recipe, "n_active": size, "n_total": size, "tokens": ratio * size, "loss": loss * noise})
+    table = as_run_table(pd.DataFrame(rows), origin="two recipes simulated from chinchilla", group="recipe", simulated=True)
+    spec = FitSpec(data=DataSpec(file=table.origin), law=LawSpec(name="chinchilla"), groups=GroupSpec(column="recipe"))
+    return {"speedup": plots.speedup(speedup(fit_law(spec, table=table), of="new-mix", over="baseline"))}
 
 
 def forecast_figures(

@@ -10,6 +10,7 @@ from bayesmoe.documents.plan import PlanDocument, PlansDocument
 from bayesmoe.documents.predict import PredictDocument
 from bayesmoe.documents.runs_check import RunsCheckDocument
 from bayesmoe.documents.sensitivity import SensitivityDocument
+from bayesmoe.documents.speedup import SpeedupDocument
 
 
 def all_documents() -> tuple[type[Document], ...]:
@@ -21,6 +22,7 @@ def all_documents() -> tuple[type[Document], ...]:
         PlansDocument,
         NextRunDocument,
         SensitivityDocument,
+        SpeedupDocument,
         CheckDocument,
         PredictDocument,
         BacktestDocument,

@@ -10,21 +10,12 @@ import numpy as np
 
 from bayesmoe.errors import InputError
 from bayesmoe.inference.extrapolation import EXPERTS
+from bayesmoe.inference.shared_discrepancy import LearnedFrom as LearnedFrom
 from bayesmoe.resources import resource_folder
 from bayesmoe.specs import read_toml, spec
 
 KINDS = ("size", "tokens", "experts", "size x experts", "tokens x experts")
 """Kinds of parts of the extrapolation distance."""
-
-
-@spec
-class LearnedFrom:
-    """A table that a prior was learned from."""
-
-    lab: str
-    table: str
-    sha256: str
-    runs: int
 
 
 @spec

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bayesmoe.plots._over_training_by_budget import over_training_by_budget as over_training_by_budget
     from bayesmoe.plots._prior_predictive import prior_predictive as prior_predictive
     from bayesmoe.plots._regret_map import regret_map as regret_map
+    from bayesmoe.plots._speedup import speedup as speedup
     from bayesmoe.plots._tornado import tornado as tornado
     from bayesmoe.plots._total_cost import total_cost as total_cost
 
@@ -54,6 +55,7 @@ __all__ = [
     "prior_predictive",
     "rank",
     "regret_map",
+    "speedup",
     "tornado",
     "total_cost",
     "trace",

@@ -17,6 +17,10 @@ FIGURES = {
     "loss_by_experts": "Loss on the training budget by expert count, at the loss optimum and for each problem. Line: 90% band.",
     "regret_map": "Expected regret of every candidate size, in USD. Ringed: meets its constraints with the required probability. Star: the recommended design.",
     "next_run_value": "Expected value of each candidate run (EVSI) against its cost, with two standard errors. Above the dashed line it pays.",
+    "speedup": (
+        "Speedup of one recipe over another by training compute: how many times the compute the other needs for the same loss. Line: median; bands: 50 and 90% of the draws, "
+        "without the law's own error beyond the runs. Gray: compute of the runs that both have."
+    ),
     "influence": (
         "Expected cost of what is recommended on the draws in which an input lies in its lowest tenth, and in its highest; beside a bar the input's median there, and the "
         "expert count where it is another. Both are means over a tenth of the draws, and not bands."
@@ -71,6 +75,7 @@ _TIAN = (
     "Tian's law fitted to 64 leverages simulated from the paper's published coefficients with 5% noise, as its own are not public: the band is what so many such "
     "runs would leave open, not the paper's uncertainty, which is not stated."
 )
+_RECIPES = "Chinchilla's law fitted to 24 runs of two recipes, simulated from Besiroglu et al. 2024's coefficients: of the second, parameters count as 1.3 times as many, so that its speedup is 1.3."
 _PRIOR = "Priors of this project; no runs."
 
 SECTIONS = {
@@ -94,6 +99,7 @@ SECTIONS = {
         "lowest_loss_by_budget": _DEMO,
     },
     "Tian et al. 2025's surface, with bands": {"leverage_surface": _TIAN},
+    "Recipes": {"speedup": _RECIPES},
     "Forecasts": {"calibration": _FORECAST, "law_weights": _FORECAST},
     "The fit": {"fit_to_runs": _DEMO, "prior_posterior": _DEMO, "trace": _DEMO, "rank": _DEMO},
     "The laws": {"prior_predictive": _PRIOR},

@@ -10,7 +10,15 @@ import pytest
 from bayesmoe import plots
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.risk import risk
-from bayesmoe.demo.gallery import budget_figures, law_figures, leverage_figures, plan_figures, save_figures, save_gallery
+from bayesmoe.demo.gallery import (
+    budget_figures,
+    law_figures,
+    leverage_figures,
+    plan_figures,
+    save_figures,
+    save_gallery,
+    speedup_figures,
+)
 from bayesmoe.errors import InputError
 from bayesmoe.reporting.build import BY_CHAIN, figures
 from bayesmoe.reporting.captions import FIGURES, SECTIONS, gallery_page
@@ -32,7 +40,7 @@ def made(small_fit, small_plan):
 @pytest.fixture(scope="module")
 def every(made, small_fit, scenario):
     """Those, and what it draws of other budgets, of leverage and of laws; these fit and plan anew."""
-    found = budget_figures(small_fit, scenario) | leverage_figures() | law_figures()
+    found = budget_figures(small_fit, scenario) | leverage_figures() | speedup_figures() | law_figures()
     yield made | found
     for figure in found.values():
         plt.close(figure)

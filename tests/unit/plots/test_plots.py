@@ -182,6 +182,33 @@ def test_loss_by_compute_ends_at_the_recommended_design(small_fit, small_plan):
     assert (np.diff(along) < 0).all()
 
 
+def test_speedup_draws_its_band_the_runs_and_the_threshold():
+    flop, levels = np.geomspace(1e18, 1e22, 5), (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
+    curve = np.linspace(1.1, 1.7, 7) * np.ones((5, 1))
+    curve[-1, -1] = np.inf
+    found = xr.Dataset(
+        {"curve": (("curve_flop", "quantile"), curve), "speedup": (("budget", "quantile"), curve[[2, 4]])},
+        coords={"curve_flop": flop, "quantile": list(levels), "train_flop": ("budget", flop[[2, 4]])},
+        attrs={
+            "of": "b $cheap",
+            "over": "a",
+            "verdict": "PROMOTE",
+            "threshold": 1.2,
+            "runs_flop_of": [1e17, 1e20],
+            "runs_flop_over": [1e18, 1e21],
+        },
+    )
+    axes = only_axes(plots.speedup(found))
+    assert axes.get_title() == r"b \$cheap over a: PROMOTE"
+    median = next(line for line in axes.lines if len(line.get_xdata()) == 5)
+    np.testing.assert_allclose(median.get_ydata(), 1.4)
+    level = [line.get_ydata()[0] for line in axes.lines if len(line.get_xdata()) == 2 and line.get_xdata()[0] == 0]
+    assert level == [1.0, 1.2]
+    (runs,) = (patch for patch in axes.patches if patch.get_label() == "runs of both")
+    assert (runs.get_x(), runs.get_x() + runs.get_width()) == pytest.approx((1e18, 1e20))
+    assert axes.get_ylim()[1] < 1e3
+
+
 @pytest.mark.parametrize(
     "plot", [plots.best_experts, plots.over_training, plots.loss_by_experts, plots.total_cost, plots.differences]
 )

@@ -50,6 +50,7 @@ GALLERY = {
     "calibration",
     "law_weights",
     "prior_predictive",
+    "speedup",
 }
 """Figures of the gallery alone: they take plans, fits or backtests of their own."""
 
