@@ -224,5 +224,6 @@ def _fits(ours: str, column: pd.Series) -> bool:
         return bool(column.notna().all()) and (len(column) == 1 or column.astype(str).nunique() > 1)
     if ours in _TEXT:
         return bool(column.notna().any())
-    units = ours in COUNTED and column.dropna().astype(str).map(written_number).notna().any()
-    return bool(units or numbers_of(column).notna().any())
+    if numbers_of(column).notna().any():
+        return True
+    return ours in COUNTED and bool(column.dropna().astype(str).map(written_number).notna().any())

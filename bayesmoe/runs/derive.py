@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from bayesmoe.architecture import parameters_from_shape, train_flop
-from bayesmoe.runs.schema import SHAPE, SIZES
-from bayesmoe.tables import numbers_of
+from bayesmoe.runs.schema import MAPPABLE, SHAPE, SIZES
+from bayesmoe.tables import numbers_of, with_columns
 
 _SHAPE = "shape columns d_model, num_layers, d_ff, num_moe_layers, d_expert"
 _NEEDS = {
@@ -44,14 +44,14 @@ def tokens_made(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
         return frame, ()
     steps = numbers_of(frame["steps"])
     # Trackers write -1 for a length that follows from other settings.
-    return frame.assign(tokens=steps.where(steps > 0) * per_step), (f"tokens = steps * {how}",)
+    return with_columns(frame, {"tokens": steps.where(steps > 0) * per_step}), (f"tokens = steps * {how}",)
 
 
 def derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
     """A checked frame with what follows from its columns, and sentences on what was derived and what could not be."""
     if "num_experts" not in frame:
-        return frame.copy(), [], []
-    known = _Known(frame.copy())
+        return frame, [], []
+    known = _Known(frame[[name for name in MAPPABLE if name in frame]].copy())
     experts = known.frame["num_experts"]
     dense = experts == 1
     one = pd.Series(1.0, index=frame.index).where(dense)
@@ -79,7 +79,9 @@ def derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
         for column, needs in _NEEDS.items()
         if column not in found or found[column].isna().any()
     ]
-    return found, [f"{column} = {how}" for column, how in known.derived if column in found], missing
+    derived = [f"{column} = {how}" for column, how in known.derived if column in found]
+    given = {column for column, _ in known.derived if column in found}
+    return with_columns(frame, {str(column): found[column] for column in found if column in given}), derived, missing
 
 
 def _sizes(known: _Known, dense: pd.Series, top_k: pd.Series) -> None:

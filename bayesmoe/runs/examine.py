@@ -19,6 +19,7 @@ from bayesmoe.runs.rows import OF_ROWS
 from bayesmoe.runs.schema import MAPPABLE, complaints
 from bayesmoe.runs.trackers import Export, Tool
 from bayesmoe.runs.written import dense_said, in_ones
+from bayesmoe.tables import with_columns
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ def renamed(frame: pd.DataFrame, columns: Mapping[str, str], origin: str) -> pd.
 
 def under_own_names(frame: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     """The frame with its columns under the file's own names too, for what a user writes over these."""
-    return frame.assign(**{own: frame[ours] for ours, own in names.items() if own not in frame and ours in frame})
+    return with_columns(frame, {own: frame[ours] for ours, own in names.items() if own not in frame and ours in frame})
 
 
 def _grouped(frame: pd.DataFrame, names: Mapping[str, str], group: str | None, origin: str) -> pd.DataFrame:
@@ -223,7 +224,7 @@ def _grouped(frame: pd.DataFrame, names: Mapping[str, str], group: str | None, o
     if group not in known:
         hint = nearest(group, list(known.columns))
         raise InputError("is named as the group column but is not in the table", file=origin, column=group, hint=hint)
-    return frame.assign(group=known[group].astype(str).where(known[group].notna()))
+    return with_columns(frame, {"group": known[group].astype(str).where(known[group].notna())})
 
 
 def _require_groups(frame: pd.DataFrame, group: str | None, origin: str) -> None:
@@ -255,6 +256,8 @@ def _selected(frame: pd.DataFrame, names: Mapping[str, str], select: str | None,
 
 def _without_wrong(frame: pd.DataFrame, found: list[Finding]) -> pd.DataFrame:
     wrong = {row for finding in found if finding.severity == "wrong" for row in finding.rows}
+    if not wrong:
+        return frame
     return frame[~frame.index.isin(wrong)]
 
 

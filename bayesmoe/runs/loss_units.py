@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayesmoe.runs.finding import Finding
 from bayesmoe.runs.words import BITS_PER_BYTE, plain
-from bayesmoe.tables import numbers_of
+from bayesmoe.tables import numbers_of, with_columns
 
 _IN_BITS = {"bits", "bit", "bpt", "log2", "base2", "shannon"}
 _UNIT = re.compile(r"(.+?)(?:_in)?_(?:nats?|bits?|log2|base2)(?:_per_(?:token|tok))?")
@@ -52,7 +52,7 @@ def in_nats(frame: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.DataFrame
         column=own,
     )
     # What the user writes over the file's own name means the file's own numbers.
-    frame = frame.assign(loss=nats, **({own: frame["loss"]} if own != "loss" else {}))
+    frame = with_columns(frame, {"loss": nats} | ({own: frame["loss"]} if own != "loss" else {}))
     return frame, [f"loss = ln 2 {own}, {why}"], [finding]
 
 

@@ -221,7 +221,7 @@ def _absent(name: str, frame: pd.DataFrame, unread: list[str], origin: str) -> I
 
 
 def _numeric(frame: pd.DataFrame, origin: str) -> tuple[pd.DataFrame, list[InputError]]:
-    frame, broken = frame.copy(), []
+    frame, broken = frame.copy(deep=False), []
     hint = "write plain numbers, such as 2.5e9"
     for name in [name for name in _RULES if name in frame]:
         numbers = numbers_of(frame[name])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmoe.runs.schema import SIZES
-from bayesmoe.tables import numbers_of
+from bayesmoe.tables import numbers_of, with_columns
 
 _UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "bn": 1e9, "t": 1e12}
 _UNITS |= {
@@ -53,7 +53,7 @@ def in_ones(frame: pd.DataFrame, names: Mapping[str, str], units: Mapping[str, f
     units : mapping of str to float
         The unit that the name of one of our columns says.
     """
-    frame, said = frame.copy(), []
+    frame, said = frame.copy(deep=False), []
     for ours in [name for name in COUNTED if name in frame]:
         own, raw, numbers = names.get(ours, ours), frame[ours], numbers_of(frame[ours])
         text = numbers.isna() & raw.notna()
@@ -67,7 +67,7 @@ def in_ones(frame: pd.DataFrame, names: Mapping[str, str], units: Mapping[str, f
         elif units.get(ours, 1.0) != 1.0 and numbers.median() < _MOST_IN_UNITS:
             said.append(f"{ours} = {units[ours]:g} {own}")
             # What the user writes over the file's own name means the file's own numbers.
-            frame = frame.assign(**{ours: numbers * units[ours], own: raw})
+            frame = with_columns(frame, {ours: numbers * units[ours], own: raw})
     return frame, said
 
 
@@ -85,7 +85,8 @@ def dense_said(frame: pd.DataFrame, present: Iterable[str]) -> tuple[pd.DataFram
         speaks = any(word in name.lower().replace("-", "_") for name in present for word in _NO_EXPERTS)
         if speaks or sparse.any() or not set(SIZES) & set(frame.columns):
             return frame, []
-        return frame.assign(num_experts=1), ["num_experts = 1: no column speaks of experts, so all models are dense"]
+        one = pd.Series(1, index=frame.index)
+        return with_columns(frame, {"num_experts": one}), ["num_experts = 1: no column speaks of experts, so all models are dense"]
     counts = numbers_of(frame["num_experts"])
     blank = frame["num_experts"].isna() | frame["num_experts"].astype(str).str.strip().str.lower().isin(_BLANK)
     # A row without a size says nothing of the model: its settings were lost.

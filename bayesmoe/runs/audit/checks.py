@@ -72,7 +72,7 @@ def _several(sheet: Sheet, ours: str, kind: str, hint: str) -> list[Finding]:
 
 
 def _offset(sheet: Sheet, values: pd.Series) -> str:
-    trend = power_law_residuals(sheet.frame.assign(group=values.fillna("blank")))
+    trend = power_law_residuals(sheet.frame, group=values.fillna("blank"))
     if trend is None:
         return ""
     return f"; at equal size and tokens losses lie {100.0 * (trend.levels.max() - trend.levels.min()):.1f}% apart"

@@ -21,7 +21,7 @@ def words_that_explain(sheet: Sheet) -> list[Finding]:
     frame = sheet.frame
     if "group" in frame and "group" in sheet.names and frame["group"].nunique() > 1:
         return []
-    plain = frame.drop(columns="group", errors="ignore")
+    one = pd.Series("", index=frame.index)
     found: list[tuple[float, str, pd.Series]] = []
     without: pd.Series | None = None
     for name in [str(name) for name in frame.select_dtypes(exclude="number") if str(name) not in _NOT_A_RECIPE]:
@@ -30,11 +30,11 @@ def words_that_explain(sheet: Sheet) -> list[Finding]:
         if not 2 <= len(counts) <= _MOST_LEVELS or counts.min() < _LEAST_OF_A_LEVEL or _follows(values, frame):
             continue
         if without is None:
-            trend = power_law_residuals(plain)
+            trend = power_law_residuals(frame, group=one)
             if trend is None:
                 return []
             without = trend.residuals
-        beside = power_law_residuals(plain.assign(group=values))
+        beside = power_law_residuals(frame, group=values)
         if beside is None:
             continue
         left = float(beside.residuals.var() / without.var()) if without.var() > 0 else 1.0
@@ -54,7 +54,8 @@ def words_that_explain(sheet: Sheet) -> list[Finding]:
 def _follows(values: pd.Series, frame: pd.DataFrame) -> bool:
     """Whether the size, the tokens or the expert count of a run says its word."""
     axes = [name for name in (*SIZES, "tokens", "num_experts") if name in frame and frame[name].nunique() > 1]
-    return any((values.groupby(frame[name]).nunique() <= 1).all() and frame[name].nunique() < len(frame) for name in axes)
+    # A number of its own for every run says every word of it.
+    return any((values.groupby(frame[name]).nunique() <= 1).all() for name in axes if frame[name].nunique() < len(frame))
 
 
 def no_law(sheet: Sheet) -> list[Finding]:
