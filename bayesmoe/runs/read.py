@@ -45,9 +45,7 @@ def numbered(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with an index that has a name as columns, and its records counted from 2."""
     levels = {str(name): place for place, name in enumerate(frame.index.names) if name is not None and name not in frame}
     rows = pd.RangeIndex(2, len(frame) + 2)
-    named = {
-        name: pd.Series(list(frame.index.get_level_values(place)), index=rows) for name, place in levels.items()
-    }
+    named = {name: pd.Series(list(frame.index.get_level_values(place)), index=rows) for name, place in levels.items()}
     return with_columns(frame.set_axis(rows), named)
 
 

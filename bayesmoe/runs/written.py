@@ -86,7 +86,9 @@ def dense_said(frame: pd.DataFrame, present: Iterable[str]) -> tuple[pd.DataFram
         if speaks or sparse.any() or not set(SIZES) & set(frame.columns):
             return frame, []
         one = pd.Series(1, index=frame.index)
-        return with_columns(frame, {"num_experts": one}), ["num_experts = 1: no column speaks of experts, so all models are dense"]
+        return with_columns(frame, {"num_experts": one}), [
+            "num_experts = 1: no column speaks of experts, so all models are dense"
+        ]
     counts = numbers_of(frame["num_experts"])
     blank = frame["num_experts"].isna() | frame["num_experts"].astype(str).str.strip().str.lower().isin(_BLANK)
     # A row without a size says nothing of the model: its settings were lost.
