@@ -8,7 +8,7 @@ import io
 import re
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -298,11 +298,3 @@ def numbers_of(column: pd.Series) -> pd.Series:
     except (OverflowError, TypeError):
         # Whole numbers of Python may be larger than any float; as text they become infinite.
         return pd.to_numeric(column.astype(str), errors="coerce").astype(float)
-
-
-def with_columns(frame: pd.DataFrame, columns: Mapping[str, pd.Series]) -> pd.DataFrame:
-    """A frame with columns replaced or appended; a wide table is not copied, and none of its columns inserted one by one."""
-    new = {name: values for name, values in columns.items() if name not in frame}
-    replaced = {name: values for name, values in columns.items() if name in frame}
-    frame = frame.assign(**replaced) if replaced else frame
-    return pd.concat([frame, pd.DataFrame(new, index=frame.index)], axis=1) if new else frame

@@ -114,7 +114,7 @@ CASES = {
     "nats under the name perplexity": Case(table("loss", **{"eval_metrics.perplexity": LOSS}), ("is a perplexity by its name", "because it was mapped so"), ("np.float64",), flags=("--map", "loss=eval_metrics.perplexity"), clean={"loss": LOSS}),
     "the nearest name": Case(table("loss", val_ce=LOSS, logs="a.out"), ("did you mean 'val_ce'?",), ("did you mean 'logs'",), 1),
     "units in brackets": Case(table("n_dense", "tokens", **{"params (M)": np.array(TOTAL) / 1e6, "tokens (B)": np.array(TOKENS) / 1e9}), ("n_total = params (M)", "tokens = 1e+09 tokens (B)"), clean={"n_total": TOTAL, "tokens": TOKENS}),
-    "no size at all": Case(table("n_dense", "tokens", **{"model params [mln]": TOTAL, "toks": TOKENS}), ("no law can be fitted", "--map n_total=model params [mln]"), ("nothing looks wrong",), 1),
+    "no size at all": Case(table("n_dense", "tokens", **{"model weights [mln]": TOTAL, "toks": TOKENS}), ("no law can be fitted", "--map n_total=model weights [mln]"), ("nothing looks wrong",), 1),
     "one unknown state": Case(table(run_id=[f"run-{run}" for run in range(9)], state=STATES), ("unfinished in rows 3 (run-1), 6 (run-4), 9 (run-7)",), code=1),
     "a wide table": Case(table(**{f"eval/task_{place}": place for place in range(150)}), ("nothing looks wrong",), ("Warning",)),
     "parameters of the embedding": Case(table("n_dense", **{"embedding/num_params": 25755648, "model/num_params": TOTAL}), ("n_total = model/num_params",), clean={"n_total": TOTAL}),

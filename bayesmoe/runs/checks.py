@@ -32,7 +32,8 @@ def perplexity(sheet: Sheet) -> list[Finding]:
         ):
             rule = f"is a perplexity, the exponential of {sheet.own(other)}"
             return sheet.wrong("perplexity", "loss", known, rule, f"map loss={sheet.own(other)}")
-    if any(word in plain(own).split("_") for word in PERPLEXITY):
+    words = plain(own).split("_")
+    if any(word in words for word in PERPLEXITY) and "log" not in words:
         if "loss" in sheet.mapped:
             rule = "is a perplexity by its name, and was taken for nats per token because it was mapped so"
             return sheet.look("perplexity", "loss", known, rule, f"if it is a perplexity, {_logarithm(loss[known])}")

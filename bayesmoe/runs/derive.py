@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from bayesmoe.architecture import parameters_from_shape, train_flop
+from bayesmoe.runs.columns import with_columns
 from bayesmoe.runs.schema import MAPPABLE, SHAPE, SIZES
-from bayesmoe.tables import numbers_of, with_columns
+from bayesmoe.tables import numbers_of
 
 _SHAPE = "shape columns d_model, num_layers, d_ff, num_moe_layers, d_expert"
 _NEEDS = {
@@ -21,6 +22,8 @@ _NEEDS = {
 _MOST_TOKENS_PER_STEP = 1e8
 """Tokens of a step beyond which a batch was counted in tokens: the largest runs published have 6e7."""
 
+_LEAST_IN_TOKENS, _USUAL_RATIOS = 16, (1.0, 900.0)
+
 
 def tokens_per_step(frame: pd.DataFrame) -> tuple[pd.Series | None, str]:
     """Tokens of an optimizer step, and from what; None where the table does not tell."""
@@ -28,10 +31,16 @@ def tokens_per_step(frame: pd.DataFrame) -> tuple[pd.Series | None, str]:
         return numbers_of(frame["batch_tokens"]), "batch_tokens"
     if not {"batch_sequences", "sequence_length"} <= set(frame.columns):
         return None, ""
-    batch = numbers_of(frame["batch_sequences"])
-    per_step = batch * numbers_of(frame["sequence_length"])
+    batch, length = numbers_of(frame["batch_sequences"]), numbers_of(frame["sequence_length"])
+    per_step = batch * length
     if per_step.median() > _MOST_TOKENS_PER_STEP:
         return batch, "batch_sequences, read as tokens: no step has so many sequences"
+    size = next((name for name in ("n_active", "n_dense", "n_total") if name in frame), None)
+    if size is not None and "steps" in frame and (batch >= _LEAST_IN_TOKENS * length).all():
+        ratio = (numbers_of(frame["steps"]) * batch / numbers_of(frame[size])).median()
+        if _USUAL_RATIOS[0] <= ratio <= _USUAL_RATIOS[1] < ratio * length.median():
+            many = f"as sequences a parameter would see {ratio * length.median():.3g} tokens, and {ratio:.3g} as tokens"
+            return batch, f"batch_sequences, read as tokens: {many}"
     return per_step, "batch_sequences * sequence_length"
 
 

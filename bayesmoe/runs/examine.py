@@ -11,15 +11,16 @@ import pandas as pd
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.runs.aliases import EXTRA, recognized, units_of
 from bayesmoe.runs.checks import OF_VALUES
+from bayesmoe.runs.columns import with_columns
 from bayesmoe.runs.derive import derive, tokens_made
 from bayesmoe.runs.expressions import evaluated
 from bayesmoe.runs.finding import Finding, Sheet
 from bayesmoe.runs.loss_units import in_nats
+from bayesmoe.runs.model_names import said_of_sizes
 from bayesmoe.runs.rows import OF_ROWS
 from bayesmoe.runs.schema import MAPPABLE, complaints
 from bayesmoe.runs.trackers import Export, Tool
 from bayesmoe.runs.written import dense_said, in_ones
-from bayesmoe.tables import with_columns
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,14 @@ def _in_our_units(
     export: Export, names: Mapping[str, str], origin: str, response: str | None
 ) -> tuple[pd.DataFrame, list[str], list[Finding]]:
     """The frame under our names and in our units, what was read so, and what to doubt of it."""
-    frame, read = in_ones(renamed(export.frame, names, origin), names, units_of(names))
+    # A top k of sampling text has our name, and is another thing.
+    aside = [name for name in ("top_k",) if name in export.frame and name not in names and name not in names.values()]
+    frame = renamed(export.frame.drop(columns=aside), names, origin)
+    frame, read = in_ones(frame, names, units_of(names))
+    read += said_of_sizes(names)
     dense: list[str] = []
     if response in ("loss", None):
-        frame, dense = dense_said(frame, map(str, export.frame.columns))
+        frame, dense = dense_said(frame, names, [name for name in export.frame if name not in aside])
     frame, made = tokens_made(frame)
     frame, nats, doubts = in_nats(frame, names)
     return frame, [*read, *nats, *dense, *made], doubts

@@ -65,12 +65,15 @@ class Sheet:
         All column names of the file.
     mapped : collection of str
         Ours that the user named a column for.
+    tracked : bool
+        Whether a tracker wrote the file.
     """
 
     frame: pd.DataFrame
     names: Mapping[str, str] = field(default_factory=dict)
     present: Collection[str] = ()
     mapped: Collection[str] = ()
+    tracked: bool = False
 
     def own(self, ours: str) -> str:
         """The file's name of a column."""

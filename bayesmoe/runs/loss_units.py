@@ -9,9 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from bayesmoe.runs.columns import with_columns
 from bayesmoe.runs.finding import Finding
 from bayesmoe.runs.words import BITS_PER_BYTE, plain
-from bayesmoe.tables import numbers_of, with_columns
+from bayesmoe.tables import numbers_of
 
 _IN_BITS = {"bits", "bit", "bpt", "log2", "base2", "shannon"}
 _UNIT = re.compile(r"(.+?)(?:_in)?_(?:nats?|bits?|log2|base2)(?:_per_(?:token|tok))?")

@@ -11,7 +11,8 @@ from pyarrow import ArrowException, parquet
 
 from bayesmoe.errors import InputError
 from bayesmoe.files import require_file
-from bayesmoe.tables import other_format, read_csv, unreadable, with_columns
+from bayesmoe.runs.columns import with_columns
+from bayesmoe.tables import other_format, read_csv, unreadable
 
 _AGAIN = "export the runs again"
 

@@ -86,7 +86,7 @@ def _listed(project: str, *, lazy: bool) -> Any:
     """The client's list of runs; a page is asked for when it is reached."""
     # It would ask for a key on the terminal and keep it in a file.
     os.environ.setdefault("WANDB_SILENT", "true")
-    import wandb
+    import wandb  # pyright: ignore[reportMissingImports]
 
     api = wandb.Api()
     asked = {"lazy": lazy} if "lazy" in inspect.signature(api.runs).parameters else {}

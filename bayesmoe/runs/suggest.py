@@ -43,7 +43,7 @@ _MEANINGS = {
     "leverage": _Meaning(_words("leverage leverages el"), _NO_RESULT, lambda values: bool((values > 0).all())),
     "num_experts": _Meaning(
         _words("expert experts nexperts moe numexperts"),
-        _words("per top active activated shared dim width ffn hidden size intermediate capacity parallel parallelism group groups layer layers freq"),
+        _words("base baseline reference per top active activated shared dim width ffn hidden size intermediate capacity parallel parallelism group groups layer layers freq"),
         _counts,
     ),
     "tokens": _Meaning(

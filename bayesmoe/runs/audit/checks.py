@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import math
-import re
 
 import numpy as np
 import pandas as pd
 
 from bayesmoe.architecture import parameters_from_shape
-from bayesmoe.runs.aliases import held_out
 from bayesmoe.runs.audit.robust_trend import power_law_residuals
 from bayesmoe.runs.audit.structure import constants, no_law, words_that_explain
 from bayesmoe.runs.derive import tokens_per_step
 from bayesmoe.runs.finding import Finding, Sheet, Suspicion, rows_where
+from bayesmoe.runs.losses import loss_name, of_text
+from bayesmoe.runs.model_names import counts_embeddings, size_name
 from bayesmoe.runs.schema import SHAPE, SIZES
-from bayesmoe.runs.words import BITS_PER_BYTE, TRAINING, VALIDATION, plain
+from bayesmoe.runs.words import BITS_PER_BYTE, plain
 
 MANY_MADS = 7.0
 """Distance from the trend, in scaled MADs, at which a run is looked at."""
 
 _LEAST_DISTANCE = 0.02
 _FEW_STEPS = 2000
-_RATIOS = (0.01, 1e5)
+_RATIOS, _USUAL_RATIOS, _THOUSANDFOLD = (0.01, 1e5), (0.3, 3000.0), 100.0
 _DECAYED_TO = 0.5
 _WHOLE_SCHEDULE = 0.98
 _VOCABULARIES = (8e3, 6e5)
@@ -30,25 +30,61 @@ _VOCABULARIES = (8e3, 6e5)
 
 def mixed_losses(sheet: Sheet) -> list[Finding]:
     """Losses of several kinds: training and held-out columns side by side, or a column that says what was measured."""
-    plainly = {name: plain(name) for name in sheet.present}
-    of_validation = [name for name, word in plainly.items() if word in VALIDATION]
-    training = [name for name, word in plainly.items() if word in TRAINING or (word == "loss" and of_validation)]
+    named = {name: loss_name(name) for name in sheet.present}
+    last = {name: said for name, said in named.items() if said is not None and said.moment in ("", "final", "mean")}
+    validation = [name for name, said in last.items() if said.text == "held-out" and not said.others]
+    training = [
+        name
+        for name, said in last.items()
+        if said.text == "training" or (plain(name) == "loss" and (validation or name == sheet.own("loss")))
+    ]
     found, own = [], sheet.own("loss")
-    if of_validation and training:
-        others = ", ".join(name for name in (*of_validation, *training) if name != own)
+    chosen = loss_name(own)
+    bare = plain(own) == "loss" and sheet.tracked and "loss" not in sheet.mapped
+    if "loss" in sheet.names and chosen is not None and (chosen.text == "training" or bare):
+        found.append(_training_loss(sheet, own, [name for name in training if name != own]))
+    elif validation and len({*validation, *training, own}) > 1:
+        others = ", ".join(name for name in (*validation, *training) if name != own)
         rule = f"was read as the loss; the table also has {others}"
-        hint = "training loss is a noisy average over other text: use one kind for all runs (--map loss=YOUR_COLUMN)"
-        found.append(Finding("kinds of loss", "look", rule, hint, column=own))
-    elif "loss" in sheet.names and (plain(own) in TRAINING or re.split(r"[/.]", own)[0] == "train"):
-        rest = [name for name, word in plainly.items() if any(unit in word for unit in BITS_PER_BYTE)]
-        means, asked = [name for name in training if name != own], held_out(plainly)
-        rule = f"is a training loss: no held-out loss was recognized{f' for sure ({", ".join(asked[:4])})' if asked else ''}"
-        rule += f"; {', '.join(rest)} is in bits per byte" if rest else ""
-        rule += f"; {', '.join(means)} may be a mean over the run" if means else ""
-        hint = "map a held-out loss (--map loss=YOUR_COLUMN; nats per token = bits per byte * ln 2 * bytes per token)"
+        hint = "losses on other text, and the noisy average of training, differ: use one kind for all runs (--map loss=YOUR_COLUMN)"
         found.append(Finding("kinds of loss", "look", rule, hint, column=own))
     hint = "losses on different text cannot be compared: keep one, or group by it (--map group=...)"
-    return found + _several(sheet, "loss_kind", "kinds of loss", hint)
+    return found + _moment_of_loss(sheet, own) + _several(sheet, "loss_kind", "kinds of loss", hint)
+
+
+def _training_loss(sheet: Sheet, own: str, others: list[str]) -> Finding:
+    means = [name for name in others if _is_mean(name)]
+    rest = [name for name in sheet.present if any(unit in plain(name) for unit in BITS_PER_BYTE)]
+    corpora = of_text(sheet.present, "held-out", "final", "", corpus=True)
+    asked = f" for sure ({', '.join(corpora[:4])})" if corpora else ""
+    bare = " by all likelihood, for that is what trackers are given under this name" if plain(own) == "loss" else ""
+    rule = f"is a training loss{bare}: no held-out loss was recognized{asked}"
+    rule += f"; {', '.join(rest)} is in bits per byte" if rest else ""
+    rule += f"; {', '.join(means)} may be a mean over the run" if means else ""
+    if plain(own) == "train_loss" and _is_mean(own):
+        rule += "; under this name the Trainer of Transformers writes a mean over the run"
+    hint = "map a held-out loss (--map loss=YOUR_COLUMN; nats per token = bits per byte * ln 2 * bytes per token)"
+    return Finding("kinds of loss", "look", rule, hint, column=own)
+
+
+def _is_mean(name: str) -> bool:
+    said = loss_name(name)
+    return (said is not None and said.moment == "mean") or (plain(name) == "train_loss" and "/" not in name)
+
+
+def _moment_of_loss(sheet: Sheet, own: str) -> list[Finding]:
+    """Losses that by their name are not of a run's end: the lowest that it had, or a mean."""
+    said = loss_name(own) if "loss" in sheet.names else None
+    rules = {
+        "best": "is the lowest loss that a run had, by its name, not its last: it is biased low, and hides that a run got worse",
+        "mean": "is a mean by its name, over the run or a part of it: such a mean lags behind the last loss",
+    }
+    if said is None or said.moment not in rules:
+        return []
+    others = [name for name in sheet.present if (other := loss_name(name)) is not None and other.moment in ("", "final")]
+    rule = rules[said.moment] + (f"; the table also has {', '.join(others)}" if others else "")
+    hint = "map the loss at the end of training (--map loss=YOUR_COLUMN), or log it once more there"
+    return [Finding("kinds of loss", "look", rule, hint, column=own)]
 
 
 def mixed_tokenizers(sheet: Sheet) -> list[Finding]:
@@ -79,14 +115,21 @@ def _offset(sheet: Sheet, values: pd.Series) -> str:
 
 
 def units(sheet: Sheet) -> list[Finding]:
-    """Tokens and parameters whose ratio no one trains at: one of the two is in other units."""
+    """Tokens and parameters whose ratio no one trains at: one of the two is in other units, in all runs or in some."""
     size = next((name for name in ("n_active", "n_dense", "n_total") if sheet.numbers(name).notna().any()), None)
     if size is None:
         return []
     ratio = sheet.numbers("tokens") / sheet.numbers(size)
-    rule = f"is outside {_RATIOS[0]:g} to {_RATIOS[1]:g} tokens per parameter of {sheet.own(size)}"
-    hint = "check that tokens are counted in ones, not thousands or millions, and parameters too"
-    return sheet.look("units", "tokens", (ratio < _RATIOS[0]) | (ratio > _RATIOS[1]), rule, hint)
+    middle = ratio.median()
+    beyond = (ratio < _RATIOS[0]) | (ratio > _RATIOS[1])
+    # Of models of one number of tokens the smallest see thousands a parameter, and are right.
+    apart = (ratio < middle / _THOUSANDFOLD) | (ratio > middle * _THOUSANDFOLD)
+    all_of_them = not _USUAL_RATIOS[0] <= middle <= _USUAL_RATIOS[1]
+    odd = beyond | (((ratio < _USUAL_RATIOS[0]) | (ratio > _USUAL_RATIOS[1])) & (apart | all_of_them))
+    low, high = _RATIOS if (beyond == odd).all() else _USUAL_RATIOS
+    rule = f"is outside {low:g} to {high:g} tokens per parameter of {sheet.own(size)} (median {middle:.3g})"
+    hint = "check that tokens are counted in ones, not thousands or millions, and parameters too; and that a batch was not multiplied twice"
+    return sheet.look("units", "tokens", odd, rule, hint)
 
 
 def embeddings(sheet: Sheet) -> list[Finding]:
@@ -117,6 +160,28 @@ def embeddings(sheet: Sheet) -> list[Finding]:
             f"sizes here are without embeddings: subtract them, or drop the column to have {column} derived from the shape"
         )
         found += sheet.look("embeddings counted", column, counted, rule, hint)
+    return found
+
+
+def embeddings_by_name(sheet: Sheet) -> list[Finding]:
+    """Sizes of which a name says that embeddings are counted, or of which only one is said to be without."""
+    said = {ours: size_name(sheet.names[ours]) for ours in SIZES if ours in sheet.names}
+    known = {ours: one.embeddings for ours, one in said.items() if one is not None}
+    beside = [name for name in sheet.present if counts_embeddings(name)]
+    found = []
+    for ours, spoken in known.items():
+        own = sheet.own(ours)
+        without = [sheet.own(other) for other, one in known.items() if one == "without"]
+        if spoken == "with":
+            rule = "counts embeddings, by its name"
+        elif spoken == "" and without:
+            rule = f"does not say that embeddings are left out, as {without[0]} does"
+        elif spoken == "" and beside and ours != "n_dense":
+            rule = f"may count embeddings: {beside[0]} stands beside it"
+        else:
+            continue
+        hint = "sizes here are without embeddings: subtract them, or name a column that has them left out (--map ours=YOUR_COLUMN)"
+        found.append(Finding("embeddings counted", "look", rule, hint, column=own))
     return found
 
 
@@ -197,6 +262,6 @@ def outliers(sheet: Sheet) -> list[Finding]:
 
 
 OF_RUNS: tuple[Suspicion, ...] = (
-    no_law, mixed_losses, mixed_tokenizers, words_that_explain, constants, units, embeddings, few_steps, undecayed, repeats, outliers,
+    no_law, mixed_losses, mixed_tokenizers, words_that_explain, constants, units, embeddings, embeddings_by_name, few_steps, undecayed, repeats, outliers,
 )  # fmt: skip
 """Suspicions of runs that keep every rule of the schema, with what was derived."""

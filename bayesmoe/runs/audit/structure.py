@@ -67,6 +67,14 @@ def no_law(sheet: Sheet) -> list[Finding]:
         if sheet.numbers("tokens").notna().any():
             return []
         likely = "".join(f", such as --map tokens={name}" for name in candidates("tokens", sheet.frame, unread)[:1])
+        for planned, ours in (("planned_tokens", "tokens"), ("planned_steps", "steps")):
+            if planned in sheet.names and ours not in sheet.names:
+                likely = likely or f", such as --map {ours}={sheet.own(planned)} where every run came to its end"
+        batch = [name for name in unread if "batch" in name.lower()]
+        if batch and ("steps" in sheet.names) and not likely:
+            likely = (
+                f", such as --map batch_sequences={batch[0]} if a step of all devices has so many (with sequence_length)"
+            )
         hint = f"say which column they are{likely}, or give steps and the batch (steps, batch_tokens)"
         return [
             Finding(

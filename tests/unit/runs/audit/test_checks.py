@@ -88,8 +88,12 @@ def test_a_suspicion_has_nothing_to_say_of_an_empty_or_blank_sheet(suspect):
     assert suspect(sheet(**blank, run_id=list("abc"))) in ([], checks.repeats(sheet(**blank, run_id=list("abc"))))
 
 
-def test_states_in_words_that_no_tracker_has_are_no_states():
-    assert checks.unfinished(sheet(state=["California", "failed"])) == []
+def test_one_unknown_word_leaves_the_others_what_they_are():
+    found = checks.unfinished(sheet(state=["California", "failed"]))
+    assert [(one.kind, one.severity, one.rows) for one in found] == [
+        ("unfinished", "wrong", (3,)),
+        ("unknown state", "look", (2,)),
+    ]
 
 
 @pytest.mark.parametrize("steps", [[2500, 5000, 2500, 5000]])
