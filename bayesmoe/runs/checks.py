@@ -73,10 +73,10 @@ def bits_per_byte(sheet: Sheet) -> list[Finding]:
 
 def small_units(sheet: Sheet) -> list[Finding]:
     """Tokens or parameters written in millions or billions, where the other of the two tells which."""
-    size = next((name for name in ("n_active", "n_dense", "n_total") if sheet.numbers(name).notna().any()), None)
-    if size is None:
+    parameters, size = sheet.size()
+    if not size:
         return []
-    tokens, parameters = sheet.numbers("tokens"), sheet.numbers(size)
+    tokens = sheet.numbers("tokens")
     small, few = (tokens > 0) & (tokens < LEAST_TOKENS), (parameters > 0) & (parameters < LEAST_SIZE)
     found = []
     for column, wrong, sound in (("tokens", small, ~few), (size, few, ~small)):

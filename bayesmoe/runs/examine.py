@@ -137,7 +137,7 @@ def _in_our_units(
     read += said_of_sizes(names)
     dense: list[str] = []
     if response in ("loss", None):
-        frame, dense = dense_said(frame, names, [name for name in export.frame if name not in aside])
+        frame, dense = dense_said(frame, names, [str(name) for name in export.frame if name not in aside])
     frame, made = tokens_made(frame)
     frame, nats, doubts = in_nats(frame, names)
     return frame, [*read, *nats, *dense, *made], doubts

@@ -85,6 +85,13 @@ class Sheet:
             return pd.Series(np.nan, index=self.frame.index)
         return numbers_of(self.frame[ours])
 
+    def size(self) -> tuple[pd.Series, str]:
+        """Parameters that a token uses, or else of the backbone, or else in all, of each run, and ours of the first that the table has."""
+        sizes = {ours: self.numbers(ours) for ours in ("n_active", "n_dense", "n_total")}
+        known = [ours for ours, values in sizes.items() if values.notna().any()]
+        given = next(iter([ours for ours in known if ours in self.names] or known), "")
+        return pd.DataFrame(sizes).bfill(axis=1).iloc[:, 0], given
+
     def wrong(self, kind: str, ours: str, holds: pd.Series, rule: str, hint: str) -> list[Finding]:
         """A finding that the rows where a condition holds cannot stand; none where it holds nowhere."""
         return self._about("wrong", kind, ours, holds, rule, hint)

@@ -37,6 +37,13 @@ class LossName(NamedTuple):
 
 
 @cache
+def is_another_loss(name: str) -> bool:
+    """Whether a name is of a loss, but not of a language model's on its text: of a router, a teacher, an auxiliary term."""
+    known = set(_words(name))
+    return bool(known & _LOSS and known & _ANOTHER_THING)
+
+
+@cache
 def loss_name(name: str) -> LossName | None:
     """What the name of a column of losses says; None where it is none of a language model, or of training and held-out text at once."""
     words = _words(name)
@@ -46,8 +53,7 @@ def loss_name(name: str) -> LossName | None:
     held_out, training = [word for word in words if word in _HELD_OUT], bool(known & _TRAIN)
     if held_out and training:
         return None
-    moments = (("best", _BEST), ("mean", _MEAN), ("final", _FINAL))
-    moment = next((moment for moment, said in moments if known & said), "")
+    moment = "best" if known & _BEST else "mean" if known & _MEAN else "final" if known & _FINAL else ""
     every = {*_HELD_OUT, *_TRAIN, *_LOSS, *_FINAL, *_BEST, *_MEAN, *_NEUTRAL}
     others = tuple(word for word in words if word not in every)
     order = min((_HELD_OUT.index(word) for word in held_out), default=0)

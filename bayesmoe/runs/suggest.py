@@ -36,7 +36,7 @@ _NO_RESULT = _words(
 )
 _MEANINGS = {
     "loss": _Meaning(
-        _words("loss losses ce xent xe nll crossentropy entropy bpb bpc bpt ppl perplexity perp"),
+        _words("loss losses bits nats ce xent xe nll crossentropy entropy bpb bpc bpt ppl perplexity perp"),
         _NO_RESULT,
         lambda values: bool((values > 0).all()) and values.nunique() > 1 and values.median() < _MOST,
     ),

@@ -116,10 +116,22 @@ def as_run_table(
 
 def _run_table(found: Reading, sha256: str | None, *, simulated: bool) -> RunTable:
     if found.wrong:
-        raise found.wrong[0].as_error(found.origin)
+        raise _refused(found)
     frame = under_own_names(found.table, found.names).reset_index(drop=True)
     sha256 = sha256 or hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
     return RunTable(frame, found.origin, sha256, found.derived, found.missing, simulated)
+
+
+def _refused(found: Reading) -> InputError:
+    """The first complaint; where it is one of several about rows of a file, with the command that leaves all of these out."""
+    error = found.wrong[0].as_error(found.origin)
+    rows = {row for finding in found.wrong for row in finding.rows}
+    if len(rows) < 2 or found.table.empty or not Path(found.origin).is_file():
+        return error
+    hint = (
+        f"{error.hint}; {len(rows)} rows cannot stand: `bayesmoe runs check {found.origin} --clean OUT.csv` leaves them out"
+    )
+    return InputError(error.rule, file=error.file, row=error.row, column=error.column, value=error.value, hint=hint)
 
 
 def column_map(pairs: Iterable[str]) -> dict[str, str]:

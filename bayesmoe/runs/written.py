@@ -13,13 +13,17 @@ from bayesmoe.runs.model_names import is_sampling_top_k
 from bayesmoe.runs.schema import SIZES
 from bayesmoe.tables import numbers_of
 
-_UNITS = {"k": 1e3, "m": 1e6, "mln": 1e6, "mio": 1e6, "b": 1e9, "bn": 1e9, "bln": 1e9, "t": 1e12}
+_UNITS = {"k": 1e3, "m": 1e6, "mln": 1e6, "mio": 1e6, "b": 1e9, "bn": 1e9, "bln": 1e9, "g": 1e9, "t": 1e12}
 _UNITS |= {
     f"{word}{end}": 10.0**power
     for word, power in {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}.items()
     for end in ("", "s")
 }
-_NUMBER = re.compile(rf"\s*(\d+(?:\.\d*)?|\.\d+|\d{{1,3}}(?:,\d{{3}})+(?:\.\d*)?)\s*({'|'.join(_UNITS)})?\s*", re.IGNORECASE)
+_GROUPS = r"\d{1,3}(?:[,' _\u00a0\u202f\u2019]\d{3})+(?:\.\d*)?"
+_NUMBER = re.compile(
+    rf"\s*[~\u2248]?\s*(\d+(?:\.\d*)?|\.\d+|{_GROUPS}|\d+,\d{{1,2}}(?=\s*[a-z]))\s*({'|'.join(_UNITS)})?(?:\s*(?:tokens?|params?|parameters))?\s*",
+    re.IGNORECASE,
+)
 _IN_NAME = re.compile(rf"(.+?)(?:_in)?_({'|'.join(_UNITS)})")
 
 COUNTED = ("tokens", *SIZES, "planned_tokens", "batch_tokens", "batch_sequences", "steps", "planned_steps", "train_flop")
@@ -40,7 +44,11 @@ def without_unit(plain: str) -> tuple[str, float]:
 def written_number(text: str) -> float:
     """A number with a unit (``1.7B``, ``2.4 T``) or with separators (``1,000,000``); NaN where it is neither."""
     found = _NUMBER.fullmatch(text)
-    return float(found[1].replace(",", "")) * _UNITS.get((found[2] or "").lower(), 1.0) if found else float("nan")
+    if not found:
+        return float("nan")
+    decimal = re.fullmatch(r"\d+,\d{1,2}", found[1])
+    digits = found[1].replace(",", ".") if decimal else re.sub(r"[^\d.]", "", found[1])
+    return float(digits) * _UNITS.get((found[2] or "").lower(), 1.0)
 
 
 def in_ones(frame: pd.DataFrame, names: Mapping[str, str], units: Mapping[str, float]) -> tuple[pd.DataFrame, list[str]]:

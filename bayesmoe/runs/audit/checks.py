@@ -12,8 +12,8 @@ from bayesmoe.runs.audit.robust_trend import power_law_residuals
 from bayesmoe.runs.audit.structure import constants, no_law, words_that_explain
 from bayesmoe.runs.derive import tokens_per_step
 from bayesmoe.runs.finding import Finding, Sheet, Suspicion, rows_where
-from bayesmoe.runs.losses import loss_name, of_text
-from bayesmoe.runs.model_names import counts_embeddings, size_name
+from bayesmoe.runs.losses import is_another_loss, loss_name, of_text
+from bayesmoe.runs.model_names import counts_embeddings, is_sampling_top_k, size_name, speaks_of_parameters, words_of
 from bayesmoe.runs.schema import SHAPE, SIZES
 from bayesmoe.runs.words import BITS_PER_BYTE, plain
 
@@ -22,7 +22,7 @@ MANY_MADS = 7.0
 
 _LEAST_DISTANCE = 0.02
 _FEW_STEPS = 2000
-_RATIOS, _USUAL_RATIOS, _THOUSANDFOLD = (0.01, 1e5), (0.3, 3000.0), 100.0
+_RATIOS, _USUAL_RATIOS, _THOUSANDFOLD = (0.01, 1e5), (0.3, 3000.0), 50.0
 _DECAYED_TO = 0.5
 _WHOLE_SCHEDULE = 0.98
 _VOCABULARIES = (8e3, 6e5)
@@ -42,7 +42,7 @@ def mixed_losses(sheet: Sheet) -> list[Finding]:
     chosen = loss_name(own)
     bare = plain(own) == "loss" and sheet.tracked and "loss" not in sheet.mapped
     if "loss" in sheet.names and chosen is not None and (chosen.text == "training" or bare):
-        found.append(_training_loss(sheet, own, [name for name in training if name != own]))
+        found.append(_training_loss(sheet, own, [name for name in training if name != own], validation))
     elif validation and len({*validation, *training, own}) > 1:
         others = ", ".join(name for name in (*validation, *training) if name != own)
         rule = f"was read as the loss; the table also has {others}"
@@ -52,13 +52,15 @@ def mixed_losses(sheet: Sheet) -> list[Finding]:
     return found + _moment_of_loss(sheet, own) + _several(sheet, "loss_kind", "kinds of loss", hint)
 
 
-def _training_loss(sheet: Sheet, own: str, others: list[str]) -> Finding:
+def _training_loss(sheet: Sheet, own: str, others: list[str], validation: list[str]) -> Finding:
+    """A training loss was read: what else the table has."""
     means = [name for name in others if _is_mean(name)]
     rest = [name for name in sheet.present if any(unit in plain(name) for unit in BITS_PER_BYTE)]
     corpora = of_text(sheet.present, "held-out", "final", "", corpus=True)
     asked = f" for sure ({', '.join(corpora[:4])})" if corpora else ""
     bare = " by all likelihood, for that is what trackers are given under this name" if plain(own) == "loss" else ""
-    rule = f"is a training loss{bare}: no held-out loss was recognized{asked}"
+    none = f"the table also has {', '.join(validation)}" if validation else f"no held-out loss was recognized{asked}"
+    rule = f"is a training loss{bare}: {none}"
     rule += f"; {', '.join(rest)} is in bits per byte" if rest else ""
     rule += f"; {', '.join(means)} may be a mean over the run" if means else ""
     if plain(own) == "train_loss" and _is_mean(own):
@@ -116,10 +118,10 @@ def _offset(sheet: Sheet, values: pd.Series) -> str:
 
 def units(sheet: Sheet) -> list[Finding]:
     """Tokens and parameters whose ratio no one trains at: one of the two is in other units, in all runs or in some."""
-    size = next((name for name in ("n_active", "n_dense", "n_total") if sheet.numbers(name).notna().any()), None)
-    if size is None:
+    sizes, size = sheet.size()
+    if not size:
         return []
-    ratio = sheet.numbers("tokens") / sheet.numbers(size)
+    ratio = sheet.numbers("tokens") / sizes
     middle = ratio.median()
     beyond = (ratio < _RATIOS[0]) | (ratio > _RATIOS[1])
     # Of models of one number of tokens the smallest see thousands a parameter, and are right.
@@ -183,6 +185,35 @@ def embeddings_by_name(sheet: Sheet) -> list[Finding]:
         hint = "sizes here are without embeddings: subtract them, or name a column that has them left out (--map ours=YOUR_COLUMN)"
         found.append(Finding("embeddings counted", "look", rule, hint, column=own))
     return found
+
+
+def mapped(sheet: Sheet) -> list[Finding]:
+    """Columns that the user named, and whose names say another thing: they are believed."""
+    rules = {
+        "loss": (is_another_loss, "is another loss than that of the text"),
+        "tokens": (_is_of_other_tokens, "counts other tokens than those of training"),
+        "top_k": (lambda name: is_sampling_top_k(name, sheet.present), "is a setting of sampling text"),
+        **dict.fromkeys(SIZES, (_is_of_a_part, "counts the parameters of a part of the model")),
+    }
+    return [
+        Finding(
+            "mapped",
+            "look",
+            f"{says} by its name, and was read as {ours} because it was mapped so",
+            "check the map",
+            column=own,
+        )
+        for ours, (speaks, says) in rules.items()
+        if ours in sheet.mapped and speaks(own := sheet.own(ours))
+    ]
+
+
+def _is_of_a_part(name: str) -> bool:
+    return speaks_of_parameters(name) and size_name(name) is None
+
+
+def _is_of_other_tokens(name: str) -> bool:
+    return bool(set(words_of(name)) & {"val", "valid", "validation", "eval", "test", "per", "vocab"})
 
 
 def few_steps(sheet: Sheet) -> list[Finding]:
@@ -262,6 +293,6 @@ def outliers(sheet: Sheet) -> list[Finding]:
 
 
 OF_RUNS: tuple[Suspicion, ...] = (
-    no_law, mixed_losses, mixed_tokenizers, words_that_explain, constants, units, embeddings, embeddings_by_name, few_steps, undecayed, repeats, outliers,
+    no_law, mixed_losses, mixed_tokenizers, words_that_explain, constants, units, embeddings, embeddings_by_name, few_steps, mapped, undecayed, repeats, outliers,
 )  # fmt: skip
 """Suspicions of runs that keep every rule of the schema, with what was derived."""

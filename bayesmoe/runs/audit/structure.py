@@ -10,8 +10,8 @@ from bayesmoe.runs.finding import Finding, Sheet
 from bayesmoe.runs.schema import SIZES
 from bayesmoe.runs.suggest import candidates
 
-_MOST_LEVELS, _LEAST_OF_A_LEVEL = 12, 2
-_EXPLAINED, _LEAST_APART = 0.8, 0.03
+_MOST_LEVELS, _MOST_NUMBERS, _LEAST_OF_A_LEVEL = 12, 6, 2
+_EXPLAINED, _LEAST_APART, _WORTH_A_FIT = 0.8, 0.03, 0.2
 _NAMED = 4
 _NOT_A_RECIPE = ("run_id", "name", "state", "diverged", "tokenizer", "vocab", "loss_kind", "loss")
 
@@ -24,16 +24,19 @@ def words_that_explain(sheet: Sheet) -> list[Finding]:
     one = pd.Series("", index=frame.index)
     found: list[tuple[float, str, pd.Series]] = []
     without: pd.Series | None = None
-    for name in [str(name) for name in frame.select_dtypes(exclude="number") if str(name) not in _NOT_A_RECIPE]:
+    for name in _words(sheet):
         values = frame[name].astype(str).where(frame[name].notna(), "blank")
         counts = values.value_counts()
-        if not 2 <= len(counts) <= _MOST_LEVELS or counts.min() < _LEAST_OF_A_LEVEL or _follows(values, frame):
+        most = _MOST_LEVELS if frame[name].dtype.kind not in "iu" else _MOST_NUMBERS
+        if not 2 <= len(counts) <= most or counts.min() < _LEAST_OF_A_LEVEL or _follows(values, frame):
             continue
         if without is None:
             trend = power_law_residuals(frame, group=one)
             if trend is None:
                 return []
             without = trend.residuals
+        if without.groupby(values).transform("mean").var() < _WORTH_A_FIT * without.var():
+            continue
         beside = power_law_residuals(frame, group=values)
         if beside is None:
             continue
@@ -49,6 +52,14 @@ def words_that_explain(sheet: Sheet) -> list[Finding]:
     apart = 100.0 * float(np.expm1(np.ptp(levels)))
     rule = f"explains {1.0 - left:.0%} of what a power law leaves: losses differ by {name} ({named}), up to {apart:.0f}% at equal size and tokens"
     return [Finding("structure", "look", rule, f"group by it (--map group={name}), or keep one", column=name)]
+
+
+def _words(sheet: Sheet) -> list[str]:
+    """Columns of words, and of a few whole numbers that nothing else was read from, such as the number of a corpus."""
+    frame, ours = sheet.frame, {*sheet.names} - {"sequence_length"}
+    words = [str(name) for name in frame.select_dtypes(exclude="number") if str(name) not in _NOT_A_RECIPE]
+    few = [str(name) for name in frame.select_dtypes(include="integer") if name in {*sheet.present, *sheet.names} - ours]
+    return [*words, *(name for name in few if name not in _NOT_A_RECIPE and frame[name].nunique() <= _MOST_NUMBERS)]
 
 
 def _follows(values: pd.Series, frame: pd.DataFrame) -> bool:
