@@ -111,7 +111,9 @@ def _sizes(known: _Known, dense: pd.Series, top_k: pd.Series) -> None:
         size = known.frame[given].bfill(axis=1).iloc[:, 0].where(dense)
         # A backbone of some rows only is none that a law can read.
         for column in SIZES if dense.all() else given:
-            known.give(column, size, f"{' or '.join(each for each in given if each != column)} for dense runs")
+            others = [each for each in given if each != column]
+            if others:
+                known.give(column, size, f"{' or '.join(others)} for dense runs")
     if "n_dense" not in known.frame:
         return
     n_dense = known.frame["n_dense"]

@@ -67,7 +67,9 @@ def candidates(ours: str, frame: pd.DataFrame, unread: Collection[str]) -> list[
         own = plain(name)
         parts = set(own.split("_"))
         alike = difflib.SequenceMatcher(None, own, ours).ratio()
-        named = meaning is not None and bool(parts & meaning.words) and not parts & meaning.others
+        if meaning is not None and parts & meaning.others:
+            continue
+        named = meaning is not None and bool(parts & meaning.words)
         if (named or alike >= _SPELLED_ALIKE) and _fits(meaning, frame[name]):
             found.append(
                 (-alike - named - (0.5 if parts & {"val", "valid", "validation", "eval", "test", "heldout"} else 0.0), name)
