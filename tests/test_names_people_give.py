@@ -372,3 +372,21 @@ def test_a_config_with_an_object_is_read_but_for_it(tmp_path, odd):
     check = inspect_runs(tmp_path / "runs.csv")
     assert not check.wrong
     np.testing.assert_allclose(check.table["tokens"], TOKENS)
+
+
+def test_the_symbols_of_papers_are_read_together(tmp_path):
+    check = found(tmp_path, *BASE, N=TOTAL, D=TOKENS, E=EXPERTS, K=TOP_K, L=LOSS)
+    assert check.names == {"n_total": "N", "tokens": "D", "num_experts": "E", "top_k": "K", "loss": "L"}
+    assert "num_experts: is missing" in said(found(tmp_path, "num_experts", "top_k", E=EXPERTS))
+
+
+def test_our_own_word_stands_beside_a_held_out_loss_and_that_is_said(tmp_path):
+    check = found(tmp_path, val_loss=LOSS)
+    assert check.names["loss"] == "loss"
+    assert "was read as the loss; the table also has val_loss" in said(check)
+    assert found(tmp_path, val_loss=LOSS, **WANDB).names["loss"] == "val_loss"
+
+
+def test_a_mean_over_held_out_text_is_no_mean_over_the_run(tmp_path):
+    assert "mean" not in said(found(tmp_path, "loss", **{"eval/avg_loss": LOSS}))
+    assert "mean" in said(found(tmp_path, "loss", **{"eval/loss_ema": LOSS}))

@@ -89,7 +89,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "global_batch_size_tokens", "global_batch_size_in_tokens", "train_batch_size_tokens", "total_batch_size_tokens",
     ),
     "batch_sequences": ("global_batch_size", "global_train_batch_size", "total_batch_size", "batch_size_sequences", "batch_size_in_sequences", "global_batch_size_sequences"),
-    "sequence_length": ("seq_len", "seq_length", "context_length", "block_size", "max_seq_len", "max_seq_length", "max_sequence_length", "train_seq_len"),
+    "sequence_length": ("seq_len", "seq_length", "context_length", "block_size", "max_seq_len", "max_seq_length", "max_sequence_length", "train_seq_len", "encoder_seq_length", "max_target_length"),
     "tokenizer": ("tokenizer_name", "tokenizer_path", "tokenizer_id"),
     "vocab": ("vocab_size", "n_vocab", "padded_vocab_size", "vocab_padded"),
     "loss_kind": ("loss_split", "eval_split", "eval_set"),
@@ -167,11 +167,15 @@ def _top_k(free: list[str], frame: pd.DataFrame, known: list[str]) -> list[str]:
 
 
 def _symbols(found: Mapping[str, str], frame: pd.DataFrame) -> dict[str, str]:
-    """N and D, where both stand in a table without other sizes and tokens and hold numbers as large as these are."""
+    """N and D, where both stand in a table without other sizes and tokens and hold numbers as large as these are, and E, K and L beside them."""
     if "tokens" in found or set(SIZES) & set(found) or not {"N", "D"} <= set(frame.columns):
         return {}
     large = all(numbers_of(frame[name]).median() > _LEAST_COUNTED for name in ("N", "D"))
-    return {"n_total": "N", "tokens": "D"} if large else {}
+    if not large:
+        return {}
+    also = {"num_experts": "E", "top_k": "K", "loss": "L"}
+    beside = {ours: own for ours, own in also.items() if ours not in found and own in frame and _fits(ours, frame[own])}
+    return {"n_total": "N", "tokens": "D", **beside}
 
 
 def _losses(export: Export, columns: list[str]) -> list[str]:
@@ -189,7 +193,7 @@ def _losses(export: Export, columns: list[str]) -> list[str]:
         *of_text(columns, "held-out", "final", "", "mean"),
         *(corpora if len(corpora) == 1 else ()),
         *of_text(columns, "held-out", "best"),
-        *(bare if tracked else ()),
+        *bare,
         *(name for wanted in ALIASES["loss"] for name in _hits(wanted, columns, "loss")),
         *of_text(columns, "", "final", ""),
         *of_text(columns, "training", "final", "", "mean"),

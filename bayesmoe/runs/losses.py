@@ -44,6 +44,12 @@ def is_another_loss(name: str) -> bool:
 
 
 @cache
+def is_mean_over_text(name: str) -> bool:
+    """Whether the mean that a name says may be one over a text, as any loss on held-out text is, and not one over a run."""
+    return not set(_words(name)) & {"running", "smooth", "smoothed", "ema", "moving"}
+
+
+@cache
 def loss_name(name: str) -> LossName | None:
     """What the name of a column of losses says; None where it is none of a language model, or of training and held-out text at once."""
     words = _words(name)

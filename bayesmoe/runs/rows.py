@@ -9,12 +9,12 @@ from bayesmoe.runs.histories import checkpoints, history
 from bayesmoe.runs.words import plain
 
 _ENDED = {
-    "finished", "completed", "complete", "done", "success", "succeeded", "successful", "ok", "ended", "published", "true", "yes", "passed",
+    "finished", "completed", "complete", "done", "success", "succeeded", "successful", "ok", "ended", "published", "true", "yes", "passed", "inactive",
 }  # fmt: skip
 _NOT_ENDED = {
     "running", "failed", "crashed", "killed", "preempting", "preempted", "pending", "scheduled", "canceled", "timeout", "oom",
     "diverged", "stopped", "cancelled", "aborted", "queued", "out_of_memory", "node_fail", "timed_out", "interrupted", "error", "crash",
-    "fail", "nan", "boot_fail", "deadline", "suspended", "requeued", "lost", "evicted", "false", "no", "unfinished", "incomplete", "in_progress",
+    "fail", "nan", "boot_fail", "deadline", "suspended", "requeued", "lost", "evicted", "false", "no", "unfinished", "incomplete", "in_progress", "active",
 }  # fmt: skip
 _YES = {"true", "yes", "1", "1.0"}
 _CODES = ("exit_code", "exitcode", "return_code", "returncode")

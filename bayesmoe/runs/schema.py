@@ -133,7 +133,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
 _BOUNDS = (
     ("top_k", "num_experts", 1.0, "swap the columns, or write num_experts 1 and top_k 1 for a dense model"),
     # Half a per cent of slack: sources round the two counts separately.
-    ("n_active", "n_total", 1.005, "swap the columns or correct the counts"),
+    ("n_active", "n_total", 1.005, "swap the columns or correct the counts: both without embeddings"),
 )
 """Columns that another bounds, with the slack."""
 

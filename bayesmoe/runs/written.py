@@ -102,7 +102,10 @@ def dense_said(frame: pd.DataFrame, names: Mapping[str, str], present: Iterable[
         sparse |= numbers_of(frame["n_total"]) > _SAME_SIZE * numbers_of(frame["n_active"])
     if "num_experts" not in frame:
         ours = {own: each for each, own in names.items()}
-        spoken = [name for name in present if any(word in name.lower().replace("-", "_") for word in _NO_EXPERTS)]
+        present = list(present)
+        spoken = [
+            name for name in present if name == "E" or any(word in name.lower().replace("-", "_") for word in _NO_EXPERTS)
+        ]
         speaks = [name for name in spoken if not is_sampling_top_k(name, present)]
         if (
             any(not _is_no(frame[ours.get(name, name)]).all() for name in speaks)

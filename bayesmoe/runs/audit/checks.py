@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from bayesmoe.architecture import parameters_from_shape
+from bayesmoe.runs.audit.kinds_of_loss import kinds_of_loss
 from bayesmoe.runs.audit.robust_trend import power_law_residuals
 from bayesmoe.runs.audit.structure import constants, no_law, words_that_explain
 from bayesmoe.runs.derive import tokens_per_step
 from bayesmoe.runs.finding import Finding, Sheet, Suspicion, rows_where
-from bayesmoe.runs.losses import is_another_loss, loss_name, of_text
+from bayesmoe.runs.losses import is_another_loss
 from bayesmoe.runs.model_names import counts_embeddings, is_sampling_top_k, size_name, speaks_of_parameters, words_of
 from bayesmoe.runs.schema import SHAPE, SIZES
-from bayesmoe.runs.words import BITS_PER_BYTE, plain
 
 MANY_MADS = 7.0
 """Distance from the trend, in scaled MADs, at which a run is looked at."""
@@ -30,63 +30,8 @@ _VOCABULARIES = (8e3, 6e5)
 
 def mixed_losses(sheet: Sheet) -> list[Finding]:
     """Losses of several kinds: training and held-out columns side by side, or a column that says what was measured."""
-    named = {name: loss_name(name) for name in sheet.present}
-    last = {name: said for name, said in named.items() if said is not None and said.moment in ("", "final", "mean")}
-    validation = [name for name, said in last.items() if said.text == "held-out" and not said.others]
-    training = [
-        name
-        for name, said in last.items()
-        if said.text == "training" or (plain(name) == "loss" and (validation or name == sheet.own("loss")))
-    ]
-    found, own = [], sheet.own("loss")
-    chosen = loss_name(own)
-    bare = plain(own) == "loss" and sheet.tracked and "loss" not in sheet.mapped
-    if "loss" in sheet.names and chosen is not None and (chosen.text == "training" or bare):
-        found.append(_training_loss(sheet, own, [name for name in training if name != own], validation))
-    elif validation and len({*validation, *training, own}) > 1:
-        others = ", ".join(name for name in (*validation, *training) if name != own)
-        rule = f"was read as the loss; the table also has {others}"
-        hint = "losses on other text, and the noisy average of training, differ: use one kind for all runs (--map loss=YOUR_COLUMN)"
-        found.append(Finding("kinds of loss", "look", rule, hint, column=own))
     hint = "losses on different text cannot be compared: keep one, or group by it (--map group=...)"
-    return found + _moment_of_loss(sheet, own) + _several(sheet, "loss_kind", "kinds of loss", hint)
-
-
-def _training_loss(sheet: Sheet, own: str, others: list[str], validation: list[str]) -> Finding:
-    """A training loss was read: what else the table has."""
-    means = [name for name in others if _is_mean(name)]
-    rest = [name for name in sheet.present if any(unit in plain(name) for unit in BITS_PER_BYTE)]
-    corpora = of_text(sheet.present, "held-out", "final", "", corpus=True)
-    asked = f" for sure ({', '.join(corpora[:4])})" if corpora else ""
-    bare = " by all likelihood, for that is what trackers are given under this name" if plain(own) == "loss" else ""
-    none = f"the table also has {', '.join(validation)}" if validation else f"no held-out loss was recognized{asked}"
-    rule = f"is a training loss{bare}: {none}"
-    rule += f"; {', '.join(rest)} is in bits per byte" if rest else ""
-    rule += f"; {', '.join(means)} may be a mean over the run" if means else ""
-    if plain(own) == "train_loss" and _is_mean(own):
-        rule += "; under this name the Trainer of Transformers writes a mean over the run"
-    hint = "map a held-out loss (--map loss=YOUR_COLUMN; nats per token = bits per byte * ln 2 * bytes per token)"
-    return Finding("kinds of loss", "look", rule, hint, column=own)
-
-
-def _is_mean(name: str) -> bool:
-    said = loss_name(name)
-    return (said is not None and said.moment == "mean") or (plain(name) == "train_loss" and "/" not in name)
-
-
-def _moment_of_loss(sheet: Sheet, own: str) -> list[Finding]:
-    """Losses that by their name are not of a run's end: the lowest that it had, or a mean."""
-    said = loss_name(own) if "loss" in sheet.names else None
-    rules = {
-        "best": "is the lowest loss that a run had, by its name, not its last: it is biased low, and hides that a run got worse",
-        "mean": "is a mean by its name, over the run or a part of it: such a mean lags behind the last loss",
-    }
-    if said is None or said.moment not in rules:
-        return []
-    others = [name for name in sheet.present if (other := loss_name(name)) is not None and other.moment in ("", "final")]
-    rule = rules[said.moment] + (f"; the table also has {', '.join(others)}" if others else "")
-    hint = "map the loss at the end of training (--map loss=YOUR_COLUMN), or log it once more there"
-    return [Finding("kinds of loss", "look", rule, hint, column=own)]
+    return kinds_of_loss(sheet) + _several(sheet, "loss_kind", "kinds of loss", hint)
 
 
 def mixed_tokenizers(sheet: Sheet) -> list[Finding]:

@@ -152,7 +152,7 @@ def test_more_experts_a_token_than_there_are():
 
 
 def test_more_active_parameters_than_there_are():
-    says = "must be at most n_total (1.6e+08), found 200000000.0; swap the columns or correct the counts."
+    says = "must be at most n_total (1.6e+08), found 200000000.0; swap the columns or correct the counts: both without embeddings."
     assert complaint(runs(n_active=2e8)) == f"row 3, n_active: {says}"
 
 
