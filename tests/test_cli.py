@@ -55,7 +55,7 @@ def runs(tmp_path):
         ("2.4", "24.5", ", row 3, loss: must be at most 20 nats per token, found 24.5; it looks like a perplexity: give its logarithm, 3.199."),
         ("2.4,1e9", "2.4,5", ", row 3, tokens: is in billions, by the tokens per parameter that follow, found 5.0; write tokens in ones: multiply the column by 1e+09."),
         ("4,2", "4,6", ", row 3, top_k: must be at most num_experts (4), found 6.0; swap the columns, or write num_experts 1 and top_k 1 for a dense model."),
-        ("c,", "a,", ", row 4, run_id: must be unique, found 'a'; it stands in rows 2, 4: drop the copy, or give repeats their own run_id and a seed."),
+        ("c,", "a,", ", row 2, run_id: must be unique, found 'a'; it stands in rows 2, 4: drop the copy, or give repeats their own run_id and a seed."),
         ("a,2.5,1e9,1,1,1e8\nb,2.4,1e9,4,2,1e8\nc,2.3,1e9,8,2,1e8\n", "", ": has no runs; add one row a trained model."),
         ("\nb", "\nb,1,1,1", ", row 3: must have 6 values like the header, found 9; quote values that hold a comma, or name the column in the header."),
         (",1e8\nc", ",\nc", ", n_dense: is needed by the law 'yun' and is blank in run 'b'; fill it in, or leave those runs out with --select."),

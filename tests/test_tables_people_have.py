@@ -114,7 +114,7 @@ CASES = {
     "nats under the name perplexity": Case(table("loss", **{"eval_metrics.perplexity": LOSS}), ("is a perplexity by its name", "because it was mapped so"), ("np.float64",), flags=("--map", "loss=eval_metrics.perplexity"), clean={"loss": LOSS}),
     "the nearest name": Case(table("loss", val_ce=LOSS, logs="a.out"), ("did you mean 'val_ce'?",), ("did you mean 'logs'",), 1),
     "units in brackets": Case(table("n_dense", "tokens", **{"params (M)": np.array(TOTAL) / 1e6, "tokens (B)": np.array(TOKENS) / 1e9}), ("n_total = params (M)", "tokens = 1e+09 tokens (B)"), clean={"n_total": TOTAL, "tokens": TOKENS}),
-    "no size at all": Case(table("n_dense", "tokens", **{"model params [mln]": TOTAL, "toks": TOKENS}), ("no law can be fitted", "--map n_total=model params [mln]"), ("nothing looks wrong",), 1),
+    "no size at all": Case(table("n_dense", "tokens", **{"model weights [mln]": TOTAL, "toks": TOKENS}), ("no law can be fitted", "--map n_total=model weights [mln]"), ("nothing looks wrong",), 1),
     "one unknown state": Case(table(run_id=[f"run-{run}" for run in range(9)], state=STATES), ("unfinished in rows 3 (run-1), 6 (run-4), 9 (run-7)",), code=1),
     "a wide table": Case(table(**{f"eval/task_{place}": place for place in range(150)}), ("nothing looks wrong",), ("Warning",)),
     "parameters of the embedding": Case(table("n_dense", **{"embedding/num_params": 25755648, "model/num_params": TOTAL}), ("n_total = model/num_params",), clean={"n_total": TOTAL}),
@@ -173,3 +173,37 @@ def test_models_to_predict_are_read_under_the_names_that_a_check_reads(bayesmoe,
     assert refused.code == 2
     helped = bayesmoe("predict", "--help")
     assert ("--map" in refused.err) <= ("--map" in helped.out)
+
+
+def test_thousands_of_findings_take_ten_lines(bayesmoe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame({name: np.tile(values, 700) for name, values in BASE.items()}).astype(object)
+    kinds = {"state": "crashed", "loss": np.nan, "tokens": "lots", "n_dense": -5.0, "num_experts": 2.5, "top_k": 200}
+    frame = frame.assign(state="finished", run_id=[f"run-{run}" for run in range(len(frame))])
+    for place, (column, value) in enumerate(kinds.items()):
+        frame.loc[1000 * place : 1000 * place + 799, column] = value
+    frame.to_csv("runs.csv", index=False)
+    ended = bayesmoe("runs", "check", "runs.csv", "--clean", "out.csv")
+    found = ended.out[ended.out.index("wrong: ") : ended.out.index("left out: ")]
+    assert all(f"in 800 rows, first {2 + 1000 * place} (run-{1000 * place})" in found for place in range(6)), found
+    assert len(found.splitlines()) <= 14
+    assert ended.out.count("left out: 800 runs, first row ") == 6
+    document = json.loads(bayesmoe("runs", "check", "runs.csv", "--json").out)
+    assert len(document["left_out"]) == 4800
+    assert sum(len(one["rows"]) for one in document["findings"] if one["severity"] == "wrong") == 4800
+
+
+def test_outliers_beyond_a_few_are_counted(bayesmoe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame({name: np.tile(values, 30) for name, values in BASE.items()})
+    frame.loc[::20, "loss"] *= np.linspace(1.3, 1.6, len(frame.loc[::20]))
+    frame.to_csv("runs.csv", index=False)
+    said = " ".join(bayesmoe("runs", "check", "runs.csv").out.split())
+    listed = [
+        one
+        for one in json.loads(bayesmoe("runs", "check", "runs.csv", "--json").out)["findings"]
+        if one["kind"] == "outlier"
+    ]
+    assert len(listed) == len(frame.loc[::20])
+    assert said.count("outlier in row ") == 5
+    assert f"outlier: {len(listed) - 5} more like these in rows " in said

@@ -32,7 +32,8 @@ def perplexity(sheet: Sheet) -> list[Finding]:
         ):
             rule = f"is a perplexity, the exponential of {sheet.own(other)}"
             return sheet.wrong("perplexity", "loss", known, rule, f"map loss={sheet.own(other)}")
-    if any(word in plain(own).split("_") for word in PERPLEXITY):
+    words = plain(own).split("_")
+    if any(word in words for word in PERPLEXITY) and "log" not in words:
         if "loss" in sheet.mapped:
             rule = "is a perplexity by its name, and was taken for nats per token because it was mapped so"
             return sheet.look("perplexity", "loss", known, rule, f"if it is a perplexity, {_logarithm(loss[known])}")
@@ -72,10 +73,10 @@ def bits_per_byte(sheet: Sheet) -> list[Finding]:
 
 def small_units(sheet: Sheet) -> list[Finding]:
     """Tokens or parameters written in millions or billions, where the other of the two tells which."""
-    size = next((name for name in ("n_active", "n_dense", "n_total") if sheet.numbers(name).notna().any()), None)
-    if size is None:
+    parameters, size = sheet.size()
+    if not size:
         return []
-    tokens, parameters = sheet.numbers("tokens"), sheet.numbers(size)
+    tokens = sheet.numbers("tokens")
     small, few = (tokens > 0) & (tokens < LEAST_TOKENS), (parameters > 0) & (parameters < LEAST_SIZE)
     found = []
     for column, wrong, sound in (("tokens", small, ~few), (size, few, ~small)):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from bayesmoe.architecture import parameters_from_shape, train_flop
-from bayesmoe.runs.schema import SHAPE, SIZES
+from bayesmoe.runs.columns import with_columns
+from bayesmoe.runs.schema import MAPPABLE, SHAPE, SIZES
 from bayesmoe.tables import numbers_of
 
 _SHAPE = "shape columns d_model, num_layers, d_ff, num_moe_layers, d_expert"
@@ -21,6 +22,8 @@ _NEEDS = {
 _MOST_TOKENS_PER_STEP = 1e8
 """Tokens of a step beyond which a batch was counted in tokens: the largest runs published have 6e7."""
 
+_LEAST_IN_TOKENS, _USUAL_RATIOS = 16, (1.0, 900.0)
+
 
 def tokens_per_step(frame: pd.DataFrame) -> tuple[pd.Series | None, str]:
     """Tokens of an optimizer step, and from what; None where the table does not tell."""
@@ -28,10 +31,16 @@ def tokens_per_step(frame: pd.DataFrame) -> tuple[pd.Series | None, str]:
         return numbers_of(frame["batch_tokens"]), "batch_tokens"
     if not {"batch_sequences", "sequence_length"} <= set(frame.columns):
         return None, ""
-    batch = numbers_of(frame["batch_sequences"])
-    per_step = batch * numbers_of(frame["sequence_length"])
+    batch, length = numbers_of(frame["batch_sequences"]), numbers_of(frame["sequence_length"])
+    per_step = batch * length
     if per_step.median() > _MOST_TOKENS_PER_STEP:
         return batch, "batch_sequences, read as tokens: no step has so many sequences"
+    size = next((name for name in ("n_active", "n_dense", "n_total") if name in frame), None)
+    if size is not None and "steps" in frame and (batch >= _LEAST_IN_TOKENS * length).all():
+        ratio = (numbers_of(frame["steps"]) * batch / numbers_of(frame[size])).median()
+        if _USUAL_RATIOS[0] <= ratio <= _USUAL_RATIOS[1] < ratio * length.median():
+            many = f"as sequences a parameter would see {ratio * length.median():.3g} tokens, and {ratio:.3g} as tokens"
+            return batch, f"batch_sequences, read as tokens: {many}"
     return per_step, "batch_sequences * sequence_length"
 
 
@@ -44,14 +53,14 @@ def tokens_made(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
         return frame, ()
     steps = numbers_of(frame["steps"])
     # Trackers write -1 for a length that follows from other settings.
-    return frame.assign(tokens=steps.where(steps > 0) * per_step), (f"tokens = steps * {how}",)
+    return with_columns(frame, {"tokens": steps.where(steps > 0) * per_step}), (f"tokens = steps * {how}",)
 
 
 def derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
     """A checked frame with what follows from its columns, and sentences on what was derived and what could not be."""
     if "num_experts" not in frame:
-        return frame.copy(), [], []
-    known = _Known(frame.copy())
+        return frame, [], []
+    known = _Known(frame[[name for name in MAPPABLE if name in frame]].copy())
     experts = known.frame["num_experts"]
     dense = experts == 1
     one = pd.Series(1.0, index=frame.index).where(dense)
@@ -79,7 +88,9 @@ def derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
         for column, needs in _NEEDS.items()
         if column not in found or found[column].isna().any()
     ]
-    return found, [f"{column} = {how}" for column, how in known.derived if column in found], missing
+    derived = [f"{column} = {how}" for column, how in known.derived if column in found]
+    given = {column for column, _ in known.derived if column in found}
+    return with_columns(frame, {str(column): found[column] for column in found if column in given}), derived, missing
 
 
 def _sizes(known: _Known, dense: pd.Series, top_k: pd.Series) -> None:
@@ -100,7 +111,9 @@ def _sizes(known: _Known, dense: pd.Series, top_k: pd.Series) -> None:
         size = known.frame[given].bfill(axis=1).iloc[:, 0].where(dense)
         # A backbone of some rows only is none that a law can read.
         for column in SIZES if dense.all() else given:
-            known.give(column, size, f"{' or '.join(each for each in given if each != column)} for dense runs")
+            others = [each for each in given if each != column]
+            if others:
+                known.give(column, size, f"{' or '.join(others)} for dense runs")
     if "n_dense" not in known.frame:
         return
     n_dense = known.frame["n_dense"]

@@ -11,10 +11,12 @@ import pandas as pd
 from bayesmoe.errors import InputError, nearest
 from bayesmoe.runs.aliases import EXTRA, recognized, units_of
 from bayesmoe.runs.checks import OF_VALUES
+from bayesmoe.runs.columns import with_columns
 from bayesmoe.runs.derive import derive, tokens_made
 from bayesmoe.runs.expressions import evaluated
 from bayesmoe.runs.finding import Finding, Sheet
 from bayesmoe.runs.loss_units import in_nats
+from bayesmoe.runs.model_names import said_of_sizes
 from bayesmoe.runs.rows import OF_ROWS
 from bayesmoe.runs.schema import MAPPABLE, complaints
 from bayesmoe.runs.trackers import Export, Tool
@@ -128,10 +130,14 @@ def _in_our_units(
     export: Export, names: Mapping[str, str], origin: str, response: str | None
 ) -> tuple[pd.DataFrame, list[str], list[Finding]]:
     """The frame under our names and in our units, what was read so, and what to doubt of it."""
-    frame, read = in_ones(renamed(export.frame, names, origin), names, units_of(names))
+    # A top k of sampling text has our name, and is another thing.
+    aside = [name for name in ("top_k",) if name in export.frame and name not in names and name not in names.values()]
+    frame = renamed(export.frame.drop(columns=aside), names, origin)
+    frame, read = in_ones(frame, names, units_of(names))
+    read += said_of_sizes(names)
     dense: list[str] = []
     if response in ("loss", None):
-        frame, dense = dense_said(frame, map(str, export.frame.columns))
+        frame, dense = dense_said(frame, names, [str(name) for name in export.frame if name not in aside])
     frame, made = tokens_made(frame)
     frame, nats, doubts = in_nats(frame, names)
     return frame, [*read, *nats, *dense, *made], doubts
@@ -213,7 +219,7 @@ def renamed(frame: pd.DataFrame, columns: Mapping[str, str], origin: str) -> pd.
 
 def under_own_names(frame: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     """The frame with its columns under the file's own names too, for what a user writes over these."""
-    return frame.assign(**{own: frame[ours] for ours, own in names.items() if own not in frame and ours in frame})
+    return with_columns(frame, {own: frame[ours] for ours, own in names.items() if own not in frame and ours in frame})
 
 
 def _grouped(frame: pd.DataFrame, names: Mapping[str, str], group: str | None, origin: str) -> pd.DataFrame:
@@ -223,7 +229,7 @@ def _grouped(frame: pd.DataFrame, names: Mapping[str, str], group: str | None, o
     if group not in known:
         hint = nearest(group, list(known.columns))
         raise InputError("is named as the group column but is not in the table", file=origin, column=group, hint=hint)
-    return frame.assign(group=known[group].astype(str).where(known[group].notna()))
+    return with_columns(frame, {"group": known[group].astype(str).where(known[group].notna())})
 
 
 def _require_groups(frame: pd.DataFrame, group: str | None, origin: str) -> None:
@@ -255,6 +261,8 @@ def _selected(frame: pd.DataFrame, names: Mapping[str, str], select: str | None,
 
 def _without_wrong(frame: pd.DataFrame, found: list[Finding]) -> pd.DataFrame:
     wrong = {row for finding in found if finding.severity == "wrong" for row in finding.rows}
+    if not wrong:
+        return frame
     return frame[~frame.index.isin(wrong)]
 
 

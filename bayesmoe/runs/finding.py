@@ -65,12 +65,15 @@ class Sheet:
         All column names of the file.
     mapped : collection of str
         Ours that the user named a column for.
+    tracked : bool
+        Whether a tracker wrote the file.
     """
 
     frame: pd.DataFrame
     names: Mapping[str, str] = field(default_factory=dict)
     present: Collection[str] = ()
     mapped: Collection[str] = ()
+    tracked: bool = False
 
     def own(self, ours: str) -> str:
         """The file's name of a column."""
@@ -81,6 +84,13 @@ class Sheet:
         if ours not in self.frame:
             return pd.Series(np.nan, index=self.frame.index)
         return numbers_of(self.frame[ours])
+
+    def size(self) -> tuple[pd.Series, str]:
+        """Parameters that a token uses, or else of the backbone, or else in all, of each run, and ours of the first that the table has."""
+        sizes = {ours: self.numbers(ours) for ours in ("n_active", "n_dense", "n_total")}
+        known = [ours for ours, values in sizes.items() if values.notna().any()]
+        given = next(iter([ours for ours in known if ours in self.names] or known), "")
+        return pd.DataFrame(sizes).bfill(axis=1).iloc[:, 0], given
 
     def wrong(self, kind: str, ours: str, holds: pd.Series, rule: str, hint: str) -> list[Finding]:
         """A finding that the rows where a condition holds cannot stand; none where it holds nowhere."""

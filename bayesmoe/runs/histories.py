@@ -7,21 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bayesmoe.runs.counters import CLOCKS, counts, is_counter, is_even, order_of, own_word, progress_along
 from bayesmoe.runs.finding import Finding, Sheet, rows_where
+from bayesmoe.runs.losses import loss_name
 from bayesmoe.runs.schema import SHAPE, SIZES
-from bayesmoe.runs.words import TRAINING, plain
+from bayesmoe.runs.words import plain
 from bayesmoe.tables import numbers_of
 
 _MODEL = (*SIZES, *SHAPE, "num_experts", "top_k", "seed")
-_COUNTERS = (
-    "step", "global_step", "iteration", "iter", "iters", "train_step", "train_steps", "train_global_step", "trainer_global_step", "current_step",
-    "num_updates", "updates", "epoch",
-)  # fmt: skip
-_CLOCKS = ("timestamp", "runtime", "wall_time", "elapsed", "relative_time", "time")
 _RATES = ("lr", "learning_rate", "train_lr", "train_learning_rate")
 _KEYS = ("run", "run_name", "id", "trial_id", "run_uuid")
-_LEAST_LOGGED, _LEAST_IN_ONE = 4, 5
-_WORSE = 0.03
+_LEAST_LOGGED, _LEAST_IN_ONE, _LEAST_NAMED = 4, 5, 2
+_WORSE, _MOST_DIVERGE = 0.03, 0.5
 _EVEN = 1e-6
 
 _WHY = "a loss before the learning rate has come down lies above the law"
@@ -38,20 +35,18 @@ class _Ends:
 
 def checkpoints(sheet: Sheet) -> list[Finding]:
     """Rows of one run at several steps: all but the last that has a loss are checkpoints before the learning rate has come down."""
-    doubled = "run_id" in sheet.names and sheet.frame["run_id"].astype(str).duplicated().any()
-    key = "run_id" if doubled else "name"
-    if key not in sheet.frame or not sheet.frame[key].duplicated().any():
+    key, sure = _key(sheet)
+    if key is None:
         return []
     own = sheet.own(key)
-    # A run's own key cannot stand for several runs; a label may.
-    sure = bool(doubled) or ("run_id" not in sheet.names and plain(own) in _KEYS)
     size = [name for name in (*_MODEL, "learning_rate") if name in sheet.frame and name not in SHAPE[1:]]
     size = [name for name in size if name != "learning_rate" or not sure]
-    along = _progress(sheet, sheet.frame[key].astype(str))
-    if along is None:
-        return []
+    along = progress_along(sheet, sheet.frame[key].astype(str))
     runs = sheet.frame.groupby([sheet.frame[name].astype(str) for name in (key, *size)], sort=False).ngroup()
     runs = runs.where(sheet.frame[key].notna())
+    if along is None or not (sheet.numbers(along).groupby(runs).nunique() > 1).any():
+        return _unordered(sheet, runs, own) if sure and key != "run_id" else []
+    sure = sure or _even_everywhere(sheet, runs)
     ends = _ends(sheet, runs, along)
     rule = f"is less than another row of the same {own} has: an undecayed checkpoint"
     if sure:
@@ -66,14 +61,58 @@ def checkpoints(sheet: Sheet) -> list[Finding]:
     ]
 
 
+def _key(sheet: Sheet) -> tuple[str | None, bool]:
+    """The column that names the runs of several rows, and whether it surely does: a run's own key cannot stand for several runs; a label may."""
+    if "run_id" in sheet.names and sheet.frame["run_id"].astype(str).duplicated().any():
+        return "run_id", True
+    if "name" in sheet.frame and sheet.frame["name"].astype(str).duplicated().any():
+        return "name", "run_id" not in sheet.names and plain(sheet.own("name")) in _KEYS
+    if _named(sheet):
+        return None, False
+    counters = [name for name in map(str, sheet.frame.columns) if is_counter(sheet, name) and counts(sheet, name)]
+    for name in map(str, sheet.frame.select_dtypes(exclude="number").columns) if counters else ():
+        labels = sheet.frame[name].astype(str)
+        if (
+            name == "run_id"
+            or sheet.frame[name].isna().any()
+            or not _LEAST_NAMED <= labels.nunique() <= len(labels) / _LEAST_LOGGED
+        ):
+            continue
+        if _even_everywhere(sheet, labels.groupby(labels, sort=False).ngroup()):
+            return name, False
+    return None, False
+
+
+def _even_everywhere(sheet: Sheet, runs: pd.Series) -> bool:
+    """Whether every run has several rows, in steps of one length: so logs go, and no sweep does."""
+    # A plural counts the steps of a whole run.
+    singular = [
+        name for name in map(str, sheet.frame.columns) if is_counter(sheet, name) and not own_word(sheet, name).endswith("s")
+    ]
+    along = next((name for name in singular if sheet.numbers(name).notna().all()), "")
+    if not along:
+        return False
+    steps = sheet.numbers(along)
+    return all(len(rows) >= _LEAST_LOGGED and is_even(np.sort(steps[rows])) for rows in runs.groupby(runs).groups.values())
+
+
+def _unordered(sheet: Sheet, runs: pd.Series, own: str) -> list[Finding]:
+    """Rows of one run of which no column says which is the last."""
+    rates = sheet.frame["learning_rate"].astype(str) if "learning_rate" in sheet.frame else pd.Series("", index=runs.index)
+    twice = pd.DataFrame({"run": runs, "rate": rates}).duplicated(keep=False) & runs.notna()
+    rule = f"has the same {own} and the same model as another row, and no column says which is the last"
+    hint = "add the step of each row (a column step), or give runs of their own names of their own"
+    return sheet.look("repeated name", "name", twice, rule, hint)
+
+
 def history(sheet: Sheet) -> list[Finding]:
     """Rows that a run logged while it was trained, in a table that does not name its runs: steps in order, the same model throughout."""
     frame = sheet.frame
     if len(frame) < _LEAST_LOGGED or _named(sheet):
         return []
-    counters = [name for name in map(str, frame.columns) if _plain_own(sheet, name) in _COUNTERS and _counts(sheet, name)]
-    counter = min(counters, key=lambda name: _COUNTERS.index(_plain_own(sheet, name)), default=None)
-    along = counter or ("tokens" if _counts(sheet, "tokens") else None)
+    counters = [name for name in map(str, frame.columns) if is_counter(sheet, name) and counts(sheet, name)]
+    counter = min(counters, key=lambda name: order_of(own_word(sheet, name)), default=None)
+    along = counter or ("tokens" if counts(sheet, "tokens") else None)
     if along is None:
         return []
     runs = _same_model(sheet)
@@ -104,20 +143,10 @@ def history(sheet: Sheet) -> list[Finding]:
 def _named(sheet: Sheet) -> bool:
     """Whether a column tells the rows apart by name; numbers in order do not."""
     for key in ("run_id", "name"):
-        if key in sheet.names and key in sheet.frame and sheet.frame[key].nunique() > 1:
+        if key in sheet.names and key in sheet.frame and sheet.frame[key].astype(str).nunique() > 1:
             numbers = numbers_of(sheet.frame[key])
             return not (numbers.notna().all() and (numbers.diff().dropna() == 1).all())
     return False
-
-
-def _plain_own(sheet: Sheet, name: str) -> str:
-    return plain(sheet.own(name).rpartition("/")[2])
-
-
-def _counts(sheet: Sheet, name: str) -> bool:
-    if name not in sheet.frame:
-        return False
-    return bool((numbers_of(sheet.frame[name]) >= 0).mean() > 0.9) and sheet.frame[name].nunique() > 1
 
 
 def _same_model(sheet: Sheet) -> pd.Series:
@@ -138,30 +167,25 @@ def _same_model(sheet: Sheet) -> pd.Series:
 def _is_log(sheet: Sheet, steps: pd.Series, counted: bool) -> bool:
     """Whether steps rise as a log's do: under a clock or a schedule, or in even steps."""
     gaps = np.diff(steps.dropna().to_numpy(float))
+    if (gaps <= 0).all():
+        # From the last row to the first.
+        return _is_log(sheet, steps[::-1], counted) if (gaps < 0).any() else False
     if len(gaps) < _LEAST_LOGGED - 1 or not (gaps >= 0).all() or not (gaps > 0).any():
         return False
     rows = sheet.frame.loc[steps.index]
     if counted:
-        clocks = [name for name in map(str, rows.columns) if _plain_own(sheet, name) in _CLOCKS]
+        clocks = [name for name in map(str, rows.columns) if own_word(sheet, name) in CLOCKS]
         if any(
             (numbers_of(rows[name]).diff().dropna() > 0).all() and numbers_of(rows[name]).notna().all() for name in clocks
         ):
             return True
-        rates = [name for name in map(str, rows.columns) if _plain_own(sheet, name) in _RATES]
+        rates = [name for name in map(str, rows.columns) if own_word(sheet, name) in _RATES]
         if len(rows) > 2 * _LEAST_LOGGED and any(numbers_of(rows[name]).nunique() > len(rows) / 2 for name in rates):
             return True
     gaps = gaps[gaps > 0][:-1]
     even = bool(len(gaps) >= 2 and np.ptp(gaps) <= _EVEN * gaps.mean())
     # Runs of so many tokens, twice and three times so many may be a sweep; a log goes on.
     return even and (counted or len(steps) > 2 * _LEAST_LOGGED)
-
-
-def _progress(sheet: Sheet, runs: pd.Series) -> str | None:
-    """The column that orders the rows of a run: what varies within runs, tokens first; a budget is the same in all its checkpoints."""
-    others = [name for name in map(str, sheet.frame.columns) if _plain_own(sheet, name) in (*_COUNTERS, *_CLOCKS)]
-    known = [name for name in dict.fromkeys(("tokens", "steps", *others)) if sheet.numbers(name).notna().any()]
-    varies = [name for name in known if (sheet.numbers(name).groupby(runs).nunique() > 1).any()]
-    return next(iter([*varies, *known]), None)
 
 
 def _ends(sheet: Sheet, runs: pd.Series, along: str) -> _Ends:
@@ -171,9 +195,11 @@ def _ends(sheet: Sheet, runs: pd.Series, along: str) -> _Ends:
     blank = loss.isna() & (progress > last)
     # A loss that was never logged differs from one that became NaN: others were logged beside it, or it was blank before.
     between = (loss.isna() & (progress < last)).any()
-    training = [name for name in map(str, sheet.frame.columns) if plain(name) in (*TRAINING, "loss") and name != "loss"]
+    training = [name for name in map(str, sheet.frame.columns) if name != "loss" and _is_of_training(name)]
     beside = sheet.frame[training].apply(numbers_of) if training else pd.DataFrame(index=sheet.frame.index)
-    not_logged = blank & (beside.notna().any(axis=1) if training else bool(between))
+    # Nearly all runs diverge in no sweep.
+    many = runs[blank].nunique() > _MOST_DIVERGE * runs.nunique() and not training and runs.nunique() > 1
+    not_logged = blank & (beside.notna().any(axis=1) if training else bool(between or many))
     seldom = not_logged.groupby(runs).transform("sum") == blank.groupby(runs).transform("sum")
     last = last.where(seldom & last.notna(), final)
     stands = runs.notna()
@@ -182,6 +208,11 @@ def _ends(sheet: Sheet, runs: pd.Series, along: str) -> _Ends:
     return _Ends(
         (progress < last) & stands, ((progress > last) | beside_it) & stands, (progress == last) & ~beside_it & stands
     )
+
+
+def _is_of_training(name: str) -> bool:
+    said = loss_name(name)
+    return said is not None and (said.text == "training" or plain(name) == "loss")
 
 
 def _budget(sheet: Sheet, runs: pd.Series, along: str) -> list[Finding]:

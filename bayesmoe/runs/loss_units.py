@@ -9,13 +9,14 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from bayesmoe.runs.columns import with_columns
 from bayesmoe.runs.finding import Finding
-from bayesmoe.runs.words import BITS_PER_BYTE, plain
+from bayesmoe.runs.words import BITS_PER_BYTE, PERPLEXITY, plain
 from bayesmoe.tables import numbers_of
 
 _IN_BITS = {"bits", "bit", "bpt", "log2", "base2", "shannon"}
 _UNIT = re.compile(r"(.+?)(?:_in)?_(?:nats?|bits?|log2|base2)(?:_per_(?:token|tok))?")
-_LEAST_RUNS, _SAME = 3, 1e-3
+_LEAST_RUNS, _SAME, _NEAR = 3, 1e-3, 0.1
 
 
 def without_loss_unit(name: str) -> str:
@@ -52,7 +53,7 @@ def in_nats(frame: pd.DataFrame, names: Mapping[str, str]) -> tuple[pd.DataFrame
         column=own,
     )
     # What the user writes over the file's own name means the file's own numbers.
-    frame = frame.assign(loss=nats, **({own: frame["loss"]} if own != "loss" else {}))
+    frame = with_columns(frame, {"loss": nats} | ({own: frame["loss"]} if own != "loss" else {}))
     return frame, [f"loss = ln 2 {own}, {why}"], [finding]
 
 
@@ -81,4 +82,17 @@ def _by_perplexity(frame: pd.DataFrame, loss: pd.Series) -> str | None:
                 break
         else:
             return f"for {other} is 2 to its power"
+    return _by_perplexity_of_other_text(frame, loss[known])
+
+
+def _by_perplexity_of_other_text(frame: pd.DataFrame, loss: pd.Series) -> str | None:
+    """The logarithm of a perplexity, such as that of training, lies near a loss in nats, and near ln 2 times one in bits."""
+    for other in map(str, frame.columns):
+        if not set(plain(other).split("_")) & {*PERPLEXITY}:
+            continue
+        beside = numbers_of(frame[other]).loc[loss.index]
+        with np.errstate(all="ignore"):
+            ratio = np.log(beside) / (loss * math.log(2.0))
+        if ratio.notna().sum() >= _LEAST_RUNS and (abs(ratio.dropna() - 1.0) < _NEAR).all():
+            return f"for the logarithm of {other} lies near ln 2 times it, not near it"
     return None

@@ -11,6 +11,7 @@ from pyarrow import ArrowException, parquet
 
 from bayesmoe.errors import InputError
 from bayesmoe.files import require_file
+from bayesmoe.runs.columns import with_columns
 from bayesmoe.tables import other_format, read_csv, unreadable
 
 _AGAIN = "export the runs again"
@@ -44,8 +45,9 @@ def read_frame(path: Path) -> pd.DataFrame:
 def numbered(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with an index that has a name as columns, and its records counted from 2."""
     levels = {str(name): place for place, name in enumerate(frame.index.names) if name is not None and name not in frame}
-    named = {name: list(frame.index.get_level_values(place)) for name, place in levels.items()}
-    return frame.set_axis(range(2, len(frame) + 2)).assign(**named)
+    rows = pd.RangeIndex(2, len(frame) + 2)
+    named = {name: pd.Series(list(frame.index.get_level_values(place)), index=rows) for name, place in levels.items()}
+    return with_columns(frame.set_axis(rows), named)
 
 
 def _read_json(path: Path) -> pd.DataFrame:

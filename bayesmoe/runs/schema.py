@@ -77,12 +77,15 @@ _FINITE = _rule(
     "remove the run (diverged or unfinished) or fill in its value",
 )
 _COUNT = (
-    _FINITE,
+    _rule(
+        _FINITE.says, _FINITE.holds, "write 1 for a dense model, and the routed experts, or those of a token, of a mixture"
+    ),
     _rule("must be at least 1", lambda column: column >= 1, "write 1 for a dense model"),
     _rule("must be a whole number", lambda column: column % 1 == 0, "count routed experts only"),
 )
+_GIVEN = _rule(_FINITE.says, _FINITE.holds, "fill in its value, or leave the run out")
 _SIZE = (
-    _FINITE,
+    _GIVEN,
     _positive("give parameters"),
     _rule(
         f"must be at least {LEAST_SIZE:.0e} parameters",
@@ -105,7 +108,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         ),
     ),
     "tokens": (
-        _FINITE,
+        _GIVEN,
         _positive("give training tokens"),
         _rule(
             f"must be at least {LEAST_TOKENS:.0e}",
@@ -130,7 +133,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
 _BOUNDS = (
     ("top_k", "num_experts", 1.0, "swap the columns, or write num_experts 1 and top_k 1 for a dense model"),
     # Half a per cent of slack: sources round the two counts separately.
-    ("n_active", "n_total", 1.005, "swap the columns or correct the counts"),
+    ("n_active", "n_total", 1.005, "swap the columns or correct the counts: both without embeddings"),
 )
 """Columns that another bounds, with the slack."""
 
@@ -221,7 +224,7 @@ def _absent(name: str, frame: pd.DataFrame, unread: list[str], origin: str) -> I
 
 
 def _numeric(frame: pd.DataFrame, origin: str) -> tuple[pd.DataFrame, list[InputError]]:
-    frame, broken = frame.copy(), []
+    frame, broken = frame.copy(deep=False), []
     hint = "write plain numbers, such as 2.5e9"
     for name in [name for name in _RULES if name in frame]:
         numbers = numbers_of(frame[name])
@@ -242,12 +245,11 @@ def _failure(row: int, name: str, check: object, frame: pd.DataFrame, origin: st
     if name == "run_id":
         value = frame.loc[row, "run_id"]
         alike = [int(i) for i in frame.index[frame["run_id"] == value]]
-        row = row if row != alike[0] else alike[-1]
         rows = ", ".join(map(str, alike[:4]))
         hint = f"it stands in rows {rows}: drop the copy, or give repeats their own run_id and a seed"
         return InputError("must be unique", file=origin, row=row, column=name, value=value, hint=hint)
     value = _at(frame, row, name)
-    rule = _FINITE if np.isnan(value) else next(rule for rule in _RULES[name] if rule.says == check)
+    rule = _RULES[name][0] if np.isnan(value) else next(rule for rule in _RULES[name] if rule.says == check)
     return InputError(rule.says, file=origin, row=row, column=name, value=value, hint=rule.hint(value))
 
 

@@ -36,14 +36,14 @@ _NO_RESULT = _words(
 )
 _MEANINGS = {
     "loss": _Meaning(
-        _words("loss losses ce xent xe nll crossentropy entropy bpb bpc bpt ppl perplexity perp"),
+        _words("loss losses bits nats ce xent xe nll crossentropy entropy bpb bpc bpt ppl perplexity perp"),
         _NO_RESULT,
         lambda values: bool((values > 0).all()) and values.nunique() > 1 and values.median() < _MOST,
     ),
     "leverage": _Meaning(_words("leverage leverages el"), _NO_RESULT, lambda values: bool((values > 0).all())),
     "num_experts": _Meaning(
         _words("expert experts nexperts moe numexperts"),
-        _words("per top active activated shared dim width ffn hidden size intermediate capacity parallel parallelism group groups layer layers freq"),
+        _words("base baseline reference per top active activated shared dim width ffn hidden size intermediate capacity parallel parallelism group groups layer layers freq"),
         _counts,
     ),
     "tokens": _Meaning(
@@ -67,7 +67,9 @@ def candidates(ours: str, frame: pd.DataFrame, unread: Collection[str]) -> list[
         own = plain(name)
         parts = set(own.split("_"))
         alike = difflib.SequenceMatcher(None, own, ours).ratio()
-        named = meaning is not None and bool(parts & meaning.words) and not parts & meaning.others
+        if meaning is not None and parts & meaning.others:
+            continue
+        named = meaning is not None and bool(parts & meaning.words)
         if (named or alike >= _SPELLED_ALIKE) and _fits(meaning, frame[name]):
             found.append(
                 (-alike - named - (0.5 if parts & {"val", "valid", "validation", "eval", "test", "heldout"} else 0.0), name)

@@ -14,6 +14,9 @@ from bayesmoe.runs.examine import Reading, examined, under_own_names
 from bayesmoe.runs.read import numbered
 from bayesmoe.runs.trackers import as_export, read_export
 
+_NO_RUNS = ("unfinished", "diverged", "checkpoint", "history", "no loss", "copy")
+"""Kinds of findings of rows that are no runs of their own, which nobody mends in the file."""
+
 
 @dataclass(frozen=True)
 class RunTable:
@@ -116,10 +119,21 @@ def as_run_table(
 
 def _run_table(found: Reading, sha256: str | None, *, simulated: bool) -> RunTable:
     if found.wrong:
-        raise found.wrong[0].as_error(found.origin)
+        raise _refused(found)
     frame = under_own_names(found.table, found.names).reset_index(drop=True)
     sha256 = sha256 or hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
     return RunTable(frame, found.origin, sha256, found.derived, found.missing, simulated)
+
+
+def _refused(found: Reading) -> InputError:
+    """The first complaint; where rows are no runs of their own, with the command that leaves them out."""
+    error = found.wrong[0].as_error(found.origin)
+    rows = {row for finding in found.wrong for row in finding.rows}
+    if found.wrong[0].kind not in _NO_RUNS or found.table.empty or not Path(found.origin).is_file():
+        return error
+    many = f"the {len(rows)} rows that cannot stand" if len(rows) > 1 else "it"
+    hint = f"{error.hint}; `bayesmoe runs check {found.origin} --clean OUT.csv` leaves {many} out"
+    return InputError(error.rule, file=error.file, row=error.row, column=error.column, value=error.value, hint=hint)
 
 
 def column_map(pairs: Iterable[str]) -> dict[str, str]:

@@ -124,20 +124,27 @@ def _unlogged(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{name: frame[name].mask(frame[name].isin(_NOT_LOGGED)) for name in text})
 
 
-_CHART = re.compile(r"(?P<run>.+) - (?P<metric>.+)")
+_CHART = re.compile(r"(?P<run>.+)(?: - |: | \| )(?P<metric>.+)")
+_SCALAR = {"Wall time", "Step", "Value"}
 _CHART_AXES = {"Step", "_step", "Relative Time (Process)", "Relative Time (Wall)", "Wall Time", "_runtime", "_timestamp"}
 
 
 def _require_no_chart(columns: list[str], rows: int, origin: str | Path) -> None:
     """Raise :class:`InputError` for the data behind a chart: a column a run, and a row a step."""
+    if set(columns) == _SCALAR:
+        rule, hint = (
+            f"is a scalar of TensorBoard, one row a step ({rows}): the history of one run",
+            "write a table of one row a run",
+        )
+        raise InputError(rule, file=origin, hint=hint)
     lines = [name for name in columns if not name.endswith(("__MIN", "__MAX")) and _CHART.fullmatch(name)]
     bands = [name for name in lines if {f"{name}__MIN", f"{name}__MAX"} & set(columns)]
     others = [name for name in columns if name not in lines and not name.endswith(("__MIN", "__MAX"))]
     of_steps = columns[0] in _CHART_AXES
-    same = {name.rpartition(" - ")[2] for name in lines}
+    same = {found["metric"] for name in lines if (found := _CHART.fullmatch(name))}
     if not (bands or (lines and of_steps and len(others) == 1 and len(same) == 1)):
         return
-    runs = sorted({name.rpartition(" - ")[0] for name in bands or lines})
+    runs = sorted({found["run"] for name in bands or lines if (found := _CHART.fullmatch(name))})
     named = ", ".join(runs[:3]) + (", ..." if len(runs) > 3 else "")
     rule = (
         f"is a chart of {len(runs)} run{'s' if len(runs) > 1 else ''} ({named}): one row a step ({rows}), not one row a run"

@@ -17,6 +17,12 @@ LOSSES = (
     "test_loss",
     "metrics.val_loss",
     "lm loss validation",
+    "dev_loss",
+    "heldout/nll",
+    "loss/validation",
+    "eval_nll_per_token",
+    "final_val_loss",
+    "val/log_perplexity",
 )
 TOKENS = (
     "tokens",
@@ -28,14 +34,68 @@ TOKENS = (
     "tokens_B",
     "train/num_tokens",
     "throughput/total tokens",
+    "training_tokens_B",
+    "train_tokens (billions)",
 )
-EXPERTS = ("num_experts", "n_routed_experts", "num_local_experts", "moe_num_experts", "model.num_experts", "n_experts")
-TOP_K = ("num_experts_per_tok", "moe_top_k", "router_topk", "experts_per_token", "moe_router_topk")
-ACTIVE = ("active_params", "n_active_params", "num_active_non_embedding_params", "params_active", "active_params (M)")
-TOTAL = ("non_embedding_params", "total_params", "model/num_params", "params_wo_embed", "n_params", "total_params (M)")
+EXPERTS = (
+    "expert_num",
+    "moe_n_experts",
+    "Number of experts",
+    "num_experts",
+    "n_routed_experts",
+    "num_local_experts",
+    "moe_num_experts",
+    "model.num_experts",
+    "n_experts",
+)
+TOP_K = (
+    "experts_per_tok",
+    "num_active_experts",
+    "router/top_k",
+    "num_experts_per_tok",
+    "moe_top_k",
+    "router_topk",
+    "experts_per_token",
+    "moe_router_topk",
+)
+ACTIVE = (
+    "params/active",
+    "activated_parameters_non_embedding",
+    "active_params",
+    "n_active_params",
+    "num_active_non_embedding_params",
+    "params_active",
+    "active_params (M)",
+)
+TOTAL = (
+    "params/total",
+    "params_excluding_embeddings",
+    "non_vocab_parameters",
+    "model parameters",
+    "non_embedding_params",
+    "total_params",
+    "model/num_params",
+    "params_wo_embed",
+    "n_params",
+    "total_params (M)",
+)
 DECOYS = {
     "train/loss": lambda truth, rng: truth["loss"] - 0.15,
     "train_loss": lambda truth, rng: truth["loss"] + 1.1,
+    "best_val_loss": lambda truth, rng: truth["loss"] - 0.05,
+    "val/best_loss": lambda truth, rng: truth["loss"] - 0.05,
+    "eval/loss_min": lambda truth, rng: truth["loss"] - 0.05,
+    "train/avg_loss": lambda truth, rng: truth["loss"] + 0.8,
+    "router/z_loss": lambda truth, rng: 0.01 + 0.001 * rng.random(len(truth)),
+    "initial_val_loss": lambda truth, rng: np.full(len(truth), 10.8),
+    "lm_head/params": lambda truth, rng: np.full(len(truth), 25755648.0),
+    "teacher/num_params": lambda truth, rng: np.full(len(truth), 7e9),
+    "params_per_expert": lambda truth, rng: truth["n_active"] / 4,
+    "num_shared_experts": lambda truth, rng: np.zeros(len(truth)),
+    "expert_parallel_size": lambda truth, rng: np.full(len(truth), 8),
+    "tokens_per_second": lambda truth, rng: 1e6 * (1 + rng.random(len(truth))),
+    "train/step_tokens": lambda truth, rng: np.full(len(truth), 524288.0),
+    "generation_config.top_k": lambda truth, rng: np.full(len(truth), 50),
     "val/ppl": lambda truth, rng: np.exp(truth["loss"]),
     "val/bpb": lambda truth, rng: truth["loss"] / 3.1,
     "aux_loss": lambda truth, rng: 0.01 + 0.001 * rng.random(len(truth)),
@@ -84,7 +144,13 @@ def planted(seed: int) -> Planted:
     }
     written = {
         names[ours]: truth[ours]
-        / (1e9 if names[ours] in ("tokens (B)", "tokens_B") else 1e6 if "(M)" in names[ours] else 1.0)
+        / (
+            1e9
+            if ours == "tokens" and names[ours].endswith(("(B)", "_B", "(billions)"))
+            else 1e6
+            if "(M)" in names[ours]
+            else 1.0
+        )
         for ours in COLUMNS
     }
     for name in rng.choice(list(DECOYS), int(rng.integers(0, 7)), replace=False):

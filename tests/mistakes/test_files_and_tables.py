@@ -140,7 +140,7 @@ def test_the_wrong_format(said, name, content, sentence):
         (
             "b,",
             "a,",
-            "runs.csv, row 3, run_id: must be unique, found 'a'; it stands in rows 2, 3: drop the copy, or give repeats their own run_id and a seed.",
+            "runs.csv, row 2, run_id: must be unique, found 'a'; it stands in rows 2, 3: drop the copy, or give repeats their own run_id and a seed.",
         ),
         (
             "n_dense",

@@ -223,7 +223,7 @@ def test_a_range_with_no_lower_end_has_none() -> None:
         (
             "hossain",
             ["n_total=1e9", "n_active=2e9", "tokens=1e9"],
-            "--at n_active: must be at most n_total (1e+09), found 2000000000.0; swap the columns or correct the counts.",
+            "--at n_active: must be at most n_total (1e+09), found 2000000000.0; swap the columns or correct the counts: both without embeddings.",
         ),
     ],
 )  # fmt: skip

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import math
-import re
 
 import numpy as np
 import pandas as pd
 
 from bayesmoe.architecture import parameters_from_shape
-from bayesmoe.runs.aliases import held_out
+from bayesmoe.runs.audit.kinds_of_loss import kinds_of_loss
 from bayesmoe.runs.audit.robust_trend import power_law_residuals
 from bayesmoe.runs.audit.structure import constants, no_law, words_that_explain
 from bayesmoe.runs.derive import tokens_per_step
 from bayesmoe.runs.finding import Finding, Sheet, Suspicion, rows_where
+from bayesmoe.runs.losses import is_another_loss
+from bayesmoe.runs.model_names import counts_embeddings, is_sampling_top_k, size_name, speaks_of_parameters, words_of
 from bayesmoe.runs.schema import SHAPE, SIZES
-from bayesmoe.runs.words import BITS_PER_BYTE, TRAINING, VALIDATION, plain
 
 MANY_MADS = 7.0
 """Distance from the trend, in scaled MADs, at which a run is looked at."""
 
 _LEAST_DISTANCE = 0.02
 _FEW_STEPS = 2000
-_RATIOS = (0.01, 1e5)
+_RATIOS, _USUAL_RATIOS, _THOUSANDFOLD = (0.01, 1e5), (0.3, 3000.0), 90.0
 _DECAYED_TO = 0.5
 _WHOLE_SCHEDULE = 0.98
 _VOCABULARIES = (8e3, 6e5)
@@ -30,25 +30,8 @@ _VOCABULARIES = (8e3, 6e5)
 
 def mixed_losses(sheet: Sheet) -> list[Finding]:
     """Losses of several kinds: training and held-out columns side by side, or a column that says what was measured."""
-    plainly = {name: plain(name) for name in sheet.present}
-    of_validation = [name for name, word in plainly.items() if word in VALIDATION]
-    training = [name for name, word in plainly.items() if word in TRAINING or (word == "loss" and of_validation)]
-    found, own = [], sheet.own("loss")
-    if of_validation and training:
-        others = ", ".join(name for name in (*of_validation, *training) if name != own)
-        rule = f"was read as the loss; the table also has {others}"
-        hint = "training loss is a noisy average over other text: use one kind for all runs (--map loss=YOUR_COLUMN)"
-        found.append(Finding("kinds of loss", "look", rule, hint, column=own))
-    elif "loss" in sheet.names and (plain(own) in TRAINING or re.split(r"[/.]", own)[0] == "train"):
-        rest = [name for name, word in plainly.items() if any(unit in word for unit in BITS_PER_BYTE)]
-        means, asked = [name for name in training if name != own], held_out(plainly)
-        rule = f"is a training loss: no held-out loss was recognized{f' for sure ({", ".join(asked[:4])})' if asked else ''}"
-        rule += f"; {', '.join(rest)} is in bits per byte" if rest else ""
-        rule += f"; {', '.join(means)} may be a mean over the run" if means else ""
-        hint = "map a held-out loss (--map loss=YOUR_COLUMN; nats per token = bits per byte * ln 2 * bytes per token)"
-        found.append(Finding("kinds of loss", "look", rule, hint, column=own))
     hint = "losses on different text cannot be compared: keep one, or group by it (--map group=...)"
-    return found + _several(sheet, "loss_kind", "kinds of loss", hint)
+    return kinds_of_loss(sheet) + _several(sheet, "loss_kind", "kinds of loss", hint)
 
 
 def mixed_tokenizers(sheet: Sheet) -> list[Finding]:
@@ -72,21 +55,28 @@ def _several(sheet: Sheet, ours: str, kind: str, hint: str) -> list[Finding]:
 
 
 def _offset(sheet: Sheet, values: pd.Series) -> str:
-    trend = power_law_residuals(sheet.frame.assign(group=values.fillna("blank")))
+    trend = power_law_residuals(sheet.frame, group=values.fillna("blank"))
     if trend is None:
         return ""
     return f"; at equal size and tokens losses lie {100.0 * (trend.levels.max() - trend.levels.min()):.1f}% apart"
 
 
 def units(sheet: Sheet) -> list[Finding]:
-    """Tokens and parameters whose ratio no one trains at: one of the two is in other units."""
-    size = next((name for name in ("n_active", "n_dense", "n_total") if sheet.numbers(name).notna().any()), None)
-    if size is None:
+    """Tokens and parameters whose ratio no one trains at: one of the two is in other units, in all runs or in some."""
+    sizes, size = sheet.size()
+    if not size:
         return []
-    ratio = sheet.numbers("tokens") / sheet.numbers(size)
-    rule = f"is outside {_RATIOS[0]:g} to {_RATIOS[1]:g} tokens per parameter of {sheet.own(size)}"
-    hint = "check that tokens are counted in ones, not thousands or millions, and parameters too"
-    return sheet.look("units", "tokens", (ratio < _RATIOS[0]) | (ratio > _RATIOS[1]), rule, hint)
+    ratio = sheet.numbers("tokens") / sizes
+    middle = ratio.median()
+    beyond = (ratio < _RATIOS[0]) | (ratio > _RATIOS[1])
+    # Of models of one number of tokens the smallest see thousands a parameter, and are right.
+    apart = (ratio < middle / _THOUSANDFOLD) | (ratio > middle * _THOUSANDFOLD)
+    all_of_them = not _USUAL_RATIOS[0] <= middle <= _USUAL_RATIOS[1]
+    odd = beyond | (((ratio < _USUAL_RATIOS[0]) | (ratio > _USUAL_RATIOS[1])) & (apart | all_of_them))
+    low, high = _RATIOS if (beyond == odd).all() else _USUAL_RATIOS
+    rule = f"is outside {low:g} to {high:g} tokens per parameter of {sheet.own(size)} (median {middle:.3g})"
+    hint = "check that tokens are counted in ones, not thousands or millions, and parameters too; and that a batch was not multiplied twice"
+    return sheet.look("units", "tokens", odd, rule, hint)
 
 
 def embeddings(sheet: Sheet) -> list[Finding]:
@@ -118,6 +108,57 @@ def embeddings(sheet: Sheet) -> list[Finding]:
         )
         found += sheet.look("embeddings counted", column, counted, rule, hint)
     return found
+
+
+def embeddings_by_name(sheet: Sheet) -> list[Finding]:
+    """Sizes of which a name says that embeddings are counted, or of which only one is said to be without."""
+    said = {ours: size_name(sheet.names[ours]) for ours in SIZES if ours in sheet.names}
+    known = {ours: one.embeddings for ours, one in said.items() if one is not None}
+    beside = [name for name in sheet.present if counts_embeddings(name)]
+    found = []
+    for ours, spoken in known.items():
+        own = sheet.own(ours)
+        without = [sheet.own(other) for other, one in known.items() if one == "without"]
+        if spoken == "with":
+            rule = "counts embeddings, by its name"
+        elif spoken == "" and without:
+            rule = f"does not say that embeddings are left out, as {without[0]} does"
+        elif spoken == "" and beside and ours != "n_dense":
+            rule = f"may count embeddings: {beside[0]} stands beside it"
+        else:
+            continue
+        hint = "sizes here are without embeddings: subtract them, or name a column that has them left out (--map ours=YOUR_COLUMN)"
+        found.append(Finding("embeddings counted", "look", rule, hint, column=own))
+    return found
+
+
+def mapped(sheet: Sheet) -> list[Finding]:
+    """Columns that the user named, and whose names say another thing: they are believed."""
+    rules = {
+        "loss": (is_another_loss, "is another loss than that of the text"),
+        "tokens": (_is_of_other_tokens, "counts other tokens than those of training"),
+        "top_k": (lambda name: is_sampling_top_k(name, sheet.present), "is a setting of sampling text"),
+        **dict.fromkeys(SIZES, (_is_of_a_part, "counts the parameters of a part of the model")),
+    }
+    return [
+        Finding(
+            "mapped",
+            "look",
+            f"{says} by its name, and was read as {ours} because it was mapped so",
+            "check the map",
+            column=own,
+        )
+        for ours, (speaks, says) in rules.items()
+        if ours in sheet.mapped and speaks(own := sheet.own(ours))
+    ]
+
+
+def _is_of_a_part(name: str) -> bool:
+    return speaks_of_parameters(name) and size_name(name) is None
+
+
+def _is_of_other_tokens(name: str) -> bool:
+    return bool(set(words_of(name)) & {"val", "valid", "validation", "eval", "test", "per", "vocab"})
 
 
 def few_steps(sheet: Sheet) -> list[Finding]:
@@ -197,6 +238,6 @@ def outliers(sheet: Sheet) -> list[Finding]:
 
 
 OF_RUNS: tuple[Suspicion, ...] = (
-    no_law, mixed_losses, mixed_tokenizers, words_that_explain, constants, units, embeddings, few_steps, undecayed, repeats, outliers,
+    no_law, mixed_losses, mixed_tokenizers, words_that_explain, constants, units, embeddings, embeddings_by_name, few_steps, mapped, undecayed, repeats, outliers,
 )  # fmt: skip
 """Suspicions of runs that keep every rule of the schema, with what was derived."""

@@ -61,7 +61,7 @@ def inspect_runs(path: str | Path, *, columns: Mapping[str, str] | None = None, 
         if best:
             chosen = best_of_learning_rate(table, origin=read.origin)
             table = table.loc[list(chosen.kept)]
-        sheet = Sheet(table, read.names, read.present)
+        sheet = Sheet(table, read.names, read.present, tuple(columns or ()), read.tool != "plain table")
         for check in OF_RUNS:
             found += check(sheet)
     findings = tuple(sorted(found, key=lambda finding: finding.severity != "wrong"))

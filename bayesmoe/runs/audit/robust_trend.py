@@ -34,7 +34,7 @@ class Trend(NamedTuple):
     levels: pd.Series
 
 
-def power_law_residuals(frame: pd.DataFrame) -> Trend | None:
+def power_law_residuals(frame: pd.DataFrame, group: pd.Series | None = None) -> Trend | None:
     """Residuals of ``ln loss = c + a ln size + b ln tokens + d ln num_experts``, an intercept a group, under a soft absolute loss.
 
     Returns None where there are fewer than eight runs, too few for the columns, or nothing varies.
@@ -43,6 +43,8 @@ def power_law_residuals(frame: pd.DataFrame) -> Trend | None:
     ----------
     frame : DataFrame
         Validated runs.
+    group : Series, optional
+        Group of each run, in place of the frame's own.
     """
     size = next((name for name in ("n_active", "n_dense", "n_total") if _known(frame, name)), None)
     axes = [
@@ -53,7 +55,8 @@ def power_law_residuals(frame: pd.DataFrame) -> Trend | None:
     if not axes or not _known(frame, "loss"):
         return None
     columns = [_standard(np.log(frame[name].to_numpy(float))) for name in axes]
-    group = frame["group"].astype(str) if "group" in frame else pd.Series("", index=frame.index)
+    if group is None:
+        group = frame["group"].astype(str) if "group" in frame else pd.Series("", index=frame.index)
     member = pd.get_dummies(group)
     design = np.column_stack([member.to_numpy(float), *columns])
     if len(frame) < max(_LEAST_RUNS, 2 * design.shape[1]):

@@ -10,8 +10,8 @@ from bayesmoe.runs.finding import Finding, Sheet
 from bayesmoe.runs.schema import SIZES
 from bayesmoe.runs.suggest import candidates
 
-_MOST_LEVELS, _LEAST_OF_A_LEVEL = 12, 2
-_EXPLAINED, _LEAST_APART = 0.8, 0.03
+_MOST_LEVELS, _MOST_NUMBERS, _LEAST_OF_A_LEVEL = 12, 6, 2
+_EXPLAINED, _LEAST_APART, _WORTH_A_FIT = 0.8, 0.03, 0.2
 _NAMED = 4
 _NOT_A_RECIPE = ("run_id", "name", "state", "diverged", "tokenizer", "vocab", "loss_kind", "loss")
 
@@ -21,20 +21,23 @@ def words_that_explain(sheet: Sheet) -> list[Finding]:
     frame = sheet.frame
     if "group" in frame and "group" in sheet.names and frame["group"].nunique() > 1:
         return []
-    plain = frame.drop(columns="group", errors="ignore")
+    one = pd.Series("", index=frame.index)
     found: list[tuple[float, str, pd.Series]] = []
     without: pd.Series | None = None
-    for name in [str(name) for name in frame.select_dtypes(exclude="number") if str(name) not in _NOT_A_RECIPE]:
+    for name in _words(sheet):
         values = frame[name].astype(str).where(frame[name].notna(), "blank")
         counts = values.value_counts()
-        if not 2 <= len(counts) <= _MOST_LEVELS or counts.min() < _LEAST_OF_A_LEVEL or _follows(values, frame):
+        most = _MOST_LEVELS if frame[name].dtype.kind not in "iu" else _MOST_NUMBERS
+        if not 2 <= len(counts) <= most or counts.min() < _LEAST_OF_A_LEVEL or _follows(values, frame):
             continue
         if without is None:
-            trend = power_law_residuals(plain)
+            trend = power_law_residuals(frame, group=one)
             if trend is None:
                 return []
             without = trend.residuals
-        beside = power_law_residuals(plain.assign(group=values))
+        if without.groupby(values).transform("mean").var() < _WORTH_A_FIT * without.var():
+            continue
+        beside = power_law_residuals(frame, group=values)
         if beside is None:
             continue
         left = float(beside.residuals.var() / without.var()) if without.var() > 0 else 1.0
@@ -51,10 +54,19 @@ def words_that_explain(sheet: Sheet) -> list[Finding]:
     return [Finding("structure", "look", rule, f"group by it (--map group={name}), or keep one", column=name)]
 
 
+def _words(sheet: Sheet) -> list[str]:
+    """Columns of words, and of a few whole numbers that nothing else was read from, such as the number of a corpus."""
+    frame, ours = sheet.frame, {*sheet.names} - {"sequence_length"}
+    words = [str(name) for name in frame.select_dtypes(exclude="number") if str(name) not in _NOT_A_RECIPE]
+    few = [str(name) for name in frame.select_dtypes(include="integer") if name in {*sheet.present, *sheet.names} - ours]
+    return [*words, *(name for name in few if name not in _NOT_A_RECIPE and frame[name].nunique() <= _MOST_NUMBERS)]
+
+
 def _follows(values: pd.Series, frame: pd.DataFrame) -> bool:
     """Whether the size, the tokens or the expert count of a run says its word."""
     axes = [name for name in (*SIZES, "tokens", "num_experts") if name in frame and frame[name].nunique() > 1]
-    return any((values.groupby(frame[name]).nunique() <= 1).all() and frame[name].nunique() < len(frame) for name in axes)
+    # A number of its own for every run says every word of it.
+    return any((values.groupby(frame[name]).nunique() <= 1).all() for name in axes if frame[name].nunique() < len(frame))
 
 
 def no_law(sheet: Sheet) -> list[Finding]:
@@ -66,6 +78,14 @@ def no_law(sheet: Sheet) -> list[Finding]:
         if sheet.numbers("tokens").notna().any():
             return []
         likely = "".join(f", such as --map tokens={name}" for name in candidates("tokens", sheet.frame, unread)[:1])
+        for planned, ours in (("planned_tokens", "tokens"), ("planned_steps", "steps")):
+            if planned in sheet.names and ours not in sheet.names:
+                likely = likely or f", such as --map {ours}={sheet.own(planned)} where every run came to its end"
+        batch = [name for name in unread if "batch" in name.lower()]
+        if batch and ("steps" in sheet.names) and not likely:
+            likely = (
+                f", such as --map batch_sequences={batch[0]} if a step of all devices has so many (with sequence_length)"
+            )
         hint = f"say which column they are{likely}, or give steps and the batch (steps, batch_tokens)"
         return [
             Finding(

@@ -13,7 +13,12 @@ from bayesmoe.runs.audit.inspect import Inspection
 from bayesmoe.runs.finding import Finding
 from bayesmoe.terminal import line_width
 
-_NAMED = 6
+_NAMED, _COUNTED = 6, 50
+"""Rows that are named, and rows beyond which they are counted and only the first is named."""
+
+_MOST_OF_A_KIND, _MOST_LEFT_OUT = 5, 10
+"""Findings of a kind that are printed, and runs left out that take a line each."""
+
 _HEADS = {"wrong": "wrong: these rows cannot stand", "look": "look: these may be right"}
 
 
@@ -33,20 +38,45 @@ def inspection_text(inspection: Inspection) -> str:
         parts += [_wrapped(_best(inspection.best), indent=0)]
     for severity, head in _HEADS.items():
         found = [finding for finding in inspection.findings if finding.severity == severity]
-        parts += [head, *(_wrapped(_finding(finding, inspection.run_ids)) for finding in found)] if found else []
+        parts += [head, *map(_wrapped, _summed_up(found, inspection.run_ids))] if found else []
     if not inspection.findings:
         parts.append("nothing looks wrong")
     return "\n".join(parts)
 
 
 def left_out_text(inspection: Inspection) -> list[str]:
-    """One line for each run that was left out, with the first reason."""
+    """One line for each run that was left out, with the first reason; one for each reason where they are many."""
     reasons: dict[int, str] = {}
     for finding in inspection.findings:
         if finding.severity == "wrong":
             for row in finding.rows:
                 reasons.setdefault(row, f"{finding.column}: {finding.rule}" if finding.column else finding.rule)
-    return [printable(f"left out: row {row}, {inspection.run_ids[row]} ({reasons[row]})") for row in inspection.wrong_rows]
+    run_ids = inspection.run_ids
+    if len(reasons) <= _MOST_LEFT_OUT:
+        return [printable(f"left out: row {row}, {run_ids[row]} ({reasons[row]})") for row in inspection.wrong_rows]
+    rows: dict[str, list[int]] = {}
+    for row in inspection.wrong_rows:
+        rows.setdefault(reasons[row], []).append(row)
+    which = {
+        reason: f", first row {_named(of[0], run_ids)}" if len(of) > _COUNTED else _rows(of, run_ids)
+        for reason, of in rows.items()
+    }
+    return [printable(f"left out: {len(of)} runs{which[reason]} ({reason})") for reason, of in rows.items()]
+
+
+def _summed_up(findings: Sequence[Finding], run_ids: dict[int, str]) -> list[str]:
+    """One sentence a finding, the first of a kind where these are many."""
+    said, kinds = list[str](), dict[str, list[Finding]]()
+    for finding in findings:
+        kinds.setdefault(finding.kind, []).append(finding)
+        if len(kinds[finding.kind]) <= _MOST_OF_A_KIND:
+            said.append(_finding(finding, run_ids))
+    for kind, found in kinds.items():
+        rest = found[_MOST_OF_A_KIND:]
+        if rest:
+            rows = sorted({row for finding in rest for row in finding.rows})
+            said.append(f"{kind}: {len(rest)} more like these{_rows(rows, run_ids)}; --json lists all.")
+    return said
 
 
 def _finding(finding: Finding, run_ids: dict[int, str]) -> str:
@@ -59,9 +89,15 @@ def _finding(finding: Finding, run_ids: dict[int, str]) -> str:
 def _rows(rows: Sequence[int], run_ids: dict[int, str]) -> str:
     if not rows:
         return ""
-    named = [str(row) if run_ids[row] == f"row-{row}" else f"{row} ({run_ids[row]})" for row in rows[:_NAMED]]
+    if len(rows) > _COUNTED:
+        return f" in {len(rows)} rows, first {_named(rows[0], run_ids)}"
+    named = [_named(row, run_ids) for row in rows[:_NAMED]]
     more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
     return f" in row{'s' if len(rows) > 1 else ''} {', '.join(named)}{more}"
+
+
+def _named(row: int, run_ids: dict[int, str]) -> str:
+    return str(row) if run_ids[row] == f"row-{row}" else f"{row} ({run_ids[row]})"
 
 
 def _value(value: Any) -> str:

@@ -214,13 +214,15 @@ def test_a_name_that_stands_twice_matters_only_where_it_is_needed(tmp_path):
         checked(tmp_path, other)
 
 
+@pytest.mark.parametrize("word", ["", "x"])
 @pytest.mark.parametrize("width", [120, 400])
-def test_a_wide_table_brings_no_warning(tmp_path, width):
+def test_a_wide_table_brings_no_warning(tmp_path, width, word):
     frame = pd.DataFrame({name: [row.split(",")[place] for row in ROWS] for place, name in enumerate(HEAD.split(","))})
     more = pd.DataFrame(
         np.arange(3 * width).reshape(3, width), columns=pd.Index([f"eval/task_{place}" for place in range(width)])
     )
-    pd.concat([frame, more], axis=1).to_csv(tmp_path / "runs.csv", index=False)
+    # Columns of words are kept apart by pandas, so that there are as many blocks as columns.
+    pd.concat([frame, more.astype(str) + word], axis=1).to_csv(tmp_path / "runs.csv", index=False)
     found = inspect_runs(tmp_path / "runs.csv")
     right(found)
     # Findings and the names that were left alone take a few lines, however wide the table is.

@@ -87,8 +87,11 @@ def test_logs_of_several_runs_without_a_name_are_asked_about(tmp_path, word):
         rows = {"step": STEPS, "tokens": STEPS * 1e6, "loss": FALLING - place / 10, **MODEL, "n_dense": n_dense}
         frames.append(pd.DataFrame(rows | ({word: f"trial-{place}"} if word else {})))
     found = checked(tmp_path, pd.concat(frames))
-    assert wrong(found) == {}
-    assert "histories of runs?" in looks(found)["history"] if word != "exp" else "checkpoint" in looks(found)
+    if word is None:
+        assert wrong(found) == {}
+        assert "histories of runs?" in looks(found)["history"]
+    else:
+        assert list(wrong(found)) == ["checkpoint"]
     assert len(next(one for one in found.findings if one.kind in ("history", "checkpoint")).rows) == 33
 
 
@@ -158,13 +161,20 @@ def test_a_run_whose_last_row_has_no_loss_ends_where_it_has_one(tmp_path, column
 
 
 def test_a_run_that_ends_in_nan_has_no_last_loss(tmp_path):
-    def diverged(step: int) -> float:
-        return losses(step) if step < 10000 else np.nan
-
-    for columns in ({"loss": diverged}, {"val/loss": diverged, "train/loss": diverged}):
-        found = checked(tmp_path, logs("run", tokens=lambda step: step * 8e4, **columns))
-        assert found.table.empty
+    for columns in (("loss",), ("val/loss", "train/loss")):
+        frame = logs("run", tokens=lambda step: step * 8e4, **dict.fromkeys(columns, losses))
+        frame.loc[(frame["run"] == "run-1") & (frame["step"] == 10000), list(columns)] = np.nan
+        found = checked(tmp_path, frame)
+        assert "run-1" not in set(found.table["name"])
+        assert len(found.table) == frame["run"].nunique() - 1
         assert "must be a finite number" in {one.rule for one in found.findings}
+
+
+def test_a_loss_that_no_run_has_at_its_end_was_not_logged_there(tmp_path):
+    frame = logs("run", tokens=lambda step: step * 8e4, loss=lambda step: losses(step) if step < 10000 else np.nan)
+    found = checked(tmp_path, frame)
+    assert found.table["steps"].tolist() == [7500] * frame["run"].nunique()
+    assert "undecayed" in looks(found)
 
 
 @pytest.mark.parametrize(("rise", "expected"), [(1.0, True), (0.2, True), (0.02, False)])

@@ -76,6 +76,7 @@ def test_losses_on_the_edge_and_written_as_text_pass(value):
     assert checked(runs(loss=value), "runs.csv").loc[3, "loss"] == float(value)
 
 
+COUNTED = "write 1 for a dense model, and the routed experts, or those of a token, of a mixture."
 DIVERGED = "remove the run (diverged or unfinished) or fill in its value."
 
 
@@ -89,11 +90,11 @@ DIVERGED = "remove the run (diverged or unfinished) or fill in its value."
         ("loss", -np.inf, f"must be a finite number, found -inf; {DIVERGED}"),
         ("loss", -2.4, "must be positive, found -2.4; losses are nats per token; remove the run or correct it."),
         ("loss", 0, "must be positive, found 0.0; losses are nats per token; remove the run or correct it."),
-        ("tokens", np.nan, f"must be a finite number, found nan; {DIVERGED}"),
+        ("tokens", np.nan, "must be a finite number, found nan; fill in its value, or leave the run out."),
         ("tokens", -1e9, "must be positive, found -1000000000.0; give training tokens."),
         ("num_experts", 0, "must be at least 1, found 0.0; write 1 for a dense model."),
         ("num_experts", 2.5, "must be a whole number, found 2.5; count routed experts only."),
-        ("num_experts", np.nan, f"must be a finite number, found nan; {DIVERGED}"),
+        ("num_experts", np.nan, f"must be a finite number, found nan; {COUNTED}"),
         ("top_k", 0, "must be at least 1, found 0.0; write 1 for a dense model."),
         ("top_k", 1.5, "must be a whole number, found 1.5; count routed experts only."),
         ("n_dense", 0, "must be positive, found 0.0; give parameters."),
@@ -151,7 +152,7 @@ def test_more_experts_a_token_than_there_are():
 
 
 def test_more_active_parameters_than_there_are():
-    says = "must be at most n_total (1.6e+08), found 200000000.0; swap the columns or correct the counts."
+    says = "must be at most n_total (1.6e+08), found 200000000.0; swap the columns or correct the counts: both without embeddings."
     assert complaint(runs(n_active=2e8)) == f"row 3, n_active: {says}"
 
 
@@ -170,7 +171,7 @@ def test_what_can_be_derived_may_be_blank(column):
 
 def test_a_run_that_stands_twice_is_named_with_both_rows():
     hint = "it stands in rows 2, 4: drop the copy, or give repeats their own run_id and a seed."
-    assert complaint(runs(4, run_id="a")) == f"row 4, run_id: must be unique, found 'a'; {hint}"
+    assert complaint(runs(4, run_id="a")) == f"row 2, run_id: must be unique, found 'a'; {hint}"
 
 
 def test_numbers_that_look_alike_as_text_are_one_run():

@@ -70,10 +70,10 @@ def test_every_broken_rule_is_told_not_the_first_alone(check):
         ("tokens", (4, 5)),
         ("n_dense", (6,)),
         ("top_k", (6,)),
-        ("run_id", (8,)),
+        ("run_id", (7, 8)),
     }
-    assert found.wrong_rows == (2, 3, 4, 5, 6, 8)
-    assert found.table["run_id"].tolist() == ["f"]
+    assert found.wrong_rows == (2, 3, 4, 5, 6, 7, 8)
+    assert found.table.empty
 
 
 def test_columns_carry_the_users_own_names(check):

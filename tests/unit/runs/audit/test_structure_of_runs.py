@@ -78,7 +78,7 @@ def test_words_without_meaning_are_not_proposed(tmp_path, seed):
 @pytest.mark.parametrize(
     ("columns", "likely"),
     [
-        ({"model params [mln]": [20, 20, 60], "seen tokens": [2e8, 8e8, 6e8]}, "--map n_total=model params [mln]"),
+        ({"model weights [mln]": [20, 20, 60], "seen tokens": [2e8, 8e8, 6e8]}, "--map n_total=model weights [mln]"),
         ({"Size of model": [2e7, 2e7, 6e7], "tokens": [2e8, 8e8, 6e8]}, "--map n_total=Size of model"),
         ({"weights_count": [2e7, 2e7, 6e7], "trained_toks": [2e8, 8e8, 6e8]}, "--map tokens=trained_toks"),
         ({"step_lr": [1, 2, 3]}, "--map n_total=YOUR_COLUMN"),
