@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayesmoe.runs.audit.inspect import inspect_runs
+
 EXPERTS, TOP_K = [1, 1, 1, 4, 4, 4, 16, 16, 16], [1, 1, 1, 2, 2, 2, 2, 2, 2]
 DENSE, TOKENS = [2e7, 2e7, 6e7] * 3, [2e8, 8e8, 6e8] * 3
 LOSS = [5.0098, 4.3658, 4.0714, 4.8511, 4.2213, 3.9473, 4.7517, 4.1183, 3.9058]
@@ -207,3 +209,10 @@ def test_outliers_beyond_a_few_are_counted(bayesmoe, tmp_path, monkeypatch):
     assert len(listed) == len(frame.loc[::20])
     assert said.count("outlier in row ") == 5
     assert f"outlier: {len(listed) - 5} more like these in rows " in said
+
+
+def test_a_table_without_size_tokens_and_experts_is_asked_for_a_size(tmp_path):
+    path = tmp_path / "plain.csv"
+    path.write_text("loss,lr,seed\n2.1,1e-3,1\n2.2,3e-3,2\n2.05,1e-4,3\n")
+    (finding,) = [one for one in inspect_runs(path).findings if one.severity == "wrong"]
+    assert "no column of size" in finding.rule

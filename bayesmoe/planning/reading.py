@@ -14,7 +14,7 @@ from bayesmoe.planning.reference import keys
 from bayesmoe.planning.roadmap import budgets, with_budget
 from bayesmoe.planning.scenario import SECTIONS, Scenario
 from bayesmoe.planning.traffic import read_traffic, with_traffic
-from bayesmoe.planning.words import MEANT, accelerator_note
+from bayesmoe.planning.words import MEANT, SAME, accelerator_note
 from bayesmoe.planning.workloads import WORKLOAD, with_workload
 from bayesmoe.resources import or_packaged
 from bayesmoe.specs import from_mapping, load_toml
@@ -67,11 +67,12 @@ def read_roadmap(
     path = or_packaged(path, "scenarios")
     raw = load_toml(path, others=_OTHERS)
     with with_source(path, *SECTIONS):
-        _require_known_keys(raw)
+        raw, renamed = _with_known_keys(raw)
         roadmap, traffic = budgets(raw), read_traffic(raw)
         if trace is not None:
             raw = {**raw, "serving": {**raw.get("serving", {}), WORKLOAD: str(Path(trace).absolute())}}
         raw, notes = with_workload(raw, folder=Path(path).parent)
+        notes = [*renamed, *notes]
         if roadmap is not None:
             require_plausible_section("training", roadmap)
         resolved = raw
@@ -116,11 +117,27 @@ def _with_files(found: Scenario, folder: Path) -> Scenario:
     return dataclasses.replace(found, serving=serving, training=training)
 
 
-def _require_known_keys(raw: dict[str, Any]) -> None:
-    """Raise an InputError that names the key which is meant, for one that people write; any other is left to its section."""
+def _with_known_keys(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The scenario with keys that mean one of ours under its name, and a sentence for each.
+
+    Raises
+    ------
+    InputError
+        A key that people write may mean several, or its value another unit: the key which is meant is named. Any other is left to its section.
+    """
     known, sections = {one.name for one in keys()}, {one.section for one in keys()}
+    found, notes = dict(raw), []
     for section, part in raw.items():
         for key in part if isinstance(part, dict) and section in sections else ():
-            if f"{section}.{key}" not in known and key in MEANT:
+            name = f"{section}.{key}"
+            if name in known:
+                continue
+            if name in SAME and SAME[name] not in part:
+                found[section] = {SAME[name] if each == key else each: value for each, value in found[section].items()}
+                notes.append(f"{name} is read as {SAME[name]}")
+            elif name in SAME:
+                raise InputError("says the same as another key", column=name, hint=f"keep {SAME[name]}")
+            elif key in MEANT:
                 meant = MEANT[key] if "." in MEANT[key] else f"{section}.{MEANT[key]}"
-                raise InputError("is not a known key", column=f"{section}.{key}", hint=f"write {meant}")
+                raise InputError("is not a known key", column=name, hint=f"write {meant}")
+    return found, notes

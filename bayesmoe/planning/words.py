@@ -57,7 +57,6 @@ MEANT = {
         ("price", "gpu_price", "price_per_gpu_hour", "usd_per_gpu_hour", "usd_per_hour", "gpu_hour_usd"), _PRICE
     ),
     **dict.fromkeys(("experts", "n_experts", "expert_counts", "experts_per_layer"), "choices.num_experts"),
-    **dict.fromkeys(("base_num_experts", "base_experts", "baseline", "baseline_experts"), "choices.baseline_num_experts"),
     **dict.fromkeys(
         ("topk", "experts_per_token", "num_experts_per_tok", "active_experts"), "choices.top_k or architecture.top_k"
     ),
@@ -74,6 +73,12 @@ MEANT = {
     **dict.fromkeys(("price_usd_per_million_tokens", "usd_per_million_tokens"), "limits.serving_usd_per_million_tokens"),
 }
 """Keys that people write, and the key that means it."""
+
+SAME = {
+    f"choices.{name}": "baseline_num_experts"
+    for name in ("base_num_experts", "base_experts", "baseline", "baseline_experts")
+}
+"""Keys that can mean nothing else: they are read as it, and said to be."""
 
 
 def accelerator_note(section: str, written: Any, known: str) -> list[str]:

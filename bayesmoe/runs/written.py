@@ -107,11 +107,7 @@ def dense_said(frame: pd.DataFrame, names: Mapping[str, str], present: Iterable[
             name for name in present if name == "E" or any(word in name.lower().replace("-", "_") for word in _NO_EXPERTS)
         ]
         speaks = [name for name in spoken if not is_sampling_top_k(name, present)]
-        if (
-            any(not _is_no(frame[ours.get(name, name)]).all() for name in speaks)
-            or sparse.any()
-            or not set(SIZES) & set(frame.columns)
-        ):
+        if sparse.any() or any(not _is_no(frame[ours.get(name, name)]).all() for name in speaks):
             return frame, []
         one, why = (
             pd.Series(1, index=frame.index),

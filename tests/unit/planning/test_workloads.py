@@ -136,3 +136,13 @@ def test_what_is_shipped_is_what_the_table_says(shared_data):
     for name, said in workloads(table).items():
         said.pop("source")
         assert workload(name) == said
+
+
+def test_a_key_that_can_mean_one_other_is_read_as_it(tmp_path):
+    notes, path = [], tmp_path / "s.toml"
+    path.write_text(SCENARIO + "\n[choices]\nnum_experts = [1, 4, 8]\nbase_num_experts = 8\n")
+    assert read_scenario(path, on_note=notes.append).choices.baseline_num_experts == 8
+    assert any("choices.base_num_experts is read as baseline_num_experts" in note for note in notes)
+    path.write_text(path.read_text() + "baseline_num_experts = 4\n")
+    with pytest.raises(InputError, match="says the same as another key"):
+        read_scenario(path)

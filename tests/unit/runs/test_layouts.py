@@ -136,7 +136,7 @@ def test_the_state_of_the_trainer_of_transformers_is_one_run_without_a_size(tmp_
     found = written(tmp_path, {"best_metric": None, "global_step": 3000, "log_history": log}, "trainer_state.json")
     assert (found.names["loss"], found.names["steps"]) == ("eval_loss", "step")
     assert "the history of one run" in said(found)
-    assert "num_experts: is missing" in said(found)
+    assert "no column of size" in said(found)
 
 
 def olmo(*corpora: str) -> list[dict]:
