@@ -71,7 +71,7 @@ def counted(shape: Shape, point: dict) -> dict[str, float]:
         "layer": shape.num_layers,
         "moe_layer": shape.num_moe_layers,
         "hop": shape.num_layers * math.log2(gpus),
-        "request": batch,
+        "request": batch / ranks,
         "memory": read / (gpus * chip.bandwidth_bytes_per_s),
         "activations": tokens * moved / (gpus * chip.bandwidth_bytes_per_s),
         "compute": batch * decoded / (gpus * peak),

@@ -55,7 +55,7 @@ def _shipped() -> dict[str, dict[str, Any]]:
     return tomllib.loads(Path(__file__).with_name("workloads.toml").read_text(encoding="utf-8"))
 
 
-def workload(name: str | Path) -> dict[str, float]:
+def workload(name: str | Path) -> dict[str, Any]:
     """Keys of ``[serving]`` that a kind of use stands for.
 
     ``prompt_tokens = mean(p)``, ``prompt_cv = sd(p)/mean(p)``, the same of outputs n; ``length_correlation = corr(ln p, ln n)``;
