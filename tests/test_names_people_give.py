@@ -390,3 +390,66 @@ def test_our_own_word_stands_beside_a_held_out_loss_and_that_is_said(tmp_path):
 def test_a_mean_over_held_out_text_is_no_mean_over_the_run(tmp_path):
     assert "mean" not in said(found(tmp_path, "loss", **{"eval/avg_loss": LOSS}))
     assert "mean" in said(found(tmp_path, "loss", **{"eval/loss_ema": LOSS}))
+
+
+SHAPE = {
+    "hidden_size": 512,
+    "num_hidden_layers": 8,
+    "num_moe_layers": 7,
+    "intermediate_size": 2048,
+    "moe_intermediate_size": 256,
+    "n_routed_experts": 64,
+    "num_experts_per_tok": 6,
+}
+LIKE_EIGHT = (
+    33_554_432 - 7 * 3 * 512 * 2048 + 7 * 3 * 512 * 256 * 8,
+    33_554_432 - 7 * 3 * 512 * 2048 + 7 * 3 * 512 * 256 * 66,
+)
+"""Active and total parameters of six routed and two shared experts in seven of eight layers."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "n_shared_experts",
+        "num_shared_experts",
+        "shared_experts",
+        "moe_num_shared_experts",
+        "num_shared_expert",
+        "model.n_shared_experts",
+    ],
+)
+def test_shared_experts_are_part_of_the_sizes(tmp_path, name):
+    pd.DataFrame({**SHAPE, name: 2, "tokens": TOKENS, "val_loss": LOSS}).to_csv(tmp_path / "runs.csv", index=False)
+    check = inspect_runs(tmp_path / "runs.csv")
+    np.testing.assert_allclose(check.table[["n_active", "n_total"]].iloc[0], LIKE_EIGHT, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        json.dumps({"_type": "histogram", "values": list(range(40_000))}),
+        json.dumps(list(range(40_000))),
+        "generated text, with commas and 'quotes' " * 5_000,
+        "line\n" * 40_000,
+        "A" * 200_000,
+    ],
+    ids=["histogram", "list", "text", "lines", "base64"],
+)
+def test_a_cell_of_any_length_is_read_past(tmp_path, cell):
+    check = found(tmp_path, **{"summary.samples": [cell, *[""] * 8]})
+    np.testing.assert_allclose(check.table["loss"], LOSS)
+    assert len(check.table) == 9
+
+
+@pytest.mark.parametrize(
+    "name", ["n_experts", "num_local_experts", "experts", "config.num_experts", "moe_num_experts", "n_routed_experts"]
+)
+def test_models_to_predict_are_read_by_the_same_names(tmp_path, name):
+    from bayesmoe.runs.table import read_models
+
+    path = tmp_path / "models.csv"
+    pd.DataFrame({name: [1, 4], "topk": [1, 2], "n_dense": 2e8, "train_tokens": "2B"}).to_csv(path, index=False)
+    frame = read_models(path)
+    assert frame["num_experts"].tolist() == [1, 4]
+    assert frame["tokens"].tolist() == [2e9, 2e9]

@@ -9,7 +9,14 @@ import pandas as pd
 
 from bayesmoe.runs.loss_units import without_loss_unit
 from bayesmoe.runs.losses import of_text
-from bayesmoe.runs.model_names import is_expert_count, is_routing_top_k, is_sampling_top_k, sizes_of, speaks_of_parameters
+from bayesmoe.runs.model_names import (
+    is_expert_count,
+    is_routing_top_k,
+    is_sampling_top_k,
+    is_shared_expert_count,
+    sizes_of,
+    speaks_of_parameters,
+)
 from bayesmoe.runs.schema import COLUMNS, MAPPABLE, SIZES, Column
 from bayesmoe.runs.trackers import Export
 from bayesmoe.runs.words import BITS_PER_BYTE, PERPLEXITY, RESULTS, SETTINGS, plain
@@ -139,6 +146,8 @@ def _candidates(ours: str, free: list[str], export: Export) -> list[str]:
         return _sizes(ours, free, export.frame, known)
     if ours == "num_experts":
         return [*known, *filter(is_expert_count, free)]
+    if ours == "shared_experts":
+        return [*known, *filter(is_shared_expert_count, free)]
     if ours == "top_k":
         return _top_k(free, export.frame, known)
     return known

@@ -121,6 +121,13 @@ def is_expert_count(name: str) -> bool:
 
 
 @cache
+def is_shared_expert_count(name: str) -> bool:
+    """Whether a name says how many experts every token passes through, and nothing else: ``moe_num_shared_experts``."""
+    words = set(words_of(name.replace("/", ".").rpartition(".")[2]))
+    return "shared" in words and bool(words & _EXPERTS) and words - {"shared"} <= _OF_EXPERTS - {"routed"}
+
+
+@cache
 def is_routing_top_k(name: str) -> bool:
     """Whether a name says how many experts a token is routed to: experts per token, active experts, top k of a router."""
     words = words_of(name)
