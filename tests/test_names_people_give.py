@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -453,3 +454,27 @@ def test_models_to_predict_are_read_by_the_same_names(tmp_path, name):
     frame = read_models(path)
     assert frame["num_experts"].tolist() == [1, 4]
     assert frame["tokens"].tolist() == [2e9, 2e9]
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "parquet", "csv.gz"])
+@pytest.mark.parametrize("cell", [1.5, "a word"], ids=["numbers", "words"])
+def test_a_wide_table_is_read_without_a_warning(tmp_path, ending, cell):
+    frame = pd.DataFrame({**BASE, **{f"config.setting_{number}": [cell] * 9 for number in range(400)}})
+    path = tmp_path / f"runs.{ending}"
+    if ending in ("json", "jsonl"):
+        frame.to_json(path, orient="records", lines=ending == "jsonl")
+    elif ending == "parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check = inspect_runs(path)
+    np.testing.assert_allclose(check.table["loss"], LOSS)
+
+
+@pytest.mark.parametrize(("row", "loss"), [(2, 60.3), (4, 44.7), (5, 33.1), (7, 90.0), (8, 25.5)])
+def test_a_cure_is_that_of_its_row(tmp_path, row, loss):
+    check = found(tmp_path, **{"loss": np.where(np.arange(9) == row, loss, LOSS)})
+    (finding,) = [one for one in check.findings if row + 2 in one.rows and one.severity == "wrong"]
+    assert f"{np.log(loss):.4g}" in finding.hint
