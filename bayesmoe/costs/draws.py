@@ -20,6 +20,9 @@ from bayesmoe.costs.training_budget import Training, mfu_of
 from bayesmoe.costs.uncertain import sample
 from bayesmoe.costs.workload import Serving
 
+MOST_CACHED = 0.99
+"""Largest share of a prompt that a cache of prefixes holds."""
+
 
 class ServingDraws(NamedTuple):
     """Draws of everything uncertain about serving K models; arrays of shape (S, 1) or (S, K).
@@ -102,7 +105,8 @@ def _traffic(spec: Serving, lengths: Traffic, size: tuple[int, int], rng: np.ran
     Lengths have the covariance of log-normal ones of that correlation: ``exp(r s_p s_n) - 1``, ``s^2 = ln(1 + cv^2)``.
     """
     of_logs = [math.sqrt(math.log1p(cv**2)) for cv in (spec.prompt_cv, spec.output_cv)]
-    shared = 0.0 if spec.cached_share is None else sample(spec.cached_share, size, rng, most=1.0)
+    # Some token of each prompt is computed, or there would be no first one of the answer.
+    shared = 0.0 if spec.cached_share is None else sample(spec.cached_share, size, rng, most=MOST_CACHED)
     chances = (sample(one, size, rng, most=1.0) for one in (spec.draft_acceptance, spec.draft_acceptance_decay))
     acceptance, decay = chances if any(spec.drafts) else (0.0, 1.0)
     found = lengths._replace(

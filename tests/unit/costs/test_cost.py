@@ -16,7 +16,7 @@ from bayesmoe.costs.cost import UNITS, bands, cost
 from bayesmoe.costs.serving.calibration import read_calibration
 from bayesmoe.costs.serving.replica import LIMITS
 from bayesmoe.costs.training_budget import Training
-from bayesmoe.costs.uncertain import Uncertain
+from bayesmoe.costs.uncertain import Uncertain, UncertainShare
 from bayesmoe.costs.workload import Serving
 from bayesmoe.documents.cost import CostDocument
 from bayesmoe.errors import InputError
@@ -353,3 +353,10 @@ def test_a_cluster_is_in_the_bands_the_document_and_the_text():
     assert "P(fits) = 100%; " in said
     assert "cannot be trained: the leanest layout" in said
     assert CostDocument.of(bands(cost([OWN], TRAINING, SERVING, draws=2))).architectures[0].training is None
+
+
+def test_a_share_cached_that_may_be_all_leaves_something_to_compute():
+    for share in (1.0, UncertainShare(median=0.8, log_sd=0.5)):
+        found = cost([OWN], TRAINING, serve(cached_share=share, prefill="either", prompt_tokens=2000.0), draws=200)
+        for name in ("serving_usd_per_million_tokens", "usd_per_million_input_tokens", "ttft_s"):
+            assert np.isfinite(found[name]).all(), name
