@@ -16,6 +16,7 @@ from bayesmoe.inference.store import FitInfo
 from bayesmoe.planning.best_designs import closest, with_limits
 from bayesmoe.planning.build_surface import inputs, surfaces
 from bayesmoe.planning.outcomes import ConstraintLevels, DesignOutcomes, FixedDesigns, PerDrawOptima
+from bayesmoe.planning.plausible import require_plausible
 from bayesmoe.planning.problems import Problem, asked_problems
 from bayesmoe.planning.quantities import QUANTITIES, Quantities
 from bayesmoe.planning.scenario import Scenario, with_counts
@@ -84,7 +85,8 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
     Raises
     ------
     InputError
-        The fit failed its gate, or has none. See also :func:`bayesmoe.planning.build_surface.surfaces` and :func:`bayesmoe.planning.problems.asked_problems`.
+        The fit failed its gate, or has none; the scenario says what nobody means (:mod:`bayesmoe.planning.plausible`). See also
+        :func:`bayesmoe.planning.build_surface.surfaces` and :func:`bayesmoe.planning.problems.asked_problems`.
 
     Examples
     --------
@@ -93,6 +95,7 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
     ('problem', 'num_experts', 'sample')
     """
     FitInfo.read(fit).required_gate().refuse_failure(allow_failed=allow_failed)
+    require_plausible(scenario)
     counts = scenario.choices.counts
     found = _planned(fit, with_counts(scenario, counts), sketch, "list")
     if scenario.choices.num_experts is not None:

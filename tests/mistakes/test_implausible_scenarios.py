@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from mistakes.inputs import YUN
+
+from bayesmoe.errors import InputError
 
 BUDGET, PRICE, SERVING = "budget_flop = 5.15e21", "median = 1.5", "[serving]"
 SERVED = "lifetime_tokens = { median = 1e12, log_sd = 0.7 }"
@@ -178,3 +182,20 @@ def test_the_scenario_that_they_are_made_from_is_plausible(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(YUN)
     assert read_scenario(path).name
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("training", "budget_flop", 1e3),
+        ("serving", "max_tpot_s", 25.0),
+        ("limits", "unique_tokens", 15.0),
+        ("serving", "precision", "fp4"),
+    ],
+)
+def test_a_scenario_of_a_notebook_is_refused_as_one_of_a_file_is(small_fit, scenario, section, key, value):
+    from bayesmoe.planning.planner import plan
+
+    meant = dataclasses.replace(scenario, **{section: dataclasses.replace(getattr(scenario, section), **{key: value})})
+    with pytest.raises(InputError, match=rf"{section}\.{key}: is (implausible|not computed)"):
+        plan(small_fit, meant)
