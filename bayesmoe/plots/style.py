@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -69,8 +70,13 @@ def expert_colors(count: int) -> list[Any]:
 
 def expert_axis(axes: Any, num_experts: Sequence[int]) -> list[int]:
     """Label the x axis with expert counts, evenly spaced, and return their positions."""
-    positions = list(range(len(num_experts)))
-    axes.set_xticks(positions, ["dense" if int(e) == 1 else str(int(e)) for e in num_experts])
+    positions, labels = list(range(len(num_experts))), ["dense" if int(e) == 1 else str(int(e)) for e in num_experts]
+    # A digit is about 0.62 of its font's size wide; neighbors must leave half a digit between them.
+    pitch = 72.0 * axes.figure.get_figwidth() * axes.get_position().width / len(labels)
+    widest = max(map(len, labels)) if len(labels) < 2 else max((len(a) + len(b)) / 2 for a, b in itertools.pairwise(labels))
+    axes.set_xticks(positions, labels)
+    for label in axes.get_xticklabels():
+        label.set_fontsize(min(label.get_fontsize(), pitch / (0.62 * (widest + 0.5))))
     axes.set_xlabel("routed experts per MoE layer")
     return positions
 

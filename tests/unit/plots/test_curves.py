@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import xarray as xr
 from matplotlib.colors import to_hex
 
 from bayesmoe import plots
-from bayesmoe.plots.style import budget_colors, decades, new_figure
+from bayesmoe.plots.style import budget_colors, decades, expert_axis, new_figure
 from bayesmoe.units import experts, percent
 
 COUNTS = [1, 4, 8, 16, 32]
@@ -220,3 +222,13 @@ def test_words_of_a_logarithmic_axis_are_few(ends, said) -> None:
     low, high = ends
     ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
     assert [word.get_text() for place, word in ticks if low * 0.999 <= place <= high * 1.001] == said
+
+
+@pytest.mark.parametrize("most", [4, 9, 13])
+def test_words_of_many_expert_counts_do_not_touch(most):
+    figure, axes = new_figure()
+    expert_axis(axes, [2**k for k in range(most)])
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    assert boxes[0].height >= 0.6 * figure.dpi * 7 / 72
