@@ -20,6 +20,7 @@ from bayesmoe.curves.by_budget import plans_by_budget
 from bayesmoe.curves.by_cost import by_cost
 from bayesmoe.curves.by_size import loss_by_tokens
 from bayesmoe.curves.leverage_surface import leverage_surface
+from bayesmoe.curves.mfu_by_size import mfu_by_size
 from bayesmoe.decisions.decision import Decisions
 from bayesmoe.decisions.next_run import next_runs
 from bayesmoe.decisions.sensitivity import sensitivity
@@ -52,6 +53,7 @@ _SCALES = (0.3, 0.5, 0.75, 1.0)
 
 _SEEN = 0.65
 _BUDGETS = (1e20, 1e21, 5.15e21, 3e22)
+_CLUSTER_GPU, _CLUSTER_GPUS, _CLUSTER_SIZES = "H100-SXM", 2048, (3e8, 1e11)
 _TIAN = {
     "train_flop": (1e18, 1e19, 1e20, 6e20),
     "activation_ratio": (1 / 2, 1 / 8, 1 / 32, 1 / 128),
@@ -89,6 +91,7 @@ def gallery(
         lambda: plan_figures(plan, decisions),
         lambda: sensitivity_figures(sensitivity(fit, scenario)),
         lambda: budget_figures(fit, scenario),
+        lambda: cluster_figures(scenario),
         leverage_figures,
         speedup_figures,
         lambda: forecast_figures(info.spec, on_progress=on_progress),
@@ -124,6 +127,13 @@ def budget_figures(fit: xr.DataTree, scenario: Scenario) -> dict[str, Figure]:
         "lowest_loss_by_budget": plots.minima_by_budget(planned, "lowest_loss"),
         "over_training_by_budget": plots.over_training_by_budget(planned),
     }
+
+
+def cluster_figures(scenario: Scenario) -> dict[str, Figure]:
+    """Utilization on a cluster by the shipped calibration, for the expert counts of a scenario; the caller closes it."""
+    training = dataclasses.replace(scenario.training, accelerator=_CLUSTER_GPU, cluster_gpus=_CLUSTER_GPUS, mfu=None)
+    found = mfu_by_size(dataclasses.replace(scenario, training=training), n_dense=np.geomspace(*_CLUSTER_SIZES, 25).tolist())
+    return {"mfu_by_experts": plots.mfu_by_experts(found)}
 
 
 def leverage_figures() -> dict[str, Figure]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -16,6 +17,7 @@ from bayesmoe import plots
 from bayesmoe.criticism.gate import check
 from bayesmoe.criticism.predictive import headline_names, predictive_check, prior_overlap
 from bayesmoe.curves.by_compute import loss_by_compute
+from bayesmoe.curves.mfu_by_size import mfu_by_size
 from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.decision import Decision, Decisions
 from bayesmoe.decisions.gate import far, gate_of_plan
@@ -41,6 +43,8 @@ from bayesmoe.reporting.svg import dark_colors, svg
 from bayesmoe.units import QUANTILES, band, percent
 
 _DPI, _INPUTS = 130, 10
+_SIZES_AROUND, _SIZES = (1 / 16, 16), 25
+"""Sizes around the recommended one of which the utilization is drawn, and how many."""
 
 
 def figures(
@@ -66,6 +70,9 @@ def figures(
         made["loss_by_compute"] = plots.loss_by_compute(loss_by_compute(fit, plan, decisions.main))
         for plot in (plots.best_experts, plots.over_training):
             made[plot.__name__] = plot(decisions.risk)
+        if (scenario := PlanInfo.read(plan).scenario).training.by_layout:
+            sizes = decisions.main.closest.design.n_dense * np.geomspace(*_SIZES_AROUND, _SIZES)
+            made["mfu_by_experts"] = plots.mfu_by_experts(mfu_by_size(scenario, n_dense=sizes.tolist()))
     if next_run is not None:
         made["next_run_value"] = plots.next_run_value(next_run)
     made["fit_to_runs"] = plots.fit_to_runs(predictive_check(fit))

@@ -12,6 +12,7 @@ from bayesmoe.decisions.decide import decide
 from bayesmoe.decisions.risk import risk
 from bayesmoe.demo.gallery import (
     budget_figures,
+    cluster_figures,
     law_figures,
     leverage_figures,
     plan_figures,
@@ -40,7 +41,13 @@ def made(small_fit, small_plan):
 @pytest.fixture(scope="module")
 def every(made, small_fit, scenario):
     """Those, and what it draws of other budgets, of leverage and of laws; these fit and plan anew."""
-    found = budget_figures(small_fit, scenario) | leverage_figures() | speedup_figures() | law_figures()
+    found = (
+        budget_figures(small_fit, scenario)
+        | cluster_figures(scenario)
+        | leverage_figures()
+        | speedup_figures()
+        | law_figures()
+    )
     yield made | found
     for figure in found.values():
         plt.close(figure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import jax.numpy as jnp
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +25,8 @@ from bayesmoe.planning.distance_grid import LARGEST, SMALLEST
 from bayesmoe.planning.planner import plan
 from bayesmoe.planning.scenario import with_counts
 from bayesmoe.precision import in_float64
+from bayesmoe.reporting.build import figures
+from bayesmoe.units import experts
 
 COUNTS, DRAWS, GPUS = (1, 4, 64), 50, 128
 CLUSTER = {"cluster_gpus": GPUS, "mfu": None, "budget_flop": None}
@@ -143,6 +146,10 @@ def test_a_plan_on_a_deadline_recommends_what_the_days_buy_with_its_probability(
     assert f"{GPUS} H100-SXM" in facts(decision)["Cluster"]
     document = PlanDocument.of(found, [decision]).problems["loss_optimal"].num_experts[0].design
     assert document.training.layout == decision.designs[0].training.layout
+    drawn = figures(small_fit, plan=found, decisions=decide(found, advice=False))
+    assert [panel.get_title() for panel in drawn["mfu_by_experts"].axes if panel.get_visible()] == list(map(experts, COUNTS))
+    for figure in drawn.values():
+        plt.close(figure)
 
 
 @in_float64

@@ -38,6 +38,7 @@ FAILED = Gate(
     )
 )
 GALLERY = {
+    "mfu_by_experts",
     "tornado",
     "loss_by_experts",
     "regret_map",
