@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 import stat
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -134,13 +135,18 @@ def write_parquet(path: Path, frame: pd.DataFrame) -> None:
         frame.to_parquet(temporary)
 
 
-@pytest.fixture
+@contextmanager
 def no_room():
-    """Let no file grow beyond 10 kB: a full disk as the libraries that write files really meet it."""
+    """Let no file grow beyond 10 kB: a full disk as the libraries that write files really meet it.
+
+    Not for longer than the call: pytest's own words may go to a file.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 NOISE = np.random.default_rng(0).random(10_000)
@@ -156,8 +162,8 @@ NOISE = np.random.default_rng(0).random(10_000)
     ],
     ids=["text", "dataset", "tree", "parquet"],
 )
-def test_a_file_that_does_not_fit_leaves_the_old_one(target, no_room, write, content):
-    with pytest.raises(InputError, match=r"could not be written \(.*File too large.*\); free disk space") as caught:
+def test_a_file_that_does_not_fit_leaves_the_old_one(target, write, content):
+    with no_room(), pytest.raises(InputError, match=r"could not be written \(.*File too large.*\); free disk space") as caught:
         write(target, content)
     assert "\n" not in str(caught.value)
     assert untouched(target)
