@@ -14,6 +14,7 @@ import xarray as xr
 from bayesmoe.architecture import Shape, train_flop
 from bayesmoe.costs.draws import ServingDraws, fleet_of, latency_of, serving_draws, training_draws
 from bayesmoe.costs.hardware import accelerator_named
+from bayesmoe.costs.latency_targets import unmeasured_targets
 from bayesmoe.costs.precisions import Precision
 from bayesmoe.costs.serving.calibration import read_calibration
 from bayesmoe.costs.serving.latency import Latency
@@ -75,7 +76,7 @@ def cost(shapes: Sequence[Shape], training: Training, serving: Serving, *, draws
     -------
     Dataset
         Variables of :data:`UNITS` over (draw, architecture); those of serving, chosen anew in each draw, are NaN where a draw has no
-        replica that fits and meets the targets;
+        replica that fits and meets the targets, and prices where a target is faster than all that was measured (attribute ``doubts``);
         ``feasible``; ``limit``, what bounds the batch; ``term_share``, mean shares of a step's terms (not with a latency table); ``n_total``, ``n_active``, ``n_dense``.
         Where the scenario states ``training.cluster_gpus``, also those of training on it, of the fastest layout that fits in each draw:
         ``train_fits``, ``train_layout``, ``train_reason`` where nothing fits, ``train_part_share``.
@@ -116,9 +117,12 @@ def cost(shapes: Sequence[Shape], training: Training, serving: Serving, *, draws
     ).merge(on_cluster)
 
 
-def _measured(spec: Serving) -> dict[str, float]:
-    """The largest batch at a known load that the latency was measured at, where it is by the roofline."""
-    return {} if spec.latency_table else {"largest_batch": read_calibration(spec.calibration).attrs["largest_batch"]}
+def _measured(spec: Serving) -> dict[str, Any]:
+    """Targets that nothing measured meets and, where the latency is by the roofline, the largest batch at a known load that it was measured at."""
+    found: dict[str, Any] = {"doubts": list(map(str, unmeasured_targets(spec)))}
+    return (
+        found if spec.latency_table else found | {"largest_batch": read_calibration(spec.calibration).attrs["largest_batch"]}
+    )
 
 
 def _serving(
@@ -130,7 +134,8 @@ def _serving(
     served = jax.tree.map(np.asarray, _served(latency_of(spec), fleet, spec.precision, model, uncertain))
     replica, weights, per_request, first_s, seconds, of_prompts, of_cache = served
     values = replica._asdict()
-    usd, traffic = values["usd_per_million_tokens"], uncertain.traffic
+    # Of a target that nothing measured meets no price is known.
+    usd, traffic = values["usd_per_million_tokens"] * (np.nan if unmeasured_targets(spec) else 1.0), uncertain.traffic
     of_prompt_tokens = usd * traffic.output_tokens / traffic.prompt_tokens
     reading = np.zeros_like(usd) if of_cache is None else of_prompt_tokens * of_cache
     gpus, batch, others = values["n_gpus"], values["batch"], values["prefill_gpus"]

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from bayesmoe.costs.latency_targets import unmeasured_targets
+from bayesmoe.costs.workload import Serving
 from bayesmoe.inference.gate import Check, Gate
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ LEAST_SIZE = 1e-4
 
 TOO_SMALL = "raise the budget or loosen what keeps the model small: memory, GPUs, latency, n_total"
 
+TOO_FAST = "no price at this target is known: loosen it, or give serving.latency_table with your own measurements"
+
 
 def gate_of_plan(gate: Gate, decisions: Decisions) -> Gate:
     """The gate of a fit with the checks of what was planned on it."""
@@ -50,7 +54,23 @@ def gate_of_plan(gate: Gate, decisions: Decisions) -> Gate:
     at_end = Check.of(
         "counts compared", share, worst.problem.name, rule, share <= MOST_AT_LARGEST, True, AT_LARGEST[worst.counts_end]
     )
-    return dataclasses.replace(gate, checks=(*checks, at_end))
+    return dataclasses.replace(gate, checks=(*checks, at_end, *_targets(worst.scenario.serving)))
+
+
+def _targets(serving: Serving) -> list[Check]:
+    """Latency targets that nothing measured meets; no check where all of them are met by something."""
+    return [
+        Check.of(
+            "latency target",
+            one.target_s,
+            one.key,
+            f"at least {one.fastest_s:.3g} s, the fastest measured",
+            False,
+            True,
+            TOO_FAST,
+        )
+        for one in unmeasured_targets(serving)
+    ]
 
 
 def far(times: Mapping[str, float]) -> bool:

@@ -176,13 +176,21 @@ class CostDocument(Document):
 
     bayesmoe_version: str
     band: tuple[Probability, Probability] = Field(description="quantiles of the band")
+    doubts: tuple[str, ...] = Field(
+        description="latency targets that no measurement behind the calibration meets; prices of serving are then null"
+    )
     architectures: tuple[ArchitectureCost, ...]
 
     @classmethod
     def of(cls, found: xr.Dataset) -> CostDocument:
         """The document of :func:`bayesmoe.costs.cost.bands`."""
         parts = (found.isel(architecture=i) for i in range(found.sizes["architecture"]))
-        return cls(bayesmoe_version=bayesmoe.__version__, band=BAND, architectures=tuple(map(ArchitectureCost.of, parts)))
+        return cls(
+            bayesmoe_version=bayesmoe.__version__,
+            band=BAND,
+            doubts=tuple(found.attrs["doubts"]),
+            architectures=tuple(map(ArchitectureCost.of, parts)),
+        )
 
 
 def _band(values: np.ndarray) -> Quantiles:

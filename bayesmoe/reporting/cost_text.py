@@ -97,6 +97,7 @@ def costs(found: xr.Dataset) -> str:
         for name in found["architecture"].values
         if float(found["batch"].sel(architecture=name)[1]) > measured
     ]
+    lines += [f"No price of serving: {doubt}." for doubt in found.attrs.get("doubts", [])]
     if beyond:
         lines.append(
             f"Beyond the {measured:,.0f} requests together that were measured at a known load: {', '.join(beyond)}."

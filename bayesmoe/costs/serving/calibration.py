@@ -18,7 +18,7 @@ SHIPPED = Path(__file__).with_name("calibration.nc")
 """Calibration on public measurements, made by ``datasets/make_serving_calibration.py``."""
 
 
-KIND = Kind("serving calibration", "calibrate-serving", SHIPPED, format=2)
+KIND = Kind("serving calibration", "calibrate-serving", SHIPPED, format=3)
 
 
 def read_calibration(path: str | Path | None = None) -> xr.Dataset:

@@ -117,6 +117,19 @@ def test_a_plan_is_reviewed_far_beyond_the_runs_and_where_the_list_of_counts_cut
     assert (found.verdict, [one.where for one in found.checks]) == ("REVIEW", ["lowest_loss"])
 
 
+def test_a_plan_for_latencies_that_nothing_met_is_reviewed(decisions) -> None:
+    serving = dataclasses.replace(decisions[0].scenario.serving, max_tpot_s=0.001)
+    scenario = dataclasses.replace(decisions[0].scenario, serving=serving)
+    asked = Decisions(
+        [dataclasses.replace(one, scenario=scenario) for one in planned(decisions, {}, 0.0, 0.0)], decisions.risk
+    )
+    found = gate_of_plan(Gate(()), asked)
+    assert found.verdict == "REVIEW"
+    (check,) = (one for one in found.checks if one.verdict != "PASS")
+    assert (check.name, check.where, check.value) == ("latency target", "serving.max_tpot_s", 0.001)
+    assert check.rule == "at least 0.00229 s, the fastest measured"
+
+
 def test_a_plan_of_models_far_smaller_than_any_run_fails(decisions) -> None:
     sane, tiny = (gate_of_plan(Gate(()), planned(decisions, {"n_dense": times}, 0.0, 0.0)) for times in (2e-4, 5e-5))
     assert sane.verdict == "PASS"
