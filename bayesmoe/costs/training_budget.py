@@ -19,6 +19,9 @@ BUDGETS = ("budget_flop", "budget_usd", "budget_gpu_hours")
 USUAL_MFU = 0.4
 """Model FLOP utilization where a scenario says neither that nor a cluster."""
 
+USUAL_AVAILABILITY = 0.9
+"""Share of the days in which a cluster trains at an MFU of steady steps."""
+
 
 @spec
 class Training:
@@ -49,8 +52,9 @@ class Training:
         GPUs that the run has: whether an architecture can be trained on them, in which layout and how fast.
     days : float, optional
         Days that the run may take on `cluster_gpus`: the budget where no other is given, and a limit beside one.
-    availability : share
-        Share of the days in which the cluster trains; outages, restarts and evaluations take the rest.
+    availability : share, optional
+        Share of the days in which the cluster trains; outages, restarts and evaluations take the rest. Where the calibration says how fast the cluster
+        trains, all of the days unless it is given: the whole runs behind it hold restarts and evaluations already.
     kw_per_gpu : float, optional
         Power of one GPU with its share of server, network and cooling; the accelerator's own where left out.
     grams_co2_per_kwh : float, optional
@@ -100,8 +104,15 @@ class Training:
         None
     )
     availability: Annotated[
-        Share, About("share of the days", "90% of Llama 3's (arXiv:2407.21783, section 3.3.4)", 0.1, 1.0, "give a share")
-    ] = 0.9
+        Share | None,
+        About(
+            "share of the days",
+            "1 without an MFU, 0.9 with one: 90% of Llama 3's days (arXiv:2407.21783, section 3.3.4)",
+            0.1,
+            1.0,
+            "give a share",
+        ),
+    ] = None
     kw_per_gpu: Annotated[
         Positive | None,
         About("kW", "the accelerator's own", 0.05, 20.0, "give kW of one GPU with its share of all around it"),
@@ -137,6 +148,13 @@ class Training:
     def most_days(self) -> float | None:
         """Days that bound the run beside a budget; None where they are the budget, or are not given."""
         return self.days if any(getattr(self, name) is not None for name in BUDGETS) else None
+
+    @property
+    def training_share(self) -> float:
+        """Share of the days in which the cluster trains."""
+        if self.availability is not None:
+            return self.availability
+        return 1.0 if self.by_layout else USUAL_AVAILABILITY
 
     @property
     def by_layout(self) -> bool:

@@ -186,7 +186,7 @@ def _ends(scenario: Scenario, one: Input) -> tuple[float, float]:
 def _quantity(scenario: Scenario, one: Input) -> Quantity | QuantityShare | None:
     part = getattr(scenario, one.section)
     if one.key == "availability":
-        return part.availability if part.days is not None else None
+        return part.training_share if part.days is not None else None
     if one.key == "mfu":
         return mfu_of(part)
     return price_of(part) if one.key.startswith("price") else getattr(part, one.key)

@@ -20,7 +20,7 @@ def training_outcome(row: xr.Dataset, design: Design, scenario: Scenario) -> Tra
     hours, chip = Band.of(row["design_train_gpu_hours"].values), accelerator_named(spec.accelerator)
     family = scenario.architecture.family(design.top_k, design.granularity)
     flop = float(family.train_flop_per_token(design.n_dense, float(design.num_experts), spec.flop_rule)) * design.tokens
-    cluster_hours = spec.cluster_gpus and spec.cluster_gpus * spec.availability * HOURS_PER_DAY
+    cluster_hours = spec.cluster_gpus and spec.cluster_gpus * spec.training_share * HOURS_PER_DAY
     kw = spec.kw_per_gpu or chip.kw_all_in
     kg = kw and spec.grams_co2_per_kwh and kw * spec.grams_co2_per_kwh / GRAMS_PER_KG
     chosen = _layout(design, scenario)

@@ -45,7 +45,7 @@ def training_costs(here: DesignSurface, ln_size: Elementwise, train_flop: Elemen
     hours = jnp.where(fits, train_flop * (seconds / SECONDS_PER_HOUR), jnp.inf)
     usd = train_flop * gpu_usd(seconds, beside(draws["price_usd_per_gpu_hour"], ln_size))
     kwh = hours * (spec.kw_per_gpu or chip.kw_all_in or jnp.nan)
-    cluster_hours = spec.cluster_gpus and spec.cluster_gpus * spec.availability * HOURS_PER_DAY
+    cluster_hours = spec.cluster_gpus and spec.cluster_gpus * spec.training_share * HOURS_PER_DAY
     return {
         "train_usd": jnp.where(fits, usd, jnp.inf),
         "train_gpu_hours": hours,

@@ -83,6 +83,13 @@ def _left_out(info: PlanInfo) -> dict[str, tuple[str, str]]:
         if training.by_layout
         else (f"{USUAL_MFU:g} {key_named('training.mfu').about.unit}", key_named("training.mfu").about.source)
     )
+    if training.cluster_gpus is not None:
+        stand_ins["training.availability"] = (
+            f"{training.training_share:g} {key_named('training.availability').about.unit}",
+            "restarts and evaluations are in the calibrated rate"
+            if training.by_layout
+            else key_named("training.availability").about.source,
+        )
     if "loss" in bounded:
         stand_ins["limits.loss_nats"] = (f"that of {baseline(scenario)}", "the baseline's")
     if "serving_usd_per_million_tokens" in bounded:

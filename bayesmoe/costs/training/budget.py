@@ -34,7 +34,7 @@ def gpu_seconds(spec: Training, price_usd_per_gpu_hour: Elementwise) -> Elementw
         return spec.budget_usd / price_usd_per_gpu_hour * SECONDS_PER_HOUR
     if spec.budget_gpu_hours is not None:
         return spec.budget_gpu_hours * SECONDS_PER_HOUR
-    return (spec.cluster_gpus or 0) * (spec.days or 0.0) * HOURS_PER_DAY * spec.availability * SECONDS_PER_HOUR
+    return (spec.cluster_gpus or 0) * (spec.days or 0.0) * HOURS_PER_DAY * spec.training_share * SECONDS_PER_HOUR
 
 
 def affordable_flop(spec: Training, *, mfu: Elementwise, price_usd_per_gpu_hour: Elementwise) -> Elementwise:

@@ -121,7 +121,7 @@ def cost_on_cluster(shapes: Sequence[Shape], spec: Training, found: TrainingCost
         "train_step_s": np.where(found.fits, found.step_s, np.nan),
         "train_memory_bytes": found.memory_bytes,
         "train_gpu_hours": gpu_hours,
-        "train_days": gpu_hours / ((spec.cluster_gpus or np.nan) * HOURS_PER_DAY * spec.availability),
+        "train_days": gpu_hours / ((spec.cluster_gpus or np.nan) * HOURS_PER_DAY * spec.training_share),
     }
     dims = ("draw", "architecture")
     return xr.Dataset(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from bayesmoe.costs.hardware import ACCELERATORS
 from bayesmoe.costs.prices import book_price, price_of
+from bayesmoe.costs.training import gpu_seconds
 from bayesmoe.costs.training_budget import Training, mfu_of
 from bayesmoe.costs.uncertain import Uncertain, median
 from bayesmoe.costs.workload import Serving
@@ -118,3 +120,19 @@ def test_books_of_one_chip_stand_in_their_order():
         book_price(book, "H100-SXM", column="").price.median for book in ("spot", "owned", "reserved", "on_demand")
     )
     assert spot < owned < reserved < on_demand
+
+
+@pytest.mark.parametrize(
+    ("keys", "share"),
+    [
+        # Runs behind the calibration hold restarts and evaluations; steps behind an MFU do not.
+        ({"cluster_gpus": 64, "days": 2.0}, 1.0),
+        ({"cluster_gpus": 64, "days": 2.0, "mfu": 0.4}, 0.9),
+        ({"cluster_gpus": 64, "days": 2.0, "availability": 0.8}, 0.8),
+        ({"cluster_gpus": 64, "days": 2.0, "mfu": 0.4, "availability": 1.0}, 1.0),
+    ],
+)
+def test_a_cluster_trains_all_of_its_days_unless_something_takes_a_part(keys, share):
+    training = Training(**keys)
+    assert training.training_share == share
+    np.testing.assert_allclose(gpu_seconds(training, 2.0), 64 * 2.0 * 24 * 3600 * share)
