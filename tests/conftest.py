@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +56,18 @@ def pytest_runtest_teardown() -> None:
     due = next(_ended) % TESTS_BETWEEN == 0
     if due and mappings.exists() and mappings.read_bytes().count(b"\n") > MANY_MAPPINGS:
         jax.clear_caches()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the parameters of a question beyond its first ``few`` to the slow suite."""
+    asked: Counter[str] = Counter()
+    for item in items:
+        if few := item.get_closest_marker("few"):
+            question = item.nodeid.partition("[")[0]
+            asked[question] += 1
+            if asked[question] > few.args[0]:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

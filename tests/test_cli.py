@@ -324,6 +324,7 @@ def test_a_packaged_file_is_found_by_its_name_and_a_file_of_that_name_first(tmp_
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["fit", "--help"], ["plan", "--help"], ["datasets", "list"]], ids=" ".join
 )
+@pytest.mark.few(1)
 def test_help_does_not_wait_for_jax(arguments):
     script = (
         "import sys; from bayesmoe.cli import main\n"

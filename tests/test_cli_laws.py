@@ -101,6 +101,7 @@ def test_bad_input(laws, arguments, says):
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["laws", "--help"], ["laws", "show", "--help"]], ids=" ".join)
+@pytest.mark.few(1)
 def test_help_does_not_wait_for_jax(arguments):
     script = (
         "import sys; from bayesmoe.cli import main\n"

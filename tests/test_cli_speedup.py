@@ -100,6 +100,7 @@ def test_text_of_eighty_columns(speedup, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
+@pytest.mark.few(1)
 def test_the_figure_is_drawn(speedup, tmp_path, suffix) -> None:
     assert speedup("--of", "mix", "--over", "base", "--figure", tmp_path / f"out.{suffix}").code == 0
     assert (tmp_path / f"out.{suffix}").stat().st_size > 5000

@@ -52,6 +52,7 @@ NO_LOSS = (
 
 
 @pytest.mark.parametrize("name", HELD_OUT)
+@pytest.mark.few(4)
 def test_a_loss_on_held_out_text_is_the_loss(tmp_path, name):
     check = found(tmp_path, "loss", **{"train/loss": LOSS - 0.2, name: LOSS})
     assert check.names["loss"] == name
@@ -59,6 +60,7 @@ def test_a_loss_on_held_out_text_is_the_loss(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", BEST)
+@pytest.mark.few(4)
 def test_the_lowest_loss_gives_way_to_the_last_and_is_doubted_alone(tmp_path, name):
     assert found(tmp_path, "loss", **{name: LOSS - 0.1, "val_loss": LOSS}).names["loss"] == "val_loss"
     alone = found(tmp_path, "loss", **{name: LOSS})
@@ -70,6 +72,7 @@ def test_the_lowest_loss_gives_way_to_the_last_and_is_doubted_alone(tmp_path, na
 
 
 @pytest.mark.parametrize("name", NO_LOSS)
+@pytest.mark.few(4)
 def test_another_loss_is_none(tmp_path, name):
     assert "loss" not in found(tmp_path, "loss", **{name: LOSS}).names
     assert found(tmp_path, "loss", **{name: LOSS - 1.0, "val_loss": LOSS}).names["loss"] == "val_loss"
@@ -127,6 +130,7 @@ def test_a_size_without_embeddings_comes_first(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", BARE)
+@pytest.mark.few(4)
 def test_a_bare_size_may_count_embeddings_and_that_is_said(tmp_path, name):
     for part in PARTS[:3]:
         check = found(tmp_path, "n_dense", **{part: 25755648.0, name: TOTAL})
@@ -135,6 +139,7 @@ def test_a_bare_size_may_count_embeddings_and_that_is_said(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", PARTS)
+@pytest.mark.few(4)
 def test_the_parameters_of_a_part_are_no_size(tmp_path, name):
     check = found(tmp_path, "n_dense", **{name: TOTAL})
     assert "n_total" not in check.names
@@ -177,6 +182,7 @@ def test_what_is_no_expert_count_is_not_proposed(tmp_path, name):
 @pytest.mark.parametrize(
     "sampling", [{"generation_config.top_k": 50}, {"top_k": 50, "do_sample": True}, {"eval.top_k": 40, "eval.temperature": 0.7}, {"top_k": 50, "repetition_penalty": 1.0}]
 )  # fmt: skip
+@pytest.mark.few(6)
 def test_a_top_k_of_sampling_is_none_of_routing(tmp_path, name, sampling):
     check = found(tmp_path, "top_k", **sampling, **{name: TOP_K})
     assert check.names["top_k"] == name
@@ -280,6 +286,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize(("name", "values"), [(name, values) for name, each in ENDS.items() for values in each])
+@pytest.mark.few(4)
 def test_a_run_that_did_not_end_cannot_stand(tmp_path, name, values):
     check = found(tmp_path, run_id=NAMES, **{name: values})
     assert check.wrong_rows == (10,)
@@ -308,6 +315,7 @@ def logged(key: str | None, order: str = "rising", step: str = "step", **columns
 @pytest.mark.parametrize("order", ["rising", "falling", "mixed"])
 @pytest.mark.parametrize("key", ["run", "run_id", "Name", "exp", "model_name", "config_id"])
 @pytest.mark.parametrize("step", ["step", "iter", "ckpt_step"])
+@pytest.mark.few(6)
 def test_the_last_row_of_a_run_stands_whatever_names_it(tmp_path, key, order, step):
     logged(key, order, step).to_csv(tmp_path / "runs.csv", index=False)
     check = inspect_runs(tmp_path / "runs.csv")
@@ -458,6 +466,7 @@ def test_models_to_predict_are_read_by_the_same_names(tmp_path, name):
 
 @pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "parquet", "csv.gz"])
 @pytest.mark.parametrize("cell", [1.5, "a word"], ids=["numbers", "words"])
+@pytest.mark.few(2)
 def test_a_wide_table_is_read_without_a_warning(tmp_path, ending, cell):
     frame = pd.DataFrame({**BASE, **{f"config.setting_{number}": [cell] * 9 for number in range(400)}})
     path = tmp_path / f"runs.{ending}"

@@ -101,6 +101,7 @@ def printed(bayesmoe, folder, tmp_path, monkeypatch):
     ],
     ids=lambda arguments: " ".join(map(str, arguments)),
 )
+@pytest.mark.few(4)
 def test_what_is_printed_obeys_its_schema(printed, arguments) -> None:
     require(printed(*arguments))
 
@@ -116,6 +117,7 @@ def test_a_backtest_obeys_its_schema(printed) -> None:
 
 
 @pytest.mark.parametrize("name", [law.name for law in all_laws] + [f"{HYPER}{law.name}" for law in all_hyperparameter_laws])
+@pytest.mark.few(10)
 def test_what_a_law_says_obeys_its_schema(name: str) -> None:
     require(document_of(name).as_dict())
 

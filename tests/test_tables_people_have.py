@@ -133,6 +133,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.few(16)
 def test_what_is_said_of_a_table(bayesmoe, tmp_path, monkeypatch, name):
     case = CASES[name]
     monkeypatch.chdir(tmp_path)

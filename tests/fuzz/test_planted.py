@@ -43,6 +43,7 @@ def test_no_table_of_two_thousand_is_misread():
 
 
 @pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.few(3)
 def test_the_oracle_catches_a_reader_that_takes_another_column(monkeypatch, column):
     recognized = examine.recognized
 

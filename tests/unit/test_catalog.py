@@ -58,6 +58,7 @@ def test_the_catalog_has_every_law_once() -> None:
 
 
 @every_law
+@pytest.mark.few(8)
 def test_a_document_is_strict_json_and_complete(kind) -> None:
     law = kind()
     document = LawDocument.of(law, {name: RUN[name] for name in law.covariates})
@@ -92,6 +93,7 @@ def test_without_a_run_there_is_nothing_at_one(kind) -> None:
 
 
 @every_law
+@pytest.mark.few(8)
 def test_text_fits_the_terminal(kind) -> None:
     law = kind()
     lines = document_text(LawDocument.of(law, {name: RUN[name] for name in law.covariates})).splitlines()

@@ -163,7 +163,10 @@ NOISE = np.random.default_rng(0).random(10_000)
     ids=["text", "dataset", "tree", "parquet"],
 )
 def test_a_file_that_does_not_fit_leaves_the_old_one(target, write, content):
-    with no_room(), pytest.raises(InputError, match=r"could not be written \(.*File too large.*\); free disk space") as caught:
+    with (
+        no_room(),
+        pytest.raises(InputError, match=r"could not be written \(.*File too large.*\); free disk space") as caught,
+    ):
         write(target, content)
     assert "\n" not in str(caught.value)
     assert untouched(target)

@@ -179,6 +179,7 @@ def test_same_seed_same_draws(found):
         ({"max_gpus": 1}, "serving_usd_per_million_tokens"),
     ],
 )
+@pytest.mark.few(2)
 def test_more_demand_is_never_cheaper(found, changed, name):
     more = cost(SHAPES, TRAINING, serve(**changed), draws=400)
     assert ((more[name] >= found[name] * (1 - 1e-9)) | more[name].isnull()).all()

@@ -37,6 +37,7 @@ def prior_check(predictive: xr.DataArray) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("kind", LOSS_LAWS, ids=lambda kind: kind.name)
+@pytest.mark.few(8)
 def test_prior_losses_are_plausible_and_fall_with_scale(kind) -> None:
     """Over a factor 100 of size and of tokens; Yun's law has a routing term that must win at some size, so it is let off most."""
     found = prior_check(prior_predictive(kind(), draws=500))

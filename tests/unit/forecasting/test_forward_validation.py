@@ -103,6 +103,7 @@ def test_far_cuts_leave_enough_runs_on_both_sides() -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.few(6)
 def test_a_small_dense_table_is_cut_forward_under_any_of_its_columns(columns, count) -> None:
     """Sixteen runs, of which the 40th percentile keeps seven: too few for a fit."""
     n, per = (axis.ravel() for axis in np.meshgrid([2e7, 5e7, 1.2e8, 3e8], [5, 20, 60, 150], indexing="ij"))

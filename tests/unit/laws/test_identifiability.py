@@ -29,6 +29,7 @@ def strength(law, spread: float = 10.0):
 
 
 @pytest.mark.parametrize("law", [law for law in all_laws if typical_reference(law()) is not None], ids=lambda law: law.name)
+@pytest.mark.few(8)
 def test_every_law_of_the_catalog_can_be_learned(law) -> None:
     assert strength(law()).strength > 1e-5
 

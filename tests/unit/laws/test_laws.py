@@ -66,6 +66,7 @@ def test_yun_coordinates_survive_the_round_trip_with_a_routing_term(experts, opt
 
 @pytest.mark.parametrize("experts", REFERENCE_EXPERTS)
 @pytest.mark.parametrize("law", LOSS_LAWS)
+@pytest.mark.few(16)
 def test_coordinates_mean_what_they_say(law, experts) -> None:
     reference, q = reference_of(law, experts), medians(law)
     p = law.to_paper(q, reference)
@@ -107,6 +108,7 @@ def test_the_interaction_of_clark_is_a_part_of_its_slope() -> None:
 
 
 @pytest.mark.parametrize("law", LAWS)
+@pytest.mark.few(8)
 def test_gradient_agrees_with_finite_differences(law) -> None:
     reference = reference_of(law, (48.0, 48.0))
     real = jnp.array([c.mean for c in law.coordinates])
@@ -123,6 +125,7 @@ def test_gradient_agrees_with_finite_differences(law) -> None:
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("law", LAWS)
+@pytest.mark.few(16)
 def test_losses_and_gradients_are_finite_over_the_physical_range(law, dtype) -> None:
     sets = [known.coefficients for known in law.published] or [law.to_paper(medians(law), reference_of(law))]
     counts = jnp.array([1, 2, 64, 314, 478, 4096], dtype)
@@ -150,6 +153,7 @@ def test_nothing_breaks_where_the_expert_count_meets_e_max(law) -> None:
 
 
 @pytest.mark.parametrize("law", LOSS_LAWS)
+@pytest.mark.few(8)
 def test_prior_draws_fall_with_size_and_tokens(law) -> None:
     """Within a factor 3 of the reference run, for 1, 16 and 128 experts; a law with a free interaction may break in 1 of 20."""
     p = prior_draws(law, 400)

@@ -220,6 +220,7 @@ class StopsAtOneGpu(Oracle):
         (StopsAtOneGpu, "shipped"),
     ],
 )
+@pytest.mark.few(2)
 def test_the_comparison_rejects_a_broken_oracle(case_named, twin, name):
     case = case_named(name)
     with pytest.raises(AssertionError):

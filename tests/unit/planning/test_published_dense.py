@@ -200,6 +200,7 @@ def smaller(anchor, share, **changes):
 
 
 @each([one for one in OVERHEADS if "k_N" in one["inputs"]])
+@pytest.mark.few(2)
 def test_a_smaller_model_costs_de_vries_overhead(anchor):
     share = anchor["inputs"]["k_N"]
     ratio = smaller(anchor, share)

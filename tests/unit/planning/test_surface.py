@@ -308,6 +308,7 @@ PLANNABLE = [kind() for kind in all_laws if kind().has_experts and not kind.name
 
 
 @pytest.mark.parametrize("law", PLANNABLE, ids=lambda law: law.name)
+@pytest.mark.few(6)
 def test_the_loss_optimum_of_every_law_is_the_lowest_loss_on_its_budget(scenario, law):
     family = Family(top_k=4.0, granularity=2.0, shared_experts=1.0, moe_share=0.5)
     run = {name: float(value) for name, value in family.run(1e9, 2e10, 8.0).items()}

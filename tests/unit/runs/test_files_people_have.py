@@ -216,6 +216,7 @@ def test_a_name_that_stands_twice_matters_only_where_it_is_needed(tmp_path):
 
 @pytest.mark.parametrize("word", ["", "x"])
 @pytest.mark.parametrize("width", [120, 400])
+@pytest.mark.few(1)
 def test_a_wide_table_brings_no_warning(tmp_path, width, word):
     frame = pd.DataFrame({name: [row.split(",")[place] for row in ROWS] for place, name in enumerate(HEAD.split(","))})
     more = pd.DataFrame(

@@ -53,6 +53,7 @@ LOGS = {
 
 @pytest.mark.parametrize("name", LOGS)
 @pytest.mark.parametrize("kind", ["csv", "parquet", "json"])
+@pytest.mark.few(6)
 def test_the_log_of_one_run_is_one_run(tmp_path, name, kind):
     found = checked(tmp_path, pd.DataFrame(LOGS[name]), kind)
     if name == "one name throughout":
@@ -120,6 +121,7 @@ def seldom(step: int) -> float:
 
 @pytest.mark.parametrize("key", ["run", "run_id", "run_name", "id", "Name"])
 @pytest.mark.parametrize("order", ["forward", "backward", "mixed"])
+@pytest.mark.few(5)
 def test_the_last_row_of_each_run_is_kept_whatever_its_budget_says(tmp_path, key, order):
     frame = logs(key, tokens=8e8, loss=losses)
     frame = {"forward": frame, "backward": frame[::-1], "mixed": frame.sort_values("step")}[order]
@@ -149,6 +151,7 @@ def test_rows_are_ordered_by_what_grows_within_runs(tmp_path, along):
     ],
 )
 @pytest.mark.parametrize("key", ["run", "run_id"])
+@pytest.mark.few(4)
 def test_a_run_whose_last_row_has_no_loss_ends_where_it_has_one(tmp_path, columns, key):
     found = checked(tmp_path, logs(key, tokens=lambda step: step * 8e4, **columns))
     if "loss" in found.names and found.names["loss"] == "loss":

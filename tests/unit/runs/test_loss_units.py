@@ -62,6 +62,7 @@ def test_a_name_that_says_bits_is_converted_and_said(tmp_path, name):
 
 @pytest.mark.parametrize("other", ["valid/ppl", "perplexity", "val_ppl", "power", "eval.perp"])
 @pytest.mark.parametrize("own", ["valid/loss", "loss", "val_nll"])
+@pytest.mark.few(5)
 def test_a_perplexity_that_is_a_power_of_two_says_bits(tmp_path, own, other):
     found = checked(tmp_path, frame(**{own: BITS, other: np.round(2.0**BITS, 2)}))
     np.testing.assert_allclose(found.table["loss"], NATS)

@@ -74,6 +74,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.few(5)
 def test_a_fit_reads_the_runs_that_a_check_sees(tmp_path, kind):
     path = written(tmp_path, kind)
     seen, table = inspect_runs(path), read_runs(path)
@@ -110,6 +111,7 @@ WRONG = {
 
 @pytest.mark.parametrize("kind", ["plain csv", "plain parquet", "plain json"])
 @pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.few(8)
 def test_what_a_check_refuses_a_fit_refuses_in_the_same_sentence(tmp_path, kind, wrong):
     path = written(tmp_path, kind, WRONG[wrong](RUNS))
     with pytest.raises(InputError) as caught:

@@ -129,6 +129,7 @@ def test_an_infinite_size_is_no_size(column):
 
 @pytest.mark.parametrize("column", [*NUMBERS, "granularity", "shared_experts", "train_flop", "activation_ratio", "leverage"])
 @pytest.mark.parametrize("value", ["1B", "1,000", "four"])
+@pytest.mark.few(12)
 def test_text_in_a_numeric_column(column, value):
     hint = "write plain numbers, such as 2.5e9."
     assert complaint(runs(**{column: value})) == f"row 3, {column}: must be a number, found {value!r}; {hint}"

@@ -354,6 +354,7 @@ def test_what_bounds_the_batch_is_named(fleet, limit, batch):
 
 @pytest.mark.parametrize("target", [{}, {"max_tpot_s": 1.0}, {"max_ttft_s": 1.0}])
 @pytest.mark.parametrize("gone", ["bandwidth_bytes_per_s", "memory_bytes"])
+@pytest.mark.few(2)
 def test_an_accelerator_without_bandwidth_or_memory_serves_nothing(gone, target):
     chip = dataclasses.replace(accelerator_named("A100-SXM-40GB"), **{gone: 0.0})
     fleet = FLEET._replace(memory_bytes=chip.memory_bytes, **target)

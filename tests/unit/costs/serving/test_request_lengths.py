@@ -169,6 +169,7 @@ def test_the_best_number_of_drafts_is_the_cheapest_of_each_by_itself():
 
 
 @pytest.mark.parametrize("target", [None, 0.05, 0.001])
+@pytest.mark.few(1)
 def test_workers_apart_are_the_least_of_a_loop_over_both_kinds(target):
     fleet = FLEET._replace(prefill="apart", max_ttft_s=target, max_tpot_s=0.05)
     traffic = Traffic(2000.0, 100.0)

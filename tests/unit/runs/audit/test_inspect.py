@@ -323,6 +323,7 @@ def test_no_table_gives_a_traceback(tmp_path_factory, data):
     "value", [10**400, -(10**400), True, None, [1, 2], {"a": 1}, {"value": 3}, "", "2,5", "１２", "2.5\n", float("nan")]
 )
 @pytest.mark.parametrize("column", ["loss", "tokens", "num_experts", "run_id", "state", "lr"])
+@pytest.mark.few(24)
 def test_odd_values_of_json_never_give_a_traceback(tmp_path, column, value):
     run = {"run_id": "ä", "loss": 2.5, "tokens": 1e9, "num_experts": 8, "state": "finished", "lr": 1e-3, "größe": "groß"}
     (tmp_path / "runs.json").write_text(json.dumps([run | {"run_id": "b"}, run | {column: value}]), encoding="utf-8")

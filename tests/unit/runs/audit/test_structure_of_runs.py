@@ -39,6 +39,7 @@ def structure(found: Inspection) -> list[str | None]:
 
 @pytest.mark.parametrize("name", ["data", "corpus", "Recipe name", "lab", "domain", "optimizer", "router_kind"])
 @pytest.mark.parametrize("offsets", [{"web": 0.0, "code": -0.5, "math": -0.2}, {"a": 0.0, "b": 0.08}])
+@pytest.mark.few(5)
 def test_words_that_explain_the_losses_are_proposed(tmp_path, name, offsets):
     found = checked(tmp_path, made(offsets).rename(columns={"word": name}))
     assert structure(found) == [name]
@@ -62,6 +63,7 @@ def test_groups_that_are_known_are_not_proposed_again(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(20))
+@pytest.mark.few(6)
 def test_words_without_meaning_are_not_proposed(tmp_path, seed):
     # 20 tables, 3 columns each; under noise alone 80% is explained with a probability far below 1 in 1,000.
     rng = np.random.default_rng(seed)
