@@ -50,6 +50,7 @@ def planted_loss(simulated):
     return loss
 
 
+@pytest.mark.slow
 def test_the_search_of_the_planner_and_brute_force_find_one_optimum(simulated) -> None:
     """Of a law with a planted discrepancy, on four counts; sizes to half a percent, as everywhere (``test_problems``)."""
     found = simulated.truth(8)

@@ -227,6 +227,7 @@ def named(consumer: Callable[..., None]) -> str:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("consumer", INPUTS, ids=named)
+@pytest.mark.few(7)
 def test_an_input_is_read_or_refused_in_one_sentence(consumer) -> None:
     inputs, few, _ = INPUTS[consumer]
     tried(consumer, inputs, few)

@@ -266,6 +266,7 @@ def test_the_commonest_limit_is_that_of_most_draws(found):
         ),
     ],
 )
+@pytest.mark.few(1)
 def test_a_model_that_cannot_be_served_says_why(changed, limit, why):
     model = public_shape("deepseek-v3")
     found = cost([model, OWN], TRAINING, serve(**changed), draws=50)

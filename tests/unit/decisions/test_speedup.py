@@ -121,6 +121,7 @@ def test_a_law_of_one_thing_is_followed_along_it(name, gain) -> None:
     np.testing.assert_allclose(np.exp(ln_speedup(fit)), 1.4 * gain, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_discrepancy_that_groups_share_cancels_and_the_rest_widens() -> None:
     own, other = many()
     plain = grouped_fit("chinchilla", {"a": own, "b": other}, runs_of("a", "b"))
@@ -139,6 +140,7 @@ def test_the_discrepancy_that_groups_share_cancels_and_the_rest_widens() -> None
     assert nothing[0] < 0.05 * nothing[1], "within the runs there is nothing to differ in"
 
 
+@pytest.mark.slow
 def test_the_band_of_an_average_is_wider_beyond_the_runs_than_its_laws() -> None:
     own, other = many(1000)
     plain = grouped_fit("chinchilla", {"a": own, "b": other}, runs_of("a", "b"))

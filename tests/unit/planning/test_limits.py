@@ -59,6 +59,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", ["loss", *(pytest.param(name, marks=pytest.mark.slow) for name in CASES if name != "loss")])
+@pytest.mark.slow
 def test_limits_add_up_and_relaxing_one_as_it_says_is_enough(small_fit, scenario, case):
     sections, key = CASES[case]
     asked = changed(scenario, **sections)

@@ -287,6 +287,7 @@ def test_regret_is_never_negative_and_the_chances_add_up(case):
     np.testing.assert_allclose(found["p_best"].sum("num_experts"), found["p_any_feasible"], rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_larger_budget_never_raises_the_lowest_loss(small_fit, small_plan, scenario):
     larger = plan(small_fit, changed(scenario, training={"budget_flop": 2 * scenario.training.budget_flop}))
     assert (larger["loss_optimal_loss"] < small_plan["loss_optimal_loss"]).all()

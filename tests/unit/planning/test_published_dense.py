@@ -176,6 +176,7 @@ def test_a_threshold_that_is_given_is_the_baselines_own():
 
 
 @each(derived(anchors("sardana2023", "N_opt", "flop_saving")))
+@pytest.mark.slow
 def test_prompts_that_count_as_much_again_are_another_life(anchor):
     assert not near(lifetime_answer(anchor, prompts=1.0), anchor, SOLVER)
 

@@ -151,6 +151,7 @@ def best_count(cell, **changes):
 
 
 @each(anchors("ludziejewski2025_memory"))
+@pytest.mark.slow
 def test_the_anchored_cells_of_table_2_are_the_plans(anchor):
     inputs = anchor["inputs"]
     assert (inputs["kv_tokens"], inputs["num_experts_choices"]) == (16384, list(COUNTS))
@@ -179,6 +180,7 @@ def test_solutions_fill_a_memory_that_binds_and_no_more(train_flop):
     np.testing.assert_allclose(share, 1.0, atol=SOLVER)
 
 
+@pytest.mark.slow
 def test_three_tenths_more_of_the_size_term_is_another_table_2():
     right = [cell for cell in TABLE_2 if cell not in MISSED]
     assert sum(best_count(cell, a=1.3 * JOINT["a"]) == TABLE_2[cell] for cell in right) < 8

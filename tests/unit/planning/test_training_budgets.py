@@ -116,6 +116,7 @@ def test_a_small_cluster_bounds_the_loss_optimum_by_its_memory(scenario):
 
 
 @in_float64
+@pytest.mark.slow
 def test_nothing_fits_is_a_probability_of_zero(scenario, small_fit):
     asked = trained(scenario, **CLUSTER | {"cluster_gpus": 8192, "step_tokens": 65536.0}, budget_usd=8000.0)
     found = plan(small_fit, dataclasses.replace(with_counts(asked, COUNTS), problems=("loss_optimal",)), sketch=DRAWS)
@@ -155,6 +156,7 @@ def test_a_plan_on_a_deadline_recommends_what_the_days_buy_with_its_probability(
 
 
 @in_float64
+@pytest.mark.slow
 def test_days_beside_a_budget_are_a_limit_with_what_would_do(scenario, small_fit):
     asked = trained(scenario, **CLUSTER | {"budget_flop": 5.15e21}, days=0.1)
     found = plan(small_fit, dataclasses.replace(with_counts(asked, COUNTS), problems=("loss_optimal",)), sketch=DRAWS)

@@ -275,6 +275,7 @@ def test_the_batch_is_the_largest_that_meets_a_target(target, seconds):
 
 
 @pytest.mark.parametrize("target", ["max_tpot_s", "max_ttft_s"])
+@pytest.mark.few(1)
 def test_a_target_is_met_by_any_replica_that_a_loop_finds(target):
     sizes = np.geomspace(1e9, 2e11, 8)
     model, seconds = models(sizes), 0.1
