@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from bayesmoe.arrays import Elementwise
 
@@ -55,6 +56,43 @@ def minimize_unimodal(slope: Callable[[Any], Any], low: Elementwise, high: Eleme
     """
     falling, _ = bisect(lambda x: slope(x) < 0, low, high, halvings=_OPTIMUM)
     return falling
+
+
+_FEWEST_TOKENS, _MOST_TOKENS, _HALVINGS = 1e3, 1e20, 26
+"""Tokens considered, and halvings of these in single precision: more would change no digit."""
+
+
+def fewest_tokens(
+    loss: Callable[[Any], Any],
+    target: Elementwise,
+    like: Elementwise,
+    *,
+    slope: Callable[[Any], Any] | None = None,
+    halvings: int | None = None,
+) -> Elementwise:
+    """Fewest training tokens that reach a loss; infinite where none do.
+
+    Parameters
+    ----------
+    loss : callable
+        Elementwise loss of tokens, which falls.
+    target : array
+        The loss to reach.
+    like : array
+        Shape and precision of the answer.
+    slope : callable, optional
+        Derivative of the loss, where it falls down to a turning point and then rises: what lies beyond is not looked at, as every loss there is
+        reached by fewer tokens before.
+    halvings : int, optional
+        Of the tokens considered; as many as their precision is worth where left out.
+    """
+    if halvings is None:
+        halvings = STEPS if like.dtype == jnp.float64 else _HALVINGS
+    low, high = (jnp.full_like(like, np.log(end)) for end in (_FEWEST_TOKENS, _MOST_TOKENS))
+    if slope is not None:
+        high, _ = bisect(lambda x: slope(jnp.exp(x)) < 0.0, low, high, halvings=halvings)
+    _, found = bisect(lambda x: loss(jnp.exp(x)) > target, low, high, halvings=halvings)
+    return jnp.where(loss(jnp.exp(high)) <= target, jnp.exp(found), jnp.inf)
 
 
 def bracket_minimum(
