@@ -230,8 +230,8 @@ def _options(
         "option_tokens": (dims[:2], np.stack(tokens).reshape(len(sizes), -1), {"units": UNITS["tokens"]}),
         "option_feasible": (dims, np.stack([flat(one.met) for one in outcomes])),
     }
-    told = ("objective", "loss", "serving_usd_per_million_tokens", "train_usd", "train_gpu_hours")
-    for name in (*told, *(("quantization_loss",) if quantized_at_a_loss(scenario) else ())):
+    reported = ("objective", "loss", "serving_usd_per_million_tokens", "train_usd", "train_gpu_hours")
+    for name in (*reported, *(("quantization_loss",) if quantized_at_a_loss(scenario) else ())):
         unit = {"units": UNITS[name]} if name in UNITS else {}
         # Single precision: seven digits of what is compared to three.
         values = np.stack([flat(getattr(one, name)) for one in outcomes]).astype(np.float32)

@@ -105,10 +105,9 @@ class DesignSurface:
 
     def tokens_of_loss(self, ln_size: Elementwise, target: Elementwise, *, halvings: int | None = None) -> Elementwise:
         """Fewest training tokens that reach a loss, shape of ``ln_size``; infinite where none do (:func:`fewest_tokens`)."""
-        falls = self._precision.quantization is None
-        slope = None if falls else lambda tokens: self._gradient(ln_size, tokens)[1]
+        turns = self._precision.quantization is not None
         like = jnp.zeros((*self.shape, *jnp.shape(ln_size)[2:]), dtype=jnp.result_type(ln_size))
-        return fewest_tokens(lambda tokens: self.loss(ln_size, tokens), target, like, slope=slope, halvings=halvings)
+        return fewest_tokens(lambda tokens: self.loss(ln_size, tokens), target, like, turns=turns, halvings=halvings)
 
     def loss(self, ln_size: Elementwise, tokens: Elementwise | None = None) -> Elementwise:
         """Loss, nats per token; on the budget where no tokens are given."""
