@@ -31,14 +31,15 @@ ROWS = (
 DENSE, ALONG = 7e9, np.geomspace(2.0, 2e5, 161)
 
 
-def scenario_of(trained: str, served: str, more: dict[str, Any]) -> Any:
+def scenario_of(trained: Any, served: Any, more: dict[str, Any]) -> Any:
     """The scenario of a row."""
     import bayesmoe as bm
+    from bayesmoe.planning.choices import ChoicesSpec
 
     return bm.Scenario(
         training=bm.Training(budget_flop=FLOP, precision=trained),
         serving=bm.Serving(accelerator=CHIP, precision=served, lifetime_tokens=TOKENS, **{**bm.workload("chat"), **more}),
-        choices={"num_experts": COUNTS, "baseline_num_experts": 4},
+        choices=ChoicesSpec(num_experts=COUNTS, baseline_num_experts=4),
         problems=PROBLEMS,
     )
 
@@ -70,7 +71,7 @@ def rows_of(fit: Any) -> dict[str, list[str]]:
             lines[decision.problem.name].append(
                 f"| {trained} | {served} | {price} | {experts(design.num_experts)} | {short(design.n_active, 3)} of {short(design.n_total, 3)} | {short(design.tokens, 3)} | "
                 f"{significant(design.tokens / design.n_active, 3)} | {band(*ratio)} | {band(*outcome.loss)} | {added} | {band(*outcome.serving_usd_per_million_tokens)} | "
-                f"{band(*outcome.lifetime_usd, large=True)} | {percent(outcome.p_feasible)} |"
+                f"{band(*(outcome.lifetime_usd or ()), large=True)} | {percent(outcome.p_feasible)} |"
             )
     return lines
 
@@ -86,8 +87,7 @@ def draw(fit: Any) -> dict[str, float]:
     figure, (losses, prices) = new_panels(2, 9.6, 3.8)
     turns = {}
     for color, (served, label) in zip(OKABE_ITO, (("bf16", "bf16"), ("fp8", "FP8"), ("fp4", "FP4")), strict=False):
-        scenario = dataclasses.replace(scenario_of("bf16", served, {}), choices=scenario_of("bf16", served, {}).choices)
-        (here,) = surfaces(fit, scenario).values()
+        (here,) = surfaces(fit, scenario_of("bf16", served, {})).values()
         ln_size = jnp.full((1, len(COUNTS), len(ALONG)), np.log(DENSE))
         found = here.quantities(ln_size, jnp.broadcast_to(jnp.asarray(ALONG * DENSE), ln_size.shape))
         loss, added = (np.asarray(values)[:, 0] for values in (found.loss, found.quantization_loss))

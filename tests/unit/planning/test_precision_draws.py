@@ -21,7 +21,7 @@ from bayesmoe.planning.scenario import Scenario
 DRAWS = 4000
 
 
-def asked(scenario: Scenario, trained: str = "bf16", served: str = "fp4", **serving: Any) -> Scenario:
+def asked(scenario: Scenario, trained: Any = "bf16", served: Any = "fp4", **serving: Any) -> Scenario:
     """The scenario with other precisions."""
     share = {"effective_size_share": serving.pop("share")} if "share" in serving else {}
     return dataclasses.replace(
@@ -31,17 +31,19 @@ def asked(scenario: Scenario, trained: str = "bf16", served: str = "fp4", **serv
     )
 
 
+def drawn(scenario: Scenario, count: int) -> Any:
+    """Draws of what low precision takes."""
+    return precision_draws(scenario, count)
+
+
 def added(scenario: Scenario, n: float = 7e9, tokens: float = 2e12, total: float | None = None) -> np.ndarray:
     """Draws of what quantizing adds to a model."""
-    drawn = precision_draws(scenario, DRAWS)
-    assert drawn is not None
-    assert drawn.quantization is not None
-    return np.ravel(drawn.quantization.loss({"n_active": n, "n_total": total or n, "tokens": tokens}))
+    return np.ravel(drawn(scenario, DRAWS).quantization.loss({"n_active": n, "n_total": total or n, "tokens": tokens}))
 
 
 @pytest.mark.parametrize(("trained", "served"), [("bf16", "bf16"), ("bf16", "fp16")])
 def test_sixteen_bits_take_nothing(scenario, trained, served) -> None:
-    assert precision_draws(asked(scenario, trained, served), 3) is None
+    assert drawn(asked(scenario, trained, served), 3) is None
     assert sample_costs(asked(scenario, trained, served), 3).precision is None
 
 
@@ -58,7 +60,7 @@ def test_sixteen_bits_take_nothing(scenario, trained, served) -> None:
     ],
 )
 def test_fewer_bits_than_in_training_cost_loss_and_others_do_not(scenario, trained, served, quantized) -> None:
-    found = precision_draws(asked(scenario, trained, served), 3)
+    found = drawn(asked(scenario, trained, served), 3)
     assert quantized_at_a_loss(asked(scenario, trained, served)) == quantized
     assert (found.quantization is not None) == quantized
     assert (found.ln_size_kept is not None) == (trained != "bf16")
@@ -71,8 +73,8 @@ def test_the_prior_holds_what_was_measured() -> None:
     def inside(factor: float) -> float:
         kept = []
         for number, row in enumerate(prior.measured):
-            drawn = prior.after_training.draws(row.bits, DRAWS, np.random.default_rng(number))
-            of_row = np.ravel(drawn.loss({"n_active": row.n, "n_total": row.n, "tokens": row.tokens}))
+            of_bits = prior.after_training.draws(row.bits, DRAWS, np.random.default_rng(number))
+            of_row = np.ravel(of_bits.loss({"n_active": row.n, "n_total": row.n, "tokens": row.tokens}))
             low, high = np.quantile(of_row, [0.025, 0.975])
             kept.append(low <= factor * row.loss_nats <= high)
         return float(np.mean(kept))
@@ -100,9 +102,7 @@ def test_what_is_added_grows_with_tokens_and_falls_with_size_in_every_draw(scena
 
 
 def test_training_in_fewer_bits_keeps_less_of_the_size(scenario) -> None:
-    kept = {
-        trained: np.exp(precision_draws(asked(scenario, trained, trained), DRAWS).ln_size_kept) for trained in ("fp8", "fp4")
-    }
+    kept = {trained: np.exp(drawn(asked(scenario, trained, trained), DRAWS).ln_size_kept) for trained in ("fp8", "fp4")}
     assert (kept["fp4"] < kept["fp8"]).all()
     assert (kept["fp8"] < 1.0).all()
     assert 0.93 < np.median(kept["fp8"]) < 0.99
@@ -110,22 +110,22 @@ def test_training_in_fewer_bits_keeps_less_of_the_size(scenario) -> None:
 
 
 def test_a_model_that_is_trained_for_its_precision_loses_size_and_is_not_quantized(scenario) -> None:
-    found = precision_draws(asked(scenario, quantization="trained"), DRAWS)
-    in_four = precision_draws(asked(scenario, "fp4"), DRAWS)
+    found = drawn(asked(scenario, quantization="trained"), DRAWS)
+    in_four = drawn(asked(scenario, "fp4"), DRAWS)
     assert found.quantization is None
     assert (in_four.ln_size_kept < found.ln_size_kept).all()
     assert (found.ln_size_kept < 0.0).all()
 
 
 def test_a_number_of_ones_own_stands_for_the_prior_and_nothing_turns_it_off(scenario) -> None:
-    assert precision_draws(asked(scenario, quantization_loss_nats=0.0), 3) is None
+    assert drawn(asked(scenario, quantization_loss_nats=0.0), 3) is None
     own = added(asked(scenario, quantization_loss_nats=0.02))
     np.testing.assert_allclose(own, 0.02)
     np.testing.assert_allclose(added(asked(scenario, quantization_loss_nats=0.02), n=1e9, tokens=1e14), 0.02)
     spread = added(asked(scenario, quantization_loss_nats={"median": 0.02, "log_sd": 0.5}))
     assert np.std(np.log(spread)) == pytest.approx(0.5, rel=0.1)
-    assert precision_draws(asked(scenario, "fp8", "fp8", share=1.0), 3).ln_size_kept == pytest.approx(np.zeros((3, 1)))
-    kept = precision_draws(asked(scenario, "fp8", "fp8", share=0.9), 3).ln_size_kept
+    assert drawn(asked(scenario, "fp8", "fp8", share=1.0), 3).ln_size_kept == pytest.approx(np.zeros((3, 1)))
+    kept = drawn(asked(scenario, "fp8", "fp8", share=0.9), 3).ln_size_kept
     assert kept == pytest.approx(np.full((3, 1), np.log(0.9)))
 
 
