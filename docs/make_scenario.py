@@ -60,7 +60,8 @@ constraints = ["n_total <= 600e9"]
 ASK = """## What to ask
 
 A threshold that is left out is the baseline's own at its loss optimum on the budget, in each draw. Thresholds that are given are kept exactly; the baseline's,
-within `[tolerance]`.
+within `[tolerance]`. Losses and thresholds of loss are those of models as they are served: where serving has fewer bits than training, what that takes is in them, and the
+baseline is served in the same precision ([Precision](precision.md)).
 """
 
 AFTER = """## Names

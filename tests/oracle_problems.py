@@ -77,7 +77,7 @@ class Brute:
 
     def answers(self, parameters: Mapping[str, Any], costs: Mapping[str, Any], draw: int) -> list[Answer]:
         """The answer of each expert count in a draw."""
-        p = {name: float(np.asarray(values)[draw]) for name, values in parameters.items()}
+        p = {name: float(np.asarray(values)[draw]) for name, values in parameters.items()} | of_precision(costs, draw)
         columns = {name: values[draw] for name, values in flat(costs).items()}
         if costs.lifetime_tokens is not None:
             columns["lifetime_tokens"] = np.asarray(costs.lifetime_tokens)[draw]
@@ -212,14 +212,38 @@ class Brute:
         return ok if self.constraint is None else ok & self.constraint(found)
 
 
+def of_precision(costs: Any, draw: int) -> dict[str, float]:
+    """What low precision takes from the loss in a draw, under names that no law has."""
+    drawn = getattr(costs, "precision", None)
+    if drawn is None:
+        return {}
+    found = {} if drawn.ln_size_kept is None else {"size_kept": np.exp(float(drawn.ln_size_kept[draw, 0]))}
+    if drawn.quantization is not None:
+        names = ("q_coefficient", "q_tokens", "q_size", "q_share")
+        found |= {name: float(values[draw, 0]) for name, values in zip(names, drawn.quantization, strict=False)}
+    return found
+
+
 def loss_at(oracle: Oracle, p: Any, n_dense: Any, tokens: Any, count: int) -> Any:
-    """Loss at a size and tokens."""
-    return oracle.law(p, n_dense * oracle.ratio(oracle.size, count), tokens, count)
+    """Loss of the served model at a size and tokens."""
+    loss = oracle.law(p, n_dense * p.get("size_kept", 1.0) * oracle.ratio(oracle.size, count), tokens, count)
+    if "q_coefficient" not in p:
+        return loss
+    active, total = (n_dense * oracle.ratio(kind, count) for kind in ("n_active", "n_total"))
+    size = active ** (1.0 - p["q_share"]) * total ** p["q_share"]
+    return loss + np.exp(p["q_coefficient"]) * tokens ** p["q_tokens"] / size ** p["q_size"]
 
 
 def tokens_of_loss(oracle: Oracle, p: Any, n_dense: Any, count: int, target: float) -> Any:
     """Fewest tokens that reach a loss, size by size; infinite where none do."""
     low, high = np.full(np.shape(n_dense), np.log(1e3)), np.full(np.shape(n_dense), np.log(MOST_TOKENS))
+    if "q_coefficient" in p:
+        # The loss may rise again: look at all tokens, and begin at the first that reach it.
+        grid = np.linspace(np.log(1e3), np.log(MOST_TOKENS), 801)
+        each = np.ravel(n_dense)[:, None]
+        kept = loss_at(oracle, p, each, np.exp(grid)[None], count) <= target
+        first = np.where(kept.any(axis=1), kept.argmax(axis=1), len(grid) - 1).reshape(np.shape(n_dense))
+        low, high = grid[np.maximum(first - 1, 0)], grid[first]
     reached = loss_at(oracle, p, n_dense, np.exp(high), count) <= target
     for _ in range(60):
         middle = 0.5 * (low + high)

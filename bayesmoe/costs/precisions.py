@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
+from bayesmoe.errors import InputError
+
 Precision = Literal["bf16", "fp16", "fp8", "int8", "fp4", "mxfp4", "int4"]
 
 TrainingPrecision = Literal["bf16", "fp8", "fp4"]
@@ -22,6 +24,16 @@ BYTES_PER_WEIGHT: dict[Precision, float] = {
     "int4": 0.53125,
 }
 """Bytes of one weight, with the scales of its block: NVFP4 one byte in 16 weights, MXFP4 and int4 one in 32."""
+
+
+def weight_bits(precision: Precision | TrainingPrecision) -> float:
+    """Bits of one weight with the scales of its block."""
+    return 8.0 * BYTES_PER_WEIGHT[precision]
+
+
+def element_bits(precision: Precision | TrainingPrecision) -> int:
+    """Bits of one element alone: 16, 8 or 4."""
+    return int(weight_bits(precision))
 
 
 def cache_element_bytes(precision: Precision) -> float:
@@ -55,6 +67,20 @@ def canonical_precision(name: Any) -> Any:
     word = re.sub(r"[^a-z0-9]", "", name.lower())
     return _PRECISIONS.get(word, word if word in BYTES_PER_WEIGHT else name)
 
+
+def _no_precision(how: Any) -> Any:
+    if isinstance(how, str) and canonical_precision(how) in BYTES_PER_WEIGHT:
+        raise InputError(
+            "says how weights get fewer bits, not how many",
+            column="serving.quantization",
+            value=how,
+            hint=f"write serving.precision = '{canonical_precision(how)}', and 'after training' or 'trained' here",
+        )
+    return how
+
+
+QuantizationName = Annotated[Literal["after training", "trained"], BeforeValidator(_no_precision)]
+"""How weights come to have fewer bits than in training."""
 
 PrecisionName = Annotated[Precision, BeforeValidator(canonical_precision)]
 TrainingPrecisionName = Annotated[TrainingPrecision, BeforeValidator(canonical_precision)]

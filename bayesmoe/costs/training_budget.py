@@ -61,6 +61,9 @@ class Training:
         Carbon dioxide of the energy.
     precision : str
         Of the matrices while training; weights and optimizer states stay wider.
+    effective_size_share : share, optional
+        Share of its parameters that a model trained in fewer than 16 bits is worth, at the loss of a 16-bit model; 1 for no loss. Where left out it
+        follows from the precision, by the prior of this project. Of no effect in bf16.
     step_tokens : float
         Tokens of an optimizer's step.
     memory_fraction : share
@@ -121,6 +124,16 @@ class Training:
         Positive | None, About("g/kWh", "", 1.0, 2000.0, "give grams for each kWh: 400 is a usual grid")
     ] = None
     precision: Annotated[TrainingPrecisionName, About("", "an assumption of this project")] = "bf16"
+    effective_size_share: Annotated[
+        QuantityShare | None,
+        About(
+            "share of the parameters",
+            "a prior from public training runs; see docs/precision.md",
+            0.1,
+            1.0,
+            "give the share, such as 0.95; 1 for no loss",
+        ),
+    ] = None
     step_tokens: Annotated[
         Positive, About("tokens", "4M of Llama 3's first stage (arXiv:2407.21783)", 1e3, 1e9, "give the tokens of one step")
     ] = 4194304.0

@@ -34,6 +34,11 @@ class UncertainShare:
 Quantity = Annotated[Annotated[Positive, Tag(NUMBER)] | Annotated[Uncertain, Tag(SPREAD)], NUMBER_OR_SPREAD]
 """A number, or ``{ median = 2.0, log_sd = 0.2 }``."""
 
+QuantityOrNothing = Annotated[
+    Annotated[Annotated[float, Field(ge=0)], Tag(NUMBER)] | Annotated[Uncertain, Tag(SPREAD)], NUMBER_OR_SPREAD
+]
+"""A number that may be 0, or a spread."""
+
 QuantityShare = Annotated[Annotated[Share, Tag(NUMBER)] | Annotated[UncertainShare, Tag(SPREAD)], NUMBER_OR_SPREAD]
 """A share such as 0.4, or ``{ median = 0.4, log_sd = 0.2 }``."""
 

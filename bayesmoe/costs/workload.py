@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from bayesmoe.costs.hardware import AcceleratorName
-from bayesmoe.costs.precisions import PrecisionName, bytes_of, cache_element_bytes
+from bayesmoe.costs.precisions import PrecisionName, QuantizationName, bytes_of, cache_element_bytes
 from bayesmoe.costs.prices import PRICED, Price, price_of
 from bayesmoe.costs.serving.layouts import Attention, Prefill
 from bayesmoe.costs.serving.traffic import MOST_DRAFTED
-from bayesmoe.costs.uncertain import Positive, Quantity, QuantityShare, Share, UncertainShare
+from bayesmoe.costs.uncertain import Positive, Quantity, QuantityOrNothing, QuantityShare, Share, UncertainShare
 from bayesmoe.errors import InputError
 from bayesmoe.specs import About, spec
 
@@ -58,6 +58,12 @@ class Serving:
         Chance a that the first drafted token is accepted, and factor g by which it falls with each: ``a_j = a g^(j - 1)``.
     precision : str
         Of the weights, however it is written ("FP8", "bfloat16").
+    quantization : str
+        How weights come to have fewer bits than in training: rounded when the model is done ("after training"), or trained for it ("trained",
+        quantization-aware), which makes the model worth fewer parameters instead. Of no effect where they have as many.
+    quantization_loss_nats : quantity, optional
+        What fewer bits than in training add to the loss, the same for every design; 0 for nothing. Where left out it grows with tokens and falls
+        with size, by the prior of this project.
     bytes_per_kv_element : float, optional
         Of the cache; a precision such as "fp8" stands for its bytes.
     attention : str
@@ -125,6 +131,17 @@ class Serving:
         Field(default_factory=lambda: UncertainShare(median=0.9, log_sd=0.12))
     )
     precision: Annotated[PrecisionName, About("", "the precision of training")] = "bf16"
+    quantization: Annotated[QuantizationName, About("", "the usual way; see docs/precision.md")] = "after training"
+    quantization_loss_nats: Annotated[
+        QuantityOrNothing | None,
+        About(
+            "nats per token",
+            "a prior from public measurements; see docs/precision.md",
+            0.0,
+            2.0,
+            "give nats per token that quantizing adds, such as 0.02; 0 for nothing",
+        ),
+    ] = None
     bytes_per_kv_element: Annotated[
         Positive | None, BeforeValidator(bytes_of), About("bytes", "1 with weights of eight bits or fewer, 2 otherwise")
     ] = None

@@ -109,6 +109,7 @@ def _outcome(row: xr.Dataset, scenario: Scenario, limits: tuple[LimitOutcome, ..
         total_usd=_by_measure(row["design_total_usd"]) if has_demand else None,
         regret_usd=float(row["design_regret_usd"]) if has_demand else None,
         limits=limits,
+        quantization_loss=Band.of(row["design_quantization_loss"].values) if "design_quantization_loss" in row else None,
     )
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 import xarray as xr
 
 from bayesmoe.architecture import Shape
+from bayesmoe.decisions.capability import capability_caution
 from bayesmoe.decisions.outcome import Band, Design, DesignOutcome, PerDrawOptimum
 from bayesmoe.decisions.text import facts, headline
 from bayesmoe.planning.problems import Problem
@@ -144,6 +145,11 @@ class Decision:
         """The recommended design or, where there is none, the one that comes closest (:func:`bayesmoe.planning.best_designs.closest`)."""
         own = self.recommended_num_experts or self.closest_num_experts
         return next(one for one in self.designs if one.design.num_experts == own)
+
+    @property
+    def capability_caution(self) -> str:
+        """What the loss does not say of that design (:func:`bayesmoe.decisions.capability.capability_caution`); empty where there is nothing."""
+        return capability_caution(self.closest.design)
 
     @property
     def threshold(self) -> float:

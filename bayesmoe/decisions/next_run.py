@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -212,7 +213,9 @@ def _predicted(fit: xr.DataTree, laws: dict[str, DesignSurface], frame: pd.DataF
     ln_size, tokens = (jnp.asarray(frame[name].to_numpy()[order].reshape(1, -1, each)) for name in ("n_dense", "tokens"))
     by_member, rng, found = components(fit), np.random.default_rng(0), []
     for name, here in laws.items():
-        sorted_losses = np.asarray(here.loss(jnp.log(ln_size), tokens)).reshape(here.shape[0], -1)
+        # A run is seen as it is trained, at 16 bits as all before it, and not as the model will be served.
+        trained = dataclasses.replace(here, cost_draws=here.cost_draws._replace(precision=None))
+        sorted_losses = np.asarray(trained.loss(jnp.log(ln_size), tokens)).reshape(here.shape[0], -1)
         losses = np.empty_like(sorted_losses)
         losses[:, order] = sorted_losses
         found.append(noisy(losses, *noise_of(by_member[name].fit, frame, losses), rng))

@@ -50,6 +50,11 @@ class Design:
     n_total: float
     tokens: float
 
+    @property
+    def tokens_per_total_parameter(self) -> float:
+        """Training tokens for each parameter, of all experts."""
+        return self.tokens / self.n_total
+
     def __str__(self) -> str:
         return f"{experts(self.num_experts)}, {short(self.n_dense, 3)} backbone parameters, {short(self.tokens, 3)} tokens"
 
@@ -110,6 +115,8 @@ class DesignOutcome:
         Expected excess over the best design of each draw.
     limits : tuple of LimitOutcome
         How each limit does, where no count has a design that keeps all of them with the required probability; empty otherwise.
+    quantization_loss : Band or None
+        What of the loss serving in fewer bits than in training adds, nats per token; None where it adds nothing.
     """
 
     design: Design
@@ -128,6 +135,7 @@ class DesignOutcome:
     total_usd: Mapping[str, float] | None
     regret_usd: float | None
     limits: tuple[LimitOutcome, ...] = ()
+    quantization_loss: Band | None = None
 
 
 @dataclass(frozen=True)

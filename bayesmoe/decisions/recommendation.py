@@ -40,7 +40,7 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
     -------
     Dataset
         By ``problem`` and ``num_experts``: ``design_n_dense``, ``design_tokens``, ``design_top_k``, ``design_granularity``, ``design_p_feasible``,
-        ``design_meets_probability``, ``tied`` (:func:`bayesmoe.decisions.ties.tied_counts`); ``design_objective`` by ``measure``; ``design_loss``, ``design_serving_usd_per_million_tokens``,
+        ``design_meets_probability``, ``tied`` (:func:`bayesmoe.decisions.ties.tied_counts`); ``design_objective`` by ``measure``; ``design_loss``, ``design_quantization_loss`` (where there is any), ``design_serving_usd_per_million_tokens``,
         ``design_train_usd``, ``design_train_gpu_hours`` and, with a demand, ``design_lifetime_usd`` by ``quantile``; ``design_mean_loss``,
         ``design_mean_train_usd`` and ``design_mean_cost``, the
         expected lifetime cost in USD or, without a demand, serving cost; ``design_loss_difference`` and ``design_cost_difference`` (the same cost)
@@ -57,7 +57,8 @@ def recommendations(plan: xr.Dataset) -> xr.Dataset:
         "design_meets_probability": met >= PlanInfo.read(plan).scenario.tolerance.probability,
         "design_objective": measures(taken(plan["option_objective"], option)),
     }
-    names = ("loss", "serving_usd_per_million_tokens", "train_usd", "train_gpu_hours")
+    asked = ("loss", "quantization_loss", "serving_usd_per_million_tokens", "train_usd", "train_gpu_hours")
+    names = [name for name in asked if f"option_{name}" in plan]
     outcomes = xr.Dataset({name: taken(plan[f"option_{name}"], option).astype(float) for name in names})
     cost = taken(option_cost(plan), option)
     if "lifetime_tokens" in plan:

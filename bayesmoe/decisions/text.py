@@ -58,7 +58,7 @@ def facts(decision: Decision) -> dict[str, str]:
     optimum = decision.optimum(design.num_experts)
     known = {
         "Goal": f"{decision.goal}: met in {percent(outcome.p_feasible)} of draws (threshold {percent(decision.threshold)})",
-        "Loss": f"{band(*outcome.loss)} nats per token",
+        "Loss": f"{band(*outcome.loss)} nats per token{served_loss(decision)}",
         "Serving": f"USD {band(*outcome.serving_usd_per_million_tokens)} per million output tokens",
         "Training": f"USD {band(*outcome.train_usd, large=True)}",
         **_on_cluster(decision, outcome),
@@ -73,6 +73,8 @@ def facts(decision: Decision) -> dict[str, str]:
         known["Extrapolation"] += " the largest run"
     if design.tokens >= ALL_TOKENS * decision.scenario.limits.most_tokens:
         known["Data"] = f"all {short(decision.scenario.limits.most_tokens)} tokens that there are: the data limit binds"
+    if caution := decision.capability_caution:
+        known["Reasoning"] = caution
     if decision.recommended is None:
         return {**known, **_limits(outcome)}
     known["Tail risk"] = _tail_risk(decision)
@@ -91,6 +93,14 @@ def facts(decision: Decision) -> dict[str, str]:
             f"{short(decision.scenario.value.usd_per_nat)}, as the scenario says"
         )
     return known
+
+
+def served_loss(decision: Decision) -> str:
+    """What of the loss comes from serving in fewer bits than in training, to append; nothing where nothing does."""
+    added = decision.closest.quantization_loss
+    if added is None:
+        return ""
+    return f", {band(*added)} of them from quantizing to {decision.scenario.serving.precision} after training"
 
 
 def _on_cluster(decision: Decision, outcome: DesignOutcome) -> dict[str, str]:

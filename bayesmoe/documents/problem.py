@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field
 
 from bayesmoe.documents.base import Experts, Number, Probability, Quantiles, Section
+from bayesmoe.documents.limit import LimitSection
 from bayesmoe.documents.training import TrainingSection
 
 if TYPE_CHECKING:
     from bayesmoe.decisions.decision import Advice, BreakEven, Decision
-    from bayesmoe.decisions.limits import LimitOutcome
     from bayesmoe.decisions.outcome import DesignOutcome, PerDrawOptimum
 
 _KEYS = {
@@ -19,6 +19,7 @@ _KEYS = {
     "n_active": "n_active_parameters",
     "n_total": "n_total_parameters",
     "loss": "loss_nats_per_token",
+    "quantization_loss": "quantization_loss_nats_per_token",
     "n_gpus": "n_gpus_per_replica",
     "batch": "batch_requests",
 }
@@ -42,37 +43,12 @@ class CountByMeasure(Section):
     worst: Experts | None
 
 
-class LimitSection(Section):
-    """How one limit does for the best design of an expert count, where no design keeps all of them with the required probability."""
-
-    key: str = Field(description="key of the scenario that sets it, text of a constraint, or what it limits")
-    label: str
-    unit: str
-    given: Number = Field(description="its value; null where no number says it")
-    p_kept: Probability
-    p_costs_alone: Probability = Field(description="share of draws in which the design breaks this limit and no other")
-    needed: Number = Field(description="value at which the design would do; null where none of this limit alone would")
-
-    @classmethod
-    def of(cls, one: LimitOutcome) -> Self:
-        """From its outcome."""
-        limit = one.limit
-        return cls(
-            key=limit.key,
-            label=limit.label,
-            unit=limit.unit,
-            given=limit.given,
-            p_kept=one.p_kept,
-            p_costs_alone=one.p_costs_alone,
-            needed=one.needed,
-        )
-
-
 class DesignSection(Section):
     """The best design of an expert count: one size for all draws."""
 
     n_dense_parameters: Number
     tokens: Number
+    tokens_per_total_parameter: Number
     top_k: Experts
     granularity: float
     p_feasible: Probability = Field(description="probability that every constraint is kept")
@@ -82,6 +58,7 @@ class DesignSection(Section):
     objective_usd: Measures | None = None
     objective_flop: Measures | None = None
     loss_nats_per_token: Quantiles
+    quantization_loss_nats_per_token: Quantiles | None = Field(None, description="of the loss, from serving in fewer bits")
     serving_usd_per_million_tokens: Quantiles
     train_usd: Quantiles
     training: TrainingSection
@@ -101,11 +78,14 @@ class DesignSection(Section):
             more = {"total_usd": Measures(**outcome.total_usd), "expected_regret_usd": outcome.regret_usd}
         cost = "serving_usd_per_million_tokens" if outcome.lifetime_usd is None else "lifetime_usd"
         more[f"{cost}_difference"] = Quantiles.of(outcome.cost_difference)
+        if outcome.quantization_loss is not None:
+            more["quantization_loss_nats_per_token"] = Quantiles.of(outcome.quantization_loss)
         if outcome.limits:
             more["limits"] = tuple(map(LimitSection.of, outcome.limits))
         return cls(
             n_dense_parameters=design.n_dense,
             tokens=design.tokens,
+            tokens_per_total_parameter=design.tokens_per_total_parameter,
             top_k=design.top_k,
             granularity=design.granularity,
             p_feasible=outcome.p_feasible,
@@ -144,7 +124,9 @@ class CountSection(Section):
     train_days: Quantiles | None = Field(None, description="days of the cluster, where the scenario states one")
     train_kwh: Quantiles | None = Field(None, description="energy, where the power of a GPU is known")
     train_co2_kg: Quantiles | None = Field(None, description="carbon dioxide, where the scenario gives that of a kWh")
-    loss_nats_per_token: Quantiles
+    tokens_per_total_parameter: Quantiles
+    loss_nats_per_token: Quantiles = Field(description="of the model as it is served")
+    quantization_loss_nats_per_token: Quantiles | None = Field(None, description="of the loss, from serving in fewer bits")
     serving_usd_per_million_tokens: Quantiles = Field(description="per million output tokens")
     n_gpus_per_replica: Quantiles
     batch_requests: Quantiles = Field(description="requests decoded together")
@@ -240,6 +222,9 @@ class ProblemSection(Section):
     near_optimal_num_experts: tuple[Experts, ...]
     p_any_feasible: Number
     p_best_is_largest: Probability = Field(description="that the best count is the largest compared: it may lie beyond")
+    capability_caution: str | None = Field(
+        None, description="where reasoning may lag behind the loss: few tokens per total parameter, with the source"
+    )
     usd_per_nat: Number = Field(None, description="worth of a nat per token; with a demand")
     evpi_usd: Number = Field(None, description="expected opportunity loss of deciding now; with a demand")
     num_experts: tuple[CountSection, ...]
@@ -254,9 +239,9 @@ class ProblemSection(Section):
         from bayesmoe.planning.problems import OBJECTIVES
 
         unit, advice = OBJECTIVES[decision.problem.objective].unit, decision.advice
-        demand = {}
+        demand: dict[str, Any] = {"capability_caution": decision.capability_caution or None}
         if decision.evpi_usd is not None:
-            demand = {
+            demand |= {
                 "usd_per_nat": decision.usd_per_nat,
                 "evpi_usd": decision.evpi_usd,
                 "evppi_usd": dict(advice.evppi_usd),

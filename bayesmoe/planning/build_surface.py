@@ -21,6 +21,7 @@ from bayesmoe.laws import Law
 from bayesmoe.planning.constraints import constraint
 from bayesmoe.planning.cost_draws import CostDraws, sample_costs
 from bayesmoe.planning.distance_grid import with_discrepancy
+from bayesmoe.planning.precision_draws import quantized_at_a_loss
 from bayesmoe.planning.problems import asked_problems
 from bayesmoe.planning.quantities import QUANTITIES
 from bayesmoe.planning.scenario import Scenario, ValueSpec
@@ -180,6 +181,7 @@ def _rules(scenario: Scenario) -> Scenario:
             days=training.days if training.most_days is not None or training.days is None else 1.0,
             mfu=None if training.by_layout else 1.0,
             price_usd_per_gpu_hour=1.0,
+            effective_size_share=None,
         ),
         serving=replace(
             serving,
@@ -193,6 +195,8 @@ def _rules(scenario: Scenario) -> Scenario:
             cached_share=None,
             draft_acceptance=1.0,
             draft_acceptance_decay=1.0,
+            quantization="after training",
+            quantization_loss_nats=None if quantized_at_a_loss(scenario) else 0.0,
             lifetime_tokens=None if serving.lifetime_tokens is None else 1.0,
             max_tpot_s=None,
             max_ttft_s=None,

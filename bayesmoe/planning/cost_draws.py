@@ -15,6 +15,7 @@ from bayesmoe.costs.training.fastest_by_size import sizes, throughput_by_size
 from bayesmoe.costs.training.layouts import Cluster
 from bayesmoe.costs.training.trained_model import Trained
 from bayesmoe.costs.uncertain import median, sample
+from bayesmoe.planning.precision_draws import PrecisionDraws, precision_draws
 from bayesmoe.planning.scenario import Scenario
 
 
@@ -35,6 +36,8 @@ class CostDraws(NamedTuple):
         Output tokens served in all; None where the scenario gives no demand.
     throughput : ThroughputBySize or None
         Seconds of one GPU per training FLOP along the sizes of each candidate; None where every architecture has the same MFU.
+    precision : PrecisionDraws or None
+        What few bits in training and in serving take from the loss; None where they take nothing.
     """
 
     serving: ServingDraws
@@ -43,6 +46,7 @@ class CostDraws(NamedTuple):
     kv_share: Any
     lifetime_tokens: Any = None
     throughput: ThroughputBySize | None = None
+    precision: PrecisionDraws | None = None
 
     def by_name(self) -> dict[str, np.ndarray]:
         """Mean over candidates of each number by its key in the scenario, shape (S,); of the latency, of ln slowdown, and of throughput, of ln FLOP/s over sizes."""
@@ -63,6 +67,8 @@ class CostDraws(NamedTuple):
             columns["serving.lifetime_tokens"] = self.lifetime_tokens
         if self.throughput is not None:
             columns["training.throughput"] = -self.throughput.ln_seconds.mean(axis=-1)
+        if self.precision is not None:
+            columns |= self.precision.by_name()
         return {name: np.asarray(values).mean(axis=1) for name, values in columns.items()}
 
 
@@ -77,6 +83,7 @@ def sample_costs(scenario: Scenario, draws: int) -> CostDraws:
         kv_share=sample(scenario.architecture.kv_share, (draws, 1), rng, most=1.0),
         lifetime_tokens=None if lifetime is None else sample(lifetime, (draws, 1), rng),
         throughput=None if cluster is None or not scenario.training.by_layout else _throughput(scenario, cluster, draws),
+        precision=precision_draws(scenario, draws),
     )
     return jax.tree.map(jnp.asarray, found)
 

@@ -69,6 +69,27 @@ def with_discrepancy(
     )
 
 
+def ln_error(here: DesignSurface, moved: tuple[Any, Any], ln_size: Any, tokens: Any, flop_per_token: Any) -> Any:
+    """ln of the factor by which a discrepancy moves the loss of one run.
+
+    Parameters
+    ----------
+    here : DesignSurface
+        Whose grid it is.
+    moved : tuple of array
+        The discrepancy by part, shape (A,), and the candidate's distances on the grid, shape (G, T, A).
+    ln_size, tokens, flop_per_token : array
+        The run.
+    """
+    discrepancy, away = moved
+    along = (ln_size - np.log(SMALLEST)) / DISTANCE_STEP
+    middle = here.distance_flop / flop_per_token
+    across = 0.0
+    if away.shape[1] > 1:
+        across = (jnp.log(tokens / middle) + here.distance_span) / (2.0 * here.distance_span) * (away.shape[1] - 1)
+    return discrepancy @ interpolated(away, along, across)
+
+
 def interpolated(values: Any, along: Any, across: Any) -> Any:
     """Bilinear interpolation of values at whole places, shape (G, T, A), along the first two axes; shape (A,)."""
 

@@ -82,7 +82,7 @@ class DesignOutcomes(NamedTuple):
     ----------
     objective : array
         The problem's.
-    loss, serving_usd_per_million_tokens, train_usd, train_gpu_hours : array
+    loss, quantization_loss, serving_usd_per_million_tokens, train_usd, train_gpu_hours : array
         Quantities; serving is NaN where nothing serves the model, training infinite where the cluster does not hold it.
     met : array of bool
         Whether every constraint is, the baseline's threshold within the scenario's tolerance.
@@ -90,6 +90,7 @@ class DesignOutcomes(NamedTuple):
 
     objective: Any
     loss: Any
+    quantization_loss: Any
     serving_usd_per_million_tokens: Any
     train_usd: Any
     train_gpu_hours: Any

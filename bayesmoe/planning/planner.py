@@ -17,6 +17,7 @@ from bayesmoe.planning.best_designs import closest, with_limits
 from bayesmoe.planning.build_surface import inputs, surfaces
 from bayesmoe.planning.outcomes import ConstraintLevels, DesignOutcomes, FixedDesigns, PerDrawOptima
 from bayesmoe.planning.plausible import require_plausible
+from bayesmoe.planning.precision_draws import quantized_at_a_loss
 from bayesmoe.planning.problems import Problem, asked_problems
 from bayesmoe.planning.quantities import QUANTITIES, Quantities
 from bayesmoe.planning.scenario import Scenario, with_counts
@@ -77,7 +78,7 @@ def plan(fit: xr.DataTree, scenario: Scenario, *, allow_failed: bool = False, sk
         where the scenario speaks of them) at each draw's own solution, with the top_k and granularity that are best there, NaN where ``feasible`` is False. Over-training is
         relative to the loss optimum on what is spent. ``loss_optimal_*`` at each draw's lowest loss on the budget, and whether that lies
         inside all sizes considered; ``threshold`` of each problem, NaN where it has none.
-        By ``problem``, ``option`` and ``sample``: ``option_objective``, ``_loss``, ``_serving_usd_per_million_tokens``, ``_train_usd``, ``_train_gpu_hours`` and
+        By ``problem``, ``option`` and ``sample``: ``option_objective``, ``_loss``, ``_quantization_loss`` (where there is any), ``_serving_usd_per_million_tokens``, ``_train_usd``, ``_train_gpu_hours`` and
         ``option_feasible`` of options whose size (``option_n_dense``) and tokens are the same in every draw, in shapes that hardware likes.
         Where no design of a problem keeps its constraints with the required probability, the limits of :func:`bayesmoe.planning.best_designs.with_limits`.
         By ``input`` and ``sample``: ``input_value``, every uncertain number that the plan depends on.
@@ -177,7 +178,7 @@ def _solved(found: PerDrawOptima, problems: tuple[Problem, ...], scenario: Scena
     }
     unasked = {"epochs"} if scenario.limits.unique_tokens is None else set()
     unasked |= {"lifetime_flop", "lifetime_usd"} if scenario.serving.lifetime_tokens is None else set()
-    unasked |= _unknown(scenario.training)
+    unasked |= _unknown(scenario.training) | (set() if quantized_at_a_loss(scenario) else {"quantization_loss"})
     for name, unit in UNITS.items():
         known = [one[name] for one in chosen if name in one]
         if known and name not in unasked:
@@ -232,7 +233,8 @@ def _options(
         "option_tokens": (dims[:2], np.stack(tokens).reshape(len(sizes), -1), {"units": UNITS["tokens"]}),
         "option_feasible": (dims, np.stack([flat(one.met) for one in outcomes])),
     }
-    for name in ("objective", "loss", "serving_usd_per_million_tokens", "train_usd", "train_gpu_hours"):
+    reported = ("objective", "loss", "serving_usd_per_million_tokens", "train_usd", "train_gpu_hours")
+    for name in (*reported, *(("quantization_loss",) if quantized_at_a_loss(scenario) else ())):
         unit = {"units": UNITS[name]} if name in UNITS else {}
         # Single precision: seven digits of what is compared to three.
         values = np.stack([flat(getattr(one, name)) for one in outcomes]).astype(np.float32)

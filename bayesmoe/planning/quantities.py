@@ -11,6 +11,7 @@ ROUNDING = 1e-6
 class Quantities(NamedTuple):
     """Each an array of one shape, (S, K) or (S, K, M), in the unit that stands beside it.
 
+    The loss is that of the model as it is served: what few bits in training and in serving take is in it, and ``quantization_loss`` says what quantizing after training does.
     Serving is NaN where no replica serves the model, a lifetime where the scenario gives no demand, and epochs where it limits no tokens.
     Days of training are NaN without a cluster, kWh and CO2 where power or carbon are not known. What a cluster cannot hold takes infinite time.
     """
@@ -22,7 +23,9 @@ class Quantities(NamedTuple):
     granularity: Annotated[Any, "1"]
     tokens: Annotated[Any, "tokens"]
     epochs: Annotated[Any, "passes over the unique tokens"]
+    tokens_per_total_parameter: Annotated[Any, "tokens per parameter, of all experts"]
     loss: Annotated[Any, "nats/token"]
+    quantization_loss: Annotated[Any, "nats/token, of the loss"]
     serving_usd_per_million_tokens: Annotated[Any, "USD per million output tokens"]
     n_gpus: Annotated[Any, "GPUs per replica"]
     batch: Annotated[Any, "requests"]

@@ -141,7 +141,8 @@ def _kind(annotation: Any) -> str:
     if Uncertain in members and str in members:
         return f"number or spread > 0, or {', '.join(BOOKS)}"
     if Uncertain in members:
-        return "number or spread > 0"
+        least = next((text for one in get_args(annotation) for text in map(_bound, _metadata(one)) if text), "> 0")
+        return f"number {least}, or spread" if least != "> 0" else "number or spread > 0"
     if UncertainShare in members:
         return "share or spread, > 0 and <= 1"
     if get_origin(annotation) is Literal:

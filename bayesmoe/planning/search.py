@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from bayesmoe.arrays import Elementwise
 
@@ -55,6 +56,51 @@ def minimize_unimodal(slope: Callable[[Any], Any], low: Elementwise, high: Eleme
     """
     falling, _ = bisect(lambda x: slope(x) < 0, low, high, halvings=_OPTIMUM)
     return falling
+
+
+_FEWEST_TOKENS, _MOST_TOKENS, _HALVINGS = 1e3, 1e20, 26
+"""Tokens considered, and halvings of these in single precision: more would change no digit."""
+
+_LAST_DIGITS = 8.0
+"""Rounding errors by which two computations of one loss may differ."""
+
+
+def fewest_tokens(
+    loss: Callable[[Any], Any], target: Elementwise, like: Elementwise, *, turns: bool = False, halvings: int | None = None
+) -> Elementwise:
+    """Fewest training tokens that reach a loss; infinite where none do.
+
+    Parameters
+    ----------
+    loss : callable
+        Elementwise loss of tokens, which falls.
+    target : array
+        The loss to reach.
+    like : array
+        Shape and precision of the answer.
+    turns : bool
+        Whether the loss falls down to a turning point and then rises. What lies beyond is not looked at: every loss there is reached by fewer
+        tokens before.
+    halvings : int, optional
+        Of the tokens considered; as many as their precision is worth where left out.
+    """
+    if halvings is None:
+        halvings = STEPS if like.dtype == jnp.float64 else _HALVINGS
+    low, high = (jnp.full_like(like, np.log(end)) for end in (_FEWEST_TOKENS, _MOST_TOKENS))
+
+    def before(ln_tokens: Any) -> Any:
+        tokens = jnp.exp(ln_tokens)
+        if not turns:
+            return loss(tokens) > target
+        value, slope = jax.jvp(loss, (tokens,), (jnp.ones_like(tokens),))
+        return (value > target) & (slope < 0.0)
+
+    _, found = bisect(before, low, high, halvings=halvings)
+    if not turns:
+        return jnp.where(loss(jnp.exp(high)) <= target, jnp.exp(found), jnp.inf)
+    # What was found has just reached the loss, to rounding, or has turned above it.
+    rounding = 1.0 + _LAST_DIGITS * jnp.finfo(like.dtype).eps
+    return jnp.where(loss(jnp.exp(found)) <= target * rounding, jnp.exp(found), jnp.inf)
 
 
 def bracket_minimum(

@@ -17,16 +17,15 @@ from bayesmoe.costs.serving import Latency, ServingCost, cheapest_replica, serve
 from bayesmoe.laws import Law
 from bayesmoe.planning.cost_draws import CostDraws
 from bayesmoe.planning.design_costs import beside, lifetime_costs, seconds_per_flop, training_costs
-from bayesmoe.planning.distance_grid import DISTANCE_SIZES, DISTANCE_STEP, LARGEST, SMALLEST, interpolated
+from bayesmoe.planning.distance_grid import DISTANCE_SIZES, LARGEST, SMALLEST, ln_error
+from bayesmoe.planning.precision_draws import PrecisionDraws
 from bayesmoe.planning.quantities import Quantities
 from bayesmoe.planning.scenario import Candidate, Scenario
-from bayesmoe.planning.search import STEPS, bisect, bracket_minimum, bracket_on_grid, minimize_unimodal
+from bayesmoe.planning.search import bisect, bracket_minimum, bracket_on_grid, fewest_tokens, minimize_unimodal
 from bayesmoe.units import SECONDS_PER_HOUR
 
 _COARSE, _FINE = 129, 33
 """Sizes on which local minima are looked for."""
-_FEWEST_TOKENS, _MOST_TOKENS, _HALVINGS = 1e3, 1e20, 26
-"""Tokens considered, and halvings of these in single precision: more would change no digit."""
 
 
 @dataclass(frozen=True)
@@ -105,13 +104,10 @@ class DesignSurface:
         return jnp.minimum(affordable, self.scenario.limits.most_tokens)
 
     def tokens_of_loss(self, ln_size: Elementwise, target: Elementwise, *, halvings: int | None = None) -> Elementwise:
-        """Fewest training tokens that reach a loss, shape of ``ln_size``; infinite where none do. The loss falls with tokens."""
-        if halvings is None:
-            halvings = STEPS if jnp.result_type(ln_size) == jnp.float64 else _HALVINGS
-        shape = (*self.shape, *jnp.shape(ln_size)[2:])
-        low, high = (jnp.full(shape, np.log(end), dtype=jnp.result_type(ln_size)) for end in (_FEWEST_TOKENS, _MOST_TOKENS))
-        _, found = bisect(lambda ln_tokens: self.loss(ln_size, jnp.exp(ln_tokens)) > target, low, high, halvings=halvings)
-        return jnp.where(self.loss(ln_size, jnp.exp(high)) <= target, jnp.exp(found), jnp.inf)
+        """Fewest training tokens that reach a loss, shape of ``ln_size``; infinite where none do (:func:`fewest_tokens`)."""
+        turns = self._precision.quantization is not None
+        like = jnp.zeros((*self.shape, *jnp.shape(ln_size)[2:]), dtype=jnp.result_type(ln_size))
+        return fewest_tokens(lambda tokens: self.loss(ln_size, tokens), target, like, turns=turns, halvings=halvings)
 
     def loss(self, ln_size: Elementwise, tokens: Elementwise | None = None) -> Elementwise:
         """Loss, nats per token; on the budget where no tokens are given."""
@@ -201,10 +197,13 @@ class DesignSurface:
         training = training_costs(self, ln_size, train_flop)
         lifetime_flop, lifetime_usd = lifetime_costs(self, ln_size, run["n_active"], usd_per_million)
         cached = scenario.limits.cached_tokens * scenario.serving.kv_bytes * served.cache_per_token
+        quantization = jax.tree.map(lambda leaf: beside(leaf, ln_size), self._precision.quantization)
         found = Quantities(
             **{name: run[name] for name in ("n_dense", "n_active", "n_total", "top_k", "granularity", "tokens")},
             epochs=tokens / (scenario.limits.unique_tokens or jnp.nan),
+            tokens_per_total_parameter=tokens / run["n_total"],
             loss=self.loss(ln_size, tokens),
+            quantization_loss=0.0 if quantization is None else quantization.loss(run),
             serving_usd_per_million_tokens=usd_per_million,
             n_gpus=serving.n_gpus,
             batch=serving.batch,
@@ -238,6 +237,10 @@ class DesignSurface:
         spent = self.spent(quantities)
         return spent <= beside(self.budget, spent) * (1.0 + 1e-9)
 
+    @property
+    def _precision(self) -> PrecisionDraws:
+        return self.cost_draws.precision or PrecisionDraws()
+
     def _served(self, ln_size: Any) -> Any:
         architecture = self.scenario.architecture
         return served_family(
@@ -259,20 +262,15 @@ class DesignSurface:
         counts, top_k, granularity = (jnp.asarray(each, dtype=jnp.result_type(ln_size)).reshape(beside) for each in columns)
         return counts, replace(self.family, top_k=top_k, granularity=granularity)
 
-    def _loss_of_one(self, ln_size: Any, tokens: Any, candidate: tuple[Any, ...], draw: tuple[dict[str, Any], Any]) -> Any:
-        (num_experts, top_k, granularity, away), (parameters, discrepancy) = candidate, draw
+    def _loss_of_one(self, ln_size: Any, tokens: Any, candidate: tuple[Any, ...], draw: tuple[Any, ...]) -> Any:
+        (num_experts, top_k, granularity, away), (parameters, discrepancy, precision) = candidate, draw
         family = replace(self.family, top_k=top_k, granularity=granularity)
-        loss = self.law.loss(parameters, family.run(jnp.exp(ln_size), tokens, num_experts))
-        if discrepancy is None:
-            return loss
-        along = (ln_size - np.log(SMALLEST)) / DISTANCE_STEP
-        middle = self.distance_flop / family.train_flop_per_token(
-            jnp.exp(ln_size), num_experts, self.scenario.training.flop_rule
-        )
-        across = 0.0
-        if away.shape[1] > 1:
-            across = (jnp.log(tokens / middle) + self.distance_span) / (2.0 * self.distance_span) * (away.shape[1] - 1)
-        return loss * jnp.exp(discrepancy @ interpolated(away, along, across))
+        run, kept = family.run(jnp.exp(ln_size), tokens, num_experts), precision.ln_size_kept
+        loss = self.law.loss(parameters, run if kept is None else family.run(jnp.exp(ln_size + kept), tokens, num_experts))
+        if discrepancy is not None:
+            per_token = family.train_flop_per_token(run["n_dense"], num_experts, self.scenario.training.flop_rule)
+            loss = loss * jnp.exp(ln_error(self, (discrepancy, away), ln_size, tokens, per_token))
+        return loss if precision.quantization is None else loss + precision.quantization.loss(run)
 
     def _gradient(self, ln_size: Any, tokens: Any) -> tuple[Any, Any]:
         """Derivatives of the loss with respect to ln size and to tokens."""
@@ -282,7 +280,8 @@ class DesignSurface:
         """A function of one ln size and tokens, over sizes where there are several, candidates and draws."""
         like = jnp.zeros(self.shape, dtype=jnp.result_type(next(iter(self.parameters.values()))))
         counts, family = self._architectures(like)
-        candidates, draws = (counts, family.top_k, family.granularity, self.distance), (self.parameters, self.discrepancy)
+        candidates = counts, family.top_k, family.granularity, self.distance
+        draws = self.parameters, self.discrepancy, jax.tree.map(lambda leaf: leaf[:, 0], self._precision)
 
         def over(ln_size: Any, tokens: Any) -> Any:
             # What is the same in every draw is not spread over draws: it would be computed anew in each.

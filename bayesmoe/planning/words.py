@@ -30,6 +30,7 @@ _MAX_GPUS = "serving.max_gpus (GPUs of a replica) or serving.fleet_gpus (of all)
 _USERS, _REQUESTS = "traffic.users", "traffic.requests_per_user_per_day"
 _RATE, _TPOT, _TTFT = "traffic.output_tokens_per_s", "serving.max_tpot_s, in seconds", "serving.max_ttft_s, in seconds"
 _BUDGET = "training.budget_flop or training.budget_usd"
+_QUANTIZATION = "serving.quantization_loss_nats"
 _PRICE, _DATA = "price_usd_per_gpu_hour", "limits.unique_tokens"
 
 MEANT = {
@@ -47,7 +48,8 @@ MEANT = {
         ("num_gpus", "n_gpus", "gpus", "gpu_count", "replica_gpus", "tensor_parallel", "tp", "world_size"), _MAX_GPUS
     ),
     **dict.fromkeys(("gpu", "gpu_type", "chip", "device", "hardware"), "accelerator"),
-    **dict.fromkeys(("dtype", "quantization", "weight_precision", "weights", "quant"), "serving.precision"),
+    **dict.fromkeys(("dtype", "weight_precision", "weights", "quant"), "serving.precision"),
+    **dict.fromkeys(("quantization_loss", "quant_loss", "precision_loss", "loss_of_quantization"), _QUANTIZATION),
     **dict.fromkeys(
         ("kv_cache_dtype", "kv_precision", "kv_dtype", "kv_cache_precision"), "serving.bytes_per_kv_element, such as 'fp8'"
     ),

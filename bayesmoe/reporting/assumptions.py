@@ -10,14 +10,18 @@ import xarray as xr
 from bayesmoe.costs.prices import price_of
 from bayesmoe.costs.training_budget import USUAL_MFU
 from bayesmoe.costs.uncertain import Uncertain, UncertainShare
+from bayesmoe.planning.precision_draws import precision_draws
 from bayesmoe.planning.problems import asked_problems, problem_named
 from bayesmoe.planning.problems.base import baseline
 from bayesmoe.planning.reference import key_named, keys
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.planning.store import PlanInfo
-from bayesmoe.units import percent, short
+from bayesmoe.units import QUANTILES, band, percent, short
 
 _NO_ASSUMPTION = {"name", "seed", "problems", "goal"}
+_DRAWS = 4000
+"""Draws of a prior that is said by its band."""
+
 _CLOSE = 1e-3
 """Relative distance from a limit at which a solution counts as held by it."""
 
@@ -103,6 +107,7 @@ def _left_out(info: PlanInfo) -> dict[str, tuple[str, str]]:
         )
     else:
         stand_ins["limits.unique_tokens"] = ("as many as the budget buys", "no limit on data")
+    stand_ins |= _of_precision(scenario)
     stand_ins["serving.bytes_per_kv_element"] = (
         f"{serving.kv_bytes:g} {key_named('serving.bytes_per_kv_element').about.unit}",
         key_named("serving.bytes_per_kv_element").about.source,
@@ -113,6 +118,18 @@ def _left_out(info: PlanInfo) -> dict[str, tuple[str, str]]:
             "shipped",
         )
     return stand_ins
+
+
+def _of_precision(scenario: Scenario) -> dict[str, tuple[str, str]]:
+    """What few bits take from the loss, where the scenario does not say."""
+    drawn, found = precision_draws(scenario, _DRAWS), {}
+    if drawn is None:
+        return {}
+    for name, values in drawn.by_name().items():
+        if (key := next((one for one in keys() if one.name == name), None)) is not None:
+            at = " at 7B parameters and 2T tokens, more with tokens and less with size" if name.startswith("serving") else ""
+            found[name] = (f"{band(*np.quantile(values, QUANTILES))} {key.about.unit}{at}", key.about.source)
+    return found
 
 
 def binding_limits(plan: xr.Dataset) -> dict[str, str]:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from bayesmoe.decisions.decision import Decision
 from bayesmoe.decisions.outcome import Design
-from bayesmoe.decisions.text import ALL_TOKENS, LIMIT, facts, headline, relaxation, tail_change
+from bayesmoe.decisions.text import ALL_TOKENS, LIMIT, facts, headline, relaxation, served_loss, tail_change
 from bayesmoe.inference.gate import Gate
 from bayesmoe.planning.problems import OBJECTIVES
 from bayesmoe.reporting import advice_text, plan_text, text
@@ -129,7 +129,7 @@ def _how_sure(decision: Decision, others: Sequence[Decision]) -> str:
     outcome, design = decision.closest, decision.closest.design
     said = [
         f"{decision.goal[0].upper()}{decision.goal[1:]} in {percent(outcome.p_feasible)} of draws ({percent(decision.threshold)} asked).",
-        f"Loss {band(*outcome.loss)} nats per token.",
+        f"Loss {band(*outcome.loss)} nats per token{served_loss(decision)}.",
         f"{experts(design.num_experts).capitalize()} is the best count in {percent(decision.optimum(design.num_experts).p_best)} of draws.",
     ]
     tied = [count for count in decision.tied if count != design.num_experts]
@@ -175,6 +175,8 @@ def _risks(decision: Decision, gate: Gate, *, simulated: bool) -> list[str]:
         said.append(
             f"it takes all {short(decision.scenario.limits.most_tokens)} tokens that there are: the data limit binds"
         )
+    if caution := decision.capability_caution:
+        said.append(caution)
     if decision.recommended is not None and (tail := tail_change(decision)):
         said.append(tail)
     if gate.verdict == "REVIEW":

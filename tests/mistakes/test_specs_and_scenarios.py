@@ -144,7 +144,7 @@ def test_the_wrong_spec(said, spec, sentence):
         (
             "[serving]",
             '[limits]\nconstraints = ["n_params <= 1e9"]\n[serving]',
-            "mine.toml, limits.constraints: is not a quantity of a plan, found 'n_params'; known: batch, epochs, fleet_tokens_per_s, granularity, lifetime_flop, lifetime_usd, loss, memory_bytes, n_active, n_dense, n_gpus, n_total, output_tokens_per_s, serving_usd_per_million_tokens, tokens, top_k, train_co2_kg, train_days, train_flop, train_gpu_hours, train_kwh, train_mfu, train_usd.",
+            "mine.toml, limits.constraints: is not a quantity of a plan, found 'n_params'; known: batch, epochs, fleet_tokens_per_s, granularity, lifetime_flop, lifetime_usd, loss, memory_bytes, n_active, n_dense, n_gpus, n_total, output_tokens_per_s, quantization_loss, serving_usd_per_million_tokens, tokens, tokens_per_total_parameter, top_k, train_co2_kg, train_days, train_flop, train_gpu_hours, train_kwh, train_mfu, train_usd.",
         ),
         (
             "[serving]",

@@ -17,6 +17,7 @@ from tiers import SWEEP
 
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.planner import plan
+from bayesmoe.planning.precision_draws import shipped_precision_prior
 from bayesmoe.planning.problems import all_problems, asked_problems, problem_named
 from bayesmoe.specs import to_json
 
@@ -96,6 +97,26 @@ def test_every_problem_equals_brute_force(small_fit, scenario, problem, draws):
     wanted = asked(scenario, problem)
     found, here = solved(small_fit, wanted)
     assert require_same(found, here, Brute(wanted, yun_loss, problem), draws) > 0.9
+
+
+@pytest.mark.parametrize(
+    "problem",
+    ["lifetime_flop", *(pytest.param(name, marks=SWEEP) for name in ("cheapest_serving", "lowest_loss", "loss_optimal"))],
+)
+def test_low_precision_equals_brute_force(small_fit, scenario, problem, monkeypatch):
+    """Served in 8 bits that lose as much as four would, trained in 8: what is lost grows with tokens, and more may do harm."""
+    prior = shipped_precision_prior()
+    lossy = dataclasses.replace(prior, after_training=dataclasses.replace(prior.after_training, bits=9.0))
+    monkeypatch.setattr("bayesmoe.planning.precision_draws.shipped_precision_prior", lambda: lossy)
+    serving = {"precision": "fp8", "accelerator": "H100-SXM", "lifetime_tokens": 3e12, "bytes_per_kv_element": 1.0}
+    wanted = asked(changed(scenario, serving=serving), problem)
+    found, (here,) = plan(small_fit, wanted, sketch=8), surfaces(small_fit, wanted, draws=8).values()
+    assert here.cost_draws.precision.quantization is not None
+    brute = Brute(wanted, yun_loss, problem)
+    assert require_same(found, here, brute, range(8)) > 0.9
+    without = dataclasses.replace(here, cost_draws=here.cost_draws._replace(precision=None))
+    with pytest.raises(AssertionError):
+        require_same(found, without, brute, range(8))
 
 
 @pytest.mark.slow
