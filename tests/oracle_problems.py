@@ -212,6 +212,22 @@ class Brute:
         return ok if self.constraint is None else ok & self.constraint(found)
 
 
+def with_repeats(law: Callable[..., Any], unique: float) -> Callable[..., Any]:
+    """A law of fresh tokens on so many distinct ones: what repeats are worth, and what size is beside them (arXiv:2305.16264)."""
+
+    def faded(whole: Any, base: Any, decay: float) -> Any:
+        return base * (1.0 + decay * (1.0 - np.exp(-(whole / base - 1.0) / decay)))
+
+    def loss(p: Any, size: Any, tokens: Any, count: int) -> Any:
+        own = np.minimum(unique, tokens)
+        worth = faded(tokens, own, p["repeat_decay"])
+        for_data = np.minimum(size, p["size_per_token"] * own)
+        used = np.log(worth / own) / np.log(1.0 + p["repeat_decay"])
+        return law(p, size * (faded(size, for_data, p["excess_decay"]) / size) ** used, worth, count)
+
+    return loss
+
+
 def loss_at(oracle: Oracle, p: Any, n_dense: Any, tokens: Any, count: int) -> Any:
     """Loss at a size and tokens."""
     return oracle.law(p, n_dense * oracle.ratio(oracle.size, count), tokens, count)

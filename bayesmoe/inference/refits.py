@@ -19,8 +19,8 @@ from bayesmoe.inference.priors import coordinates_of
 from bayesmoe.inference.repetition import resolved
 from bayesmoe.inference.spec import AVERAGE_NOISE, FitSpec, law_of
 from bayesmoe.laws import require_covariates
-from bayesmoe.laws.repetition import UNIQUE
 from bayesmoe.runs import RunTable
+from bayesmoe.runs.epochs import UNIQUE
 from bayesmoe.sampling.chains import sample
 from bayesmoe.sampling.settings import SamplerSpec
 from bayesmoe.sampling.start import CLIMBS, overdispersed_starts

@@ -9,8 +9,9 @@ import pandas as pd
 from bayesmoe.errors import InputError
 from bayesmoe.inference.spec import FitSpec, law_of
 from bayesmoe.laws import Law
-from bayesmoe.laws.repetition import UNIQUE, Repeated, repeats, with_unique_tokens
+from bayesmoe.laws.repetition import Repeated
 from bayesmoe.runs import RunTable
+from bayesmoe.runs.epochs import UNIQUE, repeats, with_unique_tokens
 
 
 def resolved(spec: FitSpec, table: RunTable) -> tuple[FitSpec, RunTable]:

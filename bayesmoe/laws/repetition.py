@@ -6,18 +6,13 @@ import math
 from dataclasses import dataclass, field
 
 import jax.numpy as jnp
-import pandas as pd
 
 from bayesmoe.arrays import Elementwise
 from bayesmoe.errors import InputError
 from bayesmoe.laws.base import Coordinate, Coordinates, Law, PaperParameters, Reference, Run
-
-UNIQUE = "unique_tokens"
-"""Column of the distinct tokens of a run."""
+from bayesmoe.runs.epochs import UNIQUE
 
 _SIZES = ("n_dense", "n_active", "n_total")
-_ROUNDED = 1.01
-"""Passes up to which a run counts as one of one epoch: tables round their tokens."""
 
 REPEAT_DECAY = Coordinate(
     "repeat_decay",
@@ -284,19 +279,3 @@ def repeated(law: Law) -> Repeated:
         hint = "fit a law with tokens, such as yun, or leave repetition out"
         raise InputError(f"the law {law.name!r} reads no tokens, so none can repeat", column="law.repetition", hint=hint)
     return Repeated(law.size, inner=law)
-
-
-def with_unique_tokens(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with the distinct tokens of each run, ``tokens / epochs`` where that is what the table says; a run of which it says nothing has one epoch."""
-    tokens = frame["tokens"]
-    said = frame[UNIQUE] if UNIQUE in frame else pd.Series(float("nan"), index=frame.index)
-    if "epochs" in frame:
-        said = said.fillna(tokens / frame["epochs"].clip(lower=1.0))
-    return frame.assign(**{UNIQUE: said.fillna(tokens).clip(upper=tokens)})
-
-
-def repeats(frame: pd.DataFrame) -> pd.Series:
-    """Whether each run passed over its tokens more than once, by its distinct tokens or epochs."""
-    if "tokens" not in frame:
-        return pd.Series(False, index=frame.index)
-    return frame["tokens"] > _ROUNDED * with_unique_tokens(frame)[UNIQUE]

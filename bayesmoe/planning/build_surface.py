@@ -23,6 +23,7 @@ from bayesmoe.planning.cost_draws import CostDraws, sample_costs
 from bayesmoe.planning.distance_grid import with_discrepancy
 from bayesmoe.planning.problems import asked_problems
 from bayesmoe.planning.quantities import QUANTITIES
+from bayesmoe.planning.repeats import with_repetition
 from bayesmoe.planning.scenario import Scenario, ValueSpec
 from bayesmoe.planning.surface import DesignSurface
 
@@ -96,6 +97,7 @@ def _surface(member: Component, scenario: Scenario, draws: int, cost_draws: Cost
             value=scenario.limits.unique_tokens,
             hint="fit a law with tokens, such as yun",
         )
+    law, parameters = with_repetition(law, parameters, scenario, draws)
     found = surface_of(law, parameters, scenario, cost_draws, fixed_tokens=fixed)
     if member.discrepancy is None:
         return found

@@ -19,6 +19,7 @@ from bayesmoe.planning.cost_draws import CostDraws
 from bayesmoe.planning.design_costs import beside, lifetime_costs, seconds_per_flop, training_costs
 from bayesmoe.planning.distance_grid import DISTANCE_SIZES, DISTANCE_STEP, LARGEST, SMALLEST, interpolated
 from bayesmoe.planning.quantities import Quantities
+from bayesmoe.planning.repeats import distinct, last_that_pays
 from bayesmoe.planning.scenario import Candidate, Scenario
 from bayesmoe.planning.search import STEPS, bisect, bracket_minimum, bracket_on_grid, minimize_unimodal
 from bayesmoe.units import SECONDS_PER_HOUR
@@ -101,15 +102,15 @@ class DesignSurface:
         """Training tokens that the budget buys, at most those that there are; what one takes of it may be given."""
         if self.fixed_tokens is not None:
             return jnp.full_like(ln_size, self.fixed_tokens)
-        affordable = beside(self.budget, ln_size) / (self.budget_per_token(ln_size) if per_token is None else per_token)
-        return jnp.minimum(affordable, self.scenario.limits.most_tokens)
+        per_token = self.budget_per_token(ln_size) if per_token is None else per_token
+        return jnp.minimum(beside(self.budget, ln_size) / per_token, self.scenario.limits.most_tokens)
 
     def tokens_of_loss(self, ln_size: Elementwise, target: Elementwise, *, halvings: int | None = None) -> Elementwise:
-        """Fewest training tokens that reach a loss, shape of ``ln_size``; infinite where none do. The loss falls with tokens."""
-        if halvings is None:
-            halvings = STEPS if jnp.result_type(ln_size) == jnp.float64 else _HALVINGS
+        """Fewest training tokens that reach a loss, shape of ``ln_size``; infinite where none do. The loss falls with fresh tokens."""
+        halvings = halvings or (STEPS if jnp.result_type(ln_size) == jnp.float64 else _HALVINGS)
         shape = (*self.shape, *jnp.shape(ln_size)[2:])
         low, high = (jnp.full(shape, np.log(end), dtype=jnp.result_type(ln_size)) for end in (_FEWEST_TOKENS, _MOST_TOKENS))
+        high = last_that_pays(self, ln_size, high)
         _, found = bisect(lambda ln_tokens: self.loss(ln_size, jnp.exp(ln_tokens)) > target, low, high, halvings=halvings)
         return jnp.where(self.loss(ln_size, jnp.exp(high)) <= target, jnp.exp(found), jnp.inf)
 
@@ -140,8 +141,7 @@ class DesignSurface:
         if self.fixed_tokens is not None and self.in_gpu_time:
             high, _ = bisect(lambda x: self.budget_per_token(x) * self.fixed_tokens <= self.budget, low, high)
         elif self.fixed_tokens is not None:
-            affordable = jnp.log(self.budget / self.fixed_tokens / self.flop_per_token(jnp.zeros(self.shape)))
-            high = jnp.minimum(jnp.broadcast_to(affordable, self.shape), high)
+            high = jnp.minimum(jnp.log(self.budget / self.fixed_tokens / self.flop_per_token(jnp.zeros(self.shape))), high)
         return low, high
 
     def loss_optimal(self) -> Elementwise:
@@ -262,13 +262,13 @@ class DesignSurface:
     def _loss_of_one(self, ln_size: Any, tokens: Any, candidate: tuple[Any, ...], draw: tuple[dict[str, Any], Any]) -> Any:
         (num_experts, top_k, granularity, away), (parameters, discrepancy) = candidate, draw
         family = replace(self.family, top_k=top_k, granularity=granularity)
-        loss = self.law.loss(parameters, family.run(jnp.exp(ln_size), tokens, num_experts))
+        run = family.run(jnp.exp(ln_size), tokens, num_experts)
+        loss = self.law.loss(parameters, run | distinct(tokens, self.scenario.limits))
         if discrepancy is None:
             return loss
         along = (ln_size - np.log(SMALLEST)) / DISTANCE_STEP
-        middle = self.distance_flop / family.train_flop_per_token(
-            jnp.exp(ln_size), num_experts, self.scenario.training.flop_rule
-        )
+        per_token = family.train_flop_per_token(jnp.exp(ln_size), num_experts, self.scenario.training.flop_rule)
+        middle = self.distance_flop / per_token
         across = 0.0
         if away.shape[1] > 1:
             across = (jnp.log(tokens / middle) + self.distance_span) / (2.0 * self.distance_span) * (away.shape[1] - 1)

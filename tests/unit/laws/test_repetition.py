@@ -18,7 +18,6 @@ from bayesmoe.laws import all_laws, law_named
 from bayesmoe.laws.repetition import (
     MUENNIGHOFF,
     PART,
-    UNIQUE,
     WU,
     decay_of_density,
     density_factor,
@@ -26,9 +25,8 @@ from bayesmoe.laws.repetition import (
     effective_tokens,
     optimal_size,
     repeated,
-    repeats,
-    with_unique_tokens,
 )
+from bayesmoe.runs.epochs import UNIQUE, repeats, with_unique_tokens
 
 ANCHORS = json.loads((Path(__file__).parents[2] / "anchors_repetition.json").read_text())
 WITH_TOKENS = [pytest.param(kind(), id=kind.name) for kind in all_laws if "tokens" in kind().covariates]
