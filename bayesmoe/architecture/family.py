@@ -53,7 +53,7 @@ class Family:
         return self.moe_share * (num_experts > 1) * num_experts / self.granularity
 
     def run(self, n_dense: Any, tokens: Any, num_experts: Any) -> dict[str, Any]:
-        """Covariates of a run of this family, under the run table's column names; training FLOP are ``6 n_active tokens``, and no token repeats."""
+        """Covariates of a run of this family, under the run table's column names; training FLOP are ``6 n_active tokens``."""
         top_k = 1.0 + (num_experts > 1) * (self.top_k - 1.0)
         shared = (num_experts > 1) * self.shared_experts
         return {
@@ -61,7 +61,6 @@ class Family:
             "n_active": n_dense * self.active_ratio(num_experts),
             "n_total": n_dense * self.total_ratio(num_experts),
             "tokens": tokens,
-            "unique_tokens": tokens,
             "num_experts": num_experts,
             "top_k": top_k,
             "granularity": 1.0 + (num_experts > 1) * (self.granularity - 1.0),

@@ -221,7 +221,8 @@ def _require_choices(law: Law, scenario: Scenario) -> None:
         if len(values) < 2 or count == 1:
             continue
         runs = [scenario.architecture.family(**{name: value}).run(1e9, 1e10, float(count)) for value in values]
-        if all(run[covariate] == runs[0][covariate] for run in runs for covariate in law.covariates):
+        read = [covariate for covariate in law.covariates if covariate in runs[0]]
+        if all(run[covariate] == runs[0][covariate] for run in runs for covariate in read):
             raise InputError(
                 f"the law {law.name!r} does not read {name}, so it cannot choose one",
                 column=f"choices.{name}",

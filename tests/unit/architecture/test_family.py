@@ -43,7 +43,6 @@ def test_a_dense_model_is_its_own_backbone(family):
         "n_active": 3e9,
         "n_total": 3e9,
         "tokens": 5e10,
-        "unique_tokens": 5e10,
         "num_experts": 1,
         "top_k": 1.0,
         "granularity": 1.0,
