@@ -1,4 +1,4 @@
-"""Write ``docs/repetition.md``: what repeated tokens are worth in public runs, how well more passes are foretold from few, and what plans make of limited data.
+"""Write ``docs/repetition.md``: what repeated tokens are worth in public runs, how well few passes forecast many, and what plans make of limited data.
 
 ``python docs/make_repetition.py FOLDER`` reads the tidy tables from FOLDER (see the data cards for what they are); the plans take the shipped spec
 ``olmoe3-ladder``, whose public table must be here (``BAYESMOE_DATA_DIR``). Each finished part is a line of ``build/repetition.jsonl``, so that a run that was stopped
@@ -111,11 +111,11 @@ def plans() -> list[dict[str, Any]]:
                 problems=("lowest_loss",),
             )
             plan = bm.plan(fit, in_group(scenario, GROUP), allow_failed=True)
-            found.append({"budget": budget, "limits": limits, **told(plan)})
+            found.append({"budget": budget, "limits": limits, **optima_of(plan)})
     return found
 
 
-def told(plan: Any) -> dict[str, Any]:
+def optima_of(plan: Any) -> dict[str, Any]:
     """Medians and bands of each draw's best design of a plan, and how often each count is best."""
     part = plan.isel(problem=0)
     loss = np.where(part["feasible"].values, part["loss"].values, np.inf)
