@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import xarray as xr
@@ -60,8 +60,8 @@ def fit(
         One row is one trained model. A path is a table, a model spec (TOML) or the name of a registered data set; the other
         arguments override a spec.
     law : str, Law class, LawSpec, or several of them
-        Name, ``package.module:MyLaw``, class, or :class:`LawSpec` with options and priors; several (a LawSpec then with priors only), or
-        ``"average"`` (default).
+        Name, ``package.module:MyLaw``, class, or :class:`LawSpec` with options, priors and repetition; several (a LawSpec then with priors
+        and repetition only), or ``"average"`` (default).
     group : str or GroupSpec, optional
         Column that groups the runs (recipe, corpus, lab); a GroupSpec also names the shared dense runs and coordinates.
     columns : mapping, optional
@@ -166,18 +166,26 @@ def _laws(law: Any) -> dict[str, Any]:
     laws = list(law) if several else [law]
     if not laws:
         raise InputError("is empty", column="law", hint="name a law, several, or 'average'")
-    if len(laws) == 1 and laws[0] != AVERAGE:
+    if len(laws) == 1 and _name(laws[0]) != AVERAGE:
         only = laws[0]
         return {"average": None, "law": only if isinstance(only, LawSpec) else LawSpec(name=_law_name(only))}
     specs = [one for one in laws if isinstance(one, LawSpec)]
     if any(one.options or one.size is not None for one in specs):
         hint = "in an average give a law priors only, and the size in the spec"
         raise InputError("has options, which an average cannot have", column="law", hint=hint)
-    names = tuple(one.name if isinstance(one, LawSpec) else _law_name(one) for one in laws if one != AVERAGE)
+    repetition: list[bool | Literal["auto"]] = [one.repetition for one in specs] or ["auto"]
+    if len(set(repetition)) > 1:
+        raise InputError("differs between the laws of an average", column="law.repetition", hint="give all of them the same")
+    names = tuple(_law_name(name) for one in laws if (name := _name(one)) != AVERAGE)
     return {
-        "law": LawSpec(),
+        "law": LawSpec(repetition=repetition[0]),
         "average": AverageSpec(laws=names, priors={one.name: one.priors for one in specs if one.priors}),
     }
+
+
+def _name(law: Any) -> Any:
+    """What names a law: of a LawSpec its name."""
+    return law.name if isinstance(law, LawSpec) else law
 
 
 def _law_name(law: Any) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 from bayesmoe.inference.fit_law import arrange
 from bayesmoe.inference.log_density import LogDensity
 from bayesmoe.inference.model import NOISE_DF_MEDIAN, SPREAD_LOG_SD, Data
-from bayesmoe.inference.spec import coordinates_of, law_of, load_table, read_fit_spec
+from bayesmoe.inference.priors import coordinates_of
+from bayesmoe.inference.spec import law_of, load_table, read_fit_spec
 
 SPEC = Path(__file__).parents[1] / "models" / "clark2022-routers.toml"
 

@@ -18,7 +18,8 @@ import pandas as pd
 
 from bayesmoe.inference.fit_law import arrange
 from bayesmoe.inference.log_density import LogDensity
-from bayesmoe.inference.spec import FitSpec, coordinates_of, law_of
+from bayesmoe.inference.priors import coordinates_of
+from bayesmoe.inference.spec import FitSpec, law_of
 from bayesmoe.runs import as_run_table
 from bayesmoe.specs import from_mapping
 

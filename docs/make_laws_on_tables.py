@@ -53,7 +53,8 @@ def fitted(task: tuple[str, Table, str]) -> dict[str, Any]:
     from bayesmoe.criticism.predictive import headline_names, predictive_check, prior_overlap
     from bayesmoe.errors import InputError
     from bayesmoe.fitting import fit_spec
-    from bayesmoe.inference.spec import FitSpec, coordinates_of, law_of, load_table
+    from bayesmoe.inference.priors import coordinates_of
+    from bayesmoe.inference.spec import FitSpec, law_of, load_table
     from bayesmoe.laws import require_covariates
     from bayesmoe.specs import from_mapping
 

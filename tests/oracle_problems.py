@@ -214,14 +214,28 @@ class Brute:
 
 def of_precision(costs: Any, draw: int) -> dict[str, float]:
     """What low precision takes from the loss in a draw, under names that no law has."""
-    drawn = getattr(costs, "precision", None)
-    if drawn is None:
-        return {}
+    drawn = costs.precision
     found = {} if drawn.ln_size_kept is None else {"size_kept": np.exp(float(drawn.ln_size_kept[draw, 0]))}
     if drawn.quantization is not None:
         names = ("q_coefficient", "q_tokens", "q_size", "q_share")
         found |= {name: float(values[draw, 0]) for name, values in zip(names, drawn.quantization, strict=False)}
     return found
+
+
+def with_repeats(law: Callable[..., Any], unique: float) -> Callable[..., Any]:
+    """A law of fresh tokens on so many distinct ones: what repeats are worth, and what size is beside them (arXiv:2305.16264)."""
+
+    def faded(whole: Any, base: Any, decay: float) -> Any:
+        return base * (1.0 + decay * (1.0 - np.exp(-(whole / base - 1.0) / decay)))
+
+    def loss(p: Any, size: Any, tokens: Any, count: int) -> Any:
+        own = np.minimum(unique, tokens)
+        worth = faded(tokens, own, p["repeat_decay"])
+        for_data = np.minimum(size, p["size_per_token"] * own)
+        used = np.log(worth / own) / np.log(1.0 + p["repeat_decay"])
+        return law(p, size * (faded(size, for_data, p["excess_decay"]) / size) ** used, worth, count)
+
+    return loss
 
 
 def loss_at(oracle: Oracle, p: Any, n_dense: Any, tokens: Any, count: int) -> Any:

@@ -8,7 +8,8 @@ import xarray as xr
 
 from bayesmoe.criticism.sbc import ranks_of
 from bayesmoe.inference.fit_law import arrange
-from bayesmoe.inference.spec import coordinates_of, law_of, load_table, read_fit_spec
+from bayesmoe.inference.priors import coordinates_of
+from bayesmoe.inference.spec import law_of, load_table, read_fit_spec
 from bayesmoe.resources import resource_folder
 
 SPEC = resource_folder("models") / "simulated-yun-grid.toml"

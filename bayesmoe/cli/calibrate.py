@@ -104,9 +104,12 @@ def ranks_in_worker(numbers: list[int], spec: Any, table: Any) -> dict[str, Any]
     configure()
     from bayesmoe.criticism.sbc import ranks_of, without_seed
     from bayesmoe.inference.fit_law import arrange
-    from bayesmoe.inference.spec import coordinates_of, law_of
+    from bayesmoe.inference.priors import coordinates_of
+    from bayesmoe.inference.repetition import resolved
+    from bayesmoe.inference.spec import law_of
 
-    law, spec = law_of(spec.law), without_seed(spec)
+    spec, table = resolved(without_seed(spec), table)
+    law = law_of(spec.law)
     _, structure, data = arrange(table, law, coordinates_of(law, spec.law.priors), spec)
     return ranks_of(structure, data, numbers, seed=spec.sampler.seed).to_dict()
 

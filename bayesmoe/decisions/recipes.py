@@ -34,10 +34,11 @@ class Growth(NamedTuple):
     exponent: dict[str, float]
 
     def run(self, ln_active: Any, ln_tokens: Any, exp: Any = np.exp) -> dict[str, Any]:
-        """Covariates of a run under the run table's column names; elementwise, ``exp`` that of the arrays' library."""
+        """Covariates of a run of one epoch under the run table's column names; elementwise, ``exp`` that of the arrays' library."""
         run = {name: exp(self.intercept[name] + self.exponent[name] * ln_active) for name in self.intercept}
         n_active, tokens = exp(ln_active), exp(ln_tokens)
-        return {**run, "n_active": n_active, "tokens": tokens, "train_flop": train_flop(n_active, tokens)}
+        known = {"n_active": n_active, "tokens": tokens, "unique_tokens": tokens}
+        return {**run, **known, "train_flop": train_flop(n_active, tokens)}
 
 
 class Recipes(NamedTuple):

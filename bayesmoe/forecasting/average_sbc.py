@@ -20,8 +20,10 @@ from bayesmoe.forecasting.weights import average_of, laws_of, prior_of, size_of
 from bayesmoe.inference.fit_law import arrange
 from bayesmoe.inference.log_density import LogDensity
 from bayesmoe.inference.model import EXPECTED, RUN_NOISE, noisy
+from bayesmoe.inference.priors import coordinates_of
 from bayesmoe.inference.refits import with_law
-from bayesmoe.inference.spec import AVERAGE_NOISE, FitSpec, coordinates_of, law_of
+from bayesmoe.inference.repetition import resolved
+from bayesmoe.inference.spec import AVERAGE_NOISE, FitSpec, law_of
 from bayesmoe.runs import RunTable
 
 LOSSES = (0.5, 12.0)
@@ -88,6 +90,7 @@ def average_calibration(ranks: xr.Dataset) -> xr.Dataset:
 
 def _simulated(spec: FitSpec, table: RunTable, rng: np.random.Generator) -> RunTable:
     """The table with losses drawn from the law's prior."""
+    spec, table = resolved(spec, table)
     law = law_of(spec.law)
     frame, structure, data = arrange(table, law, coordinates_of(law, spec.law.priors), spec)
     density, placeholder = LogDensity(structure), jnp.ones(len(frame))

@@ -17,7 +17,9 @@ from bayesmoe.inference.centering import degrees_of_centering
 from bayesmoe.inference.log_density import LogDensity
 from bayesmoe.inference.model import Arranged, Data, Structure
 from bayesmoe.inference.noise import noise_data, parts_of
-from bayesmoe.inference.spec import FitSpec, NoiseSpec, coordinates_of, law_of, load_table
+from bayesmoe.inference.priors import coordinates_of
+from bayesmoe.inference.repetition import resolved
+from bayesmoe.inference.spec import FitSpec, NoiseSpec, law_of, load_table
 from bayesmoe.inference.tree import Drawn, as_data_tree
 from bayesmoe.laws import Law, reference_run, require_covariates
 from bayesmoe.laws.base import Coordinate
@@ -69,6 +71,8 @@ def fit_law(
     """
     law = law_of(spec.law)
     table = table if table is not None else load_table(spec.data, spec.groups, law.response)
+    spec, table = resolved(spec, table)
+    law = law_of(spec.law)
     require_covariates(table.frame, law, file=table.origin)
     coordinates = coordinates_of(law, spec.law.priors)
     arranged = arrange(table, law, coordinates, spec)

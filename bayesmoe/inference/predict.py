@@ -16,6 +16,7 @@ from bayesmoe.inference.extrapolation import extrapolation_distance, runs_in_gro
 from bayesmoe.inference.groups import parameters_of_group
 from bayesmoe.inference.model import noisy
 from bayesmoe.inference.noise import REFERENCES, SLOPES, ln_ratio, ratio_size, relative_scale
+from bayesmoe.inference.repetition import completed
 from bayesmoe.inference.store import FitInfo
 from bayesmoe.laws import require_columns, require_covariates
 from bayesmoe.precision import in_float64
@@ -40,7 +41,8 @@ def predict(
     fit : DataTree
         A fit of one law or of several averaged.
     frame : DataFrame
-        Models with every covariate of the laws, in the run table's units; ``run_id`` names them, or else the index does.
+        Models with every covariate of the laws, in the run table's units; ``run_id`` names them, or else the index does. Without
+        ``unique_tokens`` and ``epochs`` they have one epoch.
     group : str, optional
         Group of runs whose law is meant, or "new".
     draws, seed : int
@@ -88,6 +90,7 @@ def _expected(
 ) -> np.ndarray:
     """Draws of a law's losses with its discrepancy, without noise, shape (draws, run)."""
     law = FitInfo.read(component.fit).law
+    frame = completed(frame, law)
     require_covariates(frame, law, file=file)
     parameters = parameters_of_group(component.fit, group, draws=draws, rng=rng, column="--group")
     run = {name: jnp.asarray(frame[name].to_numpy(float)) for name in law.covariates}

@@ -15,9 +15,12 @@ from bayesmoe.inference.extrapolation import SHARED, extrapolation_distance, par
 from bayesmoe.inference.fit_law import arrange
 from bayesmoe.inference.log_density import LogDensity
 from bayesmoe.inference.model import EXPECTED, RUN_NOISE
-from bayesmoe.inference.spec import AVERAGE_NOISE, FitSpec, coordinates_of, law_of
+from bayesmoe.inference.priors import coordinates_of
+from bayesmoe.inference.repetition import resolved
+from bayesmoe.inference.spec import AVERAGE_NOISE, FitSpec, law_of
 from bayesmoe.laws import require_covariates
 from bayesmoe.runs import RunTable
+from bayesmoe.runs.epochs import UNIQUE
 from bayesmoe.sampling.chains import sample
 from bayesmoe.sampling.settings import SamplerSpec
 from bayesmoe.sampling.start import CLIMBS, overdispersed_starts
@@ -41,6 +44,7 @@ class Refits:
     """
 
     def __init__(self, spec: FitSpec, table: RunTable) -> None:
+        spec, table = resolved(spec, table)
         self.law = law_of(spec.law)
         require_covariates(table.frame, self.law, file=table.origin)
         self._spec, self._table = spec, table
@@ -151,9 +155,12 @@ class Refits:
 
     def _slope(self, density: LogDensity, position: np.ndarray, data: Any, loss: Any, axes: tuple[str, ...]) -> np.ndarray:
         """``|d ln L/d ln x_j|`` at every run, averaged over draws; shape (axis, n)."""
+        # More tokens of the same passes: a plan that leaves the runs along tokens is not one of more repeats.
+        together = {"tokens": ("tokens", UNIQUE)}
 
         def ln_expected(axis: str | None) -> np.ndarray:
-            factor = {name: np.exp(_BUMP) if name == axis else 1.0 for name in data.covariates}
+            moves = together.get(axis, (axis,)) if axis else ()
+            factor = {name: np.exp(_BUMP) if name in moves else 1.0 for name in data.covariates}
             moved = data._replace(
                 covariates={name: value * factor[name] for name, value in data.covariates.items()},
                 dense_covariates={name: value * factor[name] for name, value in data.dense_covariates.items()},

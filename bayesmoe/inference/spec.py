@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from bayesmoe.errors import InputError, nearest
+from bayesmoe.errors import InputError
 from bayesmoe.inference.noise import Part
-from bayesmoe.laws import Coordinate, Law, law_named
+from bayesmoe.laws import Law, law_named
+from bayesmoe.laws.repetition import repeated
 from bayesmoe.resources import or_packaged
 from bayesmoe.runs import RunTable, as_run_table, load_source, read_runs, registered
 from bayesmoe.runs.table import column_map
@@ -77,6 +76,9 @@ class PriorSpec:
 class LawSpec:
     """Which law, which column is its size if not the law's own, other options, and priors that differ from its defaults.
 
+    ``repetition``: whether repeated tokens are worth less than fresh ones (:class:`bayesmoe.laws.repetition.Repeated`); "auto" where some
+    run of the table has more than one epoch and the law reads tokens.
+
     Examples
     --------
     >>> law = bm.LawSpec(name="yun", size="n_active", priors={"slope_tokens": bm.PriorSpec(median=0.05, sd=0.3)})
@@ -86,6 +88,7 @@ class LawSpec:
     size: Literal["n_dense", "n_active", "n_total"] | None = None
     options: dict[str, str | float | bool] = Field(default_factory=dict)
     priors: dict[str, PriorSpec] = Field(default_factory=dict)
+    repetition: bool | Literal["auto"] = "auto"
 
 
 @spec
@@ -149,7 +152,7 @@ class FitSpec:
 
     @model_validator(mode="after")
     def _one_or_many(self) -> FitSpec:
-        if self.average is not None and (self.law != LawSpec(size=self.law.size)):
+        if self.average is not None and self.law != LawSpec(size=self.law.size, repetition=self.law.repetition):
             raise ValueError(
                 "law.name, law.options and law.priors are one law's own; leave them out of an average, and give average.priors by law"
             )
@@ -266,35 +269,7 @@ def load_table(data: DataSpec, groups: GroupSpec | None, response: str = "loss")
 
 
 def law_of(law: LawSpec) -> Law:
-    """The law object of a spec."""
+    """The law object of a spec; ``repetition = "auto"`` is none until a table has said (:mod:`bayesmoe.inference.repetition`)."""
     options: dict[str, Any] = dict(law.options) if law.size is None else {"size": law.size, **law.options}
-    return law_named(law.name, **options)
-
-
-def coordinates_of(law: Law, priors: Mapping[str, PriorSpec]) -> tuple[Coordinate, ...]:
-    """Coordinates of a law with the spec's priors in force.
-
-    Raises
-    ------
-    InputError
-        A prior names no coordinate of the law, or its median lies outside the coordinate's support.
-    """
-    names = [coordinate.name for coordinate in law.coordinates]
-    for name in priors:
-        if name not in names:
-            raise InputError(
-                f"is not a coordinate of the law {law.name!r}", column=f"law.priors.{name}", hint=nearest(name, names)
-            )
-    return tuple(_with_prior(c, priors[c.name]) if c.name in priors else c for c in law.coordinates)
-
-
-def _with_prior(coordinate: Coordinate, prior: PriorSpec) -> Coordinate:
-    mean = float(coordinate.to_real(prior.median))
-    if not math.isfinite(mean):
-        raise InputError(
-            f"must lie inside the support ({coordinate.support})",
-            column=f"law.priors.{coordinate.name}.median",
-            value=prior.median,
-        )
-    spread = coordinate.spread if prior.group_spread is None else prior.group_spread
-    return dataclasses.replace(coordinate, mean=mean, sd=prior.sd, spread=spread)
+    found = law_named(law.name, **options)
+    return repeated(found) if law.repetition is True else found

@@ -15,7 +15,8 @@ import xarray as xr
 from bayesmoe.errors import InputError
 from bayesmoe.files import Header, read_datatree, read_header, require_file, require_format, write_netcdf
 from bayesmoe.inference.gate import Check, Forward, Gate
-from bayesmoe.inference.spec import AVERAGE, FitSpec, coordinates_of, law_of
+from bayesmoe.inference.priors import coordinates_of
+from bayesmoe.inference.spec import AVERAGE, FitSpec, law_of
 from bayesmoe.laws import Coordinate, Law, Reference
 from bayesmoe.sampling.retries import Attempt
 from bayesmoe.specs import from_json, to_json

@@ -98,7 +98,8 @@ def as_data_tree(
 def _of_runs(arranged: Arranged) -> dict[str, np.ndarray]:
     """Covariates of the runs, settings in words, and the group of each."""
     frame = arranged.frame
-    covariates = {name: frame[name].to_numpy(float) for name in NUMERIC if name in frame and frame[name].notna().all()}
+    numeric = dict.fromkeys((*NUMERIC, *arranged.structure.law.covariates))
+    covariates = {name: frame[name].to_numpy(float) for name in numeric if name in frame and frame[name].notna().all()}
     group_of_run = frame["group"].astype(str).to_numpy() if "group" in frame else np.full(len(frame), "all")
     return {**covariates, **_settings_in_words(frame), "group_of_run": group_of_run}
 

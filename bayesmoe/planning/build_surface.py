@@ -24,6 +24,7 @@ from bayesmoe.planning.distance_grid import with_discrepancy
 from bayesmoe.planning.precision_draws import quantized_at_a_loss
 from bayesmoe.planning.problems import asked_problems
 from bayesmoe.planning.quantities import QUANTITIES
+from bayesmoe.planning.repeats import with_repetition
 from bayesmoe.planning.scenario import Scenario, ValueSpec
 from bayesmoe.planning.surface import DesignSurface
 
@@ -97,6 +98,7 @@ def _surface(member: Component, scenario: Scenario, draws: int, cost_draws: Cost
             value=scenario.limits.unique_tokens,
             hint="fit a law with tokens, such as yun",
         )
+    law, parameters = with_repetition(law, parameters, scenario, draws)
     found = surface_of(law, parameters, scenario, cost_draws, fixed_tokens=fixed)
     if member.discrepancy is None:
         return found
@@ -223,7 +225,8 @@ def _require_choices(law: Law, scenario: Scenario) -> None:
         if len(values) < 2 or count == 1:
             continue
         runs = [scenario.architecture.family(**{name: value}).run(1e9, 1e10, float(count)) for value in values]
-        if all(run[covariate] == runs[0][covariate] for run in runs for covariate in law.covariates):
+        read = [covariate for covariate in law.covariates if covariate in runs[0]]
+        if all(run[covariate] == runs[0][covariate] for run in runs for covariate in read):
             raise InputError(
                 f"the law {law.name!r} does not read {name}, so it cannot choose one",
                 column=f"choices.{name}",

@@ -36,8 +36,8 @@ class CostDraws(NamedTuple):
         Output tokens served in all; None where the scenario gives no demand.
     throughput : ThroughputBySize or None
         Seconds of one GPU per training FLOP along the sizes of each candidate; None where every architecture has the same MFU.
-    precision : PrecisionDraws or None
-        What few bits in training and in serving take from the loss; None where they take nothing.
+    precision : PrecisionDraws
+        What few bits in training and in serving take from the loss.
     """
 
     serving: ServingDraws
@@ -46,7 +46,7 @@ class CostDraws(NamedTuple):
     kv_share: Any
     lifetime_tokens: Any = None
     throughput: ThroughputBySize | None = None
-    precision: PrecisionDraws | None = None
+    precision: PrecisionDraws = PrecisionDraws()
 
     def by_name(self) -> dict[str, np.ndarray]:
         """Mean over candidates of each number by its key in the scenario, shape (S,); of the latency, of ln slowdown, and of throughput, of ln FLOP/s over sizes."""
@@ -67,8 +67,7 @@ class CostDraws(NamedTuple):
             columns["serving.lifetime_tokens"] = self.lifetime_tokens
         if self.throughput is not None:
             columns["training.throughput"] = -self.throughput.ln_seconds.mean(axis=-1)
-        if self.precision is not None:
-            columns |= self.precision.by_name()
+        columns |= self.precision.by_name()
         return {name: np.asarray(values).mean(axis=1) for name, values in columns.items()}
 
 

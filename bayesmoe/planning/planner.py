@@ -11,8 +11,9 @@ import xarray as xr
 
 from bayesmoe.costs.hardware import accelerator_named
 from bayesmoe.costs.training_budget import Training
-from bayesmoe.inference.ensemble import most_experts
+from bayesmoe.inference.ensemble import components, most_experts
 from bayesmoe.inference.store import FitInfo
+from bayesmoe.laws.repetition import Repeated
 from bayesmoe.planning.best_designs import closest, with_limits
 from bayesmoe.planning.build_surface import inputs, surfaces
 from bayesmoe.planning.outcomes import ConstraintLevels, DesignOutcomes, FixedDesigns, PerDrawOptima
@@ -156,7 +157,15 @@ def _info(fit: xr.DataTree, scenario: Scenario, laws: Iterable[DesignSurface], c
         data_simulated=info.data_simulated,
         fit_sha256=fingerprint(fit),
         counts_end=counts_end,
+        repetition=_repetition(fit, laws),
     )
+
+
+def _repetition(fit: xr.DataTree, laws: Iterable[DesignSurface]) -> str:
+    """Where what repeats are worth comes from, see :class:`PlanInfo`."""
+    if any(isinstance(FitInfo.read(member.fit).law, Repeated) for member in components(fit).values()):
+        return "runs"
+    return "prior" if any(isinstance(here.law, Repeated) for here in laws) else "none"
 
 
 def _solved(found: PerDrawOptima, problems: tuple[Problem, ...], scenario: Scenario) -> dict[str, Any]:

@@ -190,8 +190,8 @@ def quantized_at_a_loss(scenario: Scenario) -> bool:
     return serving.quantization_loss_nats is not None or serving.quantization == "after training"
 
 
-def precision_draws(scenario: Scenario, draws: int) -> PrecisionDraws | None:
-    """So many draws of what a scenario's precisions take from the loss; None where they take nothing.
+def precision_draws(scenario: Scenario, draws: int) -> PrecisionDraws:
+    """So many draws of what a scenario's precisions take from the loss.
 
     The loss of a design is then ``L(N_eff, D, E) + delta(N, D)``, both of :mod:`bayesmoe.laws.precision_loss`. Without a number of the scenario's own, N_eff follows from
     the bits of training, and of a model that is trained for its serving precision from the bits of serving for the weights.
@@ -213,4 +213,4 @@ def precision_draws(scenario: Scenario, draws: int) -> PrecisionDraws | None:
         if serving.quantization_loss_nats is not None:
             ln_loss = np.log(sample(serving.quantization_loss_nats, (draws, 1), of_serving))
             quantization = QuantizationDraws(ln_loss, *[np.zeros_like(ln_loss)] * 3, ln_loss)
-    return None if kept is None and quantization is None else PrecisionDraws(kept, quantization)
+    return PrecisionDraws(kept, quantization)

@@ -23,6 +23,9 @@ _FFN_SHARE = 2.0 / 3.0
 
 _OURS = "an assumption of this project"
 _YUN = "Yun 2024 (arXiv:2404.02852)"
+_MOST_EPOCHS = (
+    "as many as pay off, at most 40: even at the slower published decay more add under a twelfth (arXiv:2305.16264)"
+)
 
 
 @spec
@@ -114,9 +117,10 @@ class LimitsSpec:
     output_tokens_per_s : float, optional
         Demand that the fleet of ``fixed_hardware`` meets.
     unique_tokens : float, optional
-        Tokens of the training data: training tokens of every problem are at most `unique_tokens` x `max_epochs`.
+        Tokens of the training data: training tokens of every problem are at most `unique_tokens` x `max_epochs`, and those beyond
+        `unique_tokens` are repeats, worth less than fresh ones.
     max_epochs : float
-        Most passes over the training data.
+        Most passes over the training data; a plan makes as many of them as pay off.
     constraints : tuple of str
         Expressions that every solution satisfies; see :mod:`bayesmoe.planning.constraints`.
     """
@@ -139,8 +143,8 @@ class LimitsSpec:
     ] = None
     unique_tokens: Annotated[Positive | None, About("tokens", "no limit", 1e7, 1e17, "give tokens: 15T is 15e12")] = None
     max_epochs: Annotated[
-        Positive, About("passes", "one pass", 0.01, 1e3, "give passes over the unique tokens, such as 4")
-    ] = 1.0
+        Positive, About("passes", _MOST_EPOCHS, 0.01, 1e3, "give passes over the unique tokens, such as 4")
+    ] = 40.0
     constraints: Annotated[tuple[str, ...], About("", "none")] = ()
 
     @property

@@ -47,6 +47,8 @@ class PlanInfo:
     counts_end : str
         Why no larger expert count was compared: "list" where the scenario lists them, "trained" where more would be too many times the largest
         that was trained, "inside" where the best of nearly all draws lies inside.
+    repetition : str
+        What repeated tokens are worth: "none" says it, as none may repeat or the law reads no tokens; the "runs" of the fit; or the "prior".
     bayesmoe_version : str
         Version that made the plan.
     """
@@ -61,6 +63,7 @@ class PlanInfo:
     data_simulated: bool
     fit_sha256: str
     counts_end: str = "list"
+    repetition: str = "none"
     bayesmoe_version: str = bayesmoe.__version__
 
     @classmethod
@@ -72,7 +75,9 @@ class PlanInfo:
         ValueError
             The scenario cannot be read.
         """
-        values = {field.name: plan.attrs[field.name] for field in fields(cls)}
+        # Plans of before there were repeats say nothing of them.
+        values = {field.name: plan.attrs[field.name] for field in fields(cls) if field.name != "repetition"}
+        values["repetition"] = plan.attrs.get("repetition", cls.repetition)
         values["scenario"] = from_json(values["scenario"], Scenario)
         return cls(**{**values, "data_simulated": bool(values["data_simulated"])})
 

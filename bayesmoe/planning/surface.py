@@ -15,11 +15,12 @@ from bayesmoe.costs.draws import fleet_of
 from bayesmoe.costs.precisions import BYTES_PER_WEIGHT
 from bayesmoe.costs.serving import Latency, ServingCost, cheapest_replica, served_family
 from bayesmoe.laws import Law
+from bayesmoe.laws.repetition import Repeated
 from bayesmoe.planning.cost_draws import CostDraws
 from bayesmoe.planning.design_costs import beside, lifetime_costs, seconds_per_flop, training_costs
 from bayesmoe.planning.distance_grid import DISTANCE_SIZES, LARGEST, SMALLEST, ln_error
-from bayesmoe.planning.precision_draws import PrecisionDraws
 from bayesmoe.planning.quantities import Quantities
+from bayesmoe.planning.repeats import distinct
 from bayesmoe.planning.scenario import Candidate, Scenario
 from bayesmoe.planning.search import bisect, bracket_minimum, bracket_on_grid, fewest_tokens, minimize_unimodal
 from bayesmoe.units import SECONDS_PER_HOUR
@@ -100,12 +101,12 @@ class DesignSurface:
         """Training tokens that the budget buys, at most those that there are; what one takes of it may be given."""
         if self.fixed_tokens is not None:
             return jnp.full_like(ln_size, self.fixed_tokens)
-        affordable = beside(self.budget, ln_size) / (self.budget_per_token(ln_size) if per_token is None else per_token)
-        return jnp.minimum(affordable, self.scenario.limits.most_tokens)
+        per_token = self.budget_per_token(ln_size) if per_token is None else per_token
+        return jnp.minimum(beside(self.budget, ln_size) / per_token, self.scenario.limits.most_tokens)
 
     def tokens_of_loss(self, ln_size: Elementwise, target: Elementwise, *, halvings: int | None = None) -> Elementwise:
         """Fewest training tokens that reach a loss, shape of ``ln_size``; infinite where none do (:func:`fewest_tokens`)."""
-        turns = self._precision.quantization is not None
+        turns = isinstance(self.law, Repeated) or self.cost_draws.precision.quantization is not None
         like = jnp.zeros((*self.shape, *jnp.shape(ln_size)[2:]), dtype=jnp.result_type(ln_size))
         return fewest_tokens(lambda tokens: self.loss(ln_size, tokens), target, like, turns=turns, halvings=halvings)
 
@@ -136,8 +137,7 @@ class DesignSurface:
         if self.fixed_tokens is not None and self.in_gpu_time:
             high, _ = bisect(lambda x: self.budget_per_token(x) * self.fixed_tokens <= self.budget, low, high)
         elif self.fixed_tokens is not None:
-            affordable = jnp.log(self.budget / self.fixed_tokens / self.flop_per_token(jnp.zeros(self.shape)))
-            high = jnp.minimum(jnp.broadcast_to(affordable, self.shape), high)
+            high = jnp.minimum(jnp.log(self.budget / self.fixed_tokens / self.flop_per_token(jnp.zeros(self.shape))), high)
         return low, high
 
     def loss_optimal(self) -> Elementwise:
@@ -197,7 +197,7 @@ class DesignSurface:
         training = training_costs(self, ln_size, train_flop)
         lifetime_flop, lifetime_usd = lifetime_costs(self, ln_size, run["n_active"], usd_per_million)
         cached = scenario.limits.cached_tokens * scenario.serving.kv_bytes * served.cache_per_token
-        quantization = jax.tree.map(lambda leaf: beside(leaf, ln_size), self._precision.quantization)
+        quantization = jax.tree.map(lambda leaf: beside(leaf, ln_size), self.cost_draws.precision.quantization)
         found = Quantities(
             **{name: run[name] for name in ("n_dense", "n_active", "n_total", "top_k", "granularity", "tokens")},
             epochs=tokens / (scenario.limits.unique_tokens or jnp.nan),
@@ -237,10 +237,6 @@ class DesignSurface:
         spent = self.spent(quantities)
         return spent <= beside(self.budget, spent) * (1.0 + 1e-9)
 
-    @property
-    def _precision(self) -> PrecisionDraws:
-        return self.cost_draws.precision or PrecisionDraws()
-
     def _served(self, ln_size: Any) -> Any:
         architecture = self.scenario.architecture
         return served_family(
@@ -265,8 +261,11 @@ class DesignSurface:
     def _loss_of_one(self, ln_size: Any, tokens: Any, candidate: tuple[Any, ...], draw: tuple[Any, ...]) -> Any:
         (num_experts, top_k, granularity, away), (parameters, discrepancy, precision) = candidate, draw
         family = replace(self.family, top_k=top_k, granularity=granularity)
-        run, kept = family.run(jnp.exp(ln_size), tokens, num_experts), precision.ln_size_kept
-        loss = self.law.loss(parameters, run if kept is None else family.run(jnp.exp(ln_size + kept), tokens, num_experts))
+        limits, kept = self.scenario.limits, 0.0 if precision.ln_size_kept is None else precision.ln_size_kept
+        run, own = (
+            family.run(jnp.exp(x), tokens, num_experts) | distinct(tokens, limits) for x in (ln_size, ln_size + kept)
+        )
+        loss = self.law.loss(parameters, own)
         if discrepancy is not None:
             per_token = family.train_flop_per_token(run["n_dense"], num_experts, self.scenario.training.flop_rule)
             loss = loss * jnp.exp(ln_error(self, (discrepancy, away), ln_size, tokens, per_token))
@@ -281,7 +280,7 @@ class DesignSurface:
         like = jnp.zeros(self.shape, dtype=jnp.result_type(next(iter(self.parameters.values()))))
         counts, family = self._architectures(like)
         candidates = counts, family.top_k, family.granularity, self.distance
-        draws = self.parameters, self.discrepancy, jax.tree.map(lambda leaf: leaf[:, 0], self._precision)
+        draws = self.parameters, self.discrepancy, jax.tree.map(lambda leaf: leaf[:, 0], self.cost_draws.precision)
 
         def over(ln_size: Any, tokens: Any) -> Any:
             # What is the same in every draw is not spread over draws: it would be computed anew in each.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import xarray as xr
 from bayesmoe.costs.prices import price_of
 from bayesmoe.costs.training_budget import USUAL_MFU
 from bayesmoe.costs.uncertain import Uncertain, UncertainShare
+from bayesmoe.laws.repetition import EXCESS_DECAY, REPEAT_DECAY
 from bayesmoe.planning.precision_draws import precision_draws
 from bayesmoe.planning.problems import asked_problems, problem_named
 from bayesmoe.planning.problems.base import baseline
@@ -59,10 +61,22 @@ def assumptions(plan: xr.Dataset) -> tuple[Assumption, ...]:
         if value is not None:
             chosen = key.name == "choices.num_experts" and info.counts_end != "list"
             source = key.about.source if value == key.default or chosen else ""
-            found.append(Assumption(key.name, f"{_written(value)} {key.about.unit}".rstrip(), source))
+            said = f"{_written(value)} {key.about.unit}".rstrip() + _of_repeats(key.name, info)
+            found.append(Assumption(key.name, said, source))
         elif key.name in (used := _left_out(info)):
             found.append(Assumption(key.name, *used[key.name]))
     return tuple(found)
+
+
+def _of_repeats(name: str, info: PlanInfo) -> str:
+    """What repeats are worth, beside the most passes over limited data."""
+    if name != "limits.max_epochs" or info.scenario.limits.unique_tokens is None:
+        return ""
+    decay, excess = (f"{math.exp(one.mean):.3g} (log-sd {one.sd:g})" for one in (REPEAT_DECAY, EXCESS_DECAY))
+    return {
+        "runs": "; repeats fade as the runs of the fit say",
+        "prior": f"; repeats fade after {decay} passes and excess size after {excess} times that for the data: the prior, as no run of the fit repeats",
+    }.get(info.repetition, "")
 
 
 def _left_out(info: PlanInfo) -> dict[str, tuple[str, str]]:
@@ -122,10 +136,8 @@ def _left_out(info: PlanInfo) -> dict[str, tuple[str, str]]:
 
 def _of_precision(scenario: Scenario) -> dict[str, tuple[str, str]]:
     """What few bits take from the loss, where the scenario does not say."""
-    drawn, found = precision_draws(scenario, _DRAWS), {}
-    if drawn is None:
-        return {}
-    for name, values in drawn.by_name().items():
+    found = {}
+    for name, values in precision_draws(scenario, _DRAWS).by_name().items():
         if (key := next((one for one in keys() if one.name == name), None)) is not None:
             at = " at 7B parameters and 2T tokens, more with tokens and less with size" if name.startswith("serving") else ""
             found[name] = (f"{band(*np.quantile(values, QUANTILES))} {key.about.unit}{at}", key.about.source)

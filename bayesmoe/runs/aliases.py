@@ -70,6 +70,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "num_moe_layers": ("n_moe_layers", "moe_layers"),
     "d_shared": ("shared_expert_intermediate_size", "moe_shared_expert_intermediate_size"),
     "shared_experts": ("n_shared_experts", "num_shared_experts"),
+    "unique_tokens": ("distinct_tokens", "num_unique_tokens", "dataset_tokens", "unique_train_tokens"),
+    "epochs": ("num_epochs", "n_epochs", "num_train_epochs"),
     "train_flop": ("train_flops", "training_flops", "total_flops", "total_flos", "train_total_flos"),
     "seed": ("random_seed", "data_seed"),
     "name": (

@@ -69,6 +69,8 @@ def derive(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
     top_k = known.frame.get("top_k", one)
     _sizes(known, dense, top_k)
     found = known.frame
+    if "epochs" in found and "tokens" in found:
+        known.give("unique_tokens", found["tokens"] / found["epochs"].clip(lower=1.0), "tokens / epochs")
     if "n_active" in found and "tokens" in found:
         known.give("train_flop", train_flop(found["n_active"], found["tokens"]), "6 n_active tokens")
     if "d_model" in found and "d_expert" in found:

@@ -39,6 +39,8 @@ COLUMNS: dict[str, Column] = {
     "activation_ratio": Column("ratio", "(top_k + shared_experts) / (num_experts + shared_experts); 1 for dense"),
     "shared_experts": Column("count", "always-on experts"),
     "train_flop": Column("FLOP", "training compute as the source counts it"),
+    "unique_tokens": Column("tokens", "distinct training tokens; tokens / epochs when absent"),
+    "epochs": Column("passes", "passes over the distinct tokens"),
     "seed": Column("integer", "seed of the run"),
 }
 
@@ -116,6 +118,8 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
             lambda value: f"it looks like billions of tokens: multiply the column by 1e9 ({value * 1e9:.3g} tokens)",
         ),
     ),
+    "unique_tokens": (_FINITE, _positive("give the distinct training tokens")),
+    "epochs": (_FINITE, _positive("give passes over the distinct tokens, 1 where none repeats")),
     **dict.fromkeys(("num_experts", "top_k"), _COUNT),
     **dict.fromkeys(SIZES, _SIZE),
     **{
@@ -137,8 +141,9 @@ _BOUNDS = (
 )
 """Columns that another bounds, with the slack."""
 
-NUMERIC = tuple(name for name in _RULES if name not in ("loss", "leverage"))
-"""Columns of numbers that describe a run before its result."""
+_OF_REPEATS = ("unique_tokens", "epochs")
+NUMERIC = tuple(name for name in _RULES if name not in ("loss", "leverage", *_OF_REPEATS))
+"""Columns of numbers that describe a run before its result; what repeats, a fit keeps where its law reads it."""
 
 _MAY_BE_BLANK = set(_RULES) - {"tokens", "num_experts"}
 

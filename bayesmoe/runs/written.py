@@ -26,7 +26,17 @@ _NUMBER = re.compile(
 )
 _IN_NAME = re.compile(rf"(.+?)(?:_in)?_({'|'.join(_UNITS)})")
 
-COUNTED = ("tokens", *SIZES, "planned_tokens", "batch_tokens", "batch_sequences", "steps", "planned_steps", "train_flop")
+COUNTED = (
+    "tokens",
+    "unique_tokens",
+    *SIZES,
+    "planned_tokens",
+    "batch_tokens",
+    "batch_sequences",
+    "steps",
+    "planned_steps",
+    "train_flop",
+)
 """Columns of large counts, which people write in units."""
 
 _MOST_IN_UNITS = 1e6

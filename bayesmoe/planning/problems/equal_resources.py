@@ -17,7 +17,8 @@ class EqualResources(Problem):
     """``min L(N, D, E)`` with ``N_total = M`` and ``C(N, E) D = budget``, where only what is active differs.
 
     A model whose FLOP a token are ``R_c`` of the dense one's trains on ``D_dense / R_c`` tokens: with the dense model's unique data, for that
-    many epochs. Loss laws here know fresh tokens only; ``limits.max_epochs`` bounds how often data are reused.
+    many epochs. With ``limits.unique_tokens`` at the dense model's tokens, repeats are worth less than fresh tokens
+    (:class:`bayesmoe.laws.repetition.Repeated`), and ``limits.max_epochs`` bounds how often data are reused.
 
     References
     ----------

@@ -12,6 +12,8 @@ from bayesmoe.runs.audit.kinds_of_loss import kinds_of_loss
 from bayesmoe.runs.audit.robust_trend import power_law_residuals
 from bayesmoe.runs.audit.structure import constants, no_law, words_that_explain
 from bayesmoe.runs.derive import tokens_per_step
+from bayesmoe.runs.epochs import UNIQUE, with_unique_tokens
+from bayesmoe.runs.epochs import repeats as repeated_tokens
 from bayesmoe.runs.finding import Finding, Sheet, Suspicion, rows_where
 from bayesmoe.runs.losses import is_another_loss
 from bayesmoe.runs.model_names import counts_embeddings, is_sampling_top_k, size_name, speaks_of_parameters, words_of
@@ -25,6 +27,7 @@ _FEW_STEPS = 2000
 _RATIOS, _USUAL_RATIOS, _THOUSANDFOLD = (0.01, 1e5), (0.3, 3000.0), 90.0
 _DECAYED_TO = 0.5
 _WHOLE_SCHEDULE = 0.98
+_PASSES_APART = 0.1
 _VOCABULARIES = (8e3, 6e5)
 
 
@@ -202,6 +205,25 @@ def undecayed(sheet: Sheet) -> list[Finding]:
     return found + sheet.look("undecayed", "final_learning_rate", high, rule, hint)
 
 
+def several_epochs(sheet: Sheet) -> list[Finding]:
+    """Runs that pass over their data more than once, and passes that contradict the distinct tokens."""
+    if "tokens" not in sheet.frame:
+        return []
+    numbers = pd.DataFrame({name: sheet.numbers(name) for name in ("tokens", UNIQUE, "epochs")})
+    many = repeated_tokens(numbers)
+    passes = numbers["tokens"] / with_unique_tokens(numbers)[UNIQUE]
+    column = UNIQUE if UNIQUE in sheet.names else "epochs"
+    rule = f"says that tokens repeat, up to {passes.max():.3g} passes over the same data"
+    hint = "a fit counts repeats as worth less than fresh tokens; if these tokens are all distinct, correct it"
+    odd = ((numbers["epochs"] / passes - 1.0).abs() > _PASSES_APART) & (numbers["epochs"] > 1.0) & numbers[UNIQUE].notna()
+    return [
+        *sheet.look("several epochs", column, many, rule, hint),
+        *sheet.look(
+            "several epochs", "epochs", odd, "is not tokens over distinct tokens, which are believed", "correct one of them"
+        ),
+    ]
+
+
 def repeats(sheet: Sheet) -> list[Finding]:
     """Runs under several names that are equal to the last digit of the loss."""
     known = [name for name in sheet.names if name in sheet.frame and name not in ("run_id", "name", "state")]
@@ -238,6 +260,6 @@ def outliers(sheet: Sheet) -> list[Finding]:
 
 
 OF_RUNS: tuple[Suspicion, ...] = (
-    no_law, mixed_losses, mixed_tokenizers, words_that_explain, constants, units, embeddings, embeddings_by_name, few_steps, mapped, undecayed, repeats, outliers,
+    no_law, mixed_losses, mixed_tokenizers, words_that_explain, constants, units, embeddings, embeddings_by_name, few_steps, several_epochs, mapped, undecayed, repeats, outliers,
 )  # fmt: skip
 """Suspicions of runs that keep every rule of the schema, with what was derived."""

@@ -14,7 +14,8 @@ import xarray as xr
 from bayesmoe.errors import InputError
 from bayesmoe.fitting import fit_spec
 from bayesmoe.inference.fit_law import arrange
-from bayesmoe.inference.spec import FitSpec, GroupSpec, coordinates_of, law_of
+from bayesmoe.inference.priors import coordinates_of
+from bayesmoe.inference.spec import FitSpec, GroupSpec, law_of
 from bayesmoe.inference.store import FORMAT, FitInfo, load_fit, reference_of_fit, save_fit
 from bayesmoe.runs import as_run_table
 from bayesmoe.runs.simulate import grid_of_runs

@@ -12,7 +12,8 @@ from scipy import stats
 
 from bayesmoe.inference.fit_law import arrange
 from bayesmoe.inference.log_density import LogDensity
-from bayesmoe.inference.spec import coordinates_of, law_of, load_table
+from bayesmoe.inference.priors import coordinates_of
+from bayesmoe.inference.spec import law_of, load_table
 
 
 @pytest.fixture(scope="module")

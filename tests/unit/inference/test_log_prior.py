@@ -10,7 +10,8 @@ from numpyro import handlers
 from bayesmoe.inference.fit_law import arrange
 from bayesmoe.inference.log_prior import log_prior
 from bayesmoe.inference.model import scaling_law
-from bayesmoe.inference.spec import GroupSpec, coordinates_of, law_of, load_table
+from bayesmoe.inference.priors import coordinates_of
+from bayesmoe.inference.spec import GroupSpec, law_of, load_table
 from bayesmoe.laws import law_named
 
 

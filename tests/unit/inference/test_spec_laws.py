@@ -7,10 +7,10 @@ import math
 import pytest
 
 from bayesmoe.errors import InputError
+from bayesmoe.inference.priors import coordinates_of
 from bayesmoe.inference.spec import (
     LawSpec,
     PriorSpec,
-    coordinates_of,
     law_of,
 )
 from bayesmoe.laws import Chinchilla, Law, Ludziejewski, Yun, all_laws

@@ -14,7 +14,7 @@ from bayesmoe.errors import InputError
 from bayesmoe.planning import precision_draws as module
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.cost_draws import sample_costs
-from bayesmoe.planning.precision_draws import precision_draws, quantized_at_a_loss, shipped_precision_prior
+from bayesmoe.planning.precision_draws import PrecisionDraws, precision_draws, quantized_at_a_loss, shipped_precision_prior
 from bayesmoe.planning.reading import read_scenario
 from bayesmoe.planning.scenario import Scenario
 
@@ -43,8 +43,8 @@ def added(scenario: Scenario, n: float = 7e9, tokens: float = 2e12, total: float
 
 @pytest.mark.parametrize(("trained", "served"), [("bf16", "bf16"), ("bf16", "fp16")])
 def test_sixteen_bits_take_nothing(scenario, trained, served) -> None:
-    assert drawn(asked(scenario, trained, served), 3) is None
-    assert sample_costs(asked(scenario, trained, served), 3).precision is None
+    assert drawn(asked(scenario, trained, served), 3) == PrecisionDraws()
+    assert sample_costs(asked(scenario, trained, served), 3).precision == PrecisionDraws()
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_model_that_is_trained_for_its_precision_loses_size_and_is_not_quantiz
 
 
 def test_a_number_of_ones_own_stands_for_the_prior_and_nothing_turns_it_off(scenario) -> None:
-    assert drawn(asked(scenario, quantization_loss_nats=0.0), 3) is None
+    assert drawn(asked(scenario, quantization_loss_nats=0.0), 3) == PrecisionDraws()
     own = added(asked(scenario, quantization_loss_nats=0.02))
     np.testing.assert_allclose(own, 0.02)
     np.testing.assert_allclose(added(asked(scenario, quantization_loss_nats=0.02), n=1e9, tokens=1e14), 0.02)
@@ -131,7 +131,7 @@ def test_a_number_of_ones_own_stands_for_the_prior_and_nothing_turns_it_off(scen
 
 def test_other_draws_are_the_same_with_and_without_it(scenario) -> None:
     plain, priced = (sample_costs(asked(scenario, **own), 50) for own in ({"quantization_loss_nats": 0.0}, {}))
-    without = jax.tree.leaves(priced._replace(precision=None))
+    without = jax.tree.leaves(priced._replace(precision=PrecisionDraws()))
     for one, other in zip(jax.tree.leaves(plain), without, strict=True):
         np.testing.assert_array_equal(one, other)
     names = set(priced.by_name()) - set(plain.by_name())
@@ -162,7 +162,7 @@ def test_gradients_along_the_budget_are_those_of_the_served_loss(harmful) -> Non
     ln_size, step = jnp.full(harmful.shape, jnp.log(2e9)), 1e-4
     rise = (harmful.loss(ln_size + step) - harmful.loss(ln_size - step)) / (2.0 * step)
     np.testing.assert_allclose(harmful.loss_slope(ln_size), rise, rtol=1e-5)
-    plain = dataclasses.replace(harmful, cost_draws=harmful.cost_draws._replace(precision=None))
+    plain = dataclasses.replace(harmful, cost_draws=harmful.cost_draws._replace(precision=PrecisionDraws()))
     assert not np.allclose(plain.loss_slope(ln_size), rise, rtol=1e-3)
 
 
@@ -171,7 +171,7 @@ def test_the_loss_optimum_is_the_lowest_of_a_scan(harmful) -> None:
     losses = np.asarray(harmful.loss(jnp.broadcast_to(grid, (1, harmful.shape[1], len(grid)))))
     at = np.asarray(grid)[losses.argmin(axis=-1)]
     np.testing.assert_allclose(harmful.loss_optimal(), at, atol=2.0 * float(grid[1] - grid[0]))
-    plain = dataclasses.replace(harmful, cost_draws=harmful.cost_draws._replace(precision=None))
+    plain = dataclasses.replace(harmful, cost_draws=harmful.cost_draws._replace(precision=PrecisionDraws()))
     assert (np.asarray(harmful.loss_optimal()) > np.asarray(plain.loss_optimal())).all()
 
 

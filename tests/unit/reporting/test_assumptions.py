@@ -50,6 +50,28 @@ def test_nothing_in_use_is_left_out(small_plan):
     assert "limits.memory_bytes" not in said
 
 
+@pytest.mark.parametrize(
+    ("repetition", "says"),
+    [
+        (
+            "prior",
+            "; repeats fade after 8 (log-sd 0.9) passes and excess size after 8 (log-sd 0.9) times that for the data: the prior, as no",
+        ),
+        ("runs", "; repeats fade as the runs of the fit say"),
+        ("none", ""),
+    ],
+)
+def test_limited_data_say_where_the_worth_of_repeats_comes_from(small_plan, repetition, says):
+    info = PlanInfo.read(small_plan)
+    limits = dataclasses.replace(info.scenario.limits, unique_tokens=1e12)
+    scenario = dataclasses.replace(info.scenario, limits=limits)
+    plan = dataclasses.replace(info, scenario=scenario, repetition=repetition).write(small_plan)
+    said = {one.name: one.value for one in assumptions(plan)}["limits.max_epochs"]
+    assert said.startswith(f"40 passes{says}")
+    assert said == "40 passes" or says
+    assert "repeats" not in {one.name: one.value for one in assumptions(small_plan)}["limits.max_epochs"]
+
+
 def test_a_threshold_of_the_scenario_is_not_the_baselines(small_plan):
     assert "4-expert model" in str(said_of(small_plan)["limits.loss_nats"])
     assert str(said_of(small_plan, limits={"loss_nats": 2.1})["limits.loss_nats"]) == "2.1 nats per token"
@@ -58,7 +80,7 @@ def test_a_threshold_of_the_scenario_is_not_the_baselines(small_plan):
 def limited(plan, tokens=None, max_gpus=None):
     """The plan with a limit on data, or on GPUs, at a quantile of what its draws take."""
     info = PlanInfo.read(plan)
-    limits = dataclasses.replace(info.scenario.limits, unique_tokens=tokens)
+    limits = dataclasses.replace(info.scenario.limits, unique_tokens=tokens, max_epochs=1.0)
     serving = dataclasses.replace(info.scenario.serving, max_gpus=max_gpus or info.scenario.serving.max_gpus)
     return dataclasses.replace(info, scenario=dataclasses.replace(info.scenario, limits=limits, serving=serving)).write(plan)
 
