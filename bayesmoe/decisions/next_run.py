@@ -22,6 +22,7 @@ from bayesmoe.inference.model import noisy
 from bayesmoe.inference.predict import noise_of
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.design_costs import seconds_per_flop, usual_flop
+from bayesmoe.planning.precision_draws import PrecisionDraws
 from bayesmoe.planning.problems import problem_named
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.planning.surface import DesignSurface
@@ -214,7 +215,7 @@ def _predicted(fit: xr.DataTree, laws: dict[str, DesignSurface], frame: pd.DataF
     by_member, rng, found = components(fit), np.random.default_rng(0), []
     for name, here in laws.items():
         # A run is seen as it is trained, at 16 bits as all before it, and not as the model will be served.
-        trained = dataclasses.replace(here, cost_draws=here.cost_draws._replace(precision=None))
+        trained = dataclasses.replace(here, cost_draws=here.cost_draws._replace(precision=PrecisionDraws()))
         sorted_losses = np.asarray(trained.loss(jnp.log(ln_size), tokens)).reshape(here.shape[0], -1)
         losses = np.empty_like(sorted_losses)
         losses[:, order] = sorted_losses

@@ -17,7 +17,7 @@ from tiers import SWEEP
 
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.planner import plan
-from bayesmoe.planning.precision_draws import shipped_precision_prior
+from bayesmoe.planning.precision_draws import PrecisionDraws, shipped_precision_prior
 from bayesmoe.planning.problems import all_problems, asked_problems, problem_named
 from bayesmoe.specs import to_json
 
@@ -120,7 +120,7 @@ def test_low_precision_equals_brute_force(small_fit, scenario, problem, monkeypa
     assert here.cost_draws.precision.quantization is not None
     brute = Brute(wanted, yun_loss, problem)
     assert require_same(found, here, brute, range(8)) > 0.9
-    without = dataclasses.replace(here, cost_draws=here.cost_draws._replace(precision=None))
+    without = dataclasses.replace(here, cost_draws=here.cost_draws._replace(precision=PrecisionDraws()))
     with pytest.raises(AssertionError):
         require_same(found, without, brute, range(8))
 
