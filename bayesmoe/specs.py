@@ -199,7 +199,18 @@ def _as_input_error(error: ValidationError, kind: type, file: str | Path | None)
 def _hint_for_key(name: str, known: list[str]) -> str:
     """The known key that is a slip away, or all of them: keys that share a word and mean something else are no proposal."""
     slips = [one for one in known if _may_be_a_slip(name, one)]
-    return nearest(name, slips) if get_close_matches(name, slips, n=1) else f"known: {', '.join(sorted(known))}"
+    if get_close_matches(name, slips, n=1):
+        return nearest(name, slips)
+    named = sorted(known)
+    # A sentence that nobody reads to its end says nothing.
+    while len(", ".join(named)) > _LONGEST_LIST:
+        named.pop()
+    more = len(known) - len(named)
+    return f"known: {', '.join(named)}{f' and {more} more' if more else ''}"
+
+
+_LONGEST_LIST = 400
+"""Characters of all known keys that a sentence may hold."""
 
 
 def _may_be_a_slip(name: str, known: str) -> bool:

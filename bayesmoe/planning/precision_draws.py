@@ -212,5 +212,6 @@ def precision_draws(scenario: Scenario, draws: int) -> PrecisionDraws:
         quantization = prior.after_training.draws(weight_bits(serving.precision), draws, of_serving)
         if serving.quantization_loss_nats is not None:
             ln_loss = np.log(sample(serving.quantization_loss_nats, (draws, 1), of_serving))
-            quantization = QuantizationDraws(ln_loss, *[np.zeros_like(ln_loss)] * 3, ln_loss)
+            none = np.zeros_like(ln_loss)
+            quantization = QuantizationDraws(ln_loss, none, none, none, ln_loss)
     return PrecisionDraws(kept, quantization)

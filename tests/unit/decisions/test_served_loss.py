@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from bayesmoe.decisions.decide import decide
+from bayesmoe.decisions.next_run import _candidates, _predicted
 from bayesmoe.decisions.text import facts
 from bayesmoe.documents.problem import ProblemSection
 from bayesmoe.inference.store import FitInfo
+from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.planner import plan
 from bayesmoe.planning.reading import read_scenario
 from bayesmoe.planning.store import PlanInfo
@@ -59,6 +61,21 @@ def test_tokens_per_total_parameter_can_be_asked_for(served) -> None:
     assert float(kept.min()) >= 30.0 * (1.0 - 1e-9)
     np.testing.assert_allclose(kept, (served["tokens"] / served["n_total"]).where(served["feasible"]))
     assert "tokens_per_total_parameter >= 30" in PlanInfo.read(served).scenario.limits.constraints
+
+
+def test_a_run_to_come_is_seen_as_it_is_trained(small_fit, scenario) -> None:
+    """What a run would say does not depend on the precision in which another model will be served."""
+
+    def of(precision):
+        serving = dataclasses.replace(scenario.serving, accelerator="B200-SXM", precision=precision)
+        return surfaces(small_fit, dataclasses.replace(scenario, serving=serving), elsewhere=True, draws=20)
+
+    frame = _candidates(of("bf16"), 1e20)
+    wide, narrow = (_predicted(small_fit, of(precision), frame, None) for precision in ("bf16", "fp4"))
+    np.testing.assert_array_equal(wide, narrow)
+    size, tokens = np.log(frame["n_dense"].to_numpy()[:5])[None], frame["tokens"].to_numpy()[:5][None]
+    losses = [next(iter(of(precision).values())).loss(size, tokens) for precision in ("bf16", "fp4")]
+    assert (np.asarray(losses[1]) > np.asarray(losses[0])).all()
 
 
 def test_shipped_scenarios_are_read_as_before() -> None:

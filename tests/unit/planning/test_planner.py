@@ -315,7 +315,13 @@ def test_the_plan_says_what_it_was_made_from(small_fit, small_plan, scenario):
     assert {name: small_plan[name].attrs["units"] for name in told(small_plan)} == {
         name: UNITS[name] for name in told(small_plan)
     }
-    assert set(UNITS) - set(told(small_plan)) == {"epochs", "efficiency_leverage", "train_days", "train_co2_kg"}
+    assert set(UNITS) - set(told(small_plan)) == {
+        "epochs",
+        "quantization_loss",
+        "efficiency_leverage",
+        "train_days",
+        "train_co2_kg",
+    }
 
 
 def test_a_failed_fit_is_refused_unless_it_is_allowed_by_name(small_fit, scenario):

@@ -106,18 +106,26 @@ def test_every_problem_equals_brute_force(small_fit, scenario, problem, draws):
 
 
 @pytest.mark.parametrize(
-    "problem",
-    ["lifetime_flop", *(pytest.param(name, marks=SWEEP) for name in ("cheapest_serving", "lowest_loss", "loss_optimal"))],
+    ("problem", "quantization"),
+    [
+        ("lifetime_flop", "after training"),
+        pytest.param("lifetime_flop", "trained", marks=pytest.mark.slow),
+        *(
+            pytest.param(name, "after training", marks=pytest.mark.slow)
+            for name in ("cheapest_serving", "lowest_loss", "loss_optimal")
+        ),
+    ],
 )
-def test_low_precision_equals_brute_force(small_fit, scenario, problem, monkeypatch):
-    """Served in 8 bits that lose as much as four would, trained in 8: what is lost grows with tokens, and more may do harm."""
+def test_low_precision_equals_brute_force(small_fit, scenario, problem, quantization, monkeypatch):
+    """Served in 8 bits that lose as much as four would: what is lost grows with tokens, and more may do harm; or trained for 8 bits."""
     prior = shipped_precision_prior()
     lossy = dataclasses.replace(prior, after_training=dataclasses.replace(prior.after_training, bits=9.0))
     monkeypatch.setattr("bayesmoe.planning.precision_draws.shipped_precision_prior", lambda: lossy)
     serving = {"precision": "fp8", "accelerator": "H100-SXM", "lifetime_tokens": 3e12, "bytes_per_kv_element": 1.0}
-    wanted = asked(changed(scenario, serving=serving), problem)
+    wanted = asked(changed(scenario, serving={**serving, "quantization": quantization}), problem)
     found, (here,) = plan(small_fit, wanted, sketch=8), surfaces(small_fit, wanted, draws=8).values()
-    assert here.cost_draws.precision.quantization is not None
+    drawn = here.cost_draws.precision
+    assert (drawn.quantization is None, drawn.ln_size_kept is None) == (quantization == "trained", quantization != "trained")
     brute = Brute(wanted, yun_loss, problem)
     assert require_same(found, here, brute, range(8)) > 0.9
     without = dataclasses.replace(here, cost_draws=here.cost_draws._replace(precision=PrecisionDraws()))
