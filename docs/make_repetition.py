@@ -40,7 +40,7 @@ SAID = {
 LEVELS = (0.5, 0.8, 0.9)
 UNIQUE = 15e12
 BUDGETS = (1e24, 1e25, 1e26)
-COUNTS = (1, 4, 8, 16, 32, 64, 128)
+COUNTS = (1, 8, 32, 64, 128, 256, 512)
 GROUP, FAMILY = "olmoe3-a0", {"top_k": 4, "granularity": 2.0, "moe_share": 0.5}
 
 
@@ -98,19 +98,19 @@ def plans() -> list[dict[str, Any]]:
     from bayesmoe.resources import or_packaged
 
     spec = read_fit_spec(or_packaged("olmoe3-ladder", "specs"))
-    fit = bm.fit(dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, warmup=400, draws=300)), progress=False)
+    fit = bm.fit(dataclasses.replace(spec, sampler=dataclasses.replace(spec.sampler, warmup=400, draws=250)), progress=False)
     found = []
     for budget in BUDGETS:
         for limits in ({}, {"unique_tokens": UNIQUE}, {"unique_tokens": UNIQUE, "max_epochs": 1.0}):
             scenario = bm.Scenario(
                 training=bm.Training(budget_flop=budget),
-                serving=bm.Serving(accelerator="H100-SXM", precision="fp8", max_gpus=64),
+                serving=bm.Serving(accelerator="H100-SXM", precision="fp8", max_gpus=512),
                 choices={"num_experts": COUNTS, "baseline_num_experts": 8},
                 architecture=FAMILY,
                 limits=limits,
                 problems=("lowest_loss",),
             )
-            plan = bm.plan(fit, in_group(scenario, GROUP), allow_failed=True)
+            plan = bm.plan(fit, in_group(scenario, GROUP), allow_failed=True, sketch=800)
             found.append({"budget": budget, "limits": limits, **optima_of(plan)})
     return found
 
