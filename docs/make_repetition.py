@@ -164,7 +164,190 @@ def done(folder: Path) -> dict[str, Any]:
     return found
 
 
-if __name__ == "__main__":
+PARTS = {"repeat_decay": "R_D\\*", "excess_decay": "R_N\\*", "size_per_token": "parameters per distinct token"}
+REFITS = {
+    "refit few": "datablations, at most 4 passes",
+    "refit planned": "datablations, at most 40 passes",
+    "refit all": "datablations, all",
+    "refit other": "data_repetition_runs, all (sizes with embeddings, nothing sorted out)",
+}
+SETS = {"over 4 and at most 40 passes": 40.0, "all over 4 passes": np.inf}
+
+
+def of_decays(found: dict[str, Any]) -> list[str]:
+    """The section on what the tables say of the decays."""
+    from bayesmoe.laws.repetition import MUENNIGHOFF, PART, WU
+    from bayesmoe.units import band
+
+    def row(name: str, runs: str, cells: dict[str, str], gate: str) -> str:
+        return f"| {name} | {runs} | " + " | ".join(cells[part] for part in PARTS) + f" | {gate} |"
+
+    rows = []
+    for step, name in REFITS.items():
+        one = found[step]
+        rows.append(row(name, str(one["runs"]), {part: band(*one[part]) for part in PARTS}, one["gate"]))
+    for name, values in (("Muennighoff et al. 2023", MUENNIGHOFF), ("Wu et al. 2026, dense", WU)):
+        rows.append(row(name, "–", {part: f"{values[part]:.3g}" for part in PARTS}, "–"))
+    prior = {one.name: band(*(float(one.to_support(one.mean + z * one.sd)) for z in (-1.645, 0.0, 1.645))) for one in PART}
+    rows.append(row("prior", "–", prior, "–"))
+    planned = found["refit planned"]
+    held = [
+        name
+        for name, values in (("Muennighoff's", MUENNIGHOFF), ("Wu's", WU))
+        if all(planned[part][0] <= values[part] <= planned[part][2] for part in ("repeat_decay", "excess_decay"))
+    ]
+    return [
+        "## What public runs say",
+        "",
+        "Chinchilla's law with repetition, fitted to runs of at least 1e9 tokens and as many distinct ones; medians and central 90% of draws.",
+        "",
+        "| runs | number | " + " | ".join(PARTS.values()) + " | gate |",
+        "|---|---|" + "---|" * len(PARTS) + "---|",
+        *rows,
+        "",
+        f"The bands of the runs of at most 40 passes hold {' and '.join(held) or 'neither'} pair. Why the numbers differ between rows:",
+        "",
+        "- Muennighoff's pair was fitted with A, B, E and the exponents held at values of other runs, which lie about 0.2 nats below these; here they are fitted together. "
+        "And there N' is in force at one epoch too, here it comes in with the repeats.",
+        "- Wu's runs are of another study, of sparse training and smaller models. The prior averages both pairs: its middle lies between them, and its band holds both.",
+        "- With more passes R_N\\* falls and R_D\\* rises: models too large for their data over-fit, their loss rises with passes, and fading size is what says so in this form. "
+        "The worth of repeats is not a constant of nature but of the form and the range of passes; plans stop at 40.",
+        "- Dependence on the density of weights (Wu) is in `bayesmoe.laws.repetition` as functions; no fit reads it, as no table here has such a column.",
+        "",
+    ]
+
+
+def of_forecasts(found: dict[str, Any], runs: pd.DataFrame) -> list[str]:
+    """The section on forecasts of many passes from few."""
+    from bayesmoe.units import percent
+
+    lines = [
+        "## Many passes from few",
+        "",
+        f"Runs of more than 4 passes, forecast from the {found['refit few']['runs']} runs of at most 4, with noise by ratio and seed. The law is fitted anew for each row; the decays of a paper are held at "
+        "its values. Seeds of one configuration err together, so that a configuration counts once; coverage with every run counted is beside it. CRPS of ln loss.",
+        "",
+        "| runs asked | law | repeats | in the 50% band | 80% | 90% | 90%, every run | CRPS | median miss of ln loss |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    held = runs.query("epochs > 4")
+    weight = 1.0 / held.groupby(["n_active", "tokens", "unique_tokens"])["loss"].transform("size").to_numpy()
+    for name, most in SETS.items():
+        for law in LAWS:
+            for kind in KINDS:
+                one = {key: np.array(value) for key, value in found[f"forecast {law} {kind}"].items()}
+                asked = one["epochs"] <= most
+                off, own = np.abs(one["below"][asked] - 0.5), weight[asked]
+                cells = [percent(float(np.average(off <= level / 2, weights=own))) for level in LEVELS]
+                cells.append(percent(float((off <= LEVELS[-1] / 2).mean())))
+                score, miss = np.average(one["crps"][asked], weights=own), np.median(one["miss"][asked])
+                asked_for = f"{name} ({asked.sum()} of {own.sum():.0f} configurations)"
+                lines.append(f"| {asked_for} | {law} | {SAID[kind]} | {' | '.join(cells)} | {score:.4f} | {miss:+.4f} |")
+    return [
+        *lines,
+        "",
+        "The bands are those of one law, without a discrepancy: an average (`bayesmoe fit` of no named law) adds one along size and tokens, and none along passes. Beyond 40 passes the bands are "
+        "too narrow: runs of few passes say little of over-fitting.",
+        "",
+    ]
+
+
+def of_plans(found: dict[str, Any]) -> list[str]:
+    """The section on plans of limited data."""
+    from bayesmoe.units import band, experts, percent, short
+
+    lines = [
+        f"## Plans with {short(UNIQUE)} distinct tokens",
+        "",
+        "Shipped spec `olmoe3-ladder`, whose runs have one epoch: what repeats are worth comes from the prior. Lowest loss at a serving cost no higher than that of the loss-optimal 8-expert model, on H100-SXM in FP8; "
+        f"each draw with its own optimum. These budgets lie far beyond the runs, and {max(COUNTS)} experts are the most offered: read how the choice moves, not the losses.",
+        "",
+        "![Passes, size and experts by budget, with data limited and not](repetition.png)",
+        "",
+        "| FLOP | data | passes | active parameters, 1e9 | total, 1e9 | experts, most often best | loss |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in found["plans"]:
+        passes = band(*(value / UNIQUE for value in one["tokens"]))
+        sizes = [band(*(value / 1e9 for value in one[name])) for name in ("n_active", "n_total")]
+        often = sorted(one["share"].items(), key=lambda each: -each[1])[:2]
+        counts = ", ".join(f"{experts(int(count))} {percent(share)}" for count, share in often)
+        lines.append(
+            f"| {one['budget']:.0e} | {data_of(one)} | {passes} | {sizes[0]} | {sizes[1]} | {counts} | {band(*one['loss'])} |".replace(
+                "e+", "e"
+            )
+        )
+    return [*lines, ""]
+
+
+def data_of(plan: dict[str, Any]) -> str:
+    """What a plan was given of data, in words."""
+    limits = plan["limits"]
+    if not limits:
+        return "no limit: as if repeats were fresh"
+    return "one pass at most" if "max_epochs" in limits else "repeats worth less"
+
+
+def drawn(found: dict[str, Any]) -> Any:
+    """Passes, size and experts by budget."""
+    from bayesmoe.plots.style import OKABE_ITO, new_panels
+
+    figure, panels = new_panels(3)
+    kinds = list(dict.fromkeys(map(data_of, found["plans"])))
+    titles = ("passes over 15e12 tokens", "active parameters", "experts of the best design")
+    for axes, name, title in zip(panels, ("tokens", "n_active", "experts"), titles, strict=True):
+        for number, kind in enumerate(kinds):
+            own = [one for one in found["plans"] if data_of(one) == kind]
+            low, middle, high = np.array([one[name] for one in own]).T / (UNIQUE if name == "tokens" else 1.0)
+            x = np.array([one["budget"] for one in own]) * 1.06 ** (number - 1)
+            axes.errorbar(
+                x, middle, (middle - low, high - middle), color=OKABE_ITO[number], marker="o", label=kind, capsize=2
+            )
+        axes.set(xscale="log", yscale="log", xlabel="training FLOP", title=title)
+    panels[0].axhline(1.0, color="0.6", linewidth=0.8)
+    panels[0].legend(frameon=False, fontsize=7)
+    return figure
+
+
+def written(found: dict[str, Any], folder: Path) -> str:
+    """The page."""
+    return "\n".join(
+        [
+            "# Repeated data",
+            "",
+            f"Made by `python docs/make_repetition.py {folder.name}` from `datablations.csv` and `data_repetition_runs.csv` (Muennighoff et al. 2023, arXiv:2305.16264) and a shipped spec.",
+            "",
+            "With U distinct tokens of D trained on, N parameters and U_N = U times `size_per_token`, a law L(N, D) becomes",
+            "",
+            "```",
+            "L(N (N'/N)^s, D')        s  = ln(D'/U) / ln(1 + R_D*)",
+            "D' = U + U R_D* (1 - exp(-(D/U - 1)/R_D*))",
+            "N' = U_N + U_N R_N* (1 - exp(-(N/U_N - 1)/R_N*))   beyond U_N, else N",
+            "```",
+            "",
+            "which is the law itself where no token repeats. See [plans](how-to/plan.md) and [your own table](how-to/own-table.md) for how to use it.",
+            "",
+            *of_decays(found),
+            *of_forecasts(found, pd.read_csv(folder / "datablations.csv").query(USED)),
+            *of_plans(found),
+        ]
+    )
+
+
+def main() -> None:
+    """Make what is missing, then write page and figure."""
+    import jax
+
+    from bayesmoe.files import write_text
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    done(parser.parse_args().folder)
+    folder = parser.parse_args().folder
+    jax.config.update("jax_enable_x64", True)
+    found = done(folder)
+    write_text(OUT, written(found, folder))
+    drawn(found).savefig(FIGURE, dpi=130, facecolor="white")
+
+
+if __name__ == "__main__":
+    main()

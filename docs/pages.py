@@ -30,6 +30,7 @@ MORE = {
     "bayesmoe.criticism.sbc": ["simulation_ranks", "ranks_of", "calibration"],
     "bayesmoe.criticism.cluster": ["finished_blocks"],
     "bayesmoe.documents": ["PlanDocument"],
+    "bayesmoe.laws.repetition": ["Repeated", "repeated", "effective_tokens", "effective_size", "decay_of_density"],
     "bayesmoe.demo.gallery": ["gallery", "save_figures"],
 }
 """What some scripts need besides the public names, by module."""

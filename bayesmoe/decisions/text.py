@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from bayesmoe.decisions.decision import Decision
     from bayesmoe.decisions.outcome import DesignOutcome
+    from bayesmoe.planning.scenario import LimitsSpec
 
 _DOUBTFUL = 0.5
 ALL_TOKENS = 0.999
@@ -52,6 +53,16 @@ def headline(decision: Decision) -> str:
     return line
 
 
+def data_limit(tokens: float, limits: LimitsSpec) -> str | None:
+    """How often a design passes over limited data, in words; None where it takes a part of them or nothing limits them."""
+    if limits.unique_tokens is None or tokens < ALL_TOKENS * min(limits.unique_tokens, limits.most_tokens):
+        return None
+    passes = tokens / limits.unique_tokens
+    all_of_them = f"all {short(limits.unique_tokens)} tokens that there are"
+    times = all_of_them if 1.0 / ALL_TOKENS > passes >= ALL_TOKENS else f"{significant(passes, 2)} times {all_of_them}"
+    return f"{times}: the data limit binds" if tokens >= ALL_TOKENS * limits.most_tokens else times
+
+
 def facts(decision: Decision) -> dict[str, str]:
     """What holds for the recommended design, or for the closest, by label."""
     outcome, design = decision.closest, decision.closest.design
@@ -71,8 +82,8 @@ def facts(decision: Decision) -> dict[str, str]:
             f"{name} {significant(value, 2)}x" for name, value in decision.extrapolation.items()
         )
         known["Extrapolation"] += " the largest run"
-    if design.tokens >= ALL_TOKENS * decision.scenario.limits.most_tokens:
-        known["Data"] = f"all {short(decision.scenario.limits.most_tokens)} tokens that there are: the data limit binds"
+    if (data := data_limit(design.tokens, decision.scenario.limits)) is not None:
+        known["Data"] = data
     if caution := decision.capability_caution:
         known["Reasoning"] = caution
     if decision.recommended is None:

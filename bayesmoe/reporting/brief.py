@@ -9,7 +9,7 @@ import xarray as xr
 
 from bayesmoe.decisions.decision import Decision
 from bayesmoe.decisions.outcome import Design
-from bayesmoe.decisions.text import ALL_TOKENS, LIMIT, facts, headline, relaxation, served_loss, tail_change
+from bayesmoe.decisions.text import LIMIT, data_limit, facts, headline, relaxation, served_loss, tail_change
 from bayesmoe.inference.gate import Gate
 from bayesmoe.planning.problems import OBJECTIVES
 from bayesmoe.reporting import advice_text, plan_text, text
@@ -171,10 +171,8 @@ def _risks(decision: Decision, gate: Gate, *, simulated: bool) -> list[str]:
         worst = sorted(beyond, key=lambda name: -beyond[name])[:_AXES_SAID]
         times = " and ".join(f"{significant(beyond[name])} times the {_AXES.get(name, name)}" for name in worst)
         said.append(f"it is an extrapolation, to {times} of the largest run")
-    if decision.closest.design.tokens >= decision.scenario.limits.most_tokens * ALL_TOKENS:
-        said.append(
-            f"it takes all {short(decision.scenario.limits.most_tokens)} tokens that there are: the data limit binds"
-        )
+    if (data := data_limit(decision.closest.design.tokens, decision.scenario.limits)) is not None:
+        said.append(f"it takes {data}")
     if caution := decision.capability_caution:
         said.append(caution)
     if decision.recommended is not None and (tail := tail_change(decision)):
