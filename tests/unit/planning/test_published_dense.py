@@ -123,7 +123,7 @@ def test_the_illustrative_set_has_yuns_dense_sizes_only_with_the_papers_flop(rul
 # Sardana: training and serving together.
 
 
-def lifetime(task, coefficients, *, prompts=1e-9, served=None, named_threshold=False):
+def lifetime(task, coefficients, *, prompts=1e-6, served=None, named_threshold=False):
     """Plan of the cheapest life of a model as good as the loss-optimal one of the task's size; that model's own tokens and FLOP.
 
     Prompts are next to nothing, so that an output token is ``2 n_active`` FLOP. The threshold is the base's lowest loss on the reference's budget,
@@ -140,7 +140,7 @@ def lifetime(task, coefficients, *, prompts=1e-9, served=None, named_threshold=F
         scenario_for(
             6.0 * size * tokens,
             "lifetime_flop",
-            serving=Serving(prompt_tokens=prompts, output_tokens=1.0, lifetime_tokens=served),
+            serving=Serving(prompt_tokens=1e6 * prompts, output_tokens=1e6, lifetime_tokens=served),
             limits=LimitsSpec(loss_nats=loss if named_threshold else None),
         ),
     )
