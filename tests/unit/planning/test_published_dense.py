@@ -224,6 +224,6 @@ def test_a_plan_held_to_half_the_size_pays_the_overhead():
     anchor = next(one for one in anchors("devries2023_besiroglu", "overhead") if one["inputs"]["k_N"] == 0.5)
     values, _, optimal = devries(anchor)
     limits = LimitsSpec(constraints=(f"n_dense <= {0.5 * np.exp(optimal).item()!r}",))
-    serving = Serving(lifetime_tokens=1.0)
+    serving = Serving(lifetime_tokens=1e6)
     found = planned("chinchilla", values, scenario_for(1e22, "lifetime_flop", serving=serving, limits=limits))
     assert near(found["train_flop"].item() / 1e22 - 1.0, anchor, 1e-3)
