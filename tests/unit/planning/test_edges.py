@@ -17,6 +17,7 @@ from bayesmoe.decisions.risk import risk
 from bayesmoe.decisions.run_plan import recommended_run
 from bayesmoe.decisions.text import headline
 from bayesmoe.documents import PlanDocument
+from bayesmoe.errors import InputError
 from bayesmoe.planning.build_surface import surfaces
 from bayesmoe.planning.planner import plan
 from bayesmoe.planning.problems import problem_named
@@ -46,14 +47,14 @@ def told(fit, scenario):
 @pytest.mark.parametrize(
     ("problem", "limits"),
     [
-        pytest.param("memory_limited", {"memory_bytes": 1.0}, marks=SWEEP),
-        ("cheapest_serving", {"loss_nats": 0.01}),
-        pytest.param("lifetime_cost", {"loss_nats": 0.01}, marks=SWEEP),
-        ("lowest_loss", {"serving_usd_per_million_tokens": 1e-9}),
+        pytest.param("memory_limited", {"memory_bytes": 1e9, "constraints": ("n_active >= 1e10",)}, marks=SWEEP),
+        ("cheapest_serving", {"loss_nats": 0.35}),
+        pytest.param("lifetime_cost", {"loss_nats": 0.35}, marks=SWEEP),
+        ("lowest_loss", {"serving_usd_per_million_tokens": 1e-5, "constraints": ("n_active >= 1e9",)}),
         pytest.param("loss_optimal", {"constraints": ("n_total < 1",)}, marks=SWEEP),
         pytest.param("equal_resources", {"n_total_parameters": 1e13, "constraints": ("n_gpus <= 8",)}, marks=SWEEP),
-        ("fixed_hardware", {"output_tokens_per_s": 1e12}),
-        ("efficiency_leverage", {"unique_tokens": 1e9, "constraints": ("epochs > 1",)}),
+        ("fixed_hardware", {"output_tokens_per_s": 1e5, "constraints": ("n_active >= 1e13",)}),
+        ("efficiency_leverage", {"unique_tokens": 1e9, "max_epochs": 1.0, "constraints": ("epochs > 1",)}),
     ],
 )
 def test_a_posterior_whose_every_draw_is_infeasible(small_fit, scenario, problem, limits):
@@ -93,13 +94,18 @@ def landscape_of(fit, scenario):
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("budget_flop", [1.0, 1e35])
-def test_a_budget_of_the_wrong_unit_is_doubted(small_fit, scenario, budget_flop):
+def test_a_budget_of_the_wrong_unit_is_refused(small_fit, scenario, budget_flop):
     asked = changed(scenario, problems=("cheapest_serving",), training={"budget_flop": budget_flop})
-    _, part, headline, _ = told(small_fit, asked)
-    assert float(part["p_optimum_inside"].max()) < 0.01
-    assert headline.endswith("check the budget and its unit.")
+    with pytest.raises(InputError, match=r"training\.budget_flop: is implausible"):
+        plan(small_fit, asked)
+
+
+def test_optima_at_the_end_of_the_sizes_doubt_the_budget(small_plan):
+    none = dataclasses.replace(decide(small_plan, advice=False)[0], recommended_num_experts=None)
+    outside, inside = (headline(dataclasses.replace(none, p_optimum_inside=share)) for share in (0.0, 1.0))
+    assert outside.endswith("check the budget and its unit.")
+    assert not inside.endswith("check the budget and its unit.")
 
 
 @pytest.mark.slow
