@@ -12,7 +12,7 @@ from bayesmoe.costs.prices import price_of
 from bayesmoe.costs.training_budget import USUAL_MFU
 from bayesmoe.costs.uncertain import Uncertain, UncertainShare
 from bayesmoe.laws.repetition import EXCESS_DECAY, REPEAT_DECAY
-from bayesmoe.planning.precision_draws import precision_draws
+from bayesmoe.planning.precision_draws import loses_bits, precision_draws
 from bayesmoe.planning.problems import asked_problems, problem_named
 from bayesmoe.planning.problems.base import baseline
 from bayesmoe.planning.reference import key_named, keys
@@ -54,7 +54,7 @@ def assumptions(plan: xr.Dataset) -> tuple[Assumption, ...]:
     info = PlanInfo.read(plan)
     found = []
     for key in keys():
-        if key.section == "traffic" or key.name in _NO_ASSUMPTION:
+        if key.section == "traffic" or key.name in _NO_ASSUMPTION or key.name in _without_effect(info.scenario):
             continue
         # A roadmap was resolved into one budget.
         value = getattr(getattr(info.scenario, key.section), key.key, None)
@@ -77,6 +77,14 @@ def _of_repeats(name: str, info: PlanInfo) -> str:
         "runs": "; repeats fade as the runs of the fit say",
         "prior": f"; repeats fade after {decay} passes and excess size after {excess} times that for the data: the prior, as no run of the fit repeats",
     }.get(info.repetition, "")
+
+
+def _without_effect(scenario: Scenario) -> set[str]:
+    """Keys that say how something is done which the scenario does not do."""
+    drafts = () if any(scenario.serving.drafts) else ("serving.draft_acceptance", "serving.draft_acceptance_decay")
+    quantized = () if loses_bits(scenario) else ("serving.quantization",)
+    limited = () if scenario.limits.unique_tokens is not None else ("limits.max_epochs",)
+    return {*drafts, *quantized, *limited}
 
 
 def _left_out(info: PlanInfo) -> dict[str, tuple[str, str]]:

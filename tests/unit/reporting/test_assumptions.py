@@ -12,6 +12,9 @@ from bayesmoe.planning.reference import keys
 from bayesmoe.planning.store import PlanInfo
 from bayesmoe.reporting.assumptions import assumptions, binding_limits
 
+WITHOUT_EFFECT = {"serving.draft_acceptance", "serving.draft_acceptance_decay", "serving.quantization", "limits.max_epochs"}
+"""What a plan without drafts, in one precision and with all the data that it wants, does not depend on."""
+
 
 def said_of(plan, **sections):
     """Assumptions by key, of a plan whose scenario has other values."""
@@ -44,8 +47,11 @@ def test_a_default_says_where_it_comes_from(small_plan):
 
 def test_nothing_in_use_is_left_out(small_plan):
     scenario, said = PlanInfo.read(small_plan).scenario, said_of(small_plan)
+    assert not WITHOUT_EFFECT & set(said)
+    serving = {"draft_tokens": 2, "precision": "fp8", "accelerator": "H100-SXM"}
+    assert set(said_of(small_plan, serving=serving, limits={"unique_tokens": 1e12})) >= WITHOUT_EFFECT
     for key in keys():
-        if key.section in ("training", "serving", "architecture", "limits", "tolerance"):
+        if key.section in ("training", "serving", "architecture", "limits", "tolerance") and key.name not in WITHOUT_EFFECT:
             assert (key.name in said) >= (getattr(getattr(scenario, key.section), key.key, None) is not None)
     assert "limits.memory_bytes" not in said
 
@@ -69,7 +75,6 @@ def test_limited_data_say_where_the_worth_of_repeats_comes_from(small_plan, repe
     said = {one.name: one.value for one in assumptions(plan)}["limits.max_epochs"]
     assert said.startswith(f"40 passes{says}")
     assert said == "40 passes" or says
-    assert "repeats" not in {one.name: one.value for one in assumptions(small_plan)}["limits.max_epochs"]
 
 
 def test_a_threshold_of_the_scenario_is_not_the_baselines(small_plan):
