@@ -41,13 +41,15 @@ def made(small_fit, small_plan):
 @pytest.fixture(scope="module")
 def every(made, small_fit, scenario):
     """Those, and what it draws of other budgets, of leverage and of laws; these fit and plan anew."""
-    found = (
-        budget_figures(small_fit, scenario)
-        | cluster_figures(scenario)
-        | leverage_figures()
-        | speedup_figures()
-        | law_figures()
-    )
+    # All are open at once, as they are where the gallery is drawn.
+    with plt.rc_context({"figure.max_open_warning": 0}):
+        found = (
+            budget_figures(small_fit, scenario)
+            | cluster_figures(scenario)
+            | leverage_figures()
+            | speedup_figures()
+            | law_figures()
+        )
     yield made | found
     for figure in found.values():
         plt.close(figure)

@@ -110,10 +110,7 @@ def test_every_problem_equals_brute_force(small_fit, scenario, problem, draws):
     [
         ("lifetime_flop", "after training"),
         pytest.param("lifetime_flop", "trained", marks=pytest.mark.slow),
-        *(
-            pytest.param(name, "after training", marks=pytest.mark.slow)
-            for name in ("cheapest_serving", "lowest_loss", "loss_optimal")
-        ),
+        *(pytest.param(name, "after training", marks=SWEEP) for name in ("cheapest_serving", "lowest_loss", "loss_optimal")),
     ],
 )
 def test_low_precision_equals_brute_force(small_fit, scenario, problem, quantization, monkeypatch):

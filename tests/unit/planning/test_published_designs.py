@@ -126,7 +126,7 @@ def test_zhaos_active_share_is_the_plan_of_equal_resources_when_data_are_short()
         def family(self, top_k=None, granularity=None):
             return AllExperts(top_k=1.0 * (top_k or self.top_k), design=True)
 
-    limits = LimitsSpec(n_total_parameters=anchor["inputs"]["n_total"], unique_tokens=1e12)
+    limits = LimitsSpec(n_total_parameters=anchor["inputs"]["n_total"], unique_tokens=1e12, max_epochs=1.0)
     found = planned(
         "zhao",
         ZHAO,
