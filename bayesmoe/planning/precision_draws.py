@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -163,18 +162,7 @@ class PrecisionDraws(NamedTuple):
 @functools.cache
 def shipped_precision_prior() -> PrecisionPrior:
     """The prior of this project, ``models/priors/precision.toml``: what is measured, and what is judged, stands there."""
-    return read_precision_prior(resource_folder("models") / "priors" / "precision.toml")
-
-
-def read_precision_prior(path: str | Path) -> PrecisionPrior:
-    """Read such a prior.
-
-    Raises
-    ------
-    InputError
-        The file is missing, or holds something else.
-    """
-    return read_toml(path, PrecisionPrior)
+    return read_toml(resource_folder("models") / "priors" / "precision.toml", PrecisionPrior)
 
 
 def loses_bits(scenario: Scenario) -> bool:
@@ -209,8 +197,9 @@ def precision_draws(scenario: Scenario, draws: int) -> PrecisionDraws:
         kept = prior.in_training.ln_size_kept((weights, trained), known, draws, of_training)
         kept = kept if own is None else kept + np.log(sample(own, (draws, 1), of_training, most=1.0))
     if quantized_at_a_loss(scenario):
-        quantization = prior.after_training.draws(weight_bits(serving.precision), draws, of_serving)
-        if serving.quantization_loss_nats is not None:
+        if serving.quantization_loss_nats is None:
+            quantization = prior.after_training.draws(weight_bits(serving.precision), draws, of_serving)
+        else:
             ln_loss = np.log(sample(serving.quantization_loss_nats, (draws, 1), of_serving))
             none = np.zeros_like(ln_loss)
             quantization = QuantizationDraws(ln_loss, none, none, none, ln_loss)

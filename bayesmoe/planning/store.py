@@ -18,7 +18,7 @@ from bayesmoe.planning.problems import Problem, asked_problems
 from bayesmoe.planning.scenario import Scenario
 from bayesmoe.specs import from_json, to_json
 
-FORMAT = 7
+FORMAT = 8
 """Version of a plan's layout; a reader refuses any other."""
 
 
@@ -75,9 +75,7 @@ class PlanInfo:
         ValueError
             The scenario cannot be read.
         """
-        # Plans of before there were repeats say nothing of them.
-        values = {field.name: plan.attrs[field.name] for field in fields(cls) if field.name != "repetition"}
-        values["repetition"] = plan.attrs.get("repetition", cls.repetition)
+        values = {field.name: plan.attrs[field.name] for field in fields(cls)}
         values["scenario"] = from_json(values["scenario"], Scenario)
         return cls(**{**values, "data_simulated": bool(values["data_simulated"])})
 

@@ -63,8 +63,6 @@ def test_the_plan_says_where_it_comes_from(small_fit, scenario):
     assert PlanInfo.read(found).repetition == "prior"
     assert {f"yun.{one.name}" for one in PART} <= set(found["input"].values)
     assert float(found["epochs"].max()) > 1.0
-    again = found.drop_attrs().assign_attrs({name: value for name, value in found.attrs.items() if name != "repetition"})
-    assert PlanInfo.read(again).repetition == "none"
 
 
 def test_up_to_the_limit_tokens_are_fresh_and_beyond_they_are_not(scenario):
