@@ -30,9 +30,10 @@ USED = (
 
 FEW, PLANNED = "epochs <= 4", "epochs > 4 and epochs <= 40"
 LAWS = ("chinchilla", "nested")
-KINDS = ("fitted", "fresh", "muennighoff", "wu")
+KINDS = ("fitted", "saturating", "fresh", "muennighoff", "wu")
 SAID = {
     "fitted": "decays fitted to the few passes",
+    "saturating": "decays fitted, without overfitting",
     "fresh": "repeats count as fresh",
     "muennighoff": "decays of Muennighoff 2023",
     "wu": "decays of Wu 2026",
@@ -49,8 +50,9 @@ def fitted(frame: pd.DataFrame, law: str, kind: str, size: str = "n_active") -> 
     import bayesmoe as bm
     from bayesmoe.laws.repetition import MUENNIGHOFF, WU
 
-    published = {"muennighoff": MUENNIGHOFF, "wu": WU}.get(kind, {})
-    priors = {name: bm.PriorSpec(median=value, sd=1e-3) for name, value in published.items()}
+    published = {"muennighoff": MUENNIGHOFF, "wu": WU, "saturating": {"overfitting": 0.0}}.get(kind, {})
+    # A coordinate that is positive cannot be nothing.
+    priors = {name: bm.PriorSpec(median=max(value, 1e-9), sd=1e-3) for name, value in published.items()}
     spec = bm.LawSpec(name=law, size=size, repetition=kind != "fresh", priors=priors)
     noise = bm.NoiseSpec(depends_on=("ratio", "seed"), where_known=True)
     return bm.fit(frame, law=spec, noise=noise, sampler={"seed": 1, "draws": 500}, progress=False)
@@ -164,7 +166,12 @@ def done(folder: Path) -> dict[str, Any]:
     return found
 
 
-PARTS = {"repeat_decay": "R_D\\*", "excess_decay": "R_N\\*", "size_per_token": "parameters per distinct token"}
+PARTS = {
+    "repeat_decay": "R_D\\*",
+    "excess_decay": "R_N\\*",
+    "size_per_token": "parameters per distinct token",
+    "overfitting": "overfitting, nats",
+}
 REFITS = {
     "refit few": "datablations, at most 4 passes",
     "refit planned": "datablations, at most 40 passes",
@@ -210,8 +217,8 @@ def of_decays(found: dict[str, Any]) -> list[str]:
         "- Muennighoff's pair was fitted with A, B, E and the exponents held at values of other runs, which lie about 0.2 nats below these; here they are fitted together. "
         "And there N' is in force at one epoch too, here it comes in with the repeats.",
         "- Wu's runs are of another study, of sparse training and smaller models. The prior averages both pairs: its middle lies between them, and its band holds both.",
-        "- With more passes R_N\\* falls and R_D\\* rises: models too large for their data over-fit, their loss rises with passes, and fading size is what says so in this form. "
-        "The worth of repeats is not a constant of nature but of the form and the range of passes; plans stop at 40.",
+        "- Neither paper has a term for overfitting, so that their decays hold it too: where models that are large for their data over-fit, repeats seem to fade sooner. With the term R_D\\* comes "
+        "out longer, and it is what runs of few and of many passes agree on. The worth of repeats is not a constant of nature but of the form and the range of passes; plans stop at 40.",
         "- Dependence on the density of weights (Wu) is in `bayesmoe.laws.repetition` as functions; no fit reads it, as no table here has such a column.",
         "",
     ]
@@ -247,8 +254,8 @@ def of_forecasts(found: dict[str, Any], runs: pd.DataFrame) -> list[str]:
     return [
         *lines,
         "",
-        "The bands are those of one law, without a discrepancy: an average (`bayesmoe fit` of no named law) adds one along size and tokens, and none along passes. Beyond 40 passes the bands are "
-        "too narrow: runs of few passes say little of over-fitting.",
+        "The bands are those of one law, without a discrepancy: an average (`bayesmoe fit` of no named law) adds one along size and tokens, and none along passes. Without the term for overfitting "
+        "the forecast of a model that is large for its data levels off where its loss turns and rises; with it the bands of few passes are a little wider, as they hardly know the term.",
         "",
     ]
 
@@ -320,10 +327,11 @@ def written(found: dict[str, Any], folder: Path) -> str:
             "",
             f"Made by `python docs/make_repetition.py {folder.name}` from `datablations.csv` and `data_repetition_runs.csv` (Muennighoff et al. 2023, arXiv:2305.16264) and a shipped spec.",
             "",
-            "With U distinct tokens of D trained on, N parameters and U_N = U times `size_per_token`, a law L(N, D) becomes",
+            "With U distinct tokens of D trained on, N parameters, U_N = U times `size_per_token` and o for overfitting, a law L(N, D) becomes",
             "",
             "```",
-            "L(N (N'/N)^s, D')        s  = ln(D'/U) / ln(1 + R_D*)",
+            "L(N (N'/N)^s, D') + o ln(D/U)^2 ln(1 + N/U)",
+            "s  = ln(D'/U) / ln(1 + R_D*)",
             "D' = U + U R_D* (1 - exp(-(D/U - 1)/R_D*))",
             "N' = U_N + U_N R_N* (1 - exp(-(N/U_N - 1)/R_N*))   beyond U_N, else N",
             "```",

@@ -233,7 +233,8 @@ def with_repeats(law: Callable[..., Any], unique: float) -> Callable[..., Any]:
         worth = faded(tokens, own, p["repeat_decay"])
         for_data = np.minimum(size, p["size_per_token"] * own)
         used = np.log(worth / own) / np.log(1.0 + p["repeat_decay"])
-        return law(p, size * (faded(size, for_data, p["excess_decay"]) / size) ** used, worth, count)
+        overfit = p["overfitting"] * np.log(tokens / own) ** 2 * np.log(1.0 + size / own)
+        return law(p, size * (faded(size, for_data, p["excess_decay"]) / size) ** used, worth, count) + overfit
 
     return loss
 
