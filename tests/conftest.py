@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import os
 import sys
 from collections import Counter
@@ -60,7 +61,7 @@ def pytest_runtest_teardown() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the parameters of a question beyond its first ``few`` to the slow suite."""
+    """Leave the parameters of a question beyond its first ``few`` to the slow suite, and those beyond ``slow`` to the sweeps."""
     asked: Counter[str] = Counter()
     for item in items:
         if few := item.get_closest_marker("few"):
@@ -68,6 +69,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             asked[question] += 1
             if asked[question] > few.args[0]:
                 item.add_marker(pytest.mark.slow)
+            if asked[question] > few.kwargs.get("slow", math.inf):
+                item.add_marker(pytest.mark.sweep)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 from made_up import made_up_fit
 from oracle import Oracle, abnar_loss, clark_loss, krajewski_loss, require_same_plan, yun_loss
+from tiers import SWEEP
 
 from bayesmoe.decisions.risk import risk
 from bayesmoe.errors import InputError
@@ -30,9 +31,9 @@ def surface(fit, scenario):
 
 DRAWS, FEW = range(0, 1000, 50), range(0, 1000, 100)
 SHIPPED = "shipped"
-OTHERS = tuple(
-    pytest.param(name, marks=pytest.mark.slow)
-    for name in ("fine-grained", "long requests", "measured", "fixed tokens", "paper", "krajewski", "abnar")
+OTHERS = (
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("fine-grained", "measured", "fixed tokens", "abnar")),
+    *(pytest.param(name, marks=SWEEP) for name in ("long requests", "paper", "krajewski")),
 )
 
 

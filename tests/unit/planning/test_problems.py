@@ -109,7 +109,7 @@ def test_every_problem_equals_brute_force(small_fit, scenario, problem, draws):
     ("problem", "quantization"),
     [
         ("lifetime_flop", "after training"),
-        pytest.param("lifetime_flop", "trained", marks=pytest.mark.slow),
+        pytest.param("lifetime_flop", "trained", marks=SWEEP),
         *(pytest.param(name, "after training", marks=SWEEP) for name in ("cheapest_serving", "lowest_loss", "loss_optimal")),
     ],
 )
@@ -130,16 +130,16 @@ def test_low_precision_equals_brute_force(small_fit, scenario, problem, quantiza
         require_same(found, without, brute, range(8))
 
 
-@pytest.mark.slow
+@pytest.mark.few(0, slow=4)
 @pytest.mark.parametrize(
     ("problem", "twin"),
     [
         ("memory_limited", {"memory_bytes": 63e9}),
-        ("equal_resources", {"n_total_parameters": 2.1e10}),
-        ("fixed_hardware", {"output_tokens_per_s": 12_000.0}),
         ("lifetime_cost", {"loss_nats": 2.2}),
         ("lifetime_flop", {"loss_nats": 2.2}),
         ("cheapest_serving", {"loss_nats": 2.2}),
+        ("equal_resources", {"n_total_parameters": 2.1e10}),
+        ("fixed_hardware", {"output_tokens_per_s": 12_000.0}),
         ("lowest_loss", {"serving_usd_per_million_tokens": 0.2}),
         ("loss_optimal", {"unique_tokens": 1e11, "max_epochs": 1.0}),
     ],
@@ -191,17 +191,17 @@ def test_brute_force_of_other_rules_is_told_apart(small_fit, scenario, problem, 
         require_same(found, here, twin(wanted, yun_loss, problem), draws=FEWER)
 
 
-@pytest.mark.slow
+@pytest.mark.few(0, slow=3)
 @pytest.mark.parametrize(
     ("problem", "limits"),
     [
-        ("lifetime_cost", {"loss_nats": 2.2}),
-        ("cheapest_serving", {"loss_nats": 2.2}),
+        ("lifetime_flop", {"unique_tokens": 5e11, "loss_nats": 2.2}),
         ("lowest_loss", {"serving_usd_per_million_tokens": 0.2}),
         ("lowest_loss", {"unique_tokens": 1e11, "max_epochs": 2.0}),
+        ("lifetime_cost", {"loss_nats": 2.2}),
+        ("cheapest_serving", {"loss_nats": 2.2}),
         ("loss_optimal", {"unique_tokens": 1e11}),
         ("lifetime_flop", {"unique_tokens": 4e12}),
-        ("lifetime_flop", {"unique_tokens": 5e11, "loss_nats": 2.2}),
     ],
 )
 def test_limits_that_are_given_equal_brute_force(small_fit, scenario, problem, limits):
@@ -258,7 +258,7 @@ def test_repeats_move_a_plan_from_passes_to_size_and_cost_loss(small_fit, scenar
     assert 1.5 < float(limited["epochs"].median()) < float(free["tokens"].median()) / 3e10
 
 
-@pytest.mark.slow
+@pytest.mark.few(0, slow=2)
 @pytest.mark.parametrize("problem", ["loss_optimal", "equal_resources", "cheapest_serving", "lowest_loss", "lifetime_flop"])
 def test_a_budget_in_usd_equals_brute_force(small_fit, scenario, problem):
     wanted = changed(asked(scenario, problem), training={"budget_flop": None, "budget_usd": 8000.0})
@@ -303,7 +303,7 @@ def test_over_training_at_a_target_is_relative_to_the_best_use_of_what_is_spent(
     assert np.median(np.abs(np.log(np.divide(twins, known)))) > 0.02
 
 
-@pytest.mark.slow
+@pytest.mark.few(0, slow=1)
 @pytest.mark.parametrize("problem", ["cheapest_serving", "lowest_loss"])
 def test_choices_of_a_law_that_reads_granularity_equal_brute_force(scenario, problem):
     fit = made_up_fit("krajewski", {"n_total": 4e9, "tokens": 4e10, "granularity": 2.0, "num_experts": 8.0})
@@ -318,7 +318,7 @@ def test_choices_of_a_law_that_reads_granularity_equal_brute_force(scenario, pro
         require_same(found, here, Brute(fewer, krajewski_loss, problem, "n_total", of_family=True), range(0, 1000, 100))
 
 
-@pytest.mark.slow
+@pytest.mark.few(0, slow=1)
 @pytest.mark.parametrize("problem", ["loss_optimal", "lowest_loss"])
 def test_choices_of_top_k_and_granularity_equal_brute_force(scenario, problem):
     run = {"n_total": 4e9, "tokens": 4e10, "activation_ratio": 0.25, "num_experts": 8.0}
@@ -356,7 +356,7 @@ def test_leverage_is_the_dense_compute_of_equal_loss(small_fit, scenario):
             assert float(one["efficiency_leverage"]) != pytest.approx(1.05 * known, rel=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.few(0, slow=3)
 @pytest.mark.parametrize(
     ("problem", "loose"),
     [
