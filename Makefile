@@ -38,8 +38,7 @@ figures: $(BIN)/.installed
 	$(BIN)/bayesmoe figures --out figures
 
 # Material announces its successor in the tone of a warning.
-docs: $(BIN)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+docs: $(BIN)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
@@ -60,4 +59,8 @@ $(BIN)/.package: pyproject.toml constraints.txt
 
 $(BIN)/.installed: $(BIN)/.package
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint]'
+	touch $@
+
+$(BIN)/.docs: $(BIN)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	touch $@
