@@ -24,6 +24,7 @@ YUN = (resource_folder("models") / "scenarios" / "yun-2024.toml").read_text()
 FEW = YUN.replace("[choices]", "[choices]\nnum_experts = [1, 16]").replace(
     "baseline_num_experts = 4", "baseline_num_experts = 1"
 )
+ONE_PROBLEM = f'problems = ["lowest_loss"]\n{FEW}'
 EVERY_PROBLEM = f"""problems = {json.dumps([each.name for each in all_problems])}
 {FEW.replace("[serving]", "[serving]\nmax_tpot_s = 0.1")}
 [limits]
@@ -64,8 +65,8 @@ def folder(tmp_path_factory, small_fit) -> Path:
     for name in ("fit.nc", "again.nc"):
         save_fit(small_fit, folder / name)
     (folder / "shipped.toml").write_text(YUN)
-    (folder / "few.toml").write_text(FEW)
-    (folder / "unpriced.toml").write_text(FEW.replace("lifetime_tokens", "# lifetime_tokens"))
+    (folder / "few.toml").write_text(ONE_PROBLEM)
+    (folder / "unpriced.toml").write_text(ONE_PROBLEM.replace("lifetime_tokens", "# lifetime_tokens"))
     (folder / "every.toml").write_text(EVERY_PROBLEM)
     (folder / "models.csv").write_text("run_id,n_dense,tokens,num_experts\nbig,1e9,4e10,8\n")
     (folder / "messy.csv").write_text(MESSY)
@@ -93,7 +94,7 @@ def printed(bayesmoe, folder, tmp_path, monkeypatch):
         ("compare", "fit.nc", "again.nc"),
         ("plan", "fit.nc", "shipped.toml", "--out", "out.nc"),
         pytest.param(("plan", "fit.nc", "few.toml", "unpriced.toml", "--out", "out"), marks=pytest.mark.slow),
-        ("next-run", "fit.nc", "shipped.toml", "--batch", 2),
+        ("next-run", "fit.nc", "few.toml", "--batch", 2),
         pytest.param(("sensitivity", "fit.nc", "few.toml"), marks=pytest.mark.slow),
         ("cost", "mixtral-8x7b", "few.toml", "--beside", "llama-3.1-8b", "--draws", 200),
         ("runs", "check", "messy.csv"),
