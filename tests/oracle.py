@@ -16,7 +16,7 @@ from scipy.optimize import bisect, minimize_scalar
 RTOL, SIZE_RTOL = 0.005, 1e-4
 """How far a plan may lie from the oracle: 0.5 % in any quantity, and far less in its sizes: a plan looks closer until its step is 9e-5."""
 
-SMALLEST, LARGEST = np.log(1e6), np.log(1e14)
+SMALLEST, LARGEST = np.log(1e4), np.log(1e14)
 _STEP = 0.004
 _SLACK = 1e-12
 

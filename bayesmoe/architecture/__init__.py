@@ -12,10 +12,11 @@ from bayesmoe.architecture.family import (
 )
 from bayesmoe.architecture.public import public_models, public_shape, read_shape
 from bayesmoe.architecture.shape import Experts, Shape
-from bayesmoe.architecture.sizes import SHAPE_RULES, shape_of_size
+from bayesmoe.architecture.sizes import LEAST_SIZE, SHAPE_RULES, shape_of_size
 
 __all__ = [
     "FLOP_RULES",
+    "LEAST_SIZE",
     "SHAPE_RULES",
     "Experts",
     "Family",

@@ -26,7 +26,7 @@ def by_cost(
 ) -> xr.Dataset:
     """Losses that a serving cost allows, each model trained on the whole budget.
 
-    Sizes are those of the planner's grid, 512 between a million and 1e14 parameters. A draw in which nothing is served so cheaply has
+    Sizes are those of the planner's grid, 640 between ten thousand and 1e14 parameters. A draw in which nothing is served so cheaply has
     no size and counts as an infinite loss: a quantile that falls on such draws is NaN.
 
     Parameters

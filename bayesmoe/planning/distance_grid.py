@@ -16,10 +16,10 @@ from bayesmoe.planning.scenario import Scenario
 if TYPE_CHECKING:
     from bayesmoe.planning.surface import DesignSurface
 
-SMALLEST, LARGEST = 1e6, 1e14
+SMALLEST, LARGEST = 1e4, 1e14
 """Backbone sizes considered, parameters."""
 
-DISTANCE_SIZES = 512
+DISTANCE_SIZES = 640
 DISTANCE_STEP = float(np.log(LARGEST / SMALLEST)) / (DISTANCE_SIZES - 1)
 _TOKENS, _SPAN = 65, 8.0
 

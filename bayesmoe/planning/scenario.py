@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bayesmoe.architecture import Family, Shape, shape_of_size
+from bayesmoe.architecture import LEAST_SIZE, Family, Shape, shape_of_size
 from bayesmoe.costs.training_budget import Training
 from bayesmoe.costs.uncertain import Positive, Quantity, QuantityShare, Share, Uncertain, UncertainShare, median
 from bayesmoe.costs.workload import Serving
@@ -87,7 +87,7 @@ class ArchitectureSpec:
     ) -> Shape:
         """A shape in whole numbers near a size: experts in every second layer, or in all but the first where they hold more than half."""
         return shape_of_size(
-            max(n_dense, 1e6),
+            max(n_dense, LEAST_SIZE),
             num_experts,
             rule="yun" if self.moe_share < _HALF else "ling",
             top_k=top_k or self.top_k,

@@ -21,7 +21,7 @@ from bayesmoe.planning.scenario import MOST_TOKENS_PER_PARAMETER
 from bayesmoe.planning.search import argmin_last, best_local_minimum, refine
 from bayesmoe.planning.surface import DesignSurface
 
-SIZES = 512
+SIZES = 640
 """Sizes of the even grid in ln size on which every architecture is tried."""
 
 _EDGE = 1e-3

@@ -122,9 +122,9 @@ def test_a_shape_names_its_rule_and_size(rule):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"n_dense": 999_999.0}, "n_dense: must be finite and at least 1e6 parameters, found 999999.0."),
-        ({"n_dense": -1e9}, "n_dense: must be finite and at least 1e6 parameters, found -1000000000.0."),
-        ({"n_dense": float("nan")}, "n_dense: must be finite and at least 1e6 parameters, found nan."),
+        ({"n_dense": 9_999.0}, "n_dense: must be finite and at least 10000 parameters, found 9999.0."),
+        ({"n_dense": -1e9}, "n_dense: must be finite and at least 10000 parameters, found -1000000000.0."),
+        ({"n_dense": float("nan")}, "n_dense: must be finite and at least 10000 parameters, found nan."),
         ({"rule": "yunn"}, "rule: is not a known rule, found 'yunn'; known: yun, ling."),
         ({"num_experts": 4, "top_k": 5}, "top_k: must be from 1 to num_experts (4), found 5."),
     ],
@@ -139,6 +139,15 @@ def test_what_has_no_shape_is_refused(arguments, says):
 def test_the_smallest_size_has_a_shape(rule):
     # Two layers of width 192 have steps of 64 in d_ff, 7 % each.
     assert shape_of_size(1e6, rule=rule).n_dense == pytest.approx(1e6, rel=0.07 / 2)
+
+
+@pytest.mark.parametrize("size", [1e4, 3e4, 1e5, 3e5, 9.9e5])
+@pytest.mark.parametrize("rule", SHAPE_RULES)
+def test_small_models_are_shaped_in_finer_steps(rule, size):
+    shape = shape_of_size(size, 8, rule=rule, granularity=2.0)
+    assert shape.n_dense == pytest.approx(size, rel=0.08)
+    assert shape.d_model % 8 == shape.d_ff % 8 == shape.experts.d_expert % 8 == 0
+    assert shape.attention.num_heads * shape.attention.head_dim == shape.d_model
 
 
 @pytest.mark.parametrize(

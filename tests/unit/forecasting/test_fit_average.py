@@ -20,6 +20,7 @@ from bayesmoe.inference.gate import Check, Forward, Gate
 from bayesmoe.inference.spec import AVERAGE, AverageSpec, LawSpec, PriorSpec, load_table
 from bayesmoe.inference.store import LAWS, FitInfo, load_fit, save_fit
 from bayesmoe.planning.build_surface import surfaces
+from bayesmoe.planning.distance_grid import LARGEST, SMALLEST
 from bayesmoe.planning.planner import plan
 from bayesmoe.planning.search import minimize_unimodal
 from bayesmoe.reporting import text
@@ -166,7 +167,7 @@ def test_the_discrepancy_moves_losses_by_their_extrapolation_distance(planned, s
     assert ratio.std() > 0.005
     distance = np.asarray(here.distance)
     assert (np.diff(distance[:, :, 0, 0], axis=1) > -1e-3).all(), "the side on which a size lies is known"
-    grid = np.linspace(np.log(1e6), np.log(1e14), distance.shape[1])
+    grid = np.linspace(np.log(SMALLEST), np.log(LARGEST), distance.shape[1])
     at = np.abs(grid - largest - 3.0).argmin()
     np.testing.assert_allclose(ratio, np.asarray(here.discrepancy) @ distance[:, at, 0].T, rtol=0.1, atol=2e-3)
 

@@ -174,7 +174,7 @@ def test_no_recommendation_says_what_comes_closest_and_doubts_the_budget(lowest)
     assert said["Limit: goal"] == "broken in 10% of draws, in 10% it alone"
     assert said["Limit: training budget"] == "2.5 times the budget would do at this size"
     doubted = headline(dataclasses.replace(own, p_optimum_inside=0.0))
-    assert doubted.endswith("lies between 1.0M and 100T parameters in 0% of draws: check the budget and its unit.")
+    assert doubted.endswith("lies between 10k and 100T parameters in 0% of draws: check the budget and its unit.")
 
 
 def test_dropping_a_law_says_what_would_change(lowest):
