@@ -89,7 +89,7 @@ def test_show_a_hyperparameter_law_at_a_run(laws):
         ),
         (
             ["kaplan", "--at", "n_total=1e9", "--at", "tokens=20"],
-            "--at tokens: must be at least 1e+06, found 20.0; it looks like billions of tokens: multiply the column by 1e9 "
+            "--at tokens: must be at least 1e+05, found 20.0; it looks like billions of tokens: multiply the column by 1e9 "
             "(2e+10 tokens).",
         ),
         (["hyper/kaplan", "--at", "tokens=1e9"], "--at tokens: is not read by the law 'kaplan'; known: loss."),

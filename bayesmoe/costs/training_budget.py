@@ -78,7 +78,7 @@ class Training:
     """
 
     budget_flop: Annotated[
-        Positive | None, About("FLOP", "", 1e16, 2e29, "give FLOP in all, such as 5e21; a PFLOP/s-day is 8.64e19")
+        Positive | None, About("FLOP", "", 1e12, 2e29, "give FLOP in all, such as 5e21; a PFLOP/s-day is 8.64e19")
     ] = None
     budget_usd: Annotated[Positive | None, About("USD", "", 100.0, 1e12, "give USD, such as 10e6 for ten million")] = None
     budget_gpu_hours: Annotated[

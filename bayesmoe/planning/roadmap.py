@@ -26,7 +26,7 @@ class RoadmapSpec:
 
     roadmap: Annotated[
         Annotated[tuple[Positive, ...], Field(min_length=2)],
-        About("FLOP", "", 1e16, 2e29, "give FLOP of each budget, such as [1e21, 1e22, 1e23]"),
+        About("FLOP", "", 1e12, 2e29, "give FLOP of each budget, such as [1e21, 1e22, 1e23]"),
     ]
 
     def __post_init__(self) -> None:

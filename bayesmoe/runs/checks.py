@@ -77,7 +77,9 @@ def small_units(sheet: Sheet) -> list[Finding]:
     if not size:
         return []
     tokens = sheet.numbers("tokens")
-    small, few = (tokens > 0) & (tokens < LEAST_TOKENS), (parameters > 0) & (parameters < LEAST_SIZE)
+    few = (parameters > 0) & (parameters < LEAST_SIZE)
+    # The smallest runs that are worth a law have several tokens for each parameter; hundreds of billions, in millions, have fewer.
+    small = (tokens > 0) & ((tokens < LEAST_TOKENS) | ((tokens < 10.0 * LEAST_TOKENS) & (tokens < parameters)))
     found = []
     for column, wrong, sound in (("tokens", small, ~few), (size, few, ~small)):
         ratio = (tokens / parameters)[wrong & sound].median()

@@ -53,7 +53,7 @@ MAPPABLE = (*COLUMNS, *SHAPE, "d_shared")
 """Columns that a law or a derivation may read."""
 
 MOST_LOSS = 20.0
-LEAST_TOKENS = 1e6
+LEAST_TOKENS = 1e5
 LEAST_SIZE = 1e4
 """Fewest tokens and parameters of a run; fewer are millions or billions written as ones."""
 

@@ -26,11 +26,11 @@ def edited(*changes: tuple[str, str]) -> str:
 IMPLAUSIBLE = {
     "budget of 1e3 FLOP": (
         [(BUDGET, "budget_flop = 1e3")],
-        "training.budget_flop: is implausible (plausible: 1e16 to 2e29 FLOP), found 1000.0; give FLOP in all, such as 5e21; a PFLOP/s-day is 8.64e19.",
+        "training.budget_flop: is implausible (plausible: 1e12 to 2e29 FLOP), found 1000.0; give FLOP in all, such as 5e21; a PFLOP/s-day is 8.64e19.",
     ),
     "budget of 1e40 FLOP": (
         [(BUDGET, "budget_flop = 1e40")],
-        "training.budget_flop: is implausible (plausible: 1e16 to 2e29 FLOP), found 1e+40; give FLOP in all, such as 5e21; a PFLOP/s-day is 8.64e19.",
+        "training.budget_flop: is implausible (plausible: 1e12 to 2e29 FLOP), found 1e+40; give FLOP in all, such as 5e21; a PFLOP/s-day is 8.64e19.",
     ),
     "budget in zettaFLOP": ([(BUDGET, "budget_flop = 5.15")], "training.budget_flop: is implausible"),
     "budget in millions of USD": (

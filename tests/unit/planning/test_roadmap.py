@@ -60,7 +60,7 @@ def test_what_takes_one_budget_refuses_a_roadmap(path):
         ("[1e21, 1e21]", "training.roadmap: must rise"),
         (
             "[1e3, 1e21]",
-            "training.roadmap: is implausible (plausible: 1e16 to 2e29 FLOP), found 1000.0; give FLOP of each budget",
+            "training.roadmap: is implausible (plausible: 1e12 to 2e29 FLOP), found 1000.0; give FLOP of each budget",
         ),
         ("1e21", "training.roadmap: should be a list in square brackets"),
         ("[1e21, -1]", "training.roadmap.1: should be greater than 0"),

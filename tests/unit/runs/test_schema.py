@@ -113,7 +113,7 @@ def test_a_perplexity_is_recognized_and_its_logarithm_given(value, logarithm):
 
 def test_tokens_in_billions_are_recognized():
     hint = "it looks like billions of tokens: multiply the column by 1e9 (2.5e+09 tokens)."
-    assert complaint(runs(tokens=2.5)) == f"row 3, tokens: must be at least 1e+06, found 2.5; {hint}"
+    assert complaint(runs(tokens=2.5)) == f"row 3, tokens: must be at least 1e+05, found 2.5; {hint}"
 
 
 @pytest.mark.parametrize("column", ["n_dense", "n_active", "n_total"])
