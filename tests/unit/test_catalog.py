@@ -219,7 +219,7 @@ def test_a_range_with_no_lower_end_has_none() -> None:
         (
             "kaplan",
             ["n_total=1e9", "tokens=20"],
-            "--at tokens: must be at least 1e+06, found 20.0; it looks like billions of tokens: multiply the column by 1e9 (2e+10 tokens).",
+            "--at tokens: must be at least 1e+05, found 20.0; it looks like billions of tokens: multiply the column by 1e9 (2e+10 tokens).",
         ),
         ("kaplan", ["n_total=-1", "tokens=1e9"], "--at n_total: must be positive, found -1.0; give parameters."),
         (

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayesmoe.runs.sources import clark2022, olmoe3, simulated
+from bayesmoe.runs.sources import clark2022, olmoe3, own_runs, simulated
 
 ADAPTERS: dict[str, Callable[[Mapping[str, Path]], pd.DataFrame]] = {
     "clark2022": clark2022.final,
     "olmoe3-tuned": olmoe3.tuned,
     "olmoe3-full": olmoe3.full,
     "simulated-yun-grid": simulated.yun_grid,
+    "bayesmoe-sweep": own_runs.sweep,
 }
