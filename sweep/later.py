@@ -116,7 +116,8 @@ def write_plan(path: Path = PLAN) -> None:
         "loss": np.round(found["loss"].values.T, 5).tolist(),
         "decision": json.loads(PlanDocument.of(plan, decisions).as_json()),
     }
-    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+    lines = (f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in document.items())
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
     for number, one in enumerate(designs):
         low, middle, high = np.quantile(found["loss"].values[:, number], [0.05, 0.5, 0.95])
         print(
