@@ -252,7 +252,7 @@ def loss_at(oracle: Oracle, p: Any, n_dense: Any, tokens: Any, count: int) -> An
 def tokens_of_loss(oracle: Oracle, p: Any, n_dense: Any, count: int, target: float) -> Any:
     """Fewest tokens that reach a loss, size by size; infinite where none do."""
     low, high = np.full(np.shape(n_dense), np.log(1e3)), np.full(np.shape(n_dense), np.log(MOST_TOKENS))
-    if "q_coefficient" in p:
+    if "q_coefficient" in p or "repeat_decay" in p:
         # The loss may rise again: look at all tokens, and begin at the first that reach it.
         grid = np.linspace(np.log(1e3), np.log(MOST_TOKENS), 801)
         each = np.ravel(n_dense)[:, None]

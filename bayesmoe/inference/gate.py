@@ -90,7 +90,7 @@ class Gate:
             raise InputError(
                 f"failed its gate ({failed.name} {failed.value:.4g} at {failed.where}, must be {failed.rule})",
                 file=file,
-                hint=f"{failed.recommendation}; or plan all the same with allow_failed=True (--despite-fail)",
+                hint=f"{failed.recommendation}; or go on all the same with allow_failed=True (--despite-fail)",
             )
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pandas as pd
 
@@ -42,5 +43,21 @@ def resolved(spec: FitSpec, table: RunTable) -> tuple[FitSpec, RunTable]:
 
 
 def completed(frame: pd.DataFrame, law: Law) -> pd.DataFrame:
-    """The frame with distinct tokens where the law reads them; runs of which nothing is said have one epoch."""
-    return with_unique_tokens(frame) if isinstance(law, Repeated) and "tokens" in frame else frame
+    """The frame with distinct tokens where the law reads them; runs of which nothing is said have one epoch.
+
+    Raises
+    ------
+    InputError
+        Distinct tokens or epochs are no positive numbers.
+    """
+    if not isinstance(law, Repeated) or "tokens" not in frame:
+        return frame
+    for name in {UNIQUE, "epochs"} & set(frame.columns):
+        numbers = pd.to_numeric(frame[name], errors="coerce")
+        bad = frame[name].notna() & ~((numbers > 0) & (numbers < math.inf))
+        if bad.any():
+            value = frame.loc[bad, name].iloc[0]
+            hint = "leave it blank where nothing is known: the run then counts as one epoch"
+            raise InputError("must be a positive number", column=name, value=value, hint=hint)
+        frame = frame.assign(**{name: numbers})
+    return with_unique_tokens(frame)

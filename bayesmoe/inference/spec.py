@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from bayesmoe.errors import InputError
 from bayesmoe.inference.noise import Part
@@ -22,6 +22,12 @@ AVERAGE = "average"
 """Name of several laws averaged, of their node in a fit, and of the law to ask for."""
 
 _ONE_ORIGIN = "give either source (a registered data set) or file (a table of your own)"
+
+
+def _yes_no_or_auto(value: Any) -> Any:
+    if isinstance(value, bool) or value == "auto":
+        return value
+    raise ValueError('must be true, false or "auto"')
 
 
 @spec
@@ -88,7 +94,7 @@ class LawSpec:
     size: Literal["n_dense", "n_active", "n_total"] | None = None
     options: dict[str, str | float | bool] = Field(default_factory=dict)
     priors: dict[str, PriorSpec] = Field(default_factory=dict)
-    repetition: bool | Literal["auto"] = "auto"
+    repetition: Annotated[bool | Literal["auto"], BeforeValidator(_yes_no_or_auto)] = "auto"
 
 
 @spec

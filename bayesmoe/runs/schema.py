@@ -57,6 +57,9 @@ LEAST_TOKENS = 1e5
 LEAST_SIZE = 1e4
 """Fewest tokens and parameters of a run; fewer are millions or billions written as ones."""
 
+MOST_EPOCHS = 1e4
+"""Most passes over the same tokens: 25 times the most of any public run."""
+
 
 @dataclass(frozen=True)
 class _Rule:
@@ -99,6 +102,11 @@ _SIZE = (
 )
 _MAY_BE_ZERO = ("num_moe_layers", "d_shared", "shared_experts")
 _NOT_NEGATIVE = _rule("must be 0 or more", lambda column: column >= 0, "correct it")
+_ENOUGH_TOKENS = _rule(
+    f"must be at least {LEAST_TOKENS:.0e}",
+    lambda column: column >= LEAST_TOKENS,
+    lambda value: f"it looks like billions of tokens: multiply the column by 1e9 ({value * 1e9:.3g} tokens)",
+)
 _RULES: dict[str, tuple[_Rule, ...]] = {
     "loss": (
         _FINITE,
@@ -109,17 +117,17 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
             lambda value: f"it looks like a perplexity: give its logarithm, {perplexity_to_loss(value):.3f}",
         ),
     ),
-    "tokens": (
-        _GIVEN,
-        _positive("give training tokens"),
+    "tokens": (_GIVEN, _positive("give training tokens"), _ENOUGH_TOKENS),
+    "unique_tokens": (_FINITE, _positive("give the distinct training tokens"), _ENOUGH_TOKENS),
+    "epochs": (
+        _FINITE,
+        _positive("give passes over the distinct tokens, 1 where none repeats"),
         _rule(
-            f"must be at least {LEAST_TOKENS:.0e}",
-            lambda column: column >= LEAST_TOKENS,
-            lambda value: f"it looks like billions of tokens: multiply the column by 1e9 ({value * 1e9:.3g} tokens)",
+            f"must be at most {MOST_EPOCHS:g} passes",
+            lambda column: column <= MOST_EPOCHS,
+            "give passes over the distinct tokens, not steps or tokens",
         ),
     ),
-    "unique_tokens": (_FINITE, _positive("give the distinct training tokens")),
-    "epochs": (_FINITE, _positive("give passes over the distinct tokens, 1 where none repeats")),
     **dict.fromkeys(("num_experts", "top_k"), _COUNT),
     **dict.fromkeys(SIZES, _SIZE),
     **{

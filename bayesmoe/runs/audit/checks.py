@@ -213,7 +213,8 @@ def several_epochs(sheet: Sheet) -> list[Finding]:
     many = repeated_tokens(numbers)
     passes = numbers["tokens"] / with_unique_tokens(numbers)[UNIQUE]
     column = UNIQUE if UNIQUE in sheet.names else "epochs"
-    rule = f"says that tokens repeat, up to {passes.max():.3g} passes over the same data"
+    where = f" (row {passes.idxmax()})" if many.any() else ""
+    rule = f"says that tokens repeat, up to {passes.max():.3g} passes over the same data{where}"
     hint = "a fit counts repeats as worth less than fresh tokens; if these tokens are all distinct, correct it"
     odd = ((numbers["epochs"] / passes - 1.0).abs() > _PASSES_APART) & (numbers["epochs"] > 1.0) & numbers[UNIQUE].notna()
     return [

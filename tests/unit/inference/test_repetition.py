@@ -52,6 +52,26 @@ def fitted(frame: pd.DataFrame, **law) -> xr.DataTree:
 # When it is on
 
 
+@pytest.mark.parametrize("value", ["sometimes", 3, {"repeat_decay": 15.0}, None])
+def test_neither_yes_nor_no_nor_auto_is_refused_in_a_sentence(value) -> None:
+    with pytest.raises(InputError, match='repetition: must be true, false or "auto"'):
+        LawSpec(name="chinchilla", repetition=value)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("epochs", 0.0), ("epochs", np.inf), ("epochs", "x"), (UNIQUE, -5.0), (UNIQUE, "25B")]
+)
+def test_models_whose_repeats_are_no_positive_numbers_are_refused(column, value) -> None:
+    frame = pd.DataFrame({"n_total": [1e9, 1e9], "tokens": [4e10, 4e10], column: [None, value]})
+    with pytest.raises(InputError, match=f"{column}: must be a positive number, found"):
+        completed(frame, repeated(law_named("chinchilla")))
+
+
+def test_models_of_which_nothing_is_said_have_one_epoch() -> None:
+    frame = pd.DataFrame({"n_total": [1e9, 1e9], "tokens": [4e10, 4e10], "epochs": ["4", None]})
+    assert completed(frame, repeated(law_named("chinchilla")))[UNIQUE].tolist() == [1e10, 4e10]
+
+
 @pytest.mark.parametrize(
     ("change", "on"),
     [
