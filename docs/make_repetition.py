@@ -217,8 +217,8 @@ def of_decays(found: dict[str, Any]) -> list[str]:
         "- Muennighoff's pair was fitted with A, B, E and the exponents held at values of other runs, which lie about 0.2 nats below these; here they are fitted together. "
         "And there N' is in force at one epoch too, here it comes in with the repeats.",
         "- Wu's runs are of another study, of sparse training and smaller models. The prior averages both pairs: its middle lies between them, and its band holds both.",
-        "- Neither paper has a term for overfitting, so that their decays hold it too: where models that are large for their data over-fit, repeats seem to fade sooner. With the term R_D\\* comes "
-        "out longer, and it is what runs of few and of many passes agree on. The worth of repeats is not a constant of nature but of the form and the range of passes; plans stop at 40.",
+        "- Neither form has a term for overfitting, so that its decays hold it too: where models that are large for their data over-fit, repeats seem to fade sooner. With the term R_D\\* comes "
+        "out longer, and longer still with more passes; overfitting itself comes out alike from runs of few and of many. The worth of repeats is not a constant of nature but of the form and the range of passes; plans stop at 40.",
         "- Dependence on the density of weights (Wu) is in `bayesmoe.laws.repetition` as functions; no fit reads it, as no table here has such a column.",
         "",
     ]

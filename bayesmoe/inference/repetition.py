@@ -52,7 +52,7 @@ def completed(frame: pd.DataFrame, law: Law) -> pd.DataFrame:
     """
     if not isinstance(law, Repeated) or "tokens" not in frame:
         return frame
-    for name in {UNIQUE, "epochs"} & set(frame.columns):
+    for name in frame.columns.intersection([UNIQUE, "epochs"]):
         numbers = pd.to_numeric(frame[name], errors="coerce")
         bad = frame[name].notna() & ~((numbers > 0) & (numbers < math.inf))
         if bad.any():

@@ -49,8 +49,8 @@ OVERFITTING = Coordinate(
 )
 PART = (REPEAT_DECAY, EXCESS_DECAY, SIZE_PER_TOKEN, OVERFITTING)
 """Coordinates of repetition. The priors of the decays hold both published pairs: 15.4 and 5.3 (arXiv:2305.16264), 4.4 and 11.1 (arXiv:2606.01155). That of
-overfitting is wide, as neither paper has it, and bounded by what both say of four passes: they cost a model of a quarter of its distinct tokens next to
-nothing, .0086 nats in the middle and .06 at the upper end."""
+overfitting is wide, as neither form has it, and such that four passes, which arXiv:2305.16264 finds nearly as good as fresh tokens, cost a model of a
+quarter of its distinct tokens .0086 nats in the middle and .06 at the upper end."""
 
 MUENNIGHOFF = {"repeat_decay": 15.387756, "excess_decay": 5.309743, "size_per_token": 0.0509865, "overfitting": 0.0}
 """Muennighoff et al. 2023, arXiv:2305.16264: R_D*, R_N* and the size for the data, which follows from its tied exponents."""
@@ -205,7 +205,7 @@ class Repeated(Law):
     Notes
     -----
     In the paper N' is in force at one epoch too, so that its law of a model too large for its data is not the plain one there. With s it comes in
-    with the repeats, as D' does. Neither paper has a term for overfitting: its runs of many passes are left out there.
+    with the repeats, as D' does. Neither form has a term for overfitting.
 
     References
     ----------

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from bayesmoe.architecture import LEAST_SIZE
 from bayesmoe.inference.extrapolation import extrapolation_distance, runs_in_group
 from bayesmoe.planning.design_costs import usual_flop
 from bayesmoe.planning.scenario import Scenario
@@ -16,7 +17,7 @@ from bayesmoe.planning.scenario import Scenario
 if TYPE_CHECKING:
     from bayesmoe.planning.surface import DesignSurface
 
-SMALLEST, LARGEST = 1e4, 1e14
+SMALLEST, LARGEST = LEAST_SIZE, 1e14
 """Backbone sizes considered, parameters."""
 
 DISTANCE_SIZES = 640
